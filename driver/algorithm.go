@@ -1,0 +1,68 @@
+package driver
+
+// A SignAlg is a signature algorithm.
+type SignAlg string
+
+// The signature algorithms.
+const (
+	RSAPKCS1SHA256 SignAlg = "RSA_PKCS1_SHA_256"
+	RSAPKCS1SHA384 SignAlg = "RSA_PKCS1_SHA_384"
+	RSAPKCS1SHA512 SignAlg = "RSA_PKCS1_SHA_512"
+	// RSAPSSSHA256 has a salt as long as the hash.
+	RSAPSSSHA256 SignAlg = "RSA_PSS_SHA_256"
+	// ECDSASHA256, 384 and 512 go with P-256, P-384 and P-521.
+	ECDSASHA256 SignAlg = "ECDSA_SHA_256"
+	ECDSASHA384 SignAlg = "ECDSA_SHA_384"
+	ECDSASHA512 SignAlg = "ECDSA_SHA_512"
+	// SM2DSA takes e = SM3(Z ‖ M), as in GM/T 0003.2, as its digest.
+	SM2DSA SignAlg = "SM2DSA"
+	// EdDSAEd25519 is pure Ed25519 (RFC 8032); it takes the message itself.
+	EdDSAEd25519 SignAlg = "ED25519"
+)
+
+// DigestSize returns the length in bytes of the digest that the algorithm takes,
+// or 0 where it takes the message itself or is not known.
+func (a SignAlg) DigestSize() int {
+	switch a {
+	case RSAPKCS1SHA256, RSAPSSSHA256, ECDSASHA256, SM2DSA:
+		return 32
+	case RSAPKCS1SHA384, ECDSASHA384:
+		return 48
+	case RSAPKCS1SHA512, ECDSASHA512:
+		return 64
+	}
+	return 0
+}
+
+// TakesMessage reports whether the algorithm takes the message, not a digest.
+func (a SignAlg) TakesMessage() bool { return a == EdDSAEd25519 }
+
+// An EncryptAlg is an asymmetric encryption algorithm. PKCS #1 v1.5 is not among
+// them: it is done over RSARaw, with one constant-time unpadding, by the vault.
+type EncryptAlg string
+
+// The asymmetric encryption algorithms.
+const (
+	// RSARaw is c^d mod n, as long as the modulus and left-padded with zeros. A
+	// ciphertext that is not as long as the modulus, or not below it, is Authentic.
+	RSARaw EncryptAlg = "RSA_RAW"
+	// RSAOAEPSHA1 and RSAOAEPSHA256 use the same hash for MGF1, and no label.
+	RSAOAEPSHA1   EncryptAlg = "RSAES_OAEP_SHA_1"
+	RSAOAEPSHA256 EncryptAlg = "RSAES_OAEP_SHA_256"
+	// SM2ASN1 is SM2 encryption with the ciphertext in ASN.1, C1 C3 C2
+	// (GM/T 0009).
+	SM2ASN1 EncryptAlg = "SM2_C1C3C2_ASN1"
+)
+
+// A WrapAlg is a way to wrap key material for a WrappedImporter.
+type WrapAlg string
+
+// The wrapping algorithms.
+const (
+	WrapRSAOAEPSHA1   WrapAlg = "RSAES_OAEP_SHA_1"
+	WrapRSAOAEPSHA256 WrapAlg = "RSAES_OAEP_SHA_256"
+	// WrapRSAAESKWP is CKM_RSA_AES_KEY_WRAP: an AES key under OAEP with SHA-1,
+	// then the material under AES-KWP (RFC 5649).
+	WrapRSAAESKWP WrapAlg = "RSA_AES_KEY_WRAP"
+	WrapSM2       WrapAlg = "SM2"
+)

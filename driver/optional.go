@@ -1,0 +1,55 @@
+package driver
+
+import (
+	"context"
+	"iter"
+)
+
+// An Importer takes material that is in the host's memory.
+type Importer interface {
+	// ImportKey stores material under id; it is repeatable. The caller wipes
+	// material after the call. Material of a wrong length or form is Invalid.
+	ImportKey(ctx context.Context, id MaterialID, spec KeySpec, material []byte) (Created, error)
+}
+
+// A WrappedImporter unwraps material inside the device, so that the host never
+// sees it.
+type WrappedImporter interface {
+	// GenerateWrappingKey makes a key pair of usage Unwrap; it is opened and
+	// destroyed like every other key. PublicDER is what material is wrapped for.
+	GenerateWrappingKey(ctx context.Context, id MaterialID, alg KeyAlgorithm) (Created, error)
+	// ImportWrapped unwraps w into material named id; it is repeatable. A ciphertext
+	// that does not unwrap is Authentic, whatever is wrong with it.
+	ImportWrapped(ctx context.Context, id MaterialID, spec KeySpec, w Wrapped) (Created, error)
+}
+
+// Wrapped is material for a WrappedImporter.
+type Wrapped struct {
+	// With is the opened wrapping key.
+	With       Key
+	Alg        WrapAlg
+	Ciphertext []byte
+}
+
+// A Lister names the material in the device, for finding orphans.
+type Lister interface {
+	// ListKeys yields the id of each key that this driver made. An error ends it.
+	ListKeys(ctx context.Context) iter.Seq2[MaterialID, error]
+}
+
+// Random is a device's own random generator.
+type Random interface {
+	// Random fills p. The vault mixes it with the operating system's, and never
+	// uses it alone.
+	Random(ctx context.Context, p []byte) error
+}
+
+// A Counter only goes up, and survives a restart. It anchors a vault against the
+// rollback of its whole directory.
+type Counter interface {
+	// Identity names this counter, so that one that was made anew is noticed.
+	Identity(ctx context.Context) (string, error)
+	Read(ctx context.Context) (uint64, error)
+	// Increment adds one and returns the new value.
+	Increment(ctx context.Context) (uint64, error)
+}
