@@ -1,0 +1,33 @@
+package keystore
+
+import "errors"
+
+// The sentinels of the package; match them with errors.Is.
+var (
+	// ErrNoStore: the directory holds no finished store. The text names what
+	// is missing.
+	ErrNoStore = errors.New("keystore: no store")
+	// ErrExists: Create found a store, or part of one.
+	ErrExists = errors.New("keystore: a store exists")
+	// ErrInUse: this or another process holds the store's lock.
+	ErrInUse = errors.New("keystore: in use")
+	// ErrUnlock: the root does not open the root file.
+	ErrUnlock = errors.New("keystore: the root does not unlock this store")
+	// ErrCorrupt: a stored byte is not what was written. The text names the
+	// record.
+	ErrCorrupt = errors.New("keystore: corrupt")
+	// ErrRolledBack: the store is older than what its tip has seen.
+	ErrRolledBack = errors.New("keystore: rolled back")
+	// ErrFull: too little free disk is left to commit. Nothing was changed.
+	ErrFull = errors.New("keystore: disk full")
+	// ErrNotFound: no such record.
+	ErrNotFound = errors.New("keystore: not found")
+	// ErrConflict: an expectation of a batch failed. Nothing was changed.
+	ErrConflict = errors.New("keystore: conflict")
+	// ErrTooLarge: a value or a batch is over its limit. Nothing was changed.
+	ErrTooLarge = errors.New("keystore: too large")
+	// ErrClosed: the store or the engine was closed.
+	ErrClosed = errors.New("keystore: closed")
+	// ErrUnavailable: the store failed closed; open it again.
+	ErrUnavailable = errors.New("keystore: unavailable until reopened")
+)
