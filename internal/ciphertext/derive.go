@@ -1,0 +1,48 @@
+package ciphertext
+
+import (
+	"encoding/binary"
+
+	"strongroom.example/internal/suite"
+)
+
+// The labels keep the three derivations apart from each other and from all others.
+// labelRoot has at most 19 bytes, so that PRFInput fits one block of the hash.
+const (
+	labelBind    = "strongroom/bind/1"
+	labelRoot    = "strongroom/root/1"
+	labelMessage = "strongroom/message/1"
+)
+
+// PRFInput returns what the CMK's PRF is called with: the fixed input of SP
+// 800-108 in counter mode, for one block, with B as context. It has at most 64
+// bytes and is not secret. context is canonical. The PRF's 32 bytes are the root
+// for Seal and Open.
+func (h Header) PRFInput(context []byte) []byte {
+	b := h.bind(context)
+	in := binary.BigEndian.AppendUint32(make([]byte, 0, 64), 1)
+	in = append(in, labelRoot...)
+	in = append(in, 0)
+	in = append(in, b[:]...)
+	return binary.BigEndian.AppendUint32(in, RootSize*8)
+}
+
+// bind returns B, which stands for header and context in all that follows.
+func (h Header) bind(context []byte) [suite.HashSize]byte {
+	var framed []byte
+	for _, part := range [][]byte{[]byte(labelBind), h.append(nil), context} {
+		framed = binary.BigEndian.AppendUint32(framed, uint32(len(part)))
+		framed = append(framed, part...)
+	}
+	return h.Suite.Hash(framed)
+}
+
+// derive returns the message key and the commitment, one after the other in one
+// slice that the caller wipes.
+func (h Header) derive(context, root []byte) (both, key, commit []byte) {
+	b := h.bind(context)
+	n := h.Suite.KeySize()
+	both = make([]byte, n+commitSize)
+	h.Suite.KDF(both, root, labelMessage, b[:])
+	return both, both[:n], both[n:]
+}

@@ -1,0 +1,55 @@
+package clock
+
+import (
+	"sync"
+	"time"
+)
+
+// A Fake is a Clock that stands still until it is told to move.
+type Fake struct {
+	mu   sync.Mutex
+	now  time.Time
+	boot Boot
+}
+
+// NewFake returns a Fake that shows t, on a machine that was just booted.
+func NewFake(t time.Time) *Fake {
+	return &Fake{now: t.UTC(), boot: Boot{ID: [16]byte{1}}}
+}
+
+// Now returns the time of day.
+func (f *Fake) Now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// Boot returns the time since boot.
+func (f *Fake) Boot() Boot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.boot
+}
+
+// Advance moves both times on by d, which is not negative.
+func (f *Fake) Advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+	f.boot.Since += d
+}
+
+// Set changes the time of day alone, as an operator or a network would.
+func (f *Fake) Set(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = t.UTC()
+}
+
+// Reboot starts a new boot. The time of day goes on.
+func (f *Fake) Reboot() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.boot.ID[0]++
+	f.boot.Since = 0
+}

@@ -1,0 +1,122 @@
+package suite
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/emmansun/gmsm/sm4"
+)
+
+// ErrOpen is the one error for every way in which a sealed text can be wrong.
+var ErrOpen = errors.New("suite: not authentic")
+
+// An AEAD is AES-256-GCM or SM4-GCM with a random 96-bit nonce inside the sealed
+// text (SP 800-38D, 8.2.2): seal at most 2^32 texts under one key. It is safe for
+// concurrent use until Wipe.
+type AEAD struct {
+	gcm cipher.AEAD
+	// framed: gcm makes the nonce itself and puts it first.
+	framed bool
+}
+
+// NewAEAD returns an AEAD. A key that is not of KeySize is an error. The caller
+// may wipe the key at once, and wipes the AEAD after its last use.
+func (id ID) NewAEAD(key []byte) (*AEAD, error) {
+	if !id.Valid() || len(key) != id.KeySize() {
+		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
+	}
+	block, err := id.newBlock(key)
+	if err != nil {
+		return nil, fmt.Errorf("suite: %v: %w", id, err)
+	}
+	a, err := newGCM(id, block)
+	if err != nil {
+		wipeState(block)
+		return nil, fmt.Errorf("suite: %v: %w", id, err)
+	}
+	return a, nil
+}
+
+func (id ID) newBlock(key []byte) (cipher.Block, error) {
+	if id == SM {
+		return sm4.NewCipher(key)
+	}
+	return aes.NewCipher(key)
+}
+
+// newGCM takes over block. For AES the nonce is made inside the cryptographic
+// module, as FIPS 140-3 asks.
+func newGCM(id ID, block cipher.Block) (*AEAD, error) {
+	if id == SM {
+		gcm, err := cipher.NewGCM(block) // keeps block
+		return &AEAD{gcm: gcm}, err
+	}
+	gcm, err := cipher.NewGCMWithRandomNonce(block) // copies block
+	wipeState(block)
+	return &AEAD{gcm: gcm, framed: true}, err
+}
+
+// Seal appends nonce, ciphertext and tag to dst: Overhead bytes more than the
+// plaintext. dst and plaintext do not overlap.
+func (a *AEAD) Seal(dst, plaintext, aad []byte) ([]byte, error) {
+	if a.framed {
+		return a.gcm.Seal(dst, nil, plaintext, aad), nil
+	}
+	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	nonce := dst[len(dst) : len(dst)+nonceSize]
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	return a.gcm.Seal(dst[:len(dst)+nonceSize], nonce, plaintext, aad), nil
+}
+
+// Open appends the plaintext to dst. Whatever is wrong, the error is ErrOpen. dst
+// and sealed do not overlap.
+func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
+	if len(sealed) < Overhead {
+		return nil, ErrOpen
+	}
+	var nonce []byte
+	if !a.framed {
+		nonce, sealed = sealed[:nonceSize], sealed[nonceSize:]
+	}
+	plaintext, err := a.gcm.Open(dst, nonce, sealed, aad)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plaintext, nil
+}
+
+// Wipe zeroes the cipher state: round keys and hash key. The AEAD must not be in
+// use, and is of no use afterwards: Seal and Open panic. Wiping twice is fine.
+func (a *AEAD) Wipe() {
+	if a.gcm != nil {
+		wipeState(a.gcm)
+		a.gcm = nil
+	}
+}
+
+// Seal is one AEAD.Seal under key, after which the cipher state is wiped.
+func (id ID) Seal(dst, key, plaintext, aad []byte) ([]byte, error) {
+	a, err := id.NewAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Wipe()
+	return a.Seal(dst, plaintext, aad)
+}
+
+// Open is one AEAD.Open under key, after which the cipher state is wiped. Every
+// fault is ErrOpen, a key of the wrong size too.
+func (id ID) Open(dst, key, sealed, aad []byte) ([]byte, error) {
+	a, err := id.NewAEAD(key)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	defer a.Wipe()
+	return a.Open(dst, sealed, aad)
+}

@@ -1,0 +1,32 @@
+package suite
+
+import "encoding/binary"
+
+// KDF fills dst with bytes derived from key: SP 800-108r1 in counter mode, with
+// HMAC as the PRF and a 32-bit counter before the fixed input. Block i, from 1, is
+//
+//	MAC(key, u32be i ‖ label ‖ 00 ‖ context ‖ u32be bits of dst)
+//
+// Keys of different length under one label are therefore unrelated. The label
+// holds no zero byte. The caller wipes key and dst.
+func (id ID) KDF(dst, key []byte, label string, context []byte) {
+	fixed := make([]byte, 0, len(label)+1+len(context)+4)
+	fixed = append(fixed, label...)
+	fixed = append(fixed, 0)
+	fixed = append(fixed, context...)
+	fixed = binary.BigEndian.AppendUint32(fixed, uint32(len(dst)*8))
+
+	h := id.newMAC(key)
+	defer wipeState(h)
+	var counter [4]byte
+	block := make([]byte, 0, HashSize)
+	for i := uint32(1); len(dst) > 0; i++ {
+		binary.BigEndian.PutUint32(counter[:], i)
+		h.Reset()
+		h.Write(counter[:])
+		h.Write(fixed)
+		block = h.Sum(block[:0])
+		dst = dst[copy(dst, block):]
+	}
+	Wipe(block[:cap(block)])
+}

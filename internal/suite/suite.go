@@ -1,0 +1,85 @@
+// Package suite holds the cryptography of the editions: hash, MAC, key
+// derivation and authenticated cipher. It is the only package that builds and
+// wipes cipher states.
+package suite
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+
+	"github.com/emmansun/gmsm/sm3"
+)
+
+// An ID names a suite. It is one byte in every stored format.
+type ID uint8
+
+// The suites.
+const (
+	// AES is SHA-256, HMAC-SHA-256 and AES-256-GCM (FIPS 180-4, FIPS 198-1,
+	// FIPS 197, SP 800-38D).
+	AES ID = 1
+	// SM is SM3, HMAC-SM3 and SM4-GCM (GB/T 32905, GB/T 32907, RFC 8998).
+	SM ID = 2
+)
+
+// Sizes in bytes that are the same in both suites.
+const (
+	// HashSize is the size of a hash and of a MAC.
+	HashSize = 32
+	// Overhead is what Seal adds: a nonce of 12 bytes and a tag of 16.
+	Overhead = nonceSize + tagSize
+
+	nonceSize = 12
+	tagSize   = 16
+)
+
+// Valid reports whether the suite is one of the above. All other methods panic
+// or fail for an ID that is not valid.
+func (id ID) Valid() bool { return id == AES || id == SM }
+
+// String returns the name of the suite.
+func (id ID) String() string {
+	switch id {
+	case AES:
+		return "AES_256_GCM_SHA_256"
+	case SM:
+		return "SM4_GCM_SM3"
+	}
+	return fmt.Sprintf("suite %d", uint8(id))
+}
+
+// KeySize returns the size in bytes of the key for Seal and Open: 32 for AES, 16
+// for SM, 0 for an ID that is not valid.
+func (id ID) KeySize() int {
+	switch id {
+	case AES:
+		return 32
+	case SM:
+		return 16
+	}
+	return 0
+}
+
+// NewHash returns a new SHA-256 or SM3.
+func (id ID) NewHash() hash.Hash {
+	switch id {
+	case AES:
+		return sha256.New()
+	case SM:
+		return sm3.New()
+	}
+	panic("suite: not a suite")
+}
+
+// Hash returns the hash of the parts, one after the other. It adds no lengths:
+// where parts vary in size the caller frames them.
+func (id ID) Hash(parts ...[]byte) [HashSize]byte {
+	h := id.NewHash()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	var sum [HashSize]byte
+	h.Sum(sum[:0])
+	return sum
+}
