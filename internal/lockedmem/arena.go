@@ -1,0 +1,130 @@
+// Package lockedmem gives out memory that is locked against swap and left out of
+// core dumps, for key material in use.
+package lockedmem
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+)
+
+const (
+	minSlot = 64
+	maxSlot = 64 << 10
+	classes = 11 // 64, 128, ... 65536
+)
+
+var (
+	// ErrExhausted: the arena's budget, or what the system lets a process lock, is
+	// used up. Free buffers, or raise RLIMIT_MEMLOCK.
+	ErrExhausted = errors.New("lockedmem: no more memory may be locked")
+	// ErrSize: a buffer has 1 to 65536 bytes.
+	ErrSize = errors.New("lockedmem: a buffer has 1 to 65536 bytes")
+	// ErrClosed: the arena was closed.
+	ErrClosed = errors.New("lockedmem: arena is closed")
+)
+
+// An Arena holds locked pages and cuts buffers from them, in sizes that are powers
+// of two from 64 bytes. Pages stay locked until Close. It is safe for concurrent
+// use.
+//
+// memguard destroys every enclave of the process when it cannot lock a page. So an
+// arena never takes the last of what may be locked: see [New].
+type Arena struct {
+	max int
+
+	mu     sync.Mutex
+	chunks [][]byte
+	free   [classes][][]byte
+	locked int
+	live   int
+	closed bool
+}
+
+// New returns an arena that locks at most maxBytes, rounded down to pages; 0 means
+// as much as the system allows. Whatever maxBytes is, 64 KiB, or a quarter of
+// RLIMIT_MEMLOCK where that is below 256 KiB, stay lockable for others. Nothing is
+// locked before the first Alloc.
+func New(maxBytes int) *Arena { return &Arena{max: maxBytes} }
+
+// Alloc returns a zeroed buffer of n bytes, 1 to 64 KiB (else ErrSize). If no more
+// memory may be locked the error is ErrExhausted.
+func (a *Arena) Alloc(n int) (*Buffer, error) {
+	if n < 1 || n > maxSlot {
+		return nil, ErrSize
+	}
+	class := classOf(n)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	if len(a.free[class]) == 0 {
+		if err := a.grow(class); err != nil {
+			return nil, err
+		}
+	}
+	last := len(a.free[class]) - 1
+	slot := a.free[class][last]
+	a.free[class] = a.free[class][:last]
+	a.live++
+	return &Buffer{arena: a, slot: slot, n: n}, nil
+}
+
+// classOf returns the index of the smallest class that holds n bytes.
+func classOf(n int) int {
+	return bits.Len(uint((max(n, minSlot) - 1) / minSlot))
+}
+
+// grow locks one more chunk and cuts it into slots of the class.
+func (a *Arena) grow(class int) error {
+	slot := minSlot << class
+	size := max(slot, os.Getpagesize())
+	if a.max > 0 && a.locked+size > a.max {
+		return fmt.Errorf("%w: the arena's limit is %d bytes", ErrExhausted, a.max)
+	}
+	chunk, err := lockPages(size)
+	if err != nil {
+		return err
+	}
+	a.chunks = append(a.chunks, chunk)
+	a.locked += size
+	for ; len(chunk) > 0; chunk = chunk[slot:] {
+		a.free[class] = append(a.free[class], chunk[:slot:slot])
+	}
+	return nil
+}
+
+// InUse returns the number of buffers not yet freed.
+func (a *Arena) InUse() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.live
+}
+
+// LockedBytes returns how much the arena keeps locked.
+func (a *Arena) LockedBytes() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.locked
+}
+
+// Close unlocks and unmaps all pages. While buffers are live it does nothing but
+// return an error that says how many. Closing twice is fine.
+func (a *Arena) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.live > 0 {
+		return fmt.Errorf("lockedmem: %d buffers are still in use", a.live)
+	}
+	a.closed = true
+	a.free = [classes][][]byte{}
+	var errs []error
+	for _, chunk := range a.chunks {
+		errs = append(errs, unlockPages(chunk))
+	}
+	a.chunks, a.locked = nil, 0
+	return errors.Join(errs...)
+}

@@ -1,0 +1,49 @@
+package lockedmem
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/awnumar/memcall"
+)
+
+// reserve is what stays lockable for others: 64 KiB, or a quarter of a limit below
+// 256 KiB.
+func reserve(limit uint64) uint64 { return min(64<<10, limit/4) }
+
+// lockPages maps and locks size bytes, a multiple of the page size, if enough
+// stays lockable after that. memcall leaves them out of core dumps where the
+// system can.
+func lockPages(size int) ([]byte, error) {
+	if err := preflight(size); err != nil {
+		return nil, err
+	}
+	return mapLocked(size)
+}
+
+func mapLocked(size int) ([]byte, error) {
+	pages, err := memcall.Alloc(size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
+	}
+	if err := memcall.Lock(pages); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrExhausted, err), memcall.Free(pages))
+	}
+	return pages, nil
+}
+
+// unlockPages wipes, unlocks and unmaps.
+func unlockPages(pages []byte) error {
+	return errors.Join(memcall.Unlock(pages), memcall.Free(pages))
+}
+
+// probe finds out by trying whether size bytes and the reserve can be locked at
+// once. For a moment it takes what it looks for, so it is the way only where the
+// system does not tell.
+func probe(size int) error {
+	pages, err := mapLocked(size + int(reserve(1<<20)))
+	if err != nil {
+		return err
+	}
+	return unlockPages(pages)
+}

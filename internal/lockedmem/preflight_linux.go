@@ -1,0 +1,49 @@
+package lockedmem
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+var errNoVmLck = errors.New("lockedmem: no VmLck in /proc/self/status")
+
+// preflight checks that the reserve stays free under RLIMIT_MEMLOCK if size bytes
+// more are locked. Privileged processes are held to the limit too: the kernel
+// would let them go on, but a limit that somebody set has a reason.
+func preflight(size int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
+		return probe(size)
+	}
+	if limit.Cur == unix.RLIM_INFINITY {
+		return nil
+	}
+	locked, err := processLocked()
+	if err != nil {
+		return probe(size)
+	}
+	if locked+uint64(size)+reserve(limit.Cur) > limit.Cur {
+		return fmt.Errorf("%w: %d of %d bytes (RLIMIT_MEMLOCK) are locked", ErrExhausted, locked, limit.Cur)
+	}
+	return nil
+}
+
+// processLocked returns what the whole process has locked, in bytes.
+func processLocked() (uint64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, found := bytes.Cut(status, []byte("\nVmLck:"))
+	if !found {
+		return 0, errNoVmLck
+	}
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	kib, err := strconv.ParseUint(string(bytes.TrimSpace(bytes.TrimSuffix(line, []byte("kB")))), 10, 64)
+	return kib << 10, err
+}

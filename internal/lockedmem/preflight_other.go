@@ -1,0 +1,5 @@
+//go:build !linux
+
+package lockedmem
+
+func preflight(size int) error { return probe(size) }
