@@ -1,0 +1,69 @@
+package soft
+
+import (
+	"errors"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+)
+
+const (
+	blobMagic  = "SRM\x01" // the last byte is the format
+	blobHeader = len(blobMagic) + 1
+	blobLabel  = "strongroom soft blob"
+	maxBlob    = 16 << 10
+)
+
+var errBlob = errors.New("blob does not open")
+
+// A name is what a blob is bound to.
+type name struct {
+	id   driver.MaterialID
+	spec driver.KeySpec
+}
+
+// binding is header, id and spec: the associated data of a blob, and the context
+// from which its key is derived.
+func (n name) binding(header []byte) []byte {
+	b := append([]byte(nil), header...)
+	b = append(b, n.id[:]...)
+	return append(b, n.spec.String()...)
+}
+
+// seal wraps material. Each blob has a key of its own, derived from the wrapping
+// key, so no number of blobs wears the wrapping key out.
+func (d *Driver) seal(n name, material []byte) (driver.Blob, error) {
+	header := append([]byte(blobMagic), byte(d.suite))
+	bound := n.binding(header)
+	key := d.blobKey(bound)
+	defer suite.Wipe(key)
+	return d.suite.Seal(header, key, material, bound)
+}
+
+// unseal opens a blob into locked memory. The caller frees.
+func (d *Driver) unseal(op string, n name, blob driver.Blob) (*lockedmem.Buffer, error) {
+	if len(blob) <= blobHeader+suite.Overhead || len(blob) > maxBlob ||
+		string(blob[:len(blobMagic)]) != blobMagic || blob[blobHeader-1] != byte(d.suite) {
+		return nil, fault(op, driver.Authentic, errBlob)
+	}
+	header, sealed := blob[:blobHeader], blob[blobHeader:]
+	buf, err := d.arena.Alloc(len(sealed) - suite.Overhead)
+	if err != nil {
+		return nil, lockedFault(op, err)
+	}
+	bound := n.binding(header)
+	key := d.blobKey(bound)
+	defer suite.Wipe(key)
+	if _, err := d.suite.Open(buf.Bytes()[:0], key, sealed, bound); err != nil {
+		buf.Free()
+		return nil, fault(op, driver.Authentic, errBlob)
+	}
+	return buf, nil
+}
+
+func (d *Driver) blobKey(bound []byte) []byte {
+	key := make([]byte, d.suite.KeySize())
+	d.suite.KDF(key, d.key.Bytes(), blobLabel, bound)
+	return key
+}

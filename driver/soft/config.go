@@ -1,0 +1,91 @@
+package soft
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+)
+
+// KeySize is the length in bytes of the wrapping key.
+const KeySize = 32
+
+// Config says how an engine is set up. Its zero value works.
+type Config struct {
+	// Key is the wrapping key of KeySize bytes. It is copied into locked memory;
+	// the caller wipes its own. Nil means a fresh random key, with which every blob
+	// dies when the driver is closed.
+	Key []byte
+	// Edition fixes the algorithms. Blobs are sealed with its suite, and FIPS hides
+	// the SM specs.
+	Edition driver.Edition
+	// MaxLocked bounds the locked memory in bytes; 0 is what the system allows.
+	MaxLocked int
+}
+
+// New opens an engine. A key of another length or an unknown edition is Invalid;
+// too little lockable memory is Throttled and wraps the cause.
+func New(cfg Config) (*Driver, error) {
+	const op = "New"
+	id, ok := suiteOf(cfg.Edition)
+	if !ok {
+		return nil, fault(op, driver.Invalid, errEdition)
+	}
+	if cfg.Key != nil && len(cfg.Key) != KeySize {
+		return nil, fault(op, driver.Invalid, errors.New("the wrapping key is not 32 bytes long"))
+	}
+	arena := lockedmem.New(cfg.MaxLocked)
+	key, err := arena.Alloc(KeySize)
+	if err != nil {
+		return nil, lockedFault(op, errors.Join(err, arena.Close()))
+	}
+	if cfg.Key == nil {
+		rand.Read(key.Bytes())
+	} else {
+		copy(key.Bytes(), cfg.Key)
+	}
+	return &Driver{
+		info: driver.Info{
+			Name:   "soft",
+			Level:  driver.LevelSoftware,
+			Device: driver.Device{Manufacturer: "Strongroom", Model: "software"},
+			Specs:  specs(cfg.Edition),
+		},
+		suite: id,
+		arena: arena,
+		key:   key,
+		open:  make(map[*handle]struct{}),
+	}, nil
+}
+
+var errEdition = errors.New("unknown edition")
+
+// suiteOf returns the suite of an edition.
+func suiteOf(e driver.Edition) (suite.ID, bool) {
+	switch e {
+	case driver.Standard, driver.FIPS:
+		return suite.AES, true
+	case driver.SM:
+		return suite.SM, true
+	}
+	return 0, false
+}
+
+// Format prints no key, whatever the verb.
+func (Config) Format(s fmt.State, verb rune) { redacted{}.Format(s, verb) }
+
+// String prints no key.
+func (Config) String() string { return redactedText }
+
+// GoString prints no key.
+func (Config) GoString() string { return redactedText }
+
+// LogValue logs no key.
+func (Config) LogValue() slog.Value { return redacted{}.LogValue() }
+
+// MarshalJSON writes no key.
+func (Config) MarshalJSON() ([]byte, error) { return redacted{}.MarshalJSON() }

@@ -1,0 +1,71 @@
+package soft
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"slices"
+
+	"github.com/emmansun/gmsm/sm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+var errCiphertext = errors.New("ciphertext does not decrypt")
+
+// A decryptKey is a private key of usage Decrypt.
+type decryptKey struct {
+	handle
+	pair pair
+	algs []driver.EncryptAlg
+}
+
+var _ driver.Decrypter = (*decryptKey)(nil)
+
+// Decrypt appends the plaintext to dst.
+func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	const op = "Decrypt"
+	if err := k.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer k.leave()
+	if !slices.Contains(k.algs, alg) {
+		return nil, fault(op, driver.Unsupported, errAlgorithm)
+	}
+	plaintext, err := decrypt(k.pair.private, alg, ciphertext)
+	defer suite.Wipe(plaintext)
+	if err != nil {
+		// One error for every way to be wrong; the cause would tell them apart.
+		return nil, fault(op, driver.Authentic, errCiphertext)
+	}
+	return append(dst, plaintext...), nil
+}
+
+func decrypt(key crypto.Signer, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	switch k := key.(type) {
+	case *sm2.PrivateKey:
+		return k.Decrypt(nil, ciphertext, sm2.ASN1DecrypterOpts)
+	case *rsa.PrivateKey:
+		if alg == driver.RSARaw {
+			return rawRSA(k, ciphertext)
+		}
+		// The length is fixed by RFC 8017; Go alone would take a shorter one.
+		if len(ciphertext) != k.Size() {
+			return nil, errCiphertext
+		}
+		return rsa.DecryptOAEP(oaepHash(alg), nil, k, ciphertext, nil)
+	}
+	return nil, errAlgorithm
+}
+
+func oaepHash(alg driver.EncryptAlg) hash.Hash {
+	if alg == driver.RSAOAEPSHA1 {
+		return sha1.New()
+	}
+	return sha256.New()
+}

@@ -1,0 +1,122 @@
+package soft
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+)
+
+// A Driver is the software engine: a [driver.Driver] and a [driver.Importer]. Its
+// keys live in blobs, so DestroyKey does nothing lasting.
+type Driver struct {
+	redacted
+	info  driver.Info
+	suite suite.ID
+	gate  gate
+	arena *lockedmem.Arena
+	key   *lockedmem.Buffer
+
+	mu   sync.Mutex
+	open map[*handle]struct{}
+}
+
+var (
+	_ driver.Driver   = (*Driver)(nil)
+	_ driver.Importer = (*Driver)(nil)
+)
+
+// Info returns the capability table. Nothing is resident.
+func (d *Driver) Info() driver.Info { return d.info }
+
+// enter checks the context before anything else, then lets a call on spec in.
+func (d *Driver) enter(ctx context.Context, op string, spec driver.KeySpec) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.gate.enter() {
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	if _, ok := d.info.Find(spec); !ok {
+		d.gate.leave()
+		return fault(op, driver.Unsupported, errSpec)
+	}
+	return nil
+}
+
+// GenerateKey makes fresh material from the operating system's random source and
+// returns it as a blob. Called again it returns another key. RSA keys of 4096 bits
+// take seconds.
+func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
+	const op = "GenerateKey"
+	if err := d.enter(ctx, op, spec); err != nil {
+		return driver.Created{}, err
+	}
+	defer d.gate.leave()
+	m, err := generate(spec.Algorithm)
+	if err != nil {
+		return driver.Created{}, fault(op, driver.Unknown, err)
+	}
+	return d.created(op, name{id, spec}, m)
+}
+
+// ImportKey stores material: 32 bytes for HMAC-SHA-256, 32 or 16 for HMAC-SM3,
+// PKCS #8 DER for asymmetric keys. Of an RSA key both primes are tested. What does
+// not fit the spec is Invalid.
+func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
+	const op = "ImportKey"
+	if err := d.enter(ctx, op, spec); err != nil {
+		return driver.Created{}, err
+	}
+	defer d.gate.leave()
+	m, err := adopt(spec.Algorithm, material)
+	if err != nil {
+		return driver.Created{}, fault(op, driver.Invalid, err)
+	}
+	return d.created(op, name{id, spec}, m)
+}
+
+// created seals m into a blob and wipes it.
+func (d *Driver) created(op string, n name, m material) (driver.Created, error) {
+	defer suite.Wipe(m.private)
+	blob, err := d.seal(n, m.private)
+	if err != nil {
+		return driver.Created{}, fault(op, driver.Unknown, err)
+	}
+	return driver.Created{Blob: blob, PublicDER: m.public}, nil
+}
+
+// DestroyKey does nothing lasting: the key dies with the key that wraps its blob.
+func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.Blob) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.gate.enter() {
+		return fault("DestroyKey", driver.Unavailable, errClosed)
+	}
+	d.gate.leave()
+	return nil
+}
+
+// Close waits for running calls, closes every key, and wipes and unlocks the
+// memory.
+func (d *Driver) Close() error {
+	if !d.gate.shut() {
+		return nil
+	}
+	d.mu.Lock()
+	keys := d.open
+	d.open = nil
+	d.mu.Unlock()
+	for h := range keys {
+		h.release()
+	}
+	d.key.Free()
+	if err := d.arena.Close(); err != nil {
+		return fault("Close", driver.Unknown, errors.Join(errors.New("locked memory"), err))
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package soft
+
+import (
+	"context"
+	"sync"
+
+	"strongroom.example/driver"
+)
+
+// A handle is what every opened key has: its gate, and how it lets go of its
+// material.
+type handle struct {
+	redacted
+	driver *Driver
+	gate   gate
+	once   sync.Once
+	drop   func()
+}
+
+// enter checks the context, then lets a call into the driver and the key.
+func (h *handle) enter(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !h.driver.gate.enter() {
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	if !h.gate.enter() {
+		h.driver.gate.leave()
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+func (h *handle) leave() {
+	h.gate.leave()
+	h.driver.gate.leave()
+}
+
+// Close waits for running calls and lets the material go.
+func (h *handle) Close() error {
+	h.gate.shut()
+	h.driver.forget(h)
+	h.release()
+	return nil
+}
+
+// release drops the material. Nothing runs on the key any more.
+func (h *handle) release() { h.once.Do(h.drop) }
+
+// keep remembers an opened key, so that Close of the driver can release it. drop is
+// called once.
+func (d *Driver) keep(h *handle, drop func()) {
+	h.driver, h.drop = d, drop
+	d.mu.Lock()
+	d.open[h] = struct{}{}
+	d.mu.Unlock()
+}
+
+func (d *Driver) forget(h *handle) {
+	d.mu.Lock()
+	delete(d.open, h)
+	d.mu.Unlock()
+}

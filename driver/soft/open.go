@@ -1,0 +1,53 @@
+package soft
+
+import (
+	"context"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// OpenKey opens a blob. Symmetric material stays in locked memory. An asymmetric
+// key is parsed once into Go's own struct, which lives on the heap until the key
+// is closed. Locked memory at its limit is Throttled and wraps the cause.
+func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	const op = "OpenKey"
+	if err := d.enter(ctx, op, spec); err != nil {
+		return nil, err
+	}
+	defer d.gate.leave()
+	buf, err := d.unseal(op, name{id, spec}, blob)
+	if err != nil {
+		return nil, err
+	}
+	if symmetric(spec.Algorithm) {
+		k := &prfKey{suite: prfSuite(spec.Algorithm), material: buf}
+		d.keep(&k.handle, buf.Free)
+		return k, nil
+	}
+	defer buf.Free()
+	p, err := parsePair(spec.Algorithm, buf.Bytes())
+	if err != nil {
+		return nil, fault(op, driver.Authentic, errBlob)
+	}
+	return d.openPair(spec, p), nil
+}
+
+func (d *Driver) openPair(spec driver.KeySpec, p pair) driver.Key {
+	row, _ := d.info.Find(spec)
+	if spec.Usage == driver.Sign {
+		k := &signKey{pair: p, algs: row.Sign}
+		d.keep(&k.handle, func() { k.pair = pair{} })
+		return k
+	}
+	k := &decryptKey{pair: p, algs: row.Decrypt}
+	d.keep(&k.handle, func() { k.pair = pair{} })
+	return k
+}
+
+func prfSuite(alg driver.KeyAlgorithm) suite.ID {
+	if alg == driver.HMACSM3 {
+		return suite.SM
+	}
+	return suite.AES
+}

@@ -1,0 +1,49 @@
+package soft
+
+import (
+	"crypto/fips140"
+
+	"strongroom.example/driver"
+)
+
+// specs is the capability table of an edition.
+func specs(e driver.Edition) []driver.SpecInfo {
+	table := []driver.SpecInfo{prfSpec(driver.HMACSHA256)}
+	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
+		table = append(table, signSpec(alg, driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384,
+			driver.RSAPKCS1SHA512, driver.RSAPSSSHA256), decryptSpec(alg, rsaEncryption()...))
+	}
+	table = append(table,
+		signSpec(driver.ECP256, driver.ECDSASHA256),
+		signSpec(driver.ECP384, driver.ECDSASHA384),
+		signSpec(driver.ECP521, driver.ECDSASHA512),
+		signSpec(driver.Ed25519, driver.EdDSAEd25519))
+	if e == driver.FIPS {
+		return table
+	}
+	return append(table, prfSpec(driver.HMACSM3),
+		signSpec(driver.SM2, driver.SM2DSA), decryptSpec(driver.SM2, driver.SM2ASN1))
+}
+
+// rsaEncryption leaves OAEP with SHA-1 out where the process enforces FIPS 140,
+// since Go refuses SHA-1 there.
+func rsaEncryption() []driver.EncryptAlg {
+	if fips140.Enforced() {
+		return []driver.EncryptAlg{driver.RSARaw, driver.RSAOAEPSHA256}
+	}
+	return []driver.EncryptAlg{driver.RSARaw, driver.RSAOAEPSHA1, driver.RSAOAEPSHA256}
+}
+
+func prfSpec(alg driver.KeyAlgorithm) driver.SpecInfo {
+	return driver.SpecInfo{Spec: driver.KeySpec{Algorithm: alg, Usage: driver.Derive}, Import: true}
+}
+
+func signSpec(alg driver.KeyAlgorithm, algs ...driver.SignAlg) driver.SpecInfo {
+	spec := driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
+	return driver.SpecInfo{Spec: spec, Sign: algs, Import: true}
+}
+
+func decryptSpec(alg driver.KeyAlgorithm, algs ...driver.EncryptAlg) driver.SpecInfo {
+	spec := driver.KeySpec{Algorithm: alg, Usage: driver.Decrypt}
+	return driver.SpecInfo{Spec: spec, Decrypt: algs, Import: true}
+}
