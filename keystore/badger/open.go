@@ -1,0 +1,96 @@
+package badger
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"strongroom.example/keystore"
+)
+
+const (
+	// Badger's files are sparse maps: a disk that fills under them kills the
+	// process. Opening and closing replay, flush and compact; committing must
+	// always leave room for them.
+	openReserve   = 24 << 20
+	commitReserve = 40 << 20
+)
+
+// Open opens the store in dir, and makes it if dir is empty or missing. The files
+// are checked first: a damaged table, a damaged or missing MANIFEST, or a listed
+// table without its file is ErrCorrupt and names the file. Damage to the log of
+// the newest records (*.mem) is not found here, since Badger takes what follows
+// it for a torn write: the keystore's tip finds that. ErrInUse if the store is
+// open already, ErrFull if less than 24 MiB of disk are free. Opened stores
+// refuse batches below 40 MiB.
+func Open(dir string) (keystore.Engine, error) { return openWith(dir, freeSpace) }
+
+func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keystore/badger: %w", err)
+	}
+	if err := probeLock(dir); err != nil {
+		return nil, err
+	}
+	if err := probeWrite(dir); err != nil {
+		return nil, err
+	}
+	if err := reserve(dir, free, openReserve); err != nil {
+		return nil, err
+	}
+	if err := inspect(dir); err != nil {
+		return nil, err
+	}
+	w := new(watch)
+	db, err := openBadger(preset(dir, w))
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{dir: dir, db: db, watch: w, free: free}
+	if err := w.err(); err != nil {
+		_ = e.closeDB()
+		return nil, fmt.Errorf("%w: while opening %s: %v", keystore.ErrCorrupt, dir, err)
+	}
+	return e, nil
+}
+
+// openBadger opens Badger; a panic on our own goroutine is an error.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if recover() != nil {
+			db, err = nil, fmt.Errorf("%w: badger cannot read %s", keystore.ErrCorrupt, o.Dir)
+		}
+	}()
+	db, err = badger.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("%w: badger does not open %s: %v", keystore.ErrUnavailable, o.Dir, err)
+	}
+	return db, nil
+}
+
+// probeWrite fails, with the system's own error, in a directory that cannot be
+// written.
+func probeWrite(dir string) error {
+	f, err := os.CreateTemp(dir, "probe-*")
+	if err != nil {
+		return fmt.Errorf("keystore/badger: %w", err)
+	}
+	_ = f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return fmt.Errorf("keystore/badger: %w", err)
+	}
+	return nil
+}
+
+// reserve is ErrFull if fewer than want bytes are free.
+func reserve(dir string, free func(string) (uint64, error), want uint64) error {
+	have, err := free(dir)
+	if err != nil {
+		return err
+	}
+	if have < want {
+		return fmt.Errorf("%w: %d MiB free in %s, %d needed", keystore.ErrFull, have>>20, dir, want>>20)
+	}
+	return nil
+}
