@@ -1,0 +1,147 @@
+package soft
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// The kinds of protector, as they stand in blobs.
+const (
+	kindPassphrase   = 1
+	kindRecoveryCode = 2
+	kindKeyFile      = 3
+)
+
+// A protector's blob is header ‖ sealed root. See the format specification.
+const (
+	rootMagic  = "SRP\x01" // the last byte is the format
+	rootSize   = 32
+	saltSize   = 32
+	checkSize  = 8
+	saltAt     = 4 + 1 + 1 + 1 + 4 + 4
+	checkAt    = saltAt + saltSize
+	rootHeader = checkAt + checkSize
+	rootLabel  = "strongroom protector"
+	stretched  = 32
+)
+
+var (
+	errRoot     = errors.New("blob does not open")
+	errRootSize = errors.New("a root is 32 bytes long")
+)
+
+// shape is what a blob's header says.
+type shape struct {
+	kind byte
+	work work
+}
+
+// sealedRoot is a blob, with what it must be of.
+type sealedRoot struct {
+	kind byte
+	b    driver.Binding
+	blob driver.Blob
+}
+
+// A stretcher makes a secret into a 32-byte key, which the caller wipes.
+type stretcher func(w work, salt []byte) []byte
+
+// protect wraps root under what stretch makes of a secret.
+func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.Blob, error) {
+	const op = "Protect"
+	id, ok := suiteOf(b.Edition)
+	if !ok {
+		return nil, fault(op, driver.Invalid, errEdition)
+	}
+	if len(root) != rootSize {
+		return nil, fault(op, driver.Invalid, errRootSize)
+	}
+	header := s.header(id, b)
+	key := rootKey(id, stretch(s.work, header[saltAt:checkAt]), bound(header, b))
+	defer suite.Wipe(key)
+	blob, err := id.Seal(header, key, root, bound(header, b))
+	if err != nil {
+		return nil, fault(op, driver.Unknown, err)
+	}
+	return blob, nil
+}
+
+// recoverRoot opens what protect made. The header's checksum turns accidents and
+// other vaults' blobs away before any work is done; it is no protection against
+// malice, and the limits on work are.
+func recoverRoot(dst []byte, r sealedRoot, stretch stretcher) ([]byte, error) {
+	const op = "Recover"
+	id, ok := suiteOf(r.b.Edition)
+	if !ok {
+		return nil, fault(op, driver.Invalid, errEdition)
+	}
+	s, ok := parseHeader(id, r.b, r.blob)
+	if !ok || s.kind != r.kind || s.work.kdf != kdfFor(s.kind, r.b.Edition) {
+		return nil, fault(op, driver.Denied, errRoot)
+	}
+	if !s.work.sane() {
+		return nil, fault(op, driver.Invalid, errWork)
+	}
+	header, sealed := r.blob[:rootHeader], r.blob[rootHeader:]
+	key := rootKey(id, stretch(s.work, header[saltAt:checkAt]), bound(header, r.b))
+	defer suite.Wipe(key)
+	out, err := id.Open(dst, key, sealed, bound(header, r.b))
+	if err != nil {
+		return nil, fault(op, driver.Denied, errRoot)
+	}
+	return out, nil
+}
+
+func kdfFor(kind byte, e driver.Edition) byte {
+	if kind == kindPassphrase {
+		return passphraseKDF(e)
+	}
+	return kdfNone
+}
+
+// header writes a header with a fresh salt.
+func (s shape) header(id suite.ID, b driver.Binding) []byte {
+	h := append(make([]byte, 0, rootHeader+rootSize+suite.Overhead), rootMagic...)
+	h = append(h, s.kind, byte(id), s.work.kdf)
+	h = binary.BigEndian.AppendUint32(h, s.work.time)
+	h = binary.BigEndian.AppendUint32(h, s.work.memory)
+	h = h[:checkAt]
+	rand.Read(h[saltAt:])
+	return append(h, checksum(id, h, b)...)
+}
+
+// parseHeader reads a header; false means that it is not one of this vault's.
+func parseHeader(id suite.ID, b driver.Binding, blob []byte) (shape, bool) {
+	if len(blob) != rootHeader+rootSize+suite.Overhead || string(blob[:4]) != rootMagic || blob[5] != byte(id) ||
+		!bytes.Equal(blob[checkAt:rootHeader], checksum(id, blob[:checkAt], b)) {
+		return shape{}, false
+	}
+	return shape{blob[4], work{
+		kdf:    blob[6],
+		time:   binary.BigEndian.Uint32(blob[7:]),
+		memory: binary.BigEndian.Uint32(blob[11:]),
+	}}, true
+}
+
+func checksum(id suite.ID, header []byte, b driver.Binding) []byte {
+	sum := id.Hash([]byte(rootLabel), bound(header, b))
+	return sum[:checkSize]
+}
+
+// bound is header, vault id and edition: the associated data of a sealed root.
+func bound(header []byte, b driver.Binding) []byte {
+	return append(append(bytes.Clone(header), b.VaultID[:]...), byte(b.Edition))
+}
+
+// rootKey derives the sealing key and wipes the secret it came from.
+func rootKey(id suite.ID, secret, context []byte) []byte {
+	defer suite.Wipe(secret)
+	key := make([]byte, id.KeySize())
+	id.KDF(key, secret, rootLabel, context)
+	return key
+}

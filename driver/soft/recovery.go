@@ -1,0 +1,87 @@
+package soft
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// A RecoveryCode is a protector of kind "recovery-code": 256 random bits, written
+// down by a person.
+type RecoveryCode struct {
+	redacted
+	secret []byte
+}
+
+var _ driver.Protector = (*RecoveryCode)(nil)
+
+// NewRecoveryCode makes a fresh code. Print it once with AppendCode, protect the
+// vault with it, then Wipe it.
+func NewRecoveryCode() (*RecoveryCode, error) {
+	c := &RecoveryCode{secret: make([]byte, codeSecret)}
+	rand.Read(c.secret)
+	return c, nil
+}
+
+// ParseRecoveryCode reads a code as a person types it: upper or lower case, with or
+// without spaces and hyphens, O for 0 and I or L for 1. A mistyped one is Denied
+// and wraps a *MistypedError. The caller wipes text.
+func ParseRecoveryCode(text []byte) (*RecoveryCode, error) {
+	secret, err := decodeGroups(text)
+	if err != nil {
+		return nil, fault("ParseRecoveryCode", driver.Denied, err)
+	}
+	return &RecoveryCode{secret: secret}, nil
+}
+
+// AppendCode appends the code to dst: 13 groups of 5 characters with hyphens
+// between, 77 bytes. It is the secret itself; the caller wipes.
+func (c *RecoveryCode) AppendCode(dst []byte) []byte { return appendGroups(dst, c.secret) }
+
+// Wipe zeroes the code; Protect and Recover then answer Invalid. Not while another
+// call runs.
+func (c *RecoveryCode) Wipe() {
+	suite.Wipe(c.secret)
+	c.secret = nil
+}
+
+// Kind returns "recovery-code".
+func (*RecoveryCode) Kind() string { return "recovery-code" }
+
+// MachineBound returns false.
+func (*RecoveryCode) MachineBound() bool { return false }
+
+var errWiped = errors.New("the recovery code was wiped")
+
+// Protect wraps root.
+func (c *RecoveryCode) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	if err := c.ready(ctx, "Protect"); err != nil {
+		return nil, err
+	}
+	return protect(shape{kind: kindRecoveryCode}, b, c.key, root)
+}
+
+// Recover appends the root to dst.
+func (c *RecoveryCode) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
+	if err := c.ready(ctx, "Recover"); err != nil {
+		return nil, err
+	}
+	return recoverRoot(dst, sealedRoot{kindRecoveryCode, b, blob}, c.key)
+}
+
+func (c *RecoveryCode) ready(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(c.secret) != codeSecret {
+		return fault(op, driver.Invalid, errWiped)
+	}
+	return nil
+}
+
+// key needs no stretching: the secret is as strong as the key.
+func (c *RecoveryCode) key(work, []byte) []byte { return slices.Clone(c.secret) }
