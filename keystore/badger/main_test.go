@@ -1,0 +1,17 @@
+package badger
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain runs as the child of the kill test where it is asked to, and otherwise
+// fails if a test leaves a goroutine behind. Nothing of Badger's is excused.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		os.Exit(writeUntilKilled(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
