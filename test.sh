@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, vet, staticcheck, the
+# pure-Go builds of every supported target, and the tests under the race detector.
+# Installs with apt what the tests need and the machine lacks.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
+
+check_go() {
+	local want have
+	want=$(sed -n 's/^go //p' go.mod)
+	command -v go >/dev/null || fail "Go $want or newer is needed; see https://go.dev/dl/"
+	have=$(go env GOVERSION) || fail "Go $want or newer is needed; this go cannot provide it"
+	have=${have#go}
+	have=${have%%[^0-9.]*}
+	[ "$(printf '%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
+		fail "Go $want or newer is needed; this is Go $have"
+	echo "Go $have"
+}
+
+# need COMMAND PACKAGE... notes the packages if the command is missing.
+missing=()
+need() {
+	command -v "$1" >/dev/null || missing+=("${@:2}")
+}
+
+install_missing() {
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	command -v apt-get >/dev/null || fail "install these by hand, there is no apt here: ${missing[*]}"
+	local root=()
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || fail "neither root nor sudo; install these first: ${missing[*]}"
+		root=(sudo)
+	fi
+	local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive
+		apt-get install -y --no-install-recommends "${missing[@]}")
+	# Stale lists are no failure: only when the first try fails are they renewed.
+	"${install[@]}" && return 0
+	"${root[@]}" apt-get update || echo "apt lists could not be renewed; trying with those at hand"
+	"${install[@]}" || fail "could not install: ${missing[*]}"
+}
+
+step "what the tests need"
+check_go
+need openssl openssl
+need gcc gcc libc6-dev
+install_missing
+
+step "gofmt"
+unformatted=$(gofmt -l .)
+[ -z "$unformatted" ] || fail "gofmt would change: $unformatted"
+
+step "go vet"
+go vet ./...
+
+step "staticcheck"
+staticcheck=$(mktemp -d)
+trap 'rm -rf "$staticcheck"' EXIT
+go -C tools build -o "$staticcheck/staticcheck" honnef.co/go/tools/cmd/staticcheck
+"$staticcheck/staticcheck" ./...
+
+for target in linux/arm64 linux/arm linux/386 linux/riscv64 windows/amd64 darwin/arm64; do
+	step "build for $target without cgo"
+	CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build ./...
+done
+
+step "go test -race"
+CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
+printf '\ntest.sh: all passed\n'
