@@ -32,7 +32,7 @@ func checkRSA(key *rsa.PrivateKey) error {
 		return errMaterial
 	}
 	for _, p := range key.Primes {
-		if p.BitLen() != key.N.BitLen()/2 || !p.ProbablyPrime(32) {
+		if p.BitLen() != key.N.BitLen()/2 || !p.ProbablyPrime(8) {
 			return errMaterial
 		}
 	}
