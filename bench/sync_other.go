@@ -1,0 +1,8 @@
+//go:build !linux
+
+package bench
+
+import "os"
+
+// datasync makes the file durable; other systems have no portable fdatasync.
+func datasync(f *os.File) error { return f.Sync() }
