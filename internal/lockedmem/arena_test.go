@@ -1,0 +1,139 @@
+package lockedmem_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"strongroom.example/internal/lockedmem"
+)
+
+func TestAllocFree(t *testing.T) {
+	a := lockedmem.New(0)
+	for _, n := range []int{1, 63, 64, 65, 128, 4096, 4097, 65536} {
+		b, err := a.Alloc(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Bytes()) != n || cap(b.Bytes()) != n || len(bytes.Trim(b.Bytes(), "\x00")) != 0 {
+			t.Errorf("%d: %d bytes, or not zero", n, len(b.Bytes()))
+		}
+		copy(b.Bytes(), bytes.Repeat([]byte{0xEE}, n))
+		b.Free()
+		b.Free()
+		if b.Bytes() != nil {
+			t.Error("bytes after Free")
+		}
+		again, err := a.Alloc(n)
+		if err != nil || len(bytes.Trim(again.Bytes(), "\x00")) != 0 {
+			t.Errorf("%d: reused memory is not wiped, %v", n, err)
+		}
+		again.Free()
+	}
+	for _, n := range []int{-1, 0, 65537} {
+		if _, err := a.Alloc(n); !errors.Is(err, lockedmem.ErrSize) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	closeArena(t, a)
+	if _, err := a.Alloc(1); !errors.Is(err, lockedmem.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func closeArena(t *testing.T, a *lockedmem.Arena) {
+	t.Helper()
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a.LockedBytes() != 0 || a.InUse() != 0 {
+		t.Errorf("%d bytes, %d buffers left", a.LockedBytes(), a.InUse())
+	}
+}
+
+func TestExhaustedByMaxBytes(t *testing.T) {
+	page := os.Getpagesize()
+	a := lockedmem.New(2 * page)
+	var all []*lockedmem.Buffer
+	var err error
+	for err == nil {
+		var b *lockedmem.Buffer
+		if b, err = a.Alloc(64); err == nil {
+			all = append(all, b)
+		}
+	}
+	if !errors.Is(err, lockedmem.ErrExhausted) || len(all) != 2*page/64 || a.LockedBytes() != 2*page {
+		t.Errorf("%d buffers, %d bytes, %v", len(all), a.LockedBytes(), err)
+	}
+	if err := a.Close(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(len(all))) {
+		t.Errorf("Close with live buffers: %v", err)
+	}
+	all[0].Free()
+	if all[0], err = a.Alloc(64); err != nil {
+		t.Errorf("after Free: %v", err)
+	}
+	for _, b := range all {
+		b.Free()
+	}
+	closeArena(t, a)
+}
+
+func TestConcurrent(t *testing.T) {
+	a := lockedmem.New(0)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				b, err := a.Alloc(1 + (i*37+g)%500)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for j := range b.Bytes() {
+					b.Bytes()[j] = byte(g)
+				}
+				for _, c := range b.Bytes() {
+					if c != byte(g) {
+						t.Error("two buffers share memory")
+						break
+					}
+				}
+				b.Free()
+			}
+		})
+	}
+	wg.Wait()
+	closeArena(t, a)
+}
+
+func TestBufferIsRedacted(t *testing.T) {
+	a := lockedmem.New(0)
+	b, err := a.Alloc(32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b.Bytes(), "hunter2hunter2hunter2hunter2hunt")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q", "%c", "%08b", "%t"} {
+		if got := fmt.Sprintf(verb, b); got != "[REDACTED]" {
+			t.Errorf("%s prints %s", verb, got)
+		}
+	}
+	text, err := json.Marshal(map[string]any{"key": b})
+	if err != nil || string(text) != `{"key":"[REDACTED]"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "key", b)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "key", b)
+	if strings.Contains(out.String(), "hunter2") || strings.Count(out.String(), "[REDACTED]") != 2 {
+		t.Error(out.String())
+	}
+	b.Free()
+	closeArena(t, a)
+}
