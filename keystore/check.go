@@ -1,0 +1,68 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Check is the full integrity check: head, tip, both copies of the root file,
+// every record against the census, every leaf of the log and its tree, computed
+// anew. No commit runs meanwhile.
+func (s *Store) Check(ctx context.Context) error {
+	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error { return s.check(ctx) }})
+}
+
+func (s *Store) check(ctx context.Context) error {
+	now, err := s.engine.Get(ctx, []byte(keyHead))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if !bytes.Equal(now, s.sealed) {
+		return fmt.Errorf("%w: the head is not the one last written", ErrCorrupt)
+	}
+	for _, name := range []string{rootFile, rootCopy} {
+		b, err := os.ReadFile(filepath.Join(s.cfg.Dir, name))
+		if err != nil || !bytes.Equal(b, s.root.raw) {
+			return fmt.Errorf("%w: root file %q is not the one last written", ErrCorrupt, name)
+		}
+	}
+	t, seen, err := openTip(s.cfg.Dir, s.keys)
+	if err != nil {
+		return err
+	}
+	t.file.Close()
+	if seen != s.head.tip() {
+		return fmt.Errorf("%w: the tip is not that of the last commit", ErrCorrupt)
+	}
+	if err := s.takeCensus(ctx, newCensus()); err != nil {
+		return err
+	}
+	return errors.Join(s.checkTail(ctx), s.checkTree(ctx))
+}
+
+func (s *Store) checkTree(ctx context.Context) error {
+	want, state := s.head.log, LogState{}
+	for state.Size < want.Size {
+		leaves, err := s.readLeaves(ctx, state.Size, want.Size)
+		if err != nil {
+			return err
+		}
+		ext, err := s.cfg.Log.Extend(state, leaves)
+		if err != nil {
+			return err
+		}
+		if ext.State.Size <= state.Size {
+			return fmt.Errorf("%w: the log does not grow with its records", ErrCorrupt)
+		}
+		state = ext.State
+	}
+	if want.Size > 0 && (state.Root != want.Root || !slices.Equal(state.Frontier, want.Frontier)) {
+		return fmt.Errorf("%w: the log's tree does not match the head", ErrCorrupt)
+	}
+	return nil
+}

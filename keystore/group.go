@@ -1,0 +1,87 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"strongroom.example/internal/suite"
+)
+
+// group is what the committer has staged for one batch.
+type group struct {
+	ctx        context.Context
+	store      *Store
+	generation uint64
+	puts       map[string]change
+	leaves     [][]byte
+	changes    map[string]pendingEntry // what the batch makes of the census
+	size       int // estimate of the batch
+}
+
+// pairOverhead is what a sealed record adds to its path and value, its engine
+// key included.
+const pairOverhead = 33 + recordHeader + suite.Overhead + 2
+
+func (s *Store) newGroup() *group {
+	return &group{
+		ctx: context.Background(), store: s, generation: s.head.generation + 1,
+		puts: map[string]change{}, size: pairOverhead + headFixed + 32*maxFrontier,
+	}
+}
+
+// stage runs op on its own overlay and merges it; on an error nothing of op
+// stays.
+func (g *group) stage(op func(*Tx) error) error {
+	t := &Tx{group: g}
+	leaves, err := t.run(op)
+	if err != nil {
+		for _, c := range t.puts {
+			suite.Wipe(c.value)
+		}
+		return err
+	}
+	for path, c := range t.puts {
+		suite.Wipe(g.puts[path].value)
+		g.puts[path] = c
+		g.size += pairOverhead + len(path) + len(c.value)
+	}
+	for _, l := range leaves {
+		g.size += pairOverhead + len(l)
+	}
+	g.leaves = append(g.leaves, leaves...)
+	return nil
+}
+
+// run calls op and its encoders. A panic becomes op's error: it must not take
+// the committer with it, and its value is left out since it may hold a secret.
+func (t *Tx) run(op func(*Tx) error) (leaves [][]byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("keystore: the operation panicked (%T)\n%s", p, debug.Stack())
+		}
+	}()
+	if err := op(t); err != nil {
+		return nil, err
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	next := t.group.store.head.log.Size + uint64(len(t.group.leaves))
+	for i, encode := range t.leaves {
+		leaf := encode(next + uint64(i))
+		if len(leaf) > MaxValue {
+			return nil, fmt.Errorf("%w: an audit record of %d bytes", ErrTooLarge, len(leaf))
+		}
+		leaves = append(leaves, leaf)
+	}
+	return leaves, nil
+}
+
+func (g *group) empty() bool { return len(g.puts) == 0 && len(g.leaves) == 0 }
+
+func (g *group) wipe() {
+	for _, c := range g.puts {
+		suite.Wipe(c.value)
+	}
+}

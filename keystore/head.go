@@ -1,0 +1,67 @@
+package keystore
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// head is the one record that speaks for the whole store. It is part of each
+// batch.
+type head struct {
+	generation uint64
+	log        LogState
+	digest     [32]byte
+	count      uint64
+	rootHash   [32]byte
+	nextRoot   [32]byte // zero: no replacement of the root file is under way
+	epoch      uint32
+}
+
+const (
+	headFixed   = 1 + 8 + 8 + 32 + 8 + 32 + 8 + 32 + 32 + 4 + 1
+	maxFrontier = 64
+)
+
+func (h head) encode(dst []byte) []byte {
+	be := binary.BigEndian
+	dst = append(dst, 1)
+	dst = be.AppendUint64(dst, h.generation)
+	dst = be.AppendUint64(dst, h.log.Size)
+	dst = append(dst, h.log.Root[:]...)
+	dst = be.AppendUint64(dst, h.log.Checkpoint)
+	dst = append(dst, h.digest[:]...)
+	dst = be.AppendUint64(dst, h.count)
+	dst = append(dst, h.rootHash[:]...)
+	dst = append(dst, h.nextRoot[:]...)
+	dst = be.AppendUint32(dst, h.epoch)
+	dst = append(dst, byte(len(h.log.Frontier)))
+	for _, f := range h.log.Frontier {
+		dst = append(dst, f[:]...)
+	}
+	return dst
+}
+
+func parseHead(b []byte) (head, error) {
+	var h head
+	if len(b) < headFixed || b[0] != 1 {
+		return h, fmt.Errorf("%w: head", ErrCorrupt)
+	}
+	be := binary.BigEndian
+	h.generation = be.Uint64(b[1:])
+	h.log.Size = be.Uint64(b[9:])
+	copy(h.log.Root[:], b[17:])
+	h.log.Checkpoint = be.Uint64(b[49:])
+	copy(h.digest[:], b[57:])
+	h.count = be.Uint64(b[89:])
+	copy(h.rootHash[:], b[97:])
+	copy(h.nextRoot[:], b[129:])
+	h.epoch = be.Uint32(b[161:])
+	n := int(b[165])
+	if n > maxFrontier || len(b) != headFixed+32*n {
+		return h, fmt.Errorf("%w: head", ErrCorrupt)
+	}
+	for i := range n {
+		h.log.Frontier = append(h.log.Frontier, [32]byte(b[headFixed+32*i:]))
+	}
+	return h, nil
+}

@@ -1,0 +1,140 @@
+package keystore
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"strongroom.example/internal/suite"
+)
+
+// Class tells which epoch key seals a record.
+type Class uint8
+
+const (
+	// Meta records are sealed under the record key of their epoch.
+	Meta Class = iota
+	// Material records are sealed under the material key, which a Rekey drops.
+	Material
+
+	classLog  Class = 2
+	classHead Class = 3
+)
+
+// Record is one mutable record. Version is the generation of the store that
+// wrote it: it grows with each change and is never used twice for a path.
+type Record struct {
+	Path    string
+	Version uint64
+	Value   []byte
+}
+
+const (
+	recordFormat = 1
+	recordHeader = 1 + 1 + 1 + 4 + 8 + 16
+	// MaxValue is the largest value of a record, in bytes.
+	MaxValue = 32 << 10
+	// MaxPath is the longest path, in bytes.
+	MaxPath = 512
+
+	prefixRecord = 'r'
+	prefixLog    = 'l'
+	keyHead      = "h"
+)
+
+// recordID is what a sealed record is bound to besides its engine key.
+type recordID struct {
+	class   Class
+	epoch   uint32
+	version uint64
+}
+
+// sealer seals and opens records; it holds scratch space only and is not safe
+// for concurrent use.
+type sealer struct {
+	plain, bound []byte
+	key          [keySize]byte
+}
+
+// engineKey is where the record of path stands in the engine.
+func (k *keyring) engineKey(path string) []byte {
+	mac := k.suite.MAC(k.pathKey(), []byte(path))
+	return append(append(make([]byte, 0, 33), prefixRecord), mac[:]...)
+}
+
+func logKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), prefixLog), seq)
+}
+
+// seal appends the sealed record to dst.
+func (s *sealer) seal(dst []byte, k *keyring, id recordID, at []byte, path string, value []byte) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, recordFormat, byte(k.suite), byte(id.class))
+	dst = binary.BigEndian.AppendUint32(dst, id.epoch)
+	dst = binary.BigEndian.AppendUint64(dst, id.version)
+	dst = append(dst, make([]byte, 16)...)
+	rand.Read(dst[start+15 : start+recordHeader])
+	if err := s.deriveKey(k, id, at, dst[start:]); err != nil {
+		return nil, err
+	}
+	s.plain = binary.BigEndian.AppendUint16(s.plain[:0], uint16(len(path)))
+	s.plain = append(append(s.plain, path...), value...)
+	s.bound = append(append(s.bound[:0], dst[start:]...), at...)
+	dst, err := k.suite.Seal(dst, s.key[:k.suite.KeySize()], s.plain, s.bound)
+	s.wipe()
+	return dst, err
+}
+
+// open checks and opens a sealed record: its id, its path and its value. The
+// value is the caller's.
+func (s *sealer) open(k *keyring, at, sealed []byte) (recordID, string, []byte, error) {
+	id, err := parseRecordID(k.suite, sealed)
+	if err != nil {
+		return id, "", nil, err
+	}
+	header := sealed[:recordHeader]
+	if err := s.deriveKey(k, id, at, header); err != nil {
+		return id, "", nil, err
+	}
+	s.bound = append(append(s.bound[:0], header...), at...)
+	plain, err := k.suite.Open(nil, s.key[:k.suite.KeySize()], sealed[recordHeader:], s.bound)
+	s.wipe()
+	if err != nil {
+		return id, "", nil, ErrCorrupt
+	}
+	n := 2
+	if len(plain) >= 2 {
+		n += int(binary.BigEndian.Uint16(plain))
+	}
+	if n > len(plain) {
+		return id, "", nil, ErrCorrupt
+	}
+	return id, string(plain[2:n]), plain[n:], nil
+}
+
+func parseRecordID(want suite.ID, sealed []byte) (recordID, error) {
+	if len(sealed) < recordHeader+suite.Overhead+2 || sealed[0] != recordFormat || sealed[1] != byte(want) {
+		return recordID{}, ErrCorrupt
+	}
+	return recordID{
+		class:   Class(sealed[2]),
+		epoch:   binary.BigEndian.Uint32(sealed[3:]),
+		version: binary.BigEndian.Uint64(sealed[7:]),
+	}, nil
+}
+
+// deriveKey is the record's own key: KDF over its engine key and header.
+func (s *sealer) deriveKey(k *keyring, id recordID, at, header []byte) error {
+	epochKey := k.key(id.epoch, id.class)
+	if epochKey == nil {
+		return fmt.Errorf("%w: sealed under an epoch without a key", ErrCorrupt)
+	}
+	s.bound = append(append(s.bound[:0], at...), header...)
+	k.suite.KDF(s.key[:k.suite.KeySize()], epochKey, "strongroom/record", s.bound)
+	return nil
+}
+
+func (s *sealer) wipe() {
+	suite.Wipe(s.key[:])
+	suite.Wipe(s.plain)
+}

@@ -1,0 +1,147 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+)
+
+// Rekeying is what Rekey needs. Root is read during the call only.
+type Rekeying struct {
+	Root       []byte
+	Protectors []Protector
+	Op         func(*Tx) error
+}
+
+// ReplaceProtectors writes the next generation of the root file; what op stages
+// is committed with it.
+func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
+	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error {
+		return s.replaceRoot(p, s.keys, s.rootKeys, op)
+	}})
+}
+
+// Rekey puts a new root and a new epoch in force, re-seals every mutable record
+// and drops the past material keys. Past record keys stay for past log records.
+// What op stages is committed with the new root. Open resumes a Rekey that was
+// cut after that.
+func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
+	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error { return s.rekey(r) }})
+}
+
+func (s *Store) rekey(r Rekeying) error {
+	keys, err := s.keys.next(s.arena)
+	if err != nil {
+		return err
+	}
+	rootKeys, err := newRootKeys(s.arena, s.keys.suite, r.Root)
+	if err != nil {
+		keys.free()
+		return err
+	}
+	if err := s.replaceRoot(r.Protectors, keys, rootKeys, r.Op); err != nil {
+		if s.keys != keys {
+			keys.free()
+			rootKeys.free()
+		}
+		return err
+	}
+	if err := s.reseal(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// replaceRoot runs the replacement: the head names the next file, both copies
+// are written, the head takes it, with what op staged. Op runs first: its error
+// changes nothing. Once the head names the next file any fault fails closed, and
+// Open settles it.
+func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op func(*Tx) error) error {
+	public := s.root.public()
+	public.Generation++
+	public.Protectors = p
+	root, err := encodeRoot(public, keys, rootKeys)
+	if err != nil {
+		return err
+	}
+	g := s.newGroup()
+	defer g.wipe()
+	g.generation++ // the batch that names the next file comes first
+	if op != nil {
+		if err := g.stage(op); err != nil {
+			return err
+		}
+	}
+	if g.size > s.engine.MaxBatch()*3/4 {
+		return ErrTooLarge
+	}
+	next := s.head
+	next.nextRoot = root.hash()
+	if err := s.commitGroup(s.newGroup(), next); err != nil {
+		return err
+	}
+	if err := errors.Join(s.tip.sync(), s.writeRoot(root)); err != nil {
+		return s.fail(err)
+	}
+	s.swap(root, keys, rootKeys)
+	next = s.head
+	next.rootHash, next.nextRoot = root.hash(), [32]byte{}
+	if err := s.commitGroup(g, next); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// swap puts the new root file and keys in force and wipes those they replace.
+func (s *Store) swap(root *Root, keys *keyring, rootKeys *rootKeys) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.root = root
+	if keys != s.keys {
+		s.keys.free()
+		s.keys = keys
+	}
+	if rootKeys != s.rootKeys {
+		s.rootKeys.free()
+		s.rootKeys = rootKeys
+	}
+}
+
+func (s *Store) unfinishedRekey() bool { return s.keys.pastMaterial() }
+
+// reseal seals every record of a past epoch anew, with its version, then drops
+// the past material keys by another replacement of the root file.
+func (s *Store) reseal() error {
+	g := s.newGroup()
+	for _, path := range s.census.paths("") {
+		e := s.census.entries[path]
+		if e.epoch == s.keys.current {
+			continue
+		}
+		rec, err := s.Get(context.Background(), path)
+		if err != nil {
+			return err
+		}
+		g.puts[path] = change{value: rec.Value, class: e.class, version: e.version}
+		g.size += pairOverhead + len(path) + len(rec.Value)
+		if g.size > s.engine.MaxBatch()/2 {
+			if err := s.commitGroup(g, s.head); err != nil {
+				return err
+			}
+			g.wipe()
+			g = s.newGroup()
+		}
+	}
+	defer g.wipe()
+	if err := s.commitGroup(g, s.head); err != nil {
+		return err
+	}
+	keys, err := s.keys.dropMaterial(s.arena)
+	if err != nil {
+		return err
+	}
+	err = s.replaceRoot(s.root.public().Protectors, keys, s.rootKeys, nil)
+	if s.keys != keys {
+		keys.free()
+	}
+	return err
+}

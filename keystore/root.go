@@ -1,0 +1,96 @@
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"strongroom.example/internal/suite"
+)
+
+const (
+	rootFile    = "root"
+	rootCopy    = "root.copy"
+	createFile  = "creating"
+	engineDir   = "store"
+	maxRootFile = 1 << 20
+)
+
+// Root is the public part of the root file: what stands in it before any
+// protector has given up the root.
+type Root struct {
+	VaultID    [16]byte
+	Edition    uint8
+	Generation uint64
+	Created    time.Time
+	Protectors []Protector
+
+	suite  suite.ID
+	sealed []byte // the keyring
+	raw    []byte // the file as read
+}
+
+// Protector is one way to the root. Its blob is the driver's.
+type Protector struct {
+	ID           string // short random hex, unique in the file
+	Name, Kind   string
+	MachineBound bool
+	Created      time.Time
+	Blob         []byte
+}
+
+// ReadRoot reads the newer of the two intact copies of the root file. Nothing
+// in it is authentic yet: Open checks its MAC. ErrNoStore if the directory or
+// the file is missing or the store was never finished, ErrCorrupt if no copy
+// can be read.
+func ReadRoot(dir string) (*Root, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the directory does not exist (is it mounted?)", ErrNoStore)
+	}
+	if exists(dir, createFile) {
+		return nil, fmt.Errorf("%w: its creation was cut short; create it again", ErrNoStore)
+	}
+	one, errOne := readRootFile(filepath.Join(dir, rootFile))
+	two, errTwo := readRootFile(filepath.Join(dir, rootCopy))
+	switch {
+	case errOne == nil && (errTwo != nil || one.Generation >= two.Generation):
+		return one, nil
+	case errTwo == nil:
+		return two, nil
+	case errors.Is(errOne, fs.ErrNotExist) && errors.Is(errTwo, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: the root file and its copy are missing from the directory", ErrNoStore)
+	case errors.Is(errOne, ErrCorrupt) || errors.Is(errTwo, ErrCorrupt):
+		return nil, fmt.Errorf("%w: the root file and its copy are damaged", ErrCorrupt)
+	}
+	return nil, errOne
+}
+
+func readRootFile(path string) (*Root, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxRootFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return parseRoot(b)
+}
+
+func (r *Root) hash() [32]byte { return r.suite.Hash(r.raw) }
+
+// public is a deep copy without the sealed keyring.
+func (r *Root) public() Root {
+	out := *r
+	out.sealed, out.raw = nil, nil
+	out.Protectors = append([]Protector(nil), r.Protectors...)
+	for i := range out.Protectors {
+		out.Protectors[i].Blob = append([]byte(nil), out.Protectors[i].Blob...)
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+package keystore
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	tipFile = "tip"
+	tipSlot = 4096
+	tipBody = 4 + 8 + 8 + 32 + 32
+	tipUsed = tipBody + 32
+)
+
+var tipMagic = []byte("SRT\x01")
+
+// tipState is what the tip says of the newest commit.
+type tipState struct {
+	generation uint64
+	size       uint64
+	logRoot    [32]byte
+	rootHash   [32]byte
+}
+
+func (h head) tip() tipState {
+	return tipState{h.generation, h.log.Size, h.log.Root, h.rootHash}
+}
+
+// tip is the file outside the engine that tells an older store from the
+// newest: two slots, written in turn, so that a torn write spoils only one.
+type tip struct {
+	file  *os.File
+	dirty bool
+	buf   [tipUsed]byte
+}
+
+// createTip makes the file at its full size; it has no valid slot yet.
+func createTip(dir string) (*tip, error) {
+	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(make([]byte, 2*tipSlot)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &tip{file: f}, nil
+}
+
+// openTip answers the newest valid slot.
+func openTip(dir string, k *keyring) (*tip, tipState, error) {
+	var best tipState
+	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, best, fmt.Errorf("%w: the tip file is missing: whether the store is the newest cannot be told", ErrCorrupt)
+	}
+	if err != nil {
+		return nil, best, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 2*tipSlot))
+	if err != nil {
+		return nil, best, errors.Join(err, f.Close())
+	}
+	valid := false
+	for at := 0; at+tipUsed <= len(b); at += tipSlot {
+		if s, ok := parseTip(k, b[at:at+tipUsed]); ok && (!valid || s.generation > best.generation) {
+			best, valid = s, true
+		}
+	}
+	if !valid {
+		f.Close()
+		return nil, best, fmt.Errorf("%w: both slots of the tip file are damaged: whether the store is the newest cannot be told", ErrCorrupt)
+	}
+	return &tip{file: f}, best, nil
+}
+
+func parseTip(k *keyring, b []byte) (tipState, bool) {
+	mac := k.suite.MAC(k.tipKey(), b[:tipBody])
+	if !hmac.Equal(mac[:], b[tipBody:tipUsed]) || !bytes.Equal(b[:4], tipMagic) {
+		return tipState{}, false
+	}
+	s := tipState{generation: binary.BigEndian.Uint64(b[4:]), size: binary.BigEndian.Uint64(b[12:])}
+	copy(s.logRoot[:], b[20:])
+	copy(s.rootHash[:], b[52:])
+	return s, true
+}
+
+// write puts the state into the slot that does not hold the newest one. It
+// reaches the disk with the next sync.
+func (t *tip) write(k *keyring, s tipState) error {
+	b := append(t.buf[:0], tipMagic...)
+	b = binary.BigEndian.AppendUint64(b, s.generation)
+	b = binary.BigEndian.AppendUint64(b, s.size)
+	b = append(b, s.logRoot[:]...)
+	b = append(b, s.rootHash[:]...)
+	mac := k.suite.MAC(k.tipKey(), b)
+	b = append(b, mac[:]...)
+	t.dirty = true
+	_, err := t.file.WriteAt(b, int64(s.generation%2)*tipSlot)
+	return err
+}
+
+func (t *tip) sync() error {
+	if !t.dirty {
+		return nil
+	}
+	t.dirty = false
+	return t.file.Sync()
+}
