@@ -108,12 +108,11 @@ func (d *Driver) Close() error {
 		return nil
 	}
 	d.mu.Lock()
-	keys := d.open
-	d.open = nil
-	d.mu.Unlock()
-	for h := range keys {
+	defer d.mu.Unlock()
+	for h := range d.open {
 		h.release()
 	}
+	d.open = nil
 	d.key.Free()
 	if err := d.arena.Close(); err != nil {
 		return fault("Close", driver.Unknown, errors.Join(errors.New("locked memory"), err))

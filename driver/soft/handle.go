@@ -41,7 +41,6 @@ func (h *handle) leave() {
 func (h *handle) Close() error {
 	h.gate.shut()
 	h.driver.forget(h)
-	h.release()
 	return nil
 }
 
@@ -57,8 +56,11 @@ func (d *Driver) keep(h *handle, drop func()) {
 	d.mu.Unlock()
 }
 
+// forget releases a key. Both happen under the lock, so that Close of the driver
+// finds the key either here or released.
 func (d *Driver) forget(h *handle) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	delete(d.open, h)
-	d.mu.Unlock()
+	h.release()
 }
