@@ -3,6 +3,7 @@ package badger
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +27,11 @@ func inspect(dir string) error {
 	}
 	if err := tidy(dir, names); err != nil {
 		return err
+	}
+	for _, name := range slices.Concat(names[".mem"], names[".vlog"]) {
+		if err := checkLog(filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	for _, name := range names[".sst"] {
 		if err := checkTable(filepath.Join(dir, name)); err != nil {
@@ -69,6 +75,24 @@ func tidy(dir string, names map[string][]string) error {
 	}
 	if err := os.Remove(filepath.Join(dir, "DISCARD")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("keystore/badger: %w", err)
+	}
+	return nil
+}
+
+// checkLog checks the key id that a log file begins with: it is 0, since Badger
+// does not encrypt here, and Badger's Open fails half-way over another.
+func checkLog(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed by tidy
+	}
+	if err != nil {
+		return fmt.Errorf("keystore/badger: %w", err)
+	}
+	defer f.Close()
+	var id [8]byte
+	if _, err := io.ReadFull(f, id[:]); err != nil || id != [8]byte{} {
+		return damaged(path)
 	}
 	return nil
 }

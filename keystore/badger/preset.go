@@ -12,7 +12,7 @@ const (
 	// MaxKey is the most bytes a key may have.
 	MaxKey = 1 << 10
 	// MaxEntries is the most puts and deletes one batch may hold. A batch whose
-	// entries have 64 bytes or more reaches MaxBatch first.
+	// entries have 66 bytes or more reaches MaxBatch first.
 	MaxEntries = 6000
 
 	memTableSize   = 4 << 20
