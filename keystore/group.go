@@ -16,7 +16,7 @@ type group struct {
 	puts       map[string]change
 	leaves     [][]byte
 	changes    map[string]pendingEntry // what the batch makes of the census
-	size       int // estimate of the batch
+	size       int                     // estimate of the batch
 }
 
 // pairOverhead is what a sealed record adds to its path and value, its engine

@@ -1,0 +1,144 @@
+// Package storetest is the contract of a keystore.Engine in the form of tests,
+// and an engine in memory whose contents a test may read, change and restore.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"strongroom.example/keystore"
+)
+
+// Memory is an engine in memory. It outlives Close: Open gives it free again.
+type Memory struct {
+	mu     sync.Mutex
+	pairs  map[string][]byte
+	closed bool
+	fault  func(b keystore.Batch) error
+}
+
+const memoryBatch = 512 << 10
+
+// NewMemory makes an empty, open engine.
+func NewMemory() *Memory { return &Memory{pairs: map[string][]byte{}} }
+
+// Open opens the engine again with what it holds; it fits Config.OpenEngine.
+func (m *Memory) Open(string) (keystore.Engine, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = false
+	return m, nil
+}
+
+// Fault has f asked before each commit; its error is the commit's. nil ends it.
+func (m *Memory) Fault(f func(b keystore.Batch) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = f
+}
+
+// Snapshot is a copy of all pairs.
+func (m *Memory) Snapshot() map[string][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.pairs) // values are never changed in place
+}
+
+// Restore puts a snapshot in place of all pairs.
+func (m *Memory) Restore(pairs map[string][]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pairs = maps.Clone(pairs)
+}
+
+// Change sets one value behind the store's back; nil deletes it.
+func (m *Memory) Change(key string, value []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if value == nil {
+		delete(m.pairs, key)
+		return
+	}
+	m.pairs[key] = bytes.Clone(value)
+}
+
+func (m *Memory) begin(ctx context.Context) error {
+	if m.closed {
+		return keystore.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Get implements keystore.Engine.
+func (m *Memory) Get(ctx context.Context, key []byte) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	v, ok := m.pairs[string(key)]
+	if !ok {
+		return nil, keystore.ErrNotFound
+	}
+	return bytes.Clone(v), nil
+}
+
+// Scan implements keystore.Engine.
+func (m *Memory) Scan(ctx context.Context, prefix, after []byte, limit int) ([]keystore.Pair, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	var out []keystore.Pair
+	for _, k := range slices.Sorted(maps.Keys(m.pairs)) {
+		if len(out) < limit && strings.HasPrefix(k, string(prefix)) && (after == nil || k > string(after)) {
+			out = append(out, keystore.Pair{Key: []byte(k), Value: bytes.Clone(m.pairs[k])})
+		}
+	}
+	return out, nil
+}
+
+// Commit implements keystore.Engine.
+func (m *Memory) Commit(ctx context.Context, b keystore.Batch) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	if b.Size() > memoryBatch {
+		return keystore.ErrTooLarge
+	}
+	if m.fault != nil {
+		if err := m.fault(b); err != nil {
+			return err
+		}
+	}
+	for _, e := range b.Expect {
+		if v, ok := m.pairs[string(e.Key)]; ok != (e.Value != nil) || !bytes.Equal(v, e.Value) {
+			return keystore.ErrConflict
+		}
+	}
+	for _, k := range b.Delete {
+		delete(m.pairs, string(k))
+	}
+	for _, p := range b.Put {
+		m.pairs[string(p.Key)] = bytes.Clone(p.Value)
+	}
+	return nil
+}
+
+// MaxBatch implements keystore.Engine.
+func (m *Memory) MaxBatch() int { return memoryBatch }
+
+// Close implements keystore.Engine.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
+}
