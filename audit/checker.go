@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+	"strongroom.example/internal/suite"
+)
+
+// checker is what is known of an export after some of its lines.
+type checker struct {
+	tree     Tree
+	verifier note.Verifier
+	header   header
+	state    State
+	line     uint64 // the last line read
+	good     uint64 // the size that the last good checkpoint covers
+	signed   uint64 // how many checkpoints
+}
+
+func newChecker(h header, id suite.ID, verifier note.Verifier) *checker {
+	return &checker{tree: Tree{id}, verifier: verifier, header: h}
+}
+
+func (c *checker) fault(kind FaultKind, seq uint64, err error) error {
+	return &Fault{Seq: seq, Kind: kind, Line: c.line, Err: err}
+}
+
+// begin checks what the header says of itself.
+func (c *checker) begin(h header) error {
+	switch {
+	case !c.tree.Suite.Valid():
+		return c.fault(Malformed, 0, errors.New("the suite is unknown"))
+	case h.Origin != c.verifier.Name():
+		return c.fault(WrongKey, 0, errors.New("the log key is that of another origin"))
+	case !names(h.Origin, h.Vault):
+		return c.fault(Malformed, 0, errors.New("the origin does not name the vault"))
+	}
+	return nil
+}
+
+// resume starts at the header's first record.
+func (c *checker) resume(frontier [][32]byte) error {
+	c.state = State{Size: c.header.First, Frontier: frontier}
+	c.good = c.header.First
+	if !c.state.Valid() {
+		return c.fault(Malformed, c.header.First, errors.New("the frontier does not fit the first record"))
+	}
+	return nil
+}
+
+// record checks a record's line and adds it to the tree.
+func (c *checker) record(line []byte) error {
+	hash, leaf, err := splitRecordLine(line)
+	if err != nil {
+		return c.fault(Malformed, c.state.Size, err)
+	}
+	sum := c.tree.Leaf(leaf)
+	if base64.StdEncoding.EncodeToString(sum[:]) != string(hash) {
+		return c.fault(Flipped, c.state.Size, nil)
+	}
+	r, err := ParseRecord(leaf)
+	if err != nil {
+		return c.fault(Malformed, c.state.Size, err)
+	}
+	if r.Seq > c.state.Size {
+		return c.fault(Gap, c.state.Size, fmt.Errorf("record %d stands in its place", r.Seq))
+	}
+	if r.Seq < c.state.Size {
+		return c.fault(Duplicate, r.Seq, fmt.Errorf("it stands in the place of record %d", c.state.Size))
+	}
+	c.tree.push(&c.state, sum, nil)
+	return nil
+}
+
+// checkpoint checks a checkpoint's line against the records before it.
+func (c *checker) checkpoint(line []byte) error {
+	text, err := parseCheckpointLine(line)
+	if err != nil {
+		return c.fault(Malformed, c.good, err)
+	}
+	point, err := openCheckpoint(text, c.verifier)
+	if err != nil {
+		return c.fault(signatureFault(err), c.good, err)
+	}
+	switch {
+	case point.Size > c.state.Size:
+		return c.fault(Gap, c.state.Size, fmt.Errorf("a checkpoint over %d records stands in its place", point.Size))
+	case c.signed > 0 && point.Size == c.good:
+		return c.fault(Duplicate, point.Size, errors.New("the checkpoint was there before"))
+	case point.Size < c.state.Size:
+		return c.fault(Reordered, point.Size, errors.New("the checkpoint before it comes after it"))
+	case point.Root != c.tree.Root(c.state):
+		return c.fault(Fork, c.good, fmt.Errorf("the checkpoint over %d records is of others", point.Size))
+	}
+	c.good = point.Size
+	c.signed++
+	return nil
+}
+
+func signatureFault(err error) FaultKind {
+	var unverified *note.UnverifiedNoteError
+	switch {
+	case errors.As(err, &unverified):
+		return WrongKey
+	case errors.Is(err, ErrSignature):
+		return BadSignature
+	}
+	return Malformed
+}
+
+// end checks that the last checkpoint covers all that the header tells of.
+func (c *checker) end() error {
+	switch {
+	case c.signed == 0 || c.good != c.state.Size:
+		return c.fault(Truncated, c.state.Size, errors.New("no checkpoint covers the end"))
+	case c.state.Size != c.header.Size:
+		return c.fault(Truncated, c.state.Size, fmt.Errorf("the header tells of %d records", c.header.Size))
+	case c.signed != c.header.Checkpoints:
+		return c.fault(Gap, c.state.Size, fmt.Errorf("%d checkpoints, and the header tells of %d", c.signed, c.header.Checkpoints))
+	}
+	return nil
+}
+
+func (c *checker) report() Report {
+	r := Report{Origin: c.header.Origin, First: c.header.First, Last: c.header.First,
+		Records: c.state.Size - c.header.First, Checkpoints: c.signed}
+	if r.Records > 0 {
+		r.Last = c.state.Size - 1
+	}
+	return r
+}

@@ -1,0 +1,89 @@
+package audit
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// A Checkpoint is what a log was at one size. Its signed form is a C2SP
+// tlog-checkpoint: a signed note whose text is three lines, the origin, the size
+// and the root in base64.
+type Checkpoint struct {
+	// Origin names the log. It is also the name of the log key.
+	Origin string
+	Size   uint64
+	Root   [32]byte
+}
+
+func (c Checkpoint) text() string {
+	return c.Origin + "\n" + strconv.FormatUint(c.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(c.Root[:]) + "\n"
+}
+
+// OpenCheckpoint reads a signed checkpoint and verifies it with vkey, the log's
+// verifier key in the form of a signed note (LogKey.Verifier gives it). A vkey that
+// cannot be read is ErrKey. A text that vkey's key did not sign is ErrSignature;
+// one that it did sign, but that is no checkpoint of its log, ErrCheckpoint.
+// Signatures by other keys are allowed, and not looked at.
+func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
+	verifier, err := newVerifier(vkey)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return openCheckpoint(text, verifier)
+}
+
+func openCheckpoint(text []byte, verifier note.Verifier) (Checkpoint, error) {
+	signed, err := note.Open(text, note.VerifierList(verifier))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	for _, sig := range signed.Sigs {
+		// note takes stray bits at the end of the base64; one signature has one form.
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return Checkpoint{}, fmt.Errorf("%w: %w", ErrSignature, err)
+		}
+	}
+	c, err := parseCheckpoint(signed.Text)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if c.Origin != verifier.Name() {
+		return Checkpoint{}, fmt.Errorf("%w: its origin is %q", ErrCheckpoint, c.Origin)
+	}
+	return c, nil
+}
+
+func parseCheckpoint(text string) (Checkpoint, error) {
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 {
+		return Checkpoint{}, fmt.Errorf("%w: not three lines", ErrCheckpoint)
+	}
+	size, sizeErr := strconv.ParseUint(lines[1], 10, 64)
+	root, rootErr := base64.StdEncoding.DecodeString(lines[2])
+	if err := errors.Join(sizeErr, rootErr); err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	if len(root) != 32 {
+		return Checkpoint{}, fmt.Errorf("%w: a root of %d bytes", ErrCheckpoint, len(root))
+	}
+	c := Checkpoint{Origin: lines[0], Size: size, Root: [32]byte(root)}
+	if c.text() != text {
+		return Checkpoint{}, fmt.Errorf("%w: not in its one form", ErrCheckpoint)
+	}
+	return c, nil
+}
+
+// newVerifier reads a verifier key. The kind of key is told by its first byte (1
+// for Ed25519), so this is where another signature algorithm comes in.
+func newVerifier(vkey string) (note.Verifier, error) {
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return verifier, nil
+}

@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// A Report says what an export that verified holds.
+type Report struct {
+	Origin string
+	// Records is how many there are, First and Last their first and last Seq; both
+	// are the First of the export where there are none.
+	Records, First, Last uint64
+	// Checkpoints is how many were verified. The last one covers all records.
+	Checkpoints uint64
+}
+
+// VerifyExport checks an export against the log's verifier key, which the caller
+// has pinned: took from the vault once, and kept elsewhere. It needs no vault, reads
+// r once and holds at most a line of 1 MiB.
+//
+// The error of a bad export is a *Fault, which matches ErrFault and names the first
+// bad record. A vkey that cannot be read is ErrKey; an error of r is passed on.
+//
+// What it cannot see: records after the last checkpoint that was signed, and the
+// loss of all records after an earlier checkpoint, together with a header to match.
+// Compare Report.Last with what else is known for that.
+func VerifyExport(r io.Reader, vkey string) (Report, error) {
+	verifier, err := newVerifier(vkey)
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verification{lines: newLines(r), verifier: verifier}
+	if err := v.run(vkey); err != nil {
+		return Report{}, err
+	}
+	return v.check.report(), nil
+}
+
+// verification reads the lines of an export and gives each to the checker.
+type verification struct {
+	lines    *lines
+	verifier note.Verifier
+	check    *checker
+}
+
+func (v *verification) run(vkey string) error {
+	if err := v.begin(vkey); err != nil {
+		return err
+	}
+	for {
+		line, err := v.next()
+		if errors.Is(err, io.EOF) {
+			return v.check.end()
+		}
+		if err != nil {
+			return err
+		}
+		if bytes.HasPrefix(line, []byte(checkpointHead)) {
+			err = v.check.checkpoint(line)
+		} else {
+			err = v.check.record(line)
+		}
+		if err != nil {
+			return v.explain(err)
+		}
+	}
+}
+
+// begin reads the header and the frontier.
+func (v *verification) begin(vkey string) error {
+	v.check = newChecker(header{}, 0, v.verifier)
+	line, err := v.next()
+	if errors.Is(err, io.EOF) {
+		return v.check.fault(Truncated, 0, errors.New("there is no header"))
+	}
+	if err != nil {
+		return err
+	}
+	h, id, err := parseHeader(line)
+	if err != nil {
+		return v.check.fault(Malformed, 0, err)
+	}
+	if h.LogKey != vkey {
+		return v.check.fault(WrongKey, 0, errors.New("the export names another log key than the pinned one"))
+	}
+	v.check = newChecker(h, id, v.verifier)
+	v.check.line = 1
+	if err := v.check.begin(h); err != nil || h.First == 0 {
+		return err
+	}
+	line, err = v.next()
+	if errors.Is(err, io.EOF) {
+		return v.check.fault(Truncated, h.First, errors.New("there is no frontier"))
+	}
+	if err != nil {
+		return err
+	}
+	frontier, err := parseFrontierLine(line)
+	if err != nil {
+		return v.check.fault(Malformed, h.First, err)
+	}
+	return v.check.resume(frontier)
+}
+
+// next returns a line, io.EOF, a *Fault or an error of the reader.
+func (v *verification) next() ([]byte, error) {
+	line, err := v.lines.next()
+	v.check.line = v.lines.n
+	switch {
+	case err == nil, err == io.EOF:
+		return line, err
+	case errors.Is(err, errLong):
+		return nil, v.check.fault(Malformed, v.check.state.Size, err)
+	case errors.Is(err, errCut):
+		return nil, v.check.fault(Truncated, v.check.state.Size, err)
+	}
+	return nil, fmt.Errorf("audit: reading the export: %w", err)
+}
+
+// explain tells a record that is missing from one that comes later: it looks for it
+// in the rest of the export.
+func (v *verification) explain(err error) error {
+	var f *Fault
+	if !errors.As(err, &f) || f.Kind != Gap {
+		return err
+	}
+	for {
+		line, readErr := v.lines.next()
+		if readErr != nil {
+			return f
+		}
+		_, leaf, splitErr := splitRecordLine(line)
+		if splitErr != nil {
+			continue
+		}
+		if r, parseErr := ParseRecord(leaf); parseErr == nil && r.Seq == f.Seq {
+			f.Kind = Reordered
+			return f
+		}
+	}
+}
