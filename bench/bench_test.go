@@ -35,7 +35,7 @@ func (p baseline) durably(op func() error) func() error {
 func atEach(b *testing.B, r Ratio) {
 	for _, callers := range []int{1, 8, 64} {
 		r.Callers = callers
-		b.Run(fmt.Sprintf("size=1KiB/callers=%d", callers), r.Run)
+		b.Run(fmt.Sprintf("callers=%d", callers), r.Run)
 	}
 }
 

@@ -1,0 +1,112 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"strongroom.example/audit"
+)
+
+// AuditRecords yields the audit records that the filter chooses, the oldest first,
+// up to and without the record of this reading. An error is yielded once and ends
+// it; ErrCorrupt names the record that is damaged.
+func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audit.Record, error] {
+	return func(yield func(audit.Record, error) bool) {
+		var size uint64
+		err := c.onVault(ctx, request{op: OpReadAudit}, func(context.Context, *entry) error {
+			size = c.vault.store.LogState().Size
+			return nil
+		})
+		if err != nil {
+			yield(audit.Record{}, err)
+			return
+		}
+		if err := c.vault.enter(); err != nil {
+			yield(audit.Record{}, wrap(OpReadAudit, "", err))
+			return
+		}
+		defer c.vault.leave()
+		for e, err := range c.vault.store.LogRange(ctx, 0, size) {
+			var r audit.Record
+			if err == nil {
+				if r, err = audit.ParseRecord(e.Leaf); err != nil {
+					err = fmt.Errorf("%w: audit record %d: %w", ErrCorrupt, e.Seq, err)
+				}
+			}
+			if err != nil {
+				yield(audit.Record{}, wrap(OpReadAudit, "", err))
+				return
+			}
+			if f.Match(r) && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// ExportAudit writes the whole log as JSON lines that audit.VerifyExport, and any
+// program that knows RFC 6962 and signed notes, verifies offline by LogKey. It
+// ends with the record of this very export.
+func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
+	err := c.onVault(ctx, request{op: OpExportAudit}, func(context.Context, *entry) error { return nil })
+	if err != nil {
+		return err
+	}
+	v := c.vault
+	if err := v.enter(); err != nil {
+		return wrap(OpExportAudit, "", err)
+	}
+	defer v.leave()
+	return wrap(OpExportAudit, "", v.export(ctx, w))
+}
+
+func (v *Vault) export(ctx context.Context, w io.Writer) error {
+	state := v.store.LogState()
+	notes, err := v.checkpointsBelow(ctx, state.Size)
+	if err != nil {
+		return err
+	}
+	last, err := v.log.key.Load().Sign(audit.Checkpoint{Origin: v.log.origin, Size: state.Size, Root: state.Root})
+	if err != nil {
+		return err
+	}
+	leaves := func(yield func([]byte, error) bool) {
+		for e, err := range v.store.LogRange(ctx, 0, state.Size) {
+			if !yield(e.Leaf, err) || err != nil {
+				return
+			}
+		}
+	}
+	header := audit.Export{Vault: v.ID(), Suite: v.suite, LogKey: v.LogKey()}
+	return audit.WriteExport(w, header, leaves, append(notes, last))
+}
+
+// checkpointsBelow returns the stored checkpoints of trees smaller than size.
+func (v *Vault) checkpointsBelow(ctx context.Context, size uint64) ([][]byte, error) {
+	var notes [][]byte
+	for _, path := range v.store.Paths(checkpoints) {
+		n, err := strconv.ParseUint(strings.TrimPrefix(path, checkpoints), 16, 64)
+		if err != nil || n >= size {
+			continue
+		}
+		r, err := v.store.Get(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, r.Value)
+	}
+	return notes, nil
+}
+
+// Check verifies everything that is stored: each record, the census, the whole
+// log against its tree, head, tip and root file. ErrCorrupt or ErrRolledBack name
+// what is wrong.
+func (c Client) Check(ctx context.Context) error {
+	return c.onVault(ctx, request{op: OpCheck}, func(ctx context.Context, _ *entry) error {
+		return c.vault.store.Check(ctx)
+	})
+}

@@ -1,0 +1,232 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/keystore"
+)
+
+// keyCache keeps decoded records of CMKs and their versions. An entry counts only
+// while the store's record has the version it was read at.
+type keyCache struct {
+	store *keystore.Store
+	mu    sync.RWMutex
+	keys  map[string]target
+	vers  map[string]cachedVersion
+}
+
+type cachedVersion struct {
+	version
+	record uint64
+}
+
+func newKeyCache(s *keystore.Store) *keyCache {
+	return &keyCache{store: s, keys: map[string]target{}, vers: map[string]cachedVersion{}}
+}
+
+// load resolves a CMK id or alias and returns the CMK.
+func (v *Vault) load(ctx context.Context, name string) (*target, error) {
+	id := name
+	if _, ok := parseKeyID(name); !ok {
+		if err := checkAlias(name); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		}
+		r, err := v.store.Get(ctx, aliasPath(name))
+		if err != nil {
+			return nil, missing(err, "key or alias "+name)
+		}
+		id = string(r.Value)
+	}
+	return v.keys.key(ctx, id)
+}
+
+// missing says in an ErrNotFound what was not found.
+func missing(err error, what string) error {
+	if errors.Is(err, keystore.ErrNotFound) {
+		return fmt.Errorf("%w: %s", ErrNotFound, what)
+	}
+	return err
+}
+
+// key returns the CMK with that id.
+func (c *keyCache) key(ctx context.Context, id string) (*target, error) {
+	path := keyPath(id)
+	now := c.store.Version(path)
+	c.mu.RLock()
+	t, hit := c.keys[id]
+	c.mu.RUnlock()
+	if hit && now != 0 && t.record == now {
+		return &t, nil
+	}
+	r, err := c.store.Get(ctx, path)
+	if err != nil {
+		return nil, missing(err, "key "+id)
+	}
+	k, err := decode[Key](path, r.Value)
+	if err != nil {
+		return nil, err
+	}
+	t = target{Key: k, record: r.Version}
+	c.mu.Lock()
+	c.keys[id] = t
+	c.mu.Unlock()
+	return &t, nil
+}
+
+// version returns version n of the CMK with that id.
+func (c *keyCache) version(ctx context.Context, id string, n uint32) (version, error) {
+	path := versionPath(id, n)
+	now := c.store.Version(path)
+	c.mu.RLock()
+	cached, hit := c.vers[path]
+	c.mu.RUnlock()
+	if hit && now != 0 && cached.record == now {
+		return cached.version, nil
+	}
+	r, err := c.store.Get(ctx, path)
+	if err != nil {
+		return version{}, missing(err, fmt.Sprintf("version %d of key %s", n, id))
+	}
+	ver, err := decode[version](path, r.Value)
+	if err != nil {
+		return version{}, err
+	}
+	c.mu.Lock()
+	c.vers[path] = cachedVersion{ver, r.Version}
+	c.mu.Unlock()
+	return ver, nil
+}
+
+// handlesKept is how many opened keys are kept when nobody uses them.
+const handlesKept = 1024
+
+// handles keeps keys of drivers open between operations.
+type handles struct {
+	mu   sync.Mutex
+	open map[driver.MaterialID]*handle
+}
+
+// handle is one opened key; users counts those who hold it.
+type handle struct {
+	prf   driver.PRF
+	users int
+}
+
+func newHandles() *handles { return &handles{open: map[driver.MaterialID]*handle{}} }
+
+// take returns an open handle; give it back.
+func (h *handles) take(id driver.MaterialID) (*handle, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one, ok := h.open[id]
+	if ok {
+		one.users++
+	}
+	return one, ok
+}
+
+// put keeps a newly opened key and returns its handle, or the one that another
+// goroutine opened before.
+func (h *handles) put(id driver.MaterialID, prf driver.PRF) *handle {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if one, ok := h.open[id]; ok {
+		prf.Close()
+		one.users++
+		return one
+	}
+	if len(h.open) >= handlesKept {
+		h.evict(handlesKept / 8)
+	}
+	one := &handle{prf, 1}
+	h.open[id] = one
+	return one
+}
+
+func (h *handles) give(one *handle) {
+	h.mu.Lock()
+	one.users--
+	h.mu.Unlock()
+}
+
+// evict closes up to n handles that nobody uses. The caller holds the lock.
+func (h *handles) evict(n int) {
+	for id, one := range h.open {
+		if n == 0 {
+			return
+		}
+		if one.users == 0 {
+			one.prf.Close()
+			delete(h.open, id)
+			n--
+		}
+	}
+}
+
+// trim closes every handle that nobody uses, to free locked memory.
+func (h *handles) trim() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.evict(len(h.open))
+}
+
+func (h *handles) closeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, one := range h.open {
+		one.prf.Close()
+		delete(h.open, id)
+	}
+}
+
+// prf runs the PRF of a key version on input and appends the output to dst.
+func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
+	id, err := ver.material()
+	if err != nil {
+		return nil, err
+	}
+	err = Retry(ctx, func(ctx context.Context) error {
+		one, err := v.handle(ctx, id, ver)
+		if err != nil {
+			return err
+		}
+		defer v.handles.give(one)
+		out, err = one.prf.PRF(ctx, dst, input)
+		return err
+	})
+	return out, err
+}
+
+// handle returns the open handle of a key version, opening it if need be.
+func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (*handle, error) {
+	if one, ok := v.handles.take(id); ok {
+		return one, nil
+	}
+	d, ok := v.drivers[ver.Driver]
+	if !ok {
+		return nil, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, ver.Driver)
+	}
+	r, err := v.store.Get(ctx, materialPath(id))
+	if err != nil {
+		return nil, missing(err, "material of key "+ver.Key)
+	}
+	key, err := d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+	if errors.Is(err, lockedmem.ErrExhausted) {
+		v.handles.trim()
+		key, err = d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+	}
+	if err != nil {
+		return nil, err
+	}
+	prf, ok := key.(driver.PRF)
+	if !ok {
+		key.Close()
+		return nil, fmt.Errorf("%w: driver %q gave a key without a PRF", ErrUnavailable, ver.Driver)
+	}
+	return v.handles.put(id, prf), nil
+}

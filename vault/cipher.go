@@ -1,0 +1,48 @@
+package vault
+
+import (
+	"crypto/cipher"
+
+	"strongroom.example/internal/suite"
+)
+
+// dataCipher is the cipher.AEAD over a data key.
+type dataCipher struct{ key *DataKey }
+
+var _ cipher.AEAD = dataCipher{}
+
+// NonceSize is 0: the nonce is made by Seal and stands in front of its output.
+func (dataCipher) NonceSize() int { return 0 }
+
+// Overhead is the length of nonce and tag.
+func (dataCipher) Overhead() int { return suite.Overhead }
+
+// Seal panics if the data key was destroyed, or a nonce is given.
+func (c dataCipher) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
+	checkNonce(nonce)
+	a := c.key.acquireCipher()
+	defer c.key.giveBack()
+	out, err := a.Seal(dst, plaintext, additionalData)
+	if err != nil {
+		panic("strongroom: the data key's cipher does not seal") // random and sizes cannot fail
+	}
+	return out
+}
+
+// Open panics if the data key was destroyed, or a nonce is given.
+func (c dataCipher) Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error) {
+	checkNonce(nonce)
+	a := c.key.acquireCipher()
+	defer c.key.giveBack()
+	out, err := a.Open(dst, ciphertext, additionalData)
+	if err != nil {
+		return nil, &Error{Op: "OpenData", Key: c.key.key, Err: ErrCiphertext}
+	}
+	return out, nil
+}
+
+func checkNonce(nonce []byte) {
+	if len(nonce) != 0 {
+		panic("strongroom: the nonce of a data key's cipher must be empty")
+	}
+}

@@ -1,0 +1,212 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/audit"
+	"strongroom.example/keystore"
+)
+
+// A Client is a vault as one principal sees it; every operation hangs on it. It is
+// a small value. The zero Client is denied everything.
+type Client struct {
+	vault     *Vault
+	principal Principal
+}
+
+// As returns the client through which p acts. An empty principal is denied
+// everything.
+func (v *Vault) As(p Principal) Client { return Client{v, p} }
+
+// EncryptionContext is what a ciphertext is bound to: Decrypt must be given the
+// same pairs, in any order. It is authenticated, not secret; at most 8 KiB in
+// canonical form. nil and empty are the same.
+type EncryptionContext map[string]string
+
+// request is one operation as a method describes it to the pipeline.
+type request struct {
+	op      Operation
+	key     string // CMK id or alias
+	version uint32 // the CMK's version; 0: the primary
+	context EncryptionContext
+	size    int // bytes of input
+}
+
+// target is the CMK that an operation acts on, as it was when it was loaded.
+type target struct {
+	Key
+	record uint64 // version of the stored record
+}
+
+// entry is what an operation leaves behind: its audit record, and its changes.
+type entry struct {
+	rec audit.Record
+	// change alters the store in the very batch of the record.
+	change func(*keystore.Tx) error
+	// commit replaces the store's plain commit.
+	commit func(context.Context, func(*keystore.Tx) error) error
+	// refusal is change's error, when it was that which ended the commit.
+	refusal error
+	// detached: the change reads the key's record itself, and may find it altered.
+	detached bool
+	// undo takes back what was done to the device when the commit failed.
+	undo func(context.Context, error) error
+	// settled: the failure is on record already.
+	settled bool
+}
+
+// errStale: what the decision rested on changed before the record was durable.
+var errStale = errors.New("key changed meanwhile")
+
+// staleTries bounds how often an operation is done anew because its key changed.
+const staleTries = 8
+
+// onKey runs one operation on one CMK:
+//
+//	load key → state × operation → authorize → act → record, durably → release
+//
+// The caller releases its result only if onKey returns nil. At commit the key's
+// record must be what the decision rested on, else all is done anew: nothing is
+// used after an acknowledged Disable.
+func (c Client) onKey(ctx context.Context, q request, act func(context.Context, *target, *entry) error) error {
+	v, err := c.begin(ctx, q)
+	if err != nil {
+		return wrap(q.op, q.key, err)
+	}
+	defer v.leave()
+	for range staleTries {
+		t, err := v.load(ctx, q.key)
+		if err != nil {
+			return wrap(q.op, q.key, err)
+		}
+		err = c.once(ctx, q, t, act)
+		if !errors.Is(err, errStale) {
+			return wrap(q.op, t.ID, err)
+		}
+	}
+	return wrap(q.op, q.key, fmt.Errorf("%w: the key changes faster than it can be used", ErrThrottled))
+}
+
+// onVault runs one operation that acts on no single CMK.
+func (c Client) onVault(ctx context.Context, q request, act func(context.Context, *entry) error) error {
+	v, err := c.begin(ctx, q)
+	if err != nil {
+		return wrap(q.op, "", err)
+	}
+	defer v.leave()
+	err = c.once(ctx, q, nil, func(ctx context.Context, _ *target, e *entry) error { return act(ctx, e) })
+	return wrap(q.op, "", err)
+}
+
+// begin lets the operation in; leave must follow where it returns nil.
+func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
+	if c.vault == nil || c.principal == "" {
+		return nil, fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.vault, c.vault.enter()
+}
+
+// once is one pass through the pipeline; t is nil for operations on the vault.
+func (c Client) once(ctx context.Context, q request, t *target, act func(context.Context, *target, *entry) error) error {
+	v := c.vault
+	e := &entry{rec: v.record(q.op, c.principal)}
+	e.rec.InputSize = uint64(q.size)
+	e.rec.RequestID, e.rec.Reason = stamps(ctx)
+	if err := v.describe(&e.rec, q, t); err != nil {
+		return err
+	}
+	if err := c.permit(ctx, q, t, &e.rec); err != nil {
+		if unrecorded := v.refuse(ctx, t, e.rec, err); unrecorded != nil {
+			return unrecorded
+		}
+		return err
+	}
+	err := act(ctx, t, e)
+	if err == nil {
+		err = v.commit(ctx, t, e)
+		if err != nil && e.undo != nil {
+			err = errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
+		}
+		if e.refusal == nil {
+			return err
+		}
+	}
+	if errors.Is(err, errStale) || e.settled {
+		return err
+	}
+	return v.fail(ctx, t, e.rec, err)
+}
+
+// describe writes into the record what is known before the decision.
+func (v *Vault) describe(r *audit.Record, q request, t *target) error {
+	if t != nil {
+		r.Key, r.KeyVersion, r.Driver = t.ID, t.Version, t.Driver
+		if q.version != 0 {
+			r.KeyVersion = q.version
+		}
+	}
+	if len(q.context) == 0 {
+		return nil
+	}
+	hash, err := v.contextHash(q.context)
+	r.ContextHash = hash
+	return err
+}
+
+// permit decides by state and by authorization.
+func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
+	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context}
+	if t != nil {
+		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
+	}
+	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
+	r.Rule = d.Rule
+	if err != nil || !d.Allow {
+		r.Decision = "DENY"
+		if err != nil {
+			return fmt.Errorf("%w: the authorizer failed", ErrDenied)
+		}
+		return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, q.op)
+	}
+	r.Decision = "ALLOW"
+	if t != nil && !t.State.allows(q.op) {
+		return &Error{Op: q.op, Key: t.ID, State: t.State, Err: ErrKeyState}
+	}
+	return nil
+}
+
+// commit makes the record and the changes durable, if the key is still as it was.
+func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
+	commit := e.commit
+	if commit == nil {
+		commit = v.store.Commit
+	}
+	return commit(ctx, func(tx *keystore.Tx) error {
+		if t != nil && !e.detached && tx.Version(keyPath(t.ID)) != t.record {
+			return errStale
+		}
+		if e.change != nil {
+			if e.refusal = e.change(tx); e.refusal != nil {
+				return e.refusal
+			}
+		}
+		v.note(tx, e.rec)
+		return nil
+	})
+}
+
+// fail records an operation that was allowed and did not succeed.
+func (v *Vault) fail(ctx context.Context, t *target, r audit.Record, cause error) error {
+	cause = translate(cause)
+	r.Result, r.Error, r.OutputSize = audit.Failed, errorName(cause), 0
+	err := v.commit(context.WithoutCancel(ctx), t, &entry{rec: r})
+	if err != nil {
+		return err
+	}
+	return cause
+}

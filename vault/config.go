@@ -1,0 +1,89 @@
+package vault
+
+import (
+	"fmt"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/suite"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/badger"
+)
+
+// An Edition fixes a vault's algorithms for its whole life.
+type Edition = driver.Edition
+
+// The editions.
+const (
+	Standard = driver.Standard
+	FIPS     = driver.FIPS
+	SM       = driver.SM
+)
+
+// softDriver is the name of the software engine, which every vault has.
+const softDriver = "soft"
+
+// Config is how a vault is opened. The zero value works. A vault keeps nothing of
+// it but the edition, so that the same Config goes to Create and to Open.
+type Config struct {
+	// Edition is chosen at Create and checked at Open.
+	Edition Edition
+	// Owner is the principal who may do everything while Authorizer is nil; empty
+	// means DefaultOwner.
+	Owner Principal
+	// Authorizer decides every request; nil lets the owner do everything and all
+	// others nothing.
+	Authorizer Authorizer
+	// Drivers are the devices for keys, by the name that CMKs refer to. The name
+	// "soft" is taken by the software engine. The caller closes them, after the vault.
+	Drivers map[string]driver.Driver
+	// Driver is the one that new keys go to unless KeyOptions names another; empty
+	// means "soft".
+	Driver string
+	// AcceptLossWithMachine allows a vault whose every protector is bound to this
+	// machine: if the machine is lost, so is the vault.
+	AcceptLossWithMachine bool
+	// MinFree is how many bytes of disk must stay free; below, operations answer
+	// ErrStorageFull. 0 means 64 MiB.
+	MinFree uint64
+
+	clock      clock.Clock
+	openEngine func(dir string) (keystore.Engine, error)
+}
+
+// withDefaults fills in what the zero value leaves open.
+func (c Config) withDefaults() (Config, error) {
+	if c.Edition > SM {
+		return c, fmt.Errorf("%w: edition %d is not known", ErrInvalid, c.Edition)
+	}
+	if c.Owner == "" {
+		c.Owner = DefaultOwner
+	}
+	if c.Authorizer == nil {
+		c.Authorizer = ownerOnly{c.Owner}
+	}
+	if c.Driver == "" {
+		c.Driver = softDriver
+	}
+	if _, taken := c.Drivers[softDriver]; taken {
+		return c, invalid("the driver name %q is taken by the software engine", softDriver)
+	}
+	if _, known := c.Drivers[c.Driver]; !known && c.Driver != softDriver {
+		return c, invalid("Config.Driver %q is not among Config.Drivers", c.Driver)
+	}
+	if c.clock == nil {
+		c.clock = clock.System()
+	}
+	if c.openEngine == nil {
+		c.openEngine = badger.Open
+	}
+	return c, nil
+}
+
+// suiteOf returns the algorithms of an edition.
+func suiteOf(e Edition) suite.ID {
+	if e == SM {
+		return suite.SM
+	}
+	return suite.AES
+}

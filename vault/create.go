@@ -1,0 +1,183 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+	"strongroom.example/keystore"
+)
+
+// intent is the stored promise of an operation that makes material: what is to be
+// settled if the outcome never came.
+type intent struct {
+	Operation Operation         `json:"operation"`
+	Key       string            `json:"key"`
+	Number    uint32            `json:"number"`
+	Driver    string            `json:"driver"`
+	Material  driver.MaterialID `json:"material"`
+	Principal Principal         `json:"principal"`
+	Seq       uint64            `json:"-"`
+}
+
+// CreateKey makes a CMK. Errors: ErrInvalid, ErrExists for a taken alias,
+// ErrUnsupported, ErrDenied.
+func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
+	o, err := c.newKeyOptions(o)
+	if err != nil {
+		return Key{}, wrap(OpCreateKey, o.Alias, err)
+	}
+	var made Key
+	err = c.onVault(ctx, request{op: OpCreateKey}, func(ctx context.Context, e *entry) error {
+		v := c.vault
+		now := v.clock.Now().UTC()
+		id := newKeyID(v.hedge.id())
+		ver, err := v.newVersion(id, 1, o.Driver, now)
+		if err != nil {
+			return err
+		}
+		k := Key{
+			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
+			Origin: OriginVault, Created: now, Creator: c.principal, Version: 1, Rotated: now,
+			Residence: ver.Residence, Level: ver.Level, Driver: o.Driver,
+		}
+		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
+		if o.Alias != "" {
+			e.rec.Detail = map[string]string{"alias": o.Alias}
+		}
+		begin := func(tx *keystore.Tx) error { return putNewKey(tx, k) }
+		finish := func(tx *keystore.Tx) error {
+			// The alias, description and tags of a key in Creating cannot change.
+			k.State = Enabled
+			tx.Put(keyPath(id), encode(k))
+			return nil
+		}
+		made = k
+		made.State = Enabled
+		return v.make(ctx, e, making{ver: ver, op: OpCreateKey, begin: begin, finish: finish})
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return made, nil
+}
+
+// newKeyOptions checks options and fills in defaults.
+func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
+	if c.vault == nil {
+		return o, ErrDenied
+	}
+	if o.Usage == "" {
+		o.Usage = EncryptDecrypt
+	}
+	if o.Spec == "" {
+		o.Spec = Symmetric
+	}
+	if o.Driver == "" {
+		o.Driver = c.vault.cfg.Driver
+	}
+	if o.Usage != EncryptDecrypt || o.Spec != Symmetric {
+		return o, fmt.Errorf("%w: usage %s with spec %s", ErrUnsupported, o.Usage, o.Spec)
+	}
+	if o.Alias != "" {
+		if err := checkAlias(o.Alias); err != nil {
+			return o, err
+		}
+	}
+	return o, errors.Join(checkDescription(o.Description), checkTags(o.Tags))
+}
+
+// newVersion describes version n of a CMK, to be made on a driver.
+func (v *Vault) newVersion(id string, n uint32, on string, now time.Time) (version, error) {
+	d, ok := v.drivers[on]
+	if !ok {
+		return version{}, invalid("driver %q is not among Config.Drivers", on)
+	}
+	spec := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
+	if v.suite == suite.SM {
+		spec.Algorithm = driver.HMACSM3
+	}
+	info := d.Info()
+	row, ok := info.Find(spec)
+	if !ok {
+		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, on, spec)
+	}
+	ver := version{
+		KeyVersion: KeyVersion{Key: id, Number: n, Created: now, Origin: OriginVault, Residence: Wrapped, Level: driver.LevelSoftware, Driver: on},
+		Algorithm:  spec.Algorithm, DeviceUse: spec.Usage,
+	}
+	if row.Resident {
+		ver.Residence, ver.Level = Resident, info.Level
+	}
+	ver.Material = driver.MaterialID(v.hedge.id()).String()
+	return ver, nil
+}
+
+// putNewKey stores a new CMK and takes its alias.
+func putNewKey(tx *keystore.Tx, k Key) error {
+	if k.Alias != "" {
+		if tx.Version(aliasPath(k.Alias)) != 0 {
+			return fmt.Errorf("%w: alias %q", ErrExists, k.Alias)
+		}
+		tx.Put(aliasPath(k.Alias), []byte(k.ID))
+	}
+	tx.Put(keyPath(k.ID), encode(k))
+	return nil
+}
+
+// making is an operation that makes material: begin goes with the intent, finish
+// with the outcome.
+type making struct {
+	ver           version
+	op            Operation
+	begin, finish func(*keystore.Tx) error
+}
+
+// make runs intent → device → outcome. The intent is durable before the device is
+// asked; the outcome and the change of state are one batch, which e commits.
+func (v *Vault) make(ctx context.Context, e *entry, m making) error {
+	id, err := m.ver.material()
+	if err != nil {
+		return err
+	}
+	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal)}
+	announced := e.rec
+	announced.Phase = audit.Intent
+	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		if err := m.begin(tx); err != nil {
+			return err
+		}
+		tx.Put(intentPath(id), encode(in))
+		v.noteSeq(tx, announced, &in.Seq)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.rec.Phase, e.rec.Intent = audit.Outcome, in.Seq
+	var created driver.Created
+	err = Retry(ctx, func(ctx context.Context) (err error) {
+		created, err = v.drivers[in.Driver].GenerateKey(ctx, id, m.ver.spec())
+		return err
+	})
+	e.undo = func(ctx context.Context, cause error) error {
+		e.settled = true
+		return v.abandonIntent(ctx, in, errorName(translate(cause)))
+	}
+	if err != nil {
+		return errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
+	}
+	e.detached = true
+	e.change = func(tx *keystore.Tx) error {
+		m.ver.Attributes = created.Attributes
+		tx.Put(versionPath(in.Key, in.Number), encode(m.ver))
+		tx.PutMaterial(materialPath(id), created.Blob)
+		tx.Delete(intentPath(id))
+		return m.finish(tx)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDataKey(t *testing.T) {
+	for _, edition := range editions {
+		t.Run(edition.String(), func(t *testing.T) {
+			v, _ := newTestVault(t, Config{Edition: edition})
+			c, ctx := v.As(DefaultOwner), t.Context()
+			k := mustKey(t, c, KeyOptions{})
+			for _, size := range []int{1, 16, 32, 1024} {
+				dk, err := c.GenerateDataKey(ctx, k.ID, size, EncryptionContext{"a": "b"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := c.OpenDataKey(ctx, dk.Ciphertext(), EncryptionContext{"a": "b"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if plain := bytesOf(t, dk); len(plain) != size || !bytes.Equal(plain, bytesOf(t, again)) {
+					t.Errorf("size %d: keys differ", size)
+				}
+				dk.Destroy()
+				again.Destroy()
+				if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, ErrClosed) {
+					t.Errorf("use after Destroy: %v", err)
+				}
+			}
+			ct, err := c.GenerateDataKeyWithoutPlaintext(ctx, k.ID, 32, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.OpenDataKey(ctx, ct, EncryptionContext{"x": "y"}); !errors.Is(err, ErrCiphertext) {
+				t.Errorf("wrong context: %v", err)
+			}
+			for _, size := range []int{0, -1, 1025} {
+				if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrTooLarge) {
+					t.Errorf("size %d: %v", size, err)
+				}
+			}
+		})
+	}
+}
+
+// bytesOf returns a copy of the key's bytes.
+func bytesOf(t *testing.T, k *DataKey) (out []byte) {
+	t.Helper()
+	if err := k.Use(func(b []byte) error { out = bytes.Clone(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestDataKeyRestsInEnclave(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	dk, err := c.GenerateDataKey(t.Context(), k.ID, DataKey256, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dk.Destroy()
+	aead, err := dk.AEAD()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, before := aead.Seal(nil, nil, []byte("data"), []byte("aad")), bytesOf(t, dk)
+	dk.layToRest(time.Now().Add(time.Hour))
+	if dk.resting == nil || dk.open != nil || dk.aead != nil {
+		t.Fatal("the key is not at rest")
+	}
+	got, err := aead.Open(nil, nil, sealed, []byte("aad"))
+	if err != nil || string(got) != "data" {
+		t.Errorf("after rest: %q, %v", got, err)
+	}
+	if !bytes.Equal(before, bytesOf(t, dk)) {
+		t.Error("the key changed in its enclave")
+	}
+	sealed[len(sealed)-1] ^= 1
+	if _, err := aead.Open(nil, nil, sealed, []byte("aad")); !errors.Is(err, ErrCiphertext) {
+		t.Errorf("flipped: %v", err)
+	}
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s %x %q %d", dk, dk, dk, dk, dk, dk, dk), slogText(dk), jsonText(t, dk)} {
+		if strings.Contains(s, fmt.Sprintf("%x", before[:4])) || !strings.Contains(s, "redacted") {
+			t.Errorf("prints as %s", s)
+		}
+	}
+	dk.Destroy()
+	defer func() {
+		if recover() == nil {
+			t.Error("Seal after Destroy did not panic")
+		}
+	}()
+	aead.Seal(nil, nil, nil, nil)
+}
+
+func slogText(k *DataKey) string {
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "key", k)
+	return b.String()
+}
+
+func jsonText(t *testing.T, k *DataKey) string {
+	t.Helper()
+	b, err := json.Marshal(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestReEncrypt(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	a, b := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, a.ID, []byte("x"), EncryptionContext{"n": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := c.ReEncrypt(ctx, ct, b.ID, EncryptionContext{"n": "1"}, EncryptionContext{"n": "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Decrypt(ctx, moved, EncryptionContext{"n": "2"}); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := c.RotateKey(ctx, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	newer, err := c.ReEncrypt(ctx, ct, "", EncryptionContext{"n": "1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in, _ := Inspect(newer); in.Key != a.ID || in.Version != 2 {
+		t.Errorf("re-encrypted to %+v", in)
+	}
+}

@@ -1,0 +1,181 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/ciphertext"
+	"strongroom.example/internal/suite"
+)
+
+// MaxPlaintext is how many bytes Encrypt takes. For more, take a data key.
+const MaxPlaintext = ciphertext.MaxPlaintext
+
+// Overhead is how many bytes a ciphertext is longer than its plaintext.
+const Overhead = ciphertext.Overhead
+
+// Encrypt encrypts plaintext (0 to MaxPlaintext bytes) under the CMK's primary
+// version, bound to the encryption context. The ciphertext names the CMK and its
+// version. Errors: ErrTooLarge, ErrNotFound, ErrDenied, ErrKeyState, ErrInvalid
+// for a bad context.
+func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec EncryptionContext) ([]byte, error) {
+	if len(plaintext) > MaxPlaintext {
+		return nil, wrap(OpEncrypt, key, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
+	}
+	canonical, err := ciphertext.CanonicalContext(ec)
+	if err != nil {
+		return nil, wrap(OpEncrypt, key, err)
+	}
+	var out []byte
+	q := request{op: OpEncrypt, key: key, context: ec, size: len(plaintext)}
+	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
+		out, err = c.vault.seal(ctx, t, canonical, plaintext)
+		e.rec.OutputSize = uint64(len(out))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Decrypt decrypts what Encrypt, ReEncrypt or GenerateDataKey made, given the same
+// encryption context. The caller wipes the plaintext. Errors: ErrCiphertext for
+// every fault of ciphertext or context; ErrNotFound, ErrDenied, ErrKeyState.
+func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([]byte, error) {
+	return c.DecryptTo(ctx, nil, ct, ec)
+}
+
+// DecryptTo is Decrypt into the caller's memory: the plaintext is appended to dst.
+// The part of dst's array behind its length may be overwritten even on error.
+func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
+	var out []byte
+	err := c.open(ctx, OpDecrypt, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
+		out, err = c.vault.unseal(ctx, h, ct, canonical, dst)
+		return len(out) - len(dst), err
+	})
+	if err != nil {
+		if len(out) > len(dst) {
+			suite.Wipe(out[len(dst):])
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+// open runs an operation on the CMK that a ciphertext names. act returns the
+// length of the plaintext.
+func (c Client) open(ctx context.Context, op Operation, ct []byte, ec EncryptionContext, act func(context.Context, []byte, ciphertext.Header) (int, error)) error {
+	h, err := ciphertext.Parse(ct)
+	if err != nil {
+		return wrap(op, "", err)
+	}
+	canonical, err := ciphertext.CanonicalContext(ec)
+	if err != nil {
+		return wrap(op, "", err)
+	}
+	q := request{op: op, key: formatKeyID(h.KeyID), version: h.Version, context: ec, size: len(ct)}
+	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		n, err := act(ctx, canonical, h)
+		e.rec.OutputSize = uint64(max(n, 0))
+		return err
+	})
+}
+
+// seal encrypts under the primary version of a CMK.
+func (v *Vault) seal(ctx context.Context, t *target, canonical, plaintext []byte) ([]byte, error) {
+	ver, err := v.keys.version(ctx, t.ID, t.Version)
+	if err != nil {
+		return nil, err
+	}
+	id, ok := parseKeyID(t.ID)
+	if !ok {
+		return nil, fmt.Errorf("%w: key id %q", ErrCorrupt, t.ID)
+	}
+	h := ciphertext.Header{Suite: messageSuite(ver), KeyID: id, Version: t.Version}
+	v.hedge.fill(h.Salt[:], plaintext, canonical)
+	var space [suite.HashSize]byte
+	defer suite.Wipe(space[:])
+	root, err := v.prf(ctx, ver, space[:0], h.PRFInput(canonical))
+	if err != nil {
+		return nil, err
+	}
+	return ciphertext.Seal(h, canonical, root, plaintext)
+}
+
+// unseal decrypts ct, whose header is h, and appends the plaintext to dst. A
+// version that the CMK never had is a fault of the ciphertext.
+func (v *Vault) unseal(ctx context.Context, h ciphertext.Header, ct, canonical, dst []byte) ([]byte, error) {
+	t, err := v.keys.key(ctx, formatKeyID(h.KeyID))
+	if err != nil {
+		return nil, err
+	}
+	if h.Version > t.Version {
+		return nil, ErrCiphertext
+	}
+	ver, err := v.keys.version(ctx, t.ID, h.Version)
+	if err != nil {
+		return nil, err
+	}
+	if messageSuite(ver) != h.Suite {
+		return nil, ErrCiphertext
+	}
+	var space [suite.HashSize]byte
+	defer suite.Wipe(space[:])
+	root, err := v.prf(ctx, ver, space[:0], h.PRFInput(canonical))
+	if err != nil {
+		return nil, err
+	}
+	return ciphertext.Open(dst, ct, canonical, root)
+}
+
+// messageSuite returns the suite of messages under a key version.
+func messageSuite(ver version) suite.ID {
+	if ver.Algorithm == driver.HMACSM3 {
+		return suite.SM
+	}
+	return suite.AES
+}
+
+// ReEncrypt decrypts ct and encrypts its plaintext under key, without releasing
+// it; an empty key means the CMK that ct names, and brings it to the primary
+// version. from and to are the encryption contexts before and after. Both sides
+// are authorized and recorded.
+func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
+	if c.vault == nil {
+		return nil, wrap(OpReEncryptFrom, "", ErrDenied)
+	}
+	plain, err := c.vault.arena.Alloc(max(1, len(ct)))
+	if err != nil {
+		return nil, wrap(OpReEncryptFrom, "", err)
+	}
+	defer plain.Free()
+	var n int
+	err = c.open(ctx, OpReEncryptFrom, ct, from, func(ctx context.Context, canonical []byte, h ciphertext.Header) (int, error) {
+		if key == "" {
+			key = formatKeyID(h.KeyID)
+		}
+		got, err := c.vault.unseal(ctx, h, ct, canonical, plain.Bytes()[:0])
+		n = len(got)
+		return n, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := ciphertext.CanonicalContext(to)
+	if err != nil {
+		return nil, wrap(OpReEncryptTo, key, err)
+	}
+	var out []byte
+	q := request{op: OpReEncryptTo, key: key, context: to, size: n}
+	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
+		out, err = c.vault.seal(ctx, t, canonical, plain.Bytes()[:n])
+		e.rec.OutputSize = uint64(len(out))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,180 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/ciphertext"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/keystore"
+)
+
+// The errors that a caller tells apart, as targets for errors.Is. Every error of
+// this package but a context's is an [*Error] around one of them.
+var (
+	// ErrNoVault: the directory, or its root file, is not there.
+	ErrNoVault = errors.New("no vault here")
+	// ErrExists: what was to be created is there already.
+	ErrExists = errors.New("already exists")
+	// ErrInUse: another process, or this one, has the vault open.
+	ErrInUse = errors.New("vault is in use")
+	// ErrUnlock: none of the given protectors opens the vault.
+	ErrUnlock = errors.New("no given protector opens the vault")
+	// ErrDenied: the principal may not do this.
+	ErrDenied = errors.New("denied")
+	// ErrNotFound: no such CMK, alias, version or protector.
+	ErrNotFound = errors.New("not found")
+	// ErrKeyState: the CMK's state does not allow the operation.
+	ErrKeyState = errors.New("key state does not allow this")
+	// ErrUsage: the CMK is for another usage.
+	ErrUsage = errors.New("key is for another usage")
+	// ErrInvalid: the request is wrong; its text says how.
+	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge: the input is over the limit.
+	ErrTooLarge = errors.New("too large")
+	// ErrUnsupported: the vault's edition or the key's driver cannot do this.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrCiphertext: the ciphertext does not open. It is the one error for every
+	// way in which ciphertext or context can be wrong.
+	ErrCiphertext = errors.New("ciphertext does not open")
+	// ErrThrottled: the device is at its limit; try again after RetryAfter.
+	ErrThrottled = errors.New("throttled")
+	// ErrUnavailable: the device, or the vault after a failure, cannot work now.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrAuditUnavailable: the audit record could not be made durable, so that the
+	// result was not released.
+	ErrAuditUnavailable = errors.New("audit log cannot be written")
+	// ErrStorageFull: too little disk space is left.
+	ErrStorageFull = errors.New("storage is full")
+	// ErrLockedMemory: no more memory can be locked; raise RLIMIT_MEMLOCK.
+	ErrLockedMemory = errors.New("locked memory is exhausted")
+	// ErrCorrupt: stored bytes are not what the vault wrote.
+	ErrCorrupt = errors.New("vault is damaged")
+	// ErrRolledBack: the store is older than the vault's own memory of it.
+	ErrRolledBack = errors.New("vault was rolled back")
+	// ErrClosed: the vault, or the data key, was closed.
+	ErrClosed = errors.New("closed")
+)
+
+// An Error says which operation failed, and on what.
+type Error struct {
+	Op Operation
+	// Key is the CMK's id, or what the caller gave for it; empty where there is none.
+	Key string
+	// State is the CMK's state where that was the reason.
+	State KeyState
+	// RetryAfter is when to try again, 0 if trying again does not help.
+	RetryAfter time.Duration
+	Err        error
+}
+
+// Error returns operation, key, cause and state.
+func (e *Error) Error() string {
+	s := "strongroom: " + string(e.Op)
+	if e.Key != "" {
+		s += " " + e.Key
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.State != "" {
+		s += " (state " + string(e.State) + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// translation pairs what a lower room answers with what a caller is told.
+type translation struct{ from, to error }
+
+// translations is in order of precedence.
+var translations = []translation{
+	{lockedmem.ErrExhausted, ErrLockedMemory},
+	{keystore.ErrNoStore, ErrNoVault},
+	{keystore.ErrExists, ErrExists},
+	{keystore.ErrInUse, ErrInUse},
+	{keystore.ErrUnlock, ErrUnlock},
+	{keystore.ErrRolledBack, ErrRolledBack},
+	{keystore.ErrCorrupt, ErrCorrupt},
+	{keystore.ErrFull, ErrStorageFull},
+	{keystore.ErrTooLarge, ErrTooLarge},
+	{keystore.ErrNotFound, ErrNotFound},
+	{keystore.ErrClosed, ErrClosed},
+	{keystore.ErrUnavailable, ErrAuditUnavailable},
+	{keystore.ErrConflict, ErrAuditUnavailable},
+	{ciphertext.ErrTooLarge, ErrTooLarge},
+	{ciphertext.ErrContext, ErrInvalid},
+	{ciphertext.ErrFormat, ErrCiphertext},
+	{ciphertext.ErrOpen, ErrCiphertext},
+	{driver.Invalid, ErrInvalid},
+	{driver.Unsupported, ErrUnsupported},
+	{driver.NotFound, ErrUnavailable},
+	{driver.Denied, ErrUnavailable},
+	{driver.Authentic, ErrCorrupt},
+	{driver.Throttled, ErrThrottled},
+	{driver.Unavailable, ErrUnavailable},
+	{driver.Unknown, ErrUnavailable},
+}
+
+// sentinels are the errors of this package, with their names in the audit.
+var sentinels = []struct {
+	err  error
+	name string
+}{
+	{ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
+	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
+	{ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
+	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"},
+	{ErrAuditUnavailable, "AUDIT_UNAVAILABLE"}, {ErrStorageFull, "STORAGE_FULL"}, {ErrCorrupt, "CORRUPT"},
+	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrUnavailable, "UNAVAILABLE"},
+	{context.Canceled, "CANCELLED"}, {context.DeadlineExceeded, "DEADLINE"},
+}
+
+// errorName returns the class of an error as the audit has it.
+func errorName(err error) string {
+	for _, s := range sentinels {
+		if errors.Is(err, s.err) {
+			return s.name
+		}
+	}
+	return "UNKNOWN"
+}
+
+// wrap makes err a caller's error; a context's error stays bare.
+func wrap(op Operation, key string, err error) error {
+	if err == nil || err == context.Canceled || err == context.DeadlineExceeded {
+		return err
+	}
+	var mine *Error
+	if errors.As(err, &mine) {
+		return err
+	}
+	e := &Error{Op: op, Key: key, Err: translate(err)}
+	if errors.Is(e.Err, ErrThrottled) {
+		e.RetryAfter = retryBase
+	}
+	return e
+}
+
+// translate gives err a sentinel of this package, if it has none yet.
+func translate(err error) error {
+	if errorName(err) != "UNKNOWN" {
+		return err
+	}
+	for _, t := range translations {
+		if errors.Is(err, t.from) {
+			return fmt.Errorf("%w: %w", t.to, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// invalid returns an ErrInvalid whose text says what is wrong.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,47 @@
+package vault
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"sync/atomic"
+
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/suite"
+)
+
+// hedge makes randomness that does not rest on the operating system alone: a
+// machine that was cloned with its generator's state does not repeat itself.
+type hedge struct {
+	suite   suite.ID
+	key     []byte // in locked memory
+	clock   clock.Clock
+	counter atomic.Uint64
+}
+
+// fill fills p from
+//
+//	KDF(HMAC(key, OS random ‖ boot id ‖ time since boot ‖ clock ‖ counter ‖ hash of input))
+func (h *hedge) fill(p []byte, input ...[]byte) {
+	var fixed [32 + 16 + 8 + 8 + 8]byte
+	defer suite.Wipe(fixed[:])
+	rand.Read(fixed[:32])
+	boot := h.clock.Boot()
+	copy(fixed[32:48], boot.ID[:])
+	binary.BigEndian.PutUint64(fixed[48:], uint64(boot.Since))
+	binary.BigEndian.PutUint64(fixed[56:], uint64(h.clock.Now().UnixNano()))
+	binary.BigEndian.PutUint64(fixed[64:], h.counter.Add(1))
+	hashed := h.suite.Hash(input...)
+	seed := h.suite.MAC(h.key, fixed[:], hashed[:])
+	defer suite.Wipe(seed[:])
+	if len(p) == len(seed) {
+		copy(p, seed[:])
+		return
+	}
+	h.suite.KDF(p, seed[:], "strongroom/random", nil)
+}
+
+// id returns 16 hedged random bytes.
+func (h *hedge) id() (id [16]byte) {
+	h.fill(id[:])
+	return id
+}

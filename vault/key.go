@@ -1,0 +1,142 @@
+package vault
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"strongroom.example/driver"
+)
+
+// A KeyUsage is the one thing that a CMK does.
+type KeyUsage string
+
+// EncryptDecrypt is the usage of symmetric CMKs: Encrypt, Decrypt, data keys.
+const EncryptDecrypt KeyUsage = "ENCRYPT_DECRYPT"
+
+// A KeySpec is what a CMK's material is.
+type KeySpec string
+
+// Symmetric is a derivation key: every message is encrypted under a key of its
+// own, by AES-256-GCM, or by SM4-GCM in the SM edition.
+const Symmetric KeySpec = "SYMMETRIC_DEFAULT"
+
+// An Origin says where a CMK's material comes from.
+type Origin string
+
+// OriginVault: the vault or its device made it.
+const OriginVault Origin = "VAULT"
+
+// A Residence says where material lives.
+type Residence string
+
+// The residences.
+const (
+	// Resident material was made in the device and never leaves it.
+	Resident Residence = "RESIDENT"
+	// Wrapped material was made in the vault, is stored wrapped, and is used in
+	// locked memory. It is as strong as the weakest protector of the root.
+	Wrapped Residence = "WRAPPED"
+)
+
+// KeyOptions describe a new CMK. The zero value is a symmetric key on the default
+// driver.
+type KeyOptions struct {
+	// Alias is a second name: 1 to 60 of A–Z a–z 0–9 _ and -, the first a letter or
+	// digit. Unique; "" for none.
+	Alias string
+	// Description is at most 1024 bytes.
+	Description string
+	// Tags are at most 50, keys 1–128 bytes, values at most 256 bytes.
+	Tags map[string]string
+	// Usage and Spec: empty means EncryptDecrypt and Symmetric.
+	Usage KeyUsage
+	Spec  KeySpec
+	// Driver names one of Config.Drivers; empty means the default.
+	Driver string
+}
+
+// Key is what the vault tells of a CMK. It holds no material.
+type Key struct {
+	ID          string            `json:"id"`
+	Alias       string            `json:"alias,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	State       KeyState          `json:"state"`
+	Usage       KeyUsage          `json:"usage"`
+	Spec        KeySpec           `json:"spec"`
+	Origin      Origin            `json:"origin"`
+	Created     time.Time         `json:"created"`
+	Creator     Principal         `json:"creator"`
+	// Version is the primary version, which encrypts; older ones only decrypt.
+	// Versions are numbered from 1 without gaps.
+	Version uint32 `json:"version"`
+	// Rotated is when the primary version was made.
+	Rotated time.Time `json:"rotated"`
+	// Residence, Level and Driver are the primary version's.
+	Residence Residence              `json:"residence"`
+	Level     driver.ProtectionLevel `json:"level"`
+	Driver    string                 `json:"driver"`
+}
+
+// KeyVersion is what the vault tells of one version of a CMK.
+type KeyVersion struct {
+	Key       string                 `json:"key"`
+	Number    uint32                 `json:"number"`
+	Created   time.Time              `json:"created"`
+	Origin    Origin                 `json:"origin"`
+	Residence Residence              `json:"residence"`
+	Level     driver.ProtectionLevel `json:"level"`
+	Driver    string                 `json:"driver"`
+	// Attributes are what the device says of the material.
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// version is a stored key version.
+type version struct {
+	KeyVersion
+	Material  string              `json:"material"`
+	Algorithm driver.KeyAlgorithm `json:"algorithm"`
+	DeviceUse driver.Usage        `json:"use"`
+}
+
+// spec returns what the driver knows the material as.
+func (v version) spec() driver.KeySpec {
+	return driver.KeySpec{Algorithm: v.Algorithm, Usage: v.DeviceUse}
+}
+
+// material returns the id of the version's material.
+func (v version) material() (id driver.MaterialID, err error) {
+	b, err := hex.DecodeString(v.Material)
+	if err != nil || len(b) != len(id) {
+		return id, fmt.Errorf("%w: material id of key %s version %d", ErrCorrupt, v.Key, v.Number)
+	}
+	copy(id[:], b)
+	return id, nil
+}
+
+// The paths of stored records.
+func keyPath(id string) string                 { return "key/" + id }
+func aliasPath(name string) string             { return "alias/" + name }
+func versionPath(id string, n uint32) string   { return fmt.Sprintf("version/%s/%010d", id, n) }
+func materialPath(id driver.MaterialID) string { return "material/" + id.String() }
+func intentPath(id driver.MaterialID) string   { return "intent/" + id.String() }
+
+// decode reads a stored JSON record.
+func decode[T any](path string, stored []byte) (T, error) {
+	var t T
+	if err := json.Unmarshal(stored, &t); err != nil {
+		return t, fmt.Errorf("%w: record %s is not readable", ErrCorrupt, path)
+	}
+	return t, nil
+}
+
+// encode writes a record of this package, which always can be encoded.
+func encode(record any) []byte {
+	b, err := json.Marshal(record)
+	if err != nil {
+		panic("strongroom: record cannot be encoded: " + err.Error())
+	}
+	return b
+}

@@ -1,0 +1,106 @@
+package vault
+
+import (
+	"context"
+	"iter"
+	"strings"
+)
+
+// DescribeKey tells of one CMK.
+func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
+	var k Key
+	err := c.onKey(ctx, request{op: OpDescribeKey, key: key}, func(_ context.Context, t *target, _ *entry) error {
+		k = t.Key
+		return nil
+	})
+	return k, err
+}
+
+// DescribeKeys tells of several CMKs, at most 100. The first failure is returned.
+func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error) {
+	if len(keys) > 100 {
+		return nil, wrap(OpDescribeKey, "", invalid("%d keys, the limit is 100", len(keys)))
+	}
+	var out []Key
+	for _, key := range keys {
+		k, err := c.DescribeKey(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// KeyFilter chooses CMKs; zero fields choose all.
+type KeyFilter struct {
+	State KeyState
+	Usage KeyUsage
+	// Alias is a prefix.
+	Alias string
+	// Tags must all be there.
+	Tags map[string]string
+}
+
+// matches reports whether the filter chooses k.
+func (f KeyFilter) matches(k Key) bool {
+	for name, value := range f.Tags {
+		if got, ok := k.Tags[name]; !ok || got != value {
+			return false
+		}
+	}
+	return (f.State == "" || f.State == k.State) && (f.Usage == "" || f.Usage == k.Usage) && strings.HasPrefix(k.Alias, f.Alias)
+}
+
+// ListKeys yields the CMKs that the filter chooses, ordered by id. The listing is
+// one operation and one record. An error is yielded once and ends it.
+func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error] {
+	return func(yield func(Key, error) bool) {
+		var keys []Key
+		err := c.onVault(ctx, request{op: OpListKeys}, func(ctx context.Context, e *entry) (err error) {
+			keys, err = c.vault.list(ctx, f)
+			e.rec.Count = uint64(len(keys))
+			return err
+		})
+		if err != nil {
+			yield(Key{}, err)
+			return
+		}
+		for _, k := range keys {
+			if !yield(k, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
+	var out []Key
+	for _, path := range v.store.Paths("key/") {
+		t, err := v.keys.key(ctx, strings.TrimPrefix(path, "key/"))
+		if err != nil {
+			return nil, err
+		}
+		if f.matches(t.Key) {
+			out = append(out, t.Key)
+		}
+	}
+	return out, nil
+}
+
+// ListKeyVersions tells of all versions of a CMK, the oldest first.
+func (c Client) ListKeyVersions(ctx context.Context, key string) ([]KeyVersion, error) {
+	var out []KeyVersion
+	err := c.onKey(ctx, request{op: OpListKeyVersions, key: key}, func(ctx context.Context, t *target, _ *entry) error {
+		out = nil
+		for n := uint32(1); n <= t.Version && t.State != Creating; n++ {
+			ver, err := c.vault.keys.version(ctx, t.ID, n)
+			if err != nil {
+				return err
+			}
+			out = append(out, ver.KeyVersion)
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,185 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	"strongroom.example/keystore"
+)
+
+// The limits of what describes a CMK.
+const (
+	maxAlias       = 60
+	maxDescription = 1024
+	maxTags        = 50
+	maxTagKey      = 128
+	maxTagValue    = 256
+)
+
+// EnableKeys enables CMKs. Each is its own operation; the first failure ends the
+// row and is returned.
+func (c Client) EnableKeys(ctx context.Context, keys ...string) error {
+	return c.setStates(ctx, OpEnableKey, Enabled, keys)
+}
+
+// DisableKeys disables CMKs: they do nothing until they are enabled again. Once it
+// returns no result of theirs is released any more. Each is its own operation; the
+// first failure ends the row and is returned.
+func (c Client) DisableKeys(ctx context.Context, keys ...string) error {
+	return c.setStates(ctx, OpDisableKey, Disabled, keys)
+}
+
+func (c Client) setStates(ctx context.Context, op Operation, to KeyState, keys []string) error {
+	for _, key := range keys {
+		err := c.alter(ctx, request{op: op, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
+			detail := map[string]string{"from": string(k.State), "to": string(to)}
+			k.State = to
+			return detail, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alter changes a CMK's record in the very batch of its audit record. edit returns
+// what the record's detail shall say.
+func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *Key) (map[string]string, error)) error {
+	return c.onKey(ctx, q, func(_ context.Context, t *target, e *entry) error {
+		e.change = func(tx *keystore.Tx) error {
+			k := t.Key
+			detail, err := edit(tx, &k)
+			if err != nil {
+				return err
+			}
+			e.rec.Detail = detail
+			tx.Put(keyPath(k.ID), encode(k))
+			return nil
+		}
+		return nil
+	})
+}
+
+// SetAlias gives a CMK an alias in place of the one it had. ErrExists if another
+// CMK has it.
+func (c Client) SetAlias(ctx context.Context, key, alias string) error {
+	if err := checkAlias(alias); err != nil {
+		return wrap(OpSetAlias, key, err)
+	}
+	return c.alter(ctx, request{op: OpSetAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
+		detail := map[string]string{"alias": alias, "former": k.Alias}
+		if k.Alias == alias {
+			return detail, nil
+		}
+		if tx.Version(aliasPath(alias)) != 0 {
+			return nil, fmt.Errorf("%w: alias %q", ErrExists, alias)
+		}
+		if k.Alias != "" {
+			tx.Delete(aliasPath(k.Alias))
+		}
+		tx.Put(aliasPath(alias), []byte(k.ID))
+		k.Alias = alias
+		return detail, nil
+	})
+}
+
+// DeleteAlias takes a CMK's alias away. The CMK stays.
+func (c Client) DeleteAlias(ctx context.Context, key string) error {
+	return c.alter(ctx, request{op: OpDeleteAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
+		if k.Alias == "" {
+			return nil, fmt.Errorf("%w: the key has no alias", ErrNotFound)
+		}
+		tx.Delete(aliasPath(k.Alias))
+		detail := map[string]string{"former": k.Alias}
+		k.Alias = ""
+		return detail, nil
+	})
+}
+
+// SetDescription gives a CMK a description of at most 1024 bytes.
+func (c Client) SetDescription(ctx context.Context, key, description string) error {
+	if err := checkDescription(description); err != nil {
+		return wrap(OpSetDescription, key, err)
+	}
+	return c.alter(ctx, request{op: OpSetDescription, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
+		k.Description = description
+		return nil, nil
+	})
+}
+
+// TagKey adds tags to a CMK, replacing those of the same key.
+func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
+	return c.alter(ctx, request{op: OpTagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
+		all := map[string]string{}
+		for _, from := range []map[string]string{k.Tags, tags} {
+			for name, value := range from {
+				all[name] = value
+			}
+		}
+		k.Tags = all
+		return map[string]string{"tags": fmt.Sprint(len(all))}, checkTags(all)
+	})
+}
+
+// UntagKey removes tags by their keys. A tag that is not there is ErrNotFound, and
+// nothing is removed.
+func (c Client) UntagKey(ctx context.Context, key string, names ...string) error {
+	return c.alter(ctx, request{op: OpUntagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
+		left := map[string]string{}
+		for name, value := range k.Tags {
+			left[name] = value
+		}
+		for _, name := range names {
+			if _, ok := left[name]; !ok {
+				return nil, fmt.Errorf("%w: tag %q", ErrNotFound, name)
+			}
+			delete(left, name)
+		}
+		k.Tags = left
+		return map[string]string{"tags": fmt.Sprint(len(left))}, nil
+	})
+}
+
+// checkAlias says what is wrong with an alias.
+func checkAlias(a string) error {
+	if len(a) < 1 || len(a) > maxAlias {
+		return invalid("an alias has 1 to %d characters", maxAlias)
+	}
+	if _, ok := parseKeyID(a); ok {
+		return invalid("an alias must not look like a key id")
+	}
+	for i, r := range []byte(a) {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && (i == 0 || r != '_' && r != '-') {
+			return invalid("alias: only A-Z a-z 0-9 _ and -, the first a letter or digit")
+		}
+	}
+	return nil
+}
+
+func checkDescription(d string) error {
+	if len(d) > maxDescription {
+		return fmt.Errorf("%w: description has %d bytes, the limit is %d", ErrTooLarge, len(d), maxDescription)
+	}
+	if !utf8.ValidString(d) {
+		return invalid("description is not UTF-8")
+	}
+	return nil
+}
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return invalid("%d tags, the limit is %d", len(tags), maxTags)
+	}
+	for name, value := range tags {
+		if len(name) < 1 || len(name) > maxTagKey || len(value) > maxTagValue {
+			return invalid("a tag has a key of 1 to %d bytes and a value of at most %d", maxTagKey, maxTagValue)
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return invalid("a tag is not UTF-8")
+		}
+	}
+	return nil
+}

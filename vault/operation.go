@@ -1,0 +1,38 @@
+package vault
+
+// An Operation is what a principal does; it names the operation in policies, in
+// errors and in the audit.
+type Operation string
+
+// The operations.
+const (
+	OpCreateVault     Operation = "CreateVault"
+	OpOpenVault       Operation = "OpenVault"
+	OpCloseVault      Operation = "CloseVault"
+	OpCreateKey       Operation = "CreateKey"
+	OpDescribeKey     Operation = "DescribeKey"
+	OpListKeys        Operation = "ListKeys"
+	OpListKeyVersions Operation = "ListKeyVersions"
+	OpSetAlias        Operation = "SetAlias"
+	OpDeleteAlias     Operation = "DeleteAlias"
+	OpSetDescription  Operation = "SetDescription"
+	OpTagKey          Operation = "TagKey"
+	OpUntagKey        Operation = "UntagKey"
+	OpEnableKey       Operation = "EnableKey"
+	OpDisableKey      Operation = "DisableKey"
+	OpRotateKey       Operation = "RotateKey"
+	OpEncrypt         Operation = "Encrypt"
+	OpDecrypt         Operation = "Decrypt"
+	OpReEncryptFrom   Operation = "ReEncryptFrom"
+	OpReEncryptTo     Operation = "ReEncryptTo"
+	OpGenerateDataKey Operation = "GenerateDataKey"
+	OpOpenDataKey     Operation = "OpenDataKey"
+	OpGenerateRandom  Operation = "GenerateRandom"
+	OpListProtectors  Operation = "ListProtectors"
+	OpAddProtector    Operation = "AddProtector"
+	OpRemoveProtector Operation = "RemoveProtector"
+	OpRotateRoot      Operation = "RotateRoot"
+	OpReadAudit       Operation = "ReadAudit"
+	OpExportAudit     Operation = "ExportAudit"
+	OpCheck           Operation = "Check"
+)

@@ -1,0 +1,190 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/keystore"
+)
+
+// Protector is what the vault tells of one of its protectors.
+type Protector struct {
+	// ID names the protector to RemoveProtector.
+	ID           string    `json:"id"`
+	Kind         string    `json:"kind"`
+	MachineBound bool      `json:"machine_bound"`
+	Created      time.Time `json:"created"`
+}
+
+// checkProtectors refuses a set that would lose the vault with its machine.
+func checkProtectors(cfg Config, protectors []driver.Protector) error {
+	if len(protectors) == 0 {
+		return invalid("a vault needs at least one protector, such as soft.Passphrase")
+	}
+	for _, p := range protectors {
+		if !p.MachineBound() {
+			return nil
+		}
+	}
+	if cfg.AcceptLossWithMachine {
+		return nil
+	}
+	return invalid("every protector is bound to this machine; add a passphrase or recovery code, or set AcceptLossWithMachine")
+}
+
+// protectAll wraps root by each protector.
+func protectAll(ctx context.Context, b driver.Binding, root []byte, protectors []driver.Protector) ([]keystore.Protector, error) {
+	var entries []keystore.Protector
+	for _, p := range protectors {
+		blob, err := p.Protect(ctx, b, root)
+		if err != nil {
+			return nil, fmt.Errorf("protector %s: %w", p.Kind(), err)
+		}
+		var id [8]byte
+		rand.Read(id[:])
+		entries = append(entries, keystore.Protector{
+			ID: hex.EncodeToString(id[:]), Name: p.Kind(), Kind: p.Kind(), MachineBound: p.MachineBound(),
+			Created: time.Now().UTC(), Blob: blob,
+		})
+	}
+	return entries, nil
+}
+
+// recoverRoot fills root by the first protector that opens an entry of its kind
+// and returns that entry's id.
+func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (string, error) {
+	var tried []error
+	for _, p := range protectors {
+		for _, e := range entries {
+			if e.Kind != p.Kind() {
+				continue
+			}
+			got, err := p.Recover(ctx, root.Bytes()[:0], b, e.Blob)
+			if err == nil && len(got) == rootSize {
+				return e.ID, nil
+			}
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			tried = append(tried, fmt.Errorf("%s: %w", p.Kind(), err))
+		}
+	}
+	if len(tried) == 0 {
+		return "", fmt.Errorf("%w: it has protectors of other kinds than the %d given", ErrUnlock, len(protectors))
+	}
+	return "", fmt.Errorf("%w: %w", ErrUnlock, errors.Join(tried...))
+}
+
+// ListProtectors tells the vault's protectors.
+func (c Client) ListProtectors(ctx context.Context) ([]Protector, error) {
+	var out []Protector
+	err := c.onVault(ctx, request{op: OpListProtectors}, func(context.Context, *entry) error {
+		for _, p := range c.vault.store.Root().Protectors {
+			out = append(out, Protector{p.ID, p.Kind, p.MachineBound, p.Created})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// AddProtector adds p to the protectors that open the vault. unlock is one that
+// opens it now: whoever adds a way in shows that he has one.
+func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (Protector, error) {
+	v := c.vault
+	var added keystore.Protector
+	err := c.onVault(ctx, request{op: OpAddProtector}, func(ctx context.Context, e *entry) error {
+		return v.withRoot(ctx, unlock, func(root []byte) error {
+			entries, err := protectAll(ctx, v.binding(), root, []driver.Protector{p})
+			if err != nil {
+				return err
+			}
+			added = entries[0]
+			e.rec.Detail = map[string]string{"protector": added.ID, "kind": added.Kind}
+			e.commit = v.replaceProtectors(append(v.store.Root().Protectors[:len(v.store.Root().Protectors):len(v.store.Root().Protectors)], added))
+			return nil
+		})
+	})
+	return Protector{added.ID, added.Kind, added.MachineBound, added.Created}, err
+}
+
+// RemoveProtector takes away the protector with that id. Copies of the directory
+// made before still open by it; RotateRoot makes sure that later ones do not. The
+// last protector that is not bound to this machine stays, unless
+// Config.AcceptLossWithMachine.
+func (c Client) RemoveProtector(ctx context.Context, id string) error {
+	v := c.vault
+	return c.onVault(ctx, request{op: OpRemoveProtector}, func(_ context.Context, e *entry) error {
+		var kept []keystore.Protector
+		portable := false
+		for _, p := range v.store.Root().Protectors {
+			if p.ID != id {
+				kept = append(kept, p)
+				portable = portable || !p.MachineBound
+			}
+		}
+		switch {
+		case len(kept) == len(v.store.Root().Protectors):
+			return fmt.Errorf("%w: protector %q", ErrNotFound, id)
+		case len(kept) == 0:
+			return invalid("the last protector cannot be removed: nothing would open the vault")
+		case !portable && !v.cfg.AcceptLossWithMachine:
+			return invalid("only protectors bound to this machine would be left")
+		}
+		e.rec.Detail = map[string]string{"protector": id}
+		e.commit = v.replaceProtectors(kept)
+		return nil
+	})
+}
+
+// RotateRoot gives the vault a new root, and new keys for all stored records. It
+// has only the protectors given here afterwards; none of the former ones opens
+// what the directory holds from now on.
+func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) error {
+	v := c.vault
+	return c.onVault(ctx, request{op: OpRotateRoot}, func(ctx context.Context, e *entry) error {
+		if err := checkProtectors(v.cfg, protectors); err != nil {
+			return err
+		}
+		root, err := v.arena.Alloc(rootSize)
+		if err != nil {
+			return err
+		}
+		rand.Read(root.Bytes())
+		entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
+		if err != nil {
+			root.Free()
+			return err
+		}
+		e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
+			defer root.Free()
+			return v.store.Rekey(ctx, keystore.Rekeying{Root: root.Bytes(), Protectors: entries, Op: op})
+		}
+		return nil
+	})
+}
+
+// replaceProtectors returns the commit of an operation that changes them.
+func (v *Vault) replaceProtectors(p []keystore.Protector) func(context.Context, func(*keystore.Tx) error) error {
+	return func(ctx context.Context, op func(*keystore.Tx) error) error {
+		return v.store.ReplaceProtectors(ctx, p, op)
+	}
+}
+
+// withRoot recovers the root by p for the length of one call.
+func (v *Vault) withRoot(ctx context.Context, p driver.Protector, use func(root []byte) error) error {
+	root, err := v.arena.Alloc(rootSize)
+	if err != nil {
+		return err
+	}
+	defer root.Free()
+	if _, err := recoverRoot(ctx, root, v.binding(), v.store.Root().Protectors, []driver.Protector{p}); err != nil {
+		return err
+	}
+	return use(root.Bytes())
+}

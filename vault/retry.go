@@ -1,0 +1,57 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"strongroom.example/driver"
+)
+
+// The back-off between tries of a driver call: full jitter below
+// min(retryCap, retryBase × 2^n).
+const (
+	retryBase  = 100 * time.Millisecond
+	retryCap   = 10 * time.Second
+	retryTries = 6
+)
+
+// Retry calls f again while it fails with something that another try can mend: a
+// driver.Class that is retryable, ErrThrottled or ErrUnavailable. It waits between
+// tries with full jitter, six tries at most, never past ctx, and returns f's last
+// error. Denied and unknown failures are never tried again.
+func Retry(ctx context.Context, f func(context.Context) error) error {
+	for n := 0; ; n++ {
+		err := f(ctx)
+		if err == nil || n == retryTries-1 || !retryable(err) {
+			return err
+		}
+		if !pause(ctx, n) {
+			return err
+		}
+	}
+}
+
+// retryable reports whether another try can mend err. A driver's own class goes
+// before what the vault made of it.
+func retryable(err error) bool {
+	var d *driver.Error
+	if errors.As(err, &d) {
+		return d.Class.Retryable()
+	}
+	return errors.Is(err, ErrThrottled)
+}
+
+// pause waits before try n+1; false if ctx ends first.
+func pause(ctx context.Context, n int) bool {
+	limit := min(retryCap, retryBase<<n)
+	t := time.NewTimer(rand.N(limit))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,61 @@
+package vault
+
+import (
+	"context"
+
+	"strongroom.example/keystore"
+)
+
+// RotateKey makes a new version of a CMK, which encrypts from now on. Older
+// versions stay and decrypt what they encrypted. It returns the CMK as it is after.
+func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
+	var rotated Key
+	err := c.onKey(ctx, request{op: OpRotateKey, key: key}, func(ctx context.Context, t *target, e *entry) error {
+		v := c.vault
+		now := v.clock.Now().UTC()
+		ver, err := v.newVersion(t.ID, t.Version+1, t.Driver, now)
+		if err != nil {
+			return err
+		}
+		e.rec.KeyVersion, e.rec.Algorithm = ver.Number, string(ver.Algorithm)
+		begin := func(tx *keystore.Tx) error {
+			if tx.Version(keyPath(t.ID)) != t.record {
+				return errStale
+			}
+			return nil
+		}
+		finish := func(tx *keystore.Tx) (err error) {
+			rotated, err = promote(tx, ver)
+			return err
+		}
+		return v.make(ctx, e, making{ver: ver, op: OpRotateKey, begin: begin, finish: finish})
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return rotated, nil
+}
+
+// promote makes ver the primary version of its CMK, which may have been changed
+// otherwise while the device worked.
+func promote(tx *keystore.Tx, ver version) (Key, error) {
+	path := keyPath(ver.Key)
+	r, err := tx.Get(path)
+	if err != nil {
+		return Key{}, err
+	}
+	k, err := decode[Key](path, r.Value)
+	if err != nil {
+		return Key{}, err
+	}
+	if !k.State.allows(OpRotateKey) {
+		return Key{}, &Error{Op: OpRotateKey, Key: k.ID, State: k.State, Err: ErrKeyState}
+	}
+	if k.Version != ver.Number-1 {
+		return Key{}, errStale // another rotation was first
+	}
+	k.Version, k.Rotated = ver.Number, ver.Created
+	k.Residence, k.Level = ver.Residence, ver.Level
+	tx.Put(path, encode(k))
+	return k, nil
+}

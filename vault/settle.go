@@ -1,0 +1,83 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+const intents = "intent/"
+
+// settle ends what a crash left between intent and outcome: nobody was told of the
+// material, so it is destroyed. An intent whose device is absent stays, and does
+// not keep the vault from opening.
+func (v *Vault) settle(ctx context.Context) error {
+	for _, path := range v.store.Paths(intents) {
+		r, err := v.store.Get(ctx, path)
+		if err != nil {
+			return err
+		}
+		in, err := decode[intent](path, r.Value)
+		if err != nil {
+			return err
+		}
+		if _, present := v.drivers[in.Driver]; !present {
+			continue
+		}
+		if err := v.abandonIntent(ctx, in, "ABANDONED"); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandonIntent destroys the material of an intent and takes back what was stored
+// with it; class is the error class on record. If the device cannot be asked now, the intent stays for the next open.
+func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) error {
+	err := Retry(ctx, func(ctx context.Context) error {
+		return v.drivers[in.Driver].DestroyKey(ctx, in.Material, nil)
+	})
+	if err != nil {
+		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
+	}
+	outcome := v.record(in.Operation, in.Principal)
+	outcome.Phase, outcome.Result, outcome.Intent = audit.Outcome, audit.Failed, in.Seq
+	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
+	outcome.Error, outcome.Detail = class, map[string]string{"material": driver.MaterialID(in.Material).String()}
+	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		if tx.Version(intentPath(in.Material)) == 0 {
+			return nil
+		}
+		tx.Delete(intentPath(in.Material))
+		if in.Operation == OpCreateKey {
+			if err := dropKey(tx, in.Key); err != nil {
+				return err
+			}
+		}
+		v.note(tx, outcome)
+		return nil
+	})
+}
+
+// dropKey removes a CMK that never came to be, with its alias.
+func dropKey(tx *keystore.Tx, id string) error {
+	r, err := tx.Get(keyPath(id))
+	if err != nil {
+		return err
+	}
+	k, err := decode[Key](r.Path, r.Value)
+	if err != nil {
+		return err
+	}
+	if k.State != Creating {
+		return fmt.Errorf("%w: an intent to create key %s, which is %s", ErrCorrupt, id, k.State)
+	}
+	if k.Alias != "" {
+		tx.Delete(aliasPath(k.Alias))
+	}
+	tx.Delete(keyPath(id))
+	return nil
+}

@@ -1,0 +1,311 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+	"strongroom.example/keystore"
+)
+
+// A Vault is an open vault. Its methods are safe for concurrent use.
+type Vault struct {
+	cfg      Config
+	id       [16]byte
+	suite    suite.ID
+	lock     *keystore.DirLock
+	store    *keystore.Store
+	log      *appender
+	arena    *lockedmem.Arena
+	secret   *lockedmem.Buffer // context key ‖ hedge key ‖ log seed
+	drivers  map[string]driver.Driver
+	handles  *handles
+	keys     *keyCache
+	hedge    *hedge
+	refusals *refusals
+	rest     *restroom
+	clock    clock.Clock
+
+	gate    sync.RWMutex // held for reading by each operation
+	closed  bool
+	stopped chan struct{}
+	done    chan struct{}
+}
+
+// rootSize is the length of a vault's root.
+const rootSize = 32
+
+// Create makes a vault in dir, which must be empty or absent, and opens it. Any
+// one of the protectors will open it again. Errors: ErrExists, ErrInvalid,
+// ErrLockedMemory, ErrStorageFull.
+func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
+	v, err := create(ctx, dir, cfg, protectors)
+	return v, wrap(OpCreateVault, "", err)
+}
+
+func create(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (*Vault, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProtectors(cfg, protectors); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, invalid("the vault's directory cannot be made: %v", err)
+	}
+	if _, err := keystore.ReadRoot(dir); err == nil {
+		return nil, fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
+	}
+	v := newVault(cfg)
+	defer func() { v.abandon(err) }()
+	if v.lock, err = keystore.Lock(dir); err != nil {
+		return nil, err
+	}
+	root, err := v.arena.Alloc(rootSize)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Free()
+	rand.Read(root.Bytes())
+	rand.Read(v.id[:])
+	entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
+	if err != nil {
+		return nil, err
+	}
+	description := keystore.Root{VaultID: v.id, Edition: uint8(cfg.Edition), Created: v.clock.Now(), Protectors: entries}
+	v.setOrigin()
+	v.store, err = keystore.Create(ctx, v.storeConfig(dir, root.Bytes()), description, func(tx *keystore.Tx) error {
+		v.note(tx, v.record(OpCreateVault, cfg.Owner))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = v.start(ctx)
+	return v, err
+}
+
+// Open opens the vault in dir by the first of the protectors that fits. Errors:
+// ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
+// ErrInvalid where cfg names another edition than the vault's.
+func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
+	v, err := open(ctx, dir, cfg, protectors)
+	return v, wrap(OpOpenVault, "", err)
+}
+
+func open(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (_ *Vault, err error) {
+	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	if _, err := keystore.ReadRoot(dir); err != nil {
+		return nil, err
+	}
+	v := newVault(cfg)
+	defer func() { v.abandon(err) }()
+	if v.lock, err = keystore.Lock(dir); err != nil {
+		return nil, err
+	}
+	description, err := keystore.ReadRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	if driver.Edition(description.Edition) != cfg.Edition {
+		return nil, invalid("the vault's edition is %v; Config.Edition says %v", driver.Edition(description.Edition), cfg.Edition)
+	}
+	v.id = description.VaultID
+	root, err := v.arena.Alloc(rootSize)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Free()
+	by, err := recoverRoot(ctx, root, v.binding(), description.Protectors, protectors)
+	if err != nil {
+		return nil, err
+	}
+	v.setOrigin()
+	if v.store, err = keystore.Open(ctx, v.storeConfig(dir, root.Bytes()), description); err != nil {
+		return nil, err
+	}
+	if err = v.start(ctx); err != nil {
+		return nil, err
+	}
+	opened := v.record(OpOpenVault, cfg.Owner)
+	opened.Detail = map[string]string{"protector": by}
+	err = v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, opened); return nil })
+	return v, err
+}
+
+// newVault returns a vault that has nothing open yet.
+func newVault(cfg Config) *Vault {
+	return &Vault{
+		cfg: cfg, suite: suiteOf(cfg.Edition), clock: cfg.clock,
+		arena: lockedmem.New(0), stopped: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// binding ties protectors' blobs to this vault.
+func (v *Vault) binding() driver.Binding {
+	return driver.Binding{VaultID: v.id, Edition: v.cfg.Edition}
+}
+
+// ID returns the vault's id, 32 hexadecimal digits.
+func (v *Vault) ID() string { return hex.EncodeToString(v.id[:]) }
+
+// Edition returns the vault's edition.
+func (v *Vault) Edition() Edition { return v.cfg.Edition }
+
+// LogKey returns the public key of the audit log, as a note verifier key
+// (golang.org/x/mod/sumdb/note). Pin it outside the vault.
+func (v *Vault) LogKey() string { return v.log.key.Load().Verifier() }
+
+// setOrigin names the log after the vault.
+func (v *Vault) setOrigin() {
+	v.log = &appender{tree: audit.Tree{Suite: v.suite}, origin: "strongroom.example/" + v.ID()}
+}
+
+func (v *Vault) storeConfig(dir string, root []byte) keystore.Config {
+	return keystore.Config{Dir: dir, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
+}
+
+// start readies everything that hangs on the open store, and settles what a crash
+// left unfinished.
+func (v *Vault) start(ctx context.Context) error {
+	if err := v.openSecrets(); err != nil {
+		return err
+	}
+	v.handles = newHandles()
+	v.keys = newKeyCache(v.store)
+	v.refusals = newRefusals()
+	v.rest = newRestroom(v.arena)
+	if err := v.settle(ctx); err != nil {
+		return err
+	}
+	go v.background()
+	return nil
+}
+
+// openSecrets derives the vault's own keys and opens the software engine.
+func (v *Vault) openSecrets() (err error) {
+	if v.secret, err = v.arena.Alloc(4 * 32); err != nil {
+		return err
+	}
+	s := v.secret.Bytes()
+	contextKey, hedgeKey, seed, wrapping := s[:32], s[32:64], s[64:96], s[96:128]
+	v.store.Secret("context", contextKey)
+	v.store.Secret("hedge", hedgeKey)
+	v.store.Secret("log key", seed)
+	v.store.Secret("soft", wrapping)
+	key, err := audit.NewLogKey(v.log.origin, seed)
+	if err != nil {
+		return err
+	}
+	v.log.key.Store(key)
+	v.hedge = &hedge{suite: v.suite, key: hedgeKey, clock: v.clock}
+	engine, err := soft.New(soft.Config{Key: wrapping, Edition: v.cfg.Edition})
+	suite.Wipe(wrapping)
+	if err != nil {
+		return err
+	}
+	v.drivers = map[string]driver.Driver{softDriver: engine}
+	for name, d := range v.cfg.Drivers {
+		v.drivers[name] = d
+	}
+	return nil
+}
+
+// background flushes counted refusals and lays idle data keys to rest until Close.
+func (v *Vault) background() {
+	defer close(v.done)
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			v.flushRefusals(v.refusals.due(v.clock.Now()))
+			v.rest.sweep()
+		case <-v.stopped:
+			return
+		}
+	}
+}
+
+// enter lets an operation in until leave; ErrClosed after Close.
+func (v *Vault) enter() error {
+	v.gate.RLock()
+	if v.closed {
+		v.gate.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (v *Vault) leave() { v.gate.RUnlock() }
+
+// Close waits for running operations, closes the log and the store and wipes every
+// key. Data keys that are still open are destroyed. Closing twice is no error.
+func (v *Vault) Close() error {
+	v.gate.Lock()
+	if v.closed {
+		v.gate.Unlock()
+		return nil
+	}
+	v.closed = true
+	v.gate.Unlock()
+	close(v.stopped)
+	<-v.done
+	v.flushRefusals(v.refusals.all())
+	ctx := context.Background()
+	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		v.note(tx, v.record(OpCloseVault, v.cfg.Owner))
+		return nil
+	})
+	return wrap(OpCloseVault, "", errors.Join(err, v.release()))
+}
+
+// abandon releases what a failed Create or Open had taken.
+func (v *Vault) abandon(err error) {
+	if err != nil {
+		v.release()
+	}
+}
+
+// release gives back everything, in the reverse order of taking.
+func (v *Vault) release() error {
+	var errs []error
+	if v.rest != nil {
+		v.rest.destroyAll()
+	}
+	if v.handles != nil {
+		v.handles.closeAll()
+	}
+	if d := v.drivers[softDriver]; d != nil {
+		errs = append(errs, d.Close())
+	}
+	if v.log != nil {
+		if key := v.log.key.Load(); key != nil {
+			key.Wipe()
+		}
+	}
+	if v.store != nil {
+		errs = append(errs, v.store.Close())
+	}
+	if v.lock != nil {
+		errs = append(errs, v.lock.Unlock())
+	}
+	if v.secret != nil {
+		v.secret.Free()
+	}
+	return errors.Join(append(errs, v.arena.Close())...)
+}

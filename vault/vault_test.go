@@ -1,0 +1,280 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+)
+
+// memguard keeps one goroutine for the whole process, from its first enclave on.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/awnumar/memguard/core.NewCoffer.func1"))
+}
+
+// passphrase is a protector that costs little to open.
+func passphrase(t testing.TB, text string) driver.Protector {
+	t.Helper()
+	return soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 1}.Passphrase([]byte(text))
+}
+
+// newTestVault makes a vault whose cleanup checks every stored byte.
+func newTestVault(t testing.TB, cfg Config) (*Vault, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "vault")
+	v, err := Create(t.Context(), dir, cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeChecked(t, v) })
+	return v, dir
+}
+
+func closeChecked(t testing.TB, v *Vault) {
+	t.Helper()
+	err := v.As(DefaultOwner).Check(context.Background())
+	if err != nil && !errors.Is(err, ErrClosed) {
+		t.Errorf("integrity check: %v", err)
+	}
+	if err := v.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func mustKey(t testing.TB, c Client, o KeyOptions) Key {
+	t.Helper()
+	k, err := c.CreateKey(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+var editions = []Edition{Standard, FIPS, SM}
+
+func TestEncryptRotateReopen(t *testing.T) {
+	for _, edition := range editions {
+		t.Run(edition.String(), func(t *testing.T) {
+			cfg := Config{Edition: edition}
+			v, dir := newTestVault(t, cfg)
+			c, ctx := v.As(DefaultOwner), t.Context()
+			k := mustKey(t, c, KeyOptions{Alias: "invoices"})
+			ec := EncryptionContext{"tenant": "7", "b": "1"}
+			var made [][]byte
+			for range 3 {
+				ct, err := c.Encrypt(ctx, "invoices", []byte("4711"), ec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(ct) != 4+Overhead {
+					t.Errorf("ciphertext has %d bytes", len(ct))
+				}
+				made = append(made, ct)
+				if _, err := c.RotateKey(ctx, k.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			closeChecked(t, v)
+			v, err := Open(ctx, dir, cfg, passphrase(t, "wrong"), passphrase(t, "correct horse"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeChecked(t, v)
+			for i, ct := range made {
+				got, err := v.As(DefaultOwner).Decrypt(ctx, ct, EncryptionContext{"b": "1", "tenant": "7"})
+				if err != nil || string(got) != "4711" {
+					t.Errorf("version %d: %q, %v", i+1, got, err)
+				}
+				if in, err := Inspect(ct); err != nil || in.Key != k.ID || in.Version != uint32(i+1) {
+					t.Errorf("Inspect: %+v, %v", in, err)
+				}
+			}
+			versions, err := v.As(DefaultOwner).ListKeyVersions(ctx, "invoices")
+			if err != nil || len(versions) != 4 {
+				t.Errorf("%d versions, %v", len(versions), err)
+			}
+		})
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	v, dir := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Alias: "one"})
+	off := mustKey(t, c, KeyOptions{})
+	if err := c.DisableKeys(ctx, off.ID); err != nil {
+		t.Fatal(err)
+	}
+	ct, err := c.Encrypt(ctx, k.ID, nil, nil)
+	if err != nil {
+		t.Fatalf("empty plaintext, nil context: %v", err)
+	}
+	if got, err := c.Decrypt(ctx, ct, EncryptionContext{}); err != nil || len(got) != 0 {
+		t.Errorf("empty plaintext: %q, %v", got, err)
+	}
+	readonly := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(readonly, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	encrypt := func(c Client, key string, n int) error {
+		_, err := c.Encrypt(ctx, key, make([]byte, n), nil)
+		return err
+	}
+	create := func(dir string, p ...driver.Protector) error {
+		v, err := Create(ctx, dir, Config{}, p...)
+		if err == nil {
+			v.Close()
+		}
+		return err
+	}
+	reopen := func(dir string, cfg Config, p ...driver.Protector) error {
+		v, err := Open(ctx, dir, cfg, p...)
+		if err == nil {
+			v.Close()
+		}
+		return err
+	}
+	good := passphrase(t, "correct horse")
+	_, dup := c.CreateKey(ctx, KeyOptions{Alias: "one"})
+	_, badAlias := c.CreateKey(ctx, KeyOptions{Alias: "-x"})
+	_, usage := c.CreateKey(ctx, KeyOptions{Usage: "SIGN_VERIFY"})
+	_, short := c.Decrypt(ctx, ct[:40], nil)
+	_, wrongContext := c.Decrypt(ctx, ct, EncryptionContext{"a": "b"})
+	for name, row := range map[string]struct{ got, want error }{
+		"plaintext of 4097 bytes":       {encrypt(c, k.ID, 4097), ErrTooLarge},
+		"unknown key":                   {encrypt(c, newKeyID([16]byte{1}), 1), ErrNotFound},
+		"unknown alias":                 {encrypt(c, "nobody", 1), ErrNotFound},
+		"no key":                        {encrypt(c, "", 1), ErrNotFound},
+		"disabled key":                  {encrypt(c, off.ID, 1), ErrKeyState},
+		"zero client":                   {encrypt(Client{}, k.ID, 1), ErrDenied},
+		"empty principal":               {encrypt(v.As(""), k.ID, 1), ErrDenied},
+		"other principal":               {encrypt(v.As("mallory"), k.ID, 1), ErrDenied},
+		"alias taken":                   {dup, ErrExists},
+		"bad alias":                     {badAlias, ErrInvalid},
+		"wrong usage":                   {usage, ErrUnsupported},
+		"truncated ciphertext":          {short, ErrCiphertext},
+		"wrong context":                 {wrongContext, ErrCiphertext},
+		"second open":                   {reopen(dir, Config{}, good), ErrInUse},
+		"create over a vault":           {create(dir, good), ErrExists},
+		"missing directory":             {reopen(filepath.Join(dir, "no"), Config{}, good), ErrNoVault},
+		"create without protector":      {create(filepath.Join(t.TempDir(), "x")), ErrInvalid},
+		"directory that cannot be made": {create(filepath.Join(readonly, "x"), good), ErrInvalid},
+	} {
+		if !errors.Is(row.got, row.want) {
+			t.Errorf("%s: %v, want %v", name, row.got, row.want)
+		}
+	}
+	closeChecked(t, v)
+	if err := reopen(dir, Config{}, passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	if err := reopen(dir, Config{Edition: SM}, good); !errors.Is(err, ErrInvalid) {
+		t.Errorf("other edition: %v", err)
+	}
+	for _, name := range []string{"root", "root.copy"} {
+		os.Remove(filepath.Join(dir, name))
+	}
+	if err := reopen(dir, Config{}, good); !errors.Is(err, ErrNoVault) {
+		t.Errorf("missing root file: %v", err)
+	}
+	if err := create(dir, good); !errors.Is(err, ErrExists) {
+		t.Errorf("create over a store without a root file: %v", err)
+	}
+}
+
+func TestProtectors(t *testing.T) {
+	v, dir := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second, third := passphrase(t, "correct horse"), passphrase(t, "second"), passphrase(t, "third")
+	if _, err := c.AddProtector(ctx, second, second); !errors.Is(err, ErrUnlock) {
+		t.Errorf("adding without a way in: %v", err)
+	}
+	if _, err := c.AddProtector(ctx, first, second); err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.ListProtectors(ctx)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d protectors, %v", len(all), err)
+	}
+	if err := c.RemoveProtector(ctx, all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RemoveProtector(ctx, all[1].ID); !errors.Is(err, ErrInvalid) {
+		t.Errorf("removing the last: %v", err)
+	}
+	v = reopenAs(t, v, dir, second, first)
+	c = v.As(DefaultOwner)
+	if err := c.RotateRoot(ctx, third); err != nil {
+		t.Fatal(err)
+	}
+	v = reopenAs(t, v, dir, third, second)
+	if got, err := v.As(DefaultOwner).Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("after RotateRoot: %q, %v", got, err)
+	}
+	closeChecked(t, v)
+}
+
+// reopenAs closes v and opens it by right, after wrong did not.
+func reopenAs(t *testing.T, v *Vault, dir string, right, wrong driver.Protector) *Vault {
+	t.Helper()
+	closeChecked(t, v)
+	if _, err := Open(t.Context(), dir, Config{}, wrong); !errors.Is(err, ErrUnlock) {
+		t.Errorf("a protector that was removed: %v", err)
+	}
+	v, err := Open(t.Context(), dir, Config{}, right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestAuditTellsWhoDidWhat(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	ctx := WithReason(WithRequestID(t.Context(), "r-1"), "test")
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{Alias: "a"})
+	if _, err := c.Encrypt(ctx, "a", []byte("x"), EncryptionContext{"t": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.As("mallory").Encrypt(ctx, "a", nil, nil); !errors.Is(err, ErrDenied) {
+		t.Fatal(err)
+	}
+	var got []string
+	for r, err := range c.AuditRecords(ctx, audit.Filter{Key: k.ID}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.Principal+" "+r.Operation+" "+string(r.Phase)+" "+string(r.Result))
+	}
+	want := []string{"owner CreateKey " + string(audit.Intent) + " OK", "owner CreateKey " + string(audit.Outcome) + " OK",
+		"owner Encrypt " + string(audit.Single) + " OK", "mallory Encrypt " + string(audit.Single) + " REFUSED"}
+	if len(got) != len(want) {
+		t.Fatalf("records %q, want %q", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("record %d: %q, want %q", i, got[i], want[i])
+		}
+	}
+	var export bytes.Buffer
+	if err := c.ExportAudit(ctx, &export); err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.VerifyExport(bytes.NewReader(export.Bytes()), v.LogKey())
+	if err != nil || report.Records < 6 {
+		t.Errorf("export: %+v, %v", report, err)
+	}
+}
