@@ -1,0 +1,63 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"strongroom.example/internal/suite"
+)
+
+// A DataKey is what a stream needs of a data key. Its key is at least as long as
+// the suite's cipher key: 32 bytes for AES256GCM, 16 for SM4GCM.
+type DataKey interface {
+	// Ciphertext returns the data key as encrypted by its vault, at most 65535
+	// bytes. It stands in the header.
+	Ciphertext() []byte
+	// Use calls f with the key in the clear, which is valid until f returns.
+	Use(f func(key []byte) error) error
+}
+
+const maxSegments = 1 << 32 // under one key, with random nonces (SP 800-38D)
+
+// segments seals or opens the segments of one stream, in order.
+type segments struct {
+	aead  *suite.AEAD
+	aad   []byte // header hash ‖ index ‖ final
+	index uint64
+}
+
+// newSegments derives the key of the stream whose encoded header is header.
+func newSegments(header []byte, key DataKey) (*segments, error) {
+	id := suite.ID(header[len(magic)])
+	hash := id.Hash(header)
+	s := &segments{aad: append(hash[:], make([]byte, 9)...)}
+	err := key.Use(func(secret []byte) error {
+		if len(secret) < id.KeySize() {
+			return fmt.Errorf("%w: a data key of %d bytes is too short for %v", ErrInvalid, len(secret), id)
+		}
+		derived := make([]byte, id.KeySize())
+		defer suite.Wipe(derived)
+		id.KDF(derived, secret, keyLabel, hash[:])
+		var err error
+		s.aead, err = id.NewAEAD(derived)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// next returns the AAD of the segment at hand and steps to the one after it.
+func (s *segments) next(final bool) ([]byte, error) {
+	if s.index >= maxSegments {
+		return nil, fmt.Errorf("%w: more than 2^32 segments", ErrInvalid)
+	}
+	binary.BigEndian.PutUint64(s.aad[suite.HashSize:], s.index)
+	s.aad[suite.HashSize+8] = 0
+	if final {
+		s.aad[suite.HashSize+8] = 1
+	}
+	s.index++
+	return s.aad, nil
+}

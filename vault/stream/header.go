@@ -1,0 +1,72 @@
+package stream
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"strongroom.example/internal/suite"
+)
+
+// A Suite is the cipher of a stream.
+type Suite uint8
+
+// The suites.
+const (
+	// AES256GCM is AES-256-GCM with keys derived by HMAC-SHA-256.
+	AES256GCM = Suite(suite.AES)
+	// SM4GCM is SM4-GCM with keys derived by HMAC-SM3.
+	SM4GCM = Suite(suite.SM)
+)
+
+const (
+	segmentLog2 = 16 // 64 KiB of plaintext in a segment
+	saltSize    = 32
+	magic       = "SRS\x01" // the last byte is the format
+	fixedSize   = len(magic) + 4
+	keyLabel    = "strongroom/stream v1"
+)
+
+// newHeader returns the encoded header of a new stream.
+func newHeader(s Suite, log2 uint8, ciphertext []byte) ([]byte, error) {
+	if !suite.ID(s).Valid() || len(ciphertext) > 0xFFFF {
+		return nil, fmt.Errorf("%w: suite %d, data key's ciphertext of %d bytes", ErrInvalid, s, len(ciphertext))
+	}
+	h := append([]byte(magic), byte(s), log2)
+	h = binary.BigEndian.AppendUint16(h, uint16(len(ciphertext)))
+	h = append(h, ciphertext...)
+	salt := make([]byte, saltSize)
+	if _, err := rand.Read(salt); err != nil {
+		return nil, err
+	}
+	return append(h, salt...), nil
+}
+
+// readHeader reads a header from r and checks its form. It returns all its bytes,
+// and the data key's ciphertext, which is part of them.
+func readHeader(r io.Reader, log2 uint8) (header, ciphertext []byte, err error) {
+	header = make([]byte, fixedSize)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return nil, nil, truncated(err)
+	}
+	s := header[len(magic)]
+	if string(header[:len(magic)]) != magic || !suite.ID(s).Valid() || header[len(magic)+1] != log2 {
+		return nil, nil, ErrStream
+	}
+	n := int(binary.BigEndian.Uint16(header[fixedSize-2:]))
+	header = append(header, make([]byte, n+saltSize)...)
+	if _, err := io.ReadFull(r, header[fixedSize:]); err != nil {
+		return nil, nil, truncated(err)
+	}
+	return header, header[fixedSize : fixedSize+n], nil
+}
+
+// truncated turns the end of the input into ErrStream.
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrStream
+	}
+	return err
+}
