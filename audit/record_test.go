@@ -36,6 +36,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestGolden(t *testing.T) {
 	golden(t, "record.json", fullRecord().Append(nil))
+	golden(t, "export.vkey", []byte(newLog(t, suite.AES, 0).key.Verifier()))
 	golden(t, "export.jsonl", newLog(t, suite.AES, 12).export(t, 0))
 	golden(t, "export-sm.jsonl", newLog(t, suite.SM, 12).export(t, 10))
 }

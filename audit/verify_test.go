@@ -1,0 +1,213 @@
+package audit_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"strongroom.example/audit"
+	"strongroom.example/internal/suite"
+)
+
+func verify(data []byte, vkey string) error {
+	_, err := audit.VerifyExport(bytes.NewReader(data), vkey)
+	return err
+}
+
+func TestVerifyExport(t *testing.T) {
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		l := newLog(t, id, 103)
+		for _, first := range []int{0, 10, 70, 100} {
+			got, err := audit.VerifyExport(bytes.NewReader(l.export(t, first)), l.key.Verifier())
+			want := audit.Report{Origin: audit.Origin(testVault), Records: uint64(103 - first), First: uint64(first), Last: 102, Checkpoints: uint64(11 - first/10)}
+			if err != nil || got != want {
+				t.Errorf("%v from %d: %+v, %v", id, first, got, err)
+			}
+		}
+	}
+}
+
+// Every byte of an export with its lowest bit flipped, and with another one.
+func TestEveryFlipIsFound(t *testing.T) {
+	l := newLog(t, suite.AES, 100)
+	for _, first := range []int{0, 90} {
+		data := l.export(t, first)
+		record, start := uint64(first), 0
+		for line := range bytes.Lines(data) {
+			isRecord := bytes.HasPrefix(line, []byte(`{"h":`))
+			for i := range line {
+				flipBoth(t, l, data, start+i, isRecord, record)
+			}
+			start += len(line)
+			if isRecord {
+				record++
+			}
+		}
+	}
+}
+
+func flipBoth(t *testing.T, l *testLog, data []byte, at int, isRecord bool, seq uint64) {
+	t.Helper()
+	masks := []byte{1, 2 << (at % 7)}
+	if testing.Short() {
+		masks = masks[:1]
+	}
+	for _, mask := range masks {
+		data[at] ^= mask
+		err := verify(data, l.key.Verifier())
+		data[at] ^= mask
+		var f *audit.Fault
+		if !errors.As(err, &f) || !errors.Is(err, audit.ErrFault) {
+			t.Fatalf("byte %d, mask %#x: %v", at, mask, err)
+		}
+		if isRecord && f.Seq != seq {
+			t.Fatalf("byte %d, mask %#x, in record %d: %v", at, mask, seq, err)
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	l := newLog(t, suite.AES, 30)
+	export := l.export(t, 0)
+	// Line 0 is the header; record s is line 1 + s + s/10; checkpoints are 11, 22, 33.
+	at := func(seq int) int { return 1 + seq + seq/10 }
+	for name, c := range map[string]struct {
+		change func(lines [][]byte) [][]byte
+		kind   audit.FaultKind
+		seq    uint64
+	}{
+		"drop a record":            {func(s [][]byte) [][]byte { return slices.Delete(s, at(4), at(4)+1) }, audit.Gap, 4},
+		"drop the last of a block": {func(s [][]byte) [][]byte { return slices.Delete(s, at(9), at(9)+1) }, audit.Gap, 9},
+		"drop three":               {func(s [][]byte) [][]byte { return slices.Delete(s, at(14), at(14)+3) }, audit.Gap, 14},
+		"drop a checkpoint":        {func(s [][]byte) [][]byte { return slices.Delete(s, 11, 12) }, audit.Gap, 30},
+		"drop the header":          {func(s [][]byte) [][]byte { return s[1:] }, audit.Malformed, 0},
+		"swap two":                 {func(s [][]byte) [][]byte { s[at(4)], s[at(5)] = s[at(5)], s[at(4)]; return s }, audit.Reordered, 4},
+		"swap far":                 {func(s [][]byte) [][]byte { s[at(4)], s[at(25)] = s[at(25)], s[at(4)]; return s }, audit.Reordered, 4},
+		"checkpoint too early":     {func(s [][]byte) [][]byte { s[10], s[11] = s[11], s[10]; return s }, audit.Reordered, 9},
+		"checkpoint too late":      {func(s [][]byte) [][]byte { s[11], s[12] = s[12], s[11]; return s }, audit.Reordered, 10},
+		"double a record":          {func(s [][]byte) [][]byte { return slices.Insert(s, at(6), s[at(6)]) }, audit.Duplicate, 6},
+		"double it later":          {func(s [][]byte) [][]byte { return slices.Insert(s, at(26), s[at(6)]) }, audit.Duplicate, 6},
+		"double a checkpoint":      {func(s [][]byte) [][]byte { return slices.Insert(s, 11, s[11]) }, audit.Duplicate, 10},
+		"empty line":               {func(s [][]byte) [][]byte { return slices.Insert(s, at(6), []byte("\n")) }, audit.Malformed, 6},
+		"long line":                {func(s [][]byte) [][]byte { return slices.Insert(s, at(6), make([]byte, 3<<20)) }, audit.Malformed, 6},
+		"end at a record":          {func(s [][]byte) [][]byte { return s[:at(25)] }, audit.Truncated, 25},
+		"end at a checkpoint":      {func(s [][]byte) [][]byte { return s[:23] }, audit.Truncated, 20},
+		"end in a line":            {func(s [][]byte) [][]byte { s[at(25)] = s[at(25)][:40]; return s[:at(25)+1] }, audit.Truncated, 25},
+		"nothing":                  {func([][]byte) [][]byte { return nil }, audit.Truncated, 0},
+	} {
+		lines := slices.Collect(bytes.Lines(bytes.Clone(export)))
+		err := verify(bytes.Join(c.change(lines), nil), l.key.Verifier())
+		var f *audit.Fault
+		if !errors.As(err, &f) || f.Kind != c.kind || f.Seq != c.seq {
+			t.Errorf("%s: %v, want %s of %d", name, err, c.kind, c.seq)
+		}
+	}
+}
+
+func TestEveryTruncationIsFound(t *testing.T) {
+	l := newLog(t, suite.AES, 20)
+	data := l.export(t, 0)
+	for i := range data {
+		if err := verify(data[:i], l.key.Verifier()); !errors.Is(err, audit.ErrFault) {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+}
+
+// A whole log made anew, with the true key, in place of its last checkpoints' one.
+func TestFork(t *testing.T) {
+	l, other := newLog(t, suite.AES, 20), newLog(t, suite.AES, 10)
+	for seq := uint64(10); seq < 20; seq++ {
+		r := testRecord(seq)
+		r.Principal = "eve"
+		other.add(t, r, seq == 19)
+	}
+	mixed := bytes.Replace(l.export(t, 0), lastLine(l.export(t, 0)), lastLine(other.export(t, 0)), 1)
+	var f *audit.Fault
+	if err := verify(mixed, l.key.Verifier()); !errors.As(err, &f) || f.Kind != audit.Fork || f.Seq != 10 {
+		t.Error(err)
+	}
+	if err := l.tree.VerifyConsistency(l.point(l.states[10]), other.point(other.states[20]), nil); !errors.Is(err, audit.ErrProof) {
+		t.Error(err)
+	}
+}
+
+func lastLine(data []byte) []byte {
+	lines := slices.Collect(bytes.Lines(data))
+	return lines[len(lines)-1]
+}
+
+func TestWrongKey(t *testing.T) {
+	l := newLog(t, suite.AES, 10)
+	key, err := audit.NewLogKey(audit.Origin(testVault), bytes.Repeat([]byte{8}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f *audit.Fault
+	if err := verify(l.export(t, 0), key.Verifier()); !errors.As(err, &f) || f.Kind != audit.WrongKey {
+		t.Error(err)
+	}
+	posing := strings.Replace(string(l.export(t, 0)), l.key.Verifier(), key.Verifier(), 1)
+	if err := verify([]byte(posing), key.Verifier()); !errors.As(err, &f) || f.Kind != audit.WrongKey {
+		t.Error(err)
+	}
+	if err := verify(nil, ""); !errors.Is(err, audit.ErrKey) {
+		t.Error(err)
+	}
+}
+
+func TestReaderErrorIsNoFault(t *testing.T) {
+	l := newLog(t, suite.AES, 10)
+	broken := errors.New("disk on fire")
+	r := io.MultiReader(bytes.NewReader(l.export(t, 0)[:500]), iotest.ErrReader(broken))
+	if _, err := audit.VerifyExport(r, l.key.Verifier()); !errors.Is(err, broken) || errors.Is(err, audit.ErrFault) {
+		t.Error(err)
+	}
+}
+
+func TestWriteExportRefuses(t *testing.T) {
+	l := newLog(t, suite.AES, 20)
+	good := audit.Export{Vault: testVault, Suite: suite.AES, LogKey: l.key.Verifier()}
+	vault, sm := good, good
+	vault.Vault, sm.Suite = "other", suite.SM
+	for name, c := range map[string]struct {
+		e      audit.Export
+		points [][]byte
+	}{
+		"no checkpoint":      {good, nil},
+		"not to the end":     {good, l.checkpoints[:1]},
+		"out of order":       {good, [][]byte{l.checkpoints[1], l.checkpoints[0]}},
+		"another vault":      {vault, l.checkpoints},
+		"another suite":      {sm, l.checkpoints},
+		"a missing frontier": {audit.Export{Vault: testVault, Suite: suite.AES, LogKey: l.key.Verifier(), First: 3}, l.checkpoints},
+	} {
+		if err := audit.WriteExport(io.Discard, c.e, l.all(0), c.points); !errors.Is(err, audit.ErrFault) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	broken := fmt.Errorf("store")
+	leaves := func(yield func([]byte, error) bool) { yield(nil, broken) }
+	if err := audit.WriteExport(io.Discard, good, leaves, l.checkpoints); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+func FuzzVerifyExport(f *testing.F) {
+	l := newLog(f, suite.AES, 12)
+	f.Add(l.export(f, 0))
+	f.Add(l.export(f, 10))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		report, err := audit.VerifyExport(bytes.NewReader(data), l.key.Verifier())
+		if err == nil && (report.Last != 11 && report.Last != 9 || report.Origin != audit.Origin(testVault)) {
+			t.Errorf("%+v", report)
+		}
+		if err != nil && !errors.Is(err, audit.ErrFault) {
+			t.Error(err)
+		}
+	})
+}
