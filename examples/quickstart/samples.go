@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// sampleSize is how large the generated file is.
+const sampleSize = 256 << 20
+
+// makeSamples returns a file of the repository, where it is run from one, and a
+// generated one.
+func makeSamples(work string) ([]string, error) {
+	var files []string
+	if _, err := os.Stat("README.md"); err == nil {
+		files = append(files, "README.md")
+	}
+	path := filepath.Join(work, "sample")
+	return append(files, path), writeRandom(path, sampleSize)
+}
+
+// writeRandom writes a new file of n random bytes.
+func writeRandom(path string, n int64) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if _, err := io.CopyN(w, rand.Reader, n); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
