@@ -17,7 +17,9 @@ import (
 // 9999 the nearest one inside, so that every Record has a form that ParseRecord
 // takes.
 func (r Record) Append(dst []byte) []byte {
-	dst = slices.Grow(dst, r.sizeHint())
+	if n := r.sizeHint(); cap(dst)-len(dst) < n {
+		dst = append(make([]byte, 0, len(dst)+n), dst...)
+	}
 	dst = append(dst, `{"seq":`...)
 	dst = strconv.AppendUint(dst, r.Seq, 10)
 	dst = appendTime(dst, r.Time)
