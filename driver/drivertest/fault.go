@@ -1,0 +1,83 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"strongroom.example/driver"
+)
+
+// A Method names a method of a driver, of its keys or of its optional interfaces.
+type Method string
+
+// The methods that a [Faulty] counts and can make fail.
+const (
+	MethodGenerateKey         Method = "GenerateKey"
+	MethodOpenKey             Method = "OpenKey"
+	MethodDestroyKey          Method = "DestroyKey"
+	MethodImportKey           Method = "ImportKey"
+	MethodGenerateWrappingKey Method = "GenerateWrappingKey"
+	MethodImportWrapped       Method = "ImportWrapped"
+	MethodListKeys            Method = "ListKeys"
+	MethodRandom              Method = "Random"
+	MethodIdentity            Method = "Identity"
+	MethodRead                Method = "Read"
+	MethodIncrement           Method = "Increment"
+	MethodPRF                 Method = "PRF"
+	MethodSeal                Method = "Seal"
+	MethodOpen                Method = "Open"
+	MethodSign                Method = "Sign"
+	MethodDecrypt             Method = "Decrypt"
+)
+
+// A Fault is what happens to one call, or to all, of a [Faulty]. In order: the
+// call waits for Delay and for Block; with Fail it then ends in an error of Class,
+// and with After as well the device does the work first and its result is lost.
+// The zero Fault changes nothing.
+type Fault struct {
+	// Method is the one method concerned; empty for any.
+	Method Method
+	// Nth is the call concerned, counted from 1 since the fault was added, among
+	// the calls of Method; 0 for each.
+	Nth int
+	// Delay is added latency. A context that ends cuts it short.
+	Delay time.Duration
+	// Block, if not nil, holds the call until it is closed or the context ends.
+	Block <-chan struct{}
+	// Fail makes the call end in an error of Class.
+	Fail  bool
+	Class driver.Class
+	// After makes a call that fails act first: the device dies after the work.
+	After bool
+}
+
+var errInjected = errors.New("injected fault")
+
+// wait holds a call up. Its error is the context's, bare.
+func (x Fault) wait(ctx context.Context) error {
+	if x.Delay > 0 {
+		timer := time.NewTimer(x.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if x.Block != nil {
+		select {
+		case <-x.Block:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (x Fault) err(m Method) error {
+	if !x.Fail {
+		return nil
+	}
+	return failure(string(m), x.Class, errInjected)
+}

@@ -1,0 +1,46 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"strongroom.example/driver"
+)
+
+var errClosed = errors.New("it is closed")
+
+// A gate lets calls in until it is shut, and then waits for those inside.
+type gate struct {
+	mu      sync.Mutex
+	shut    bool
+	running sync.WaitGroup
+}
+
+// enter lets a call in, which must leave. A context that is done keeps it out.
+func (g *gate) enter(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut {
+		return failure(op, driver.Unavailable, errClosed)
+	}
+	g.running.Add(1)
+	return nil
+}
+
+func (g *gate) leave() { g.running.Done() }
+
+// close shuts the gate and waits. It may be called again.
+func (g *gate) close() {
+	g.mu.Lock()
+	g.shut = true
+	g.mu.Unlock()
+	g.running.Wait()
+}
+
+func failure(op string, class driver.Class, cause error) error {
+	return &driver.Error{Op: op, Class: class, Err: cause}
+}

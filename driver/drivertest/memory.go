@@ -1,0 +1,176 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+
+	"strongroom.example/driver"
+)
+
+// Memory is a real driver over the standard library and gmsm whose keys are
+// objects in the heap: blobs are empty, material is resident, creation returns the
+// object that is already there. It has every optional interface.
+//
+// It is a test double and protects nothing. Material is neither locked nor wiped,
+// and the protection level that it reports is SOFTWARE.
+type Memory struct {
+	gate  gate
+	shelf *shelf
+}
+
+var (
+	_ driver.Driver          = (*Memory)(nil)
+	_ driver.Importer        = (*Memory)(nil)
+	_ driver.WrappedImporter = (*Memory)(nil)
+	_ driver.Lister          = (*Memory)(nil)
+	_ driver.Random          = (*Memory)(nil)
+	_ driver.Counter         = (*Memory)(nil)
+)
+
+// A shelf is the device: what survives when a Memory is closed.
+type shelf struct {
+	mu      sync.Mutex
+	objects map[driver.MaterialID]*object
+	counter uint64
+	serial  string
+}
+
+// An object is one key on the shelf. It does not change.
+type object struct {
+	spec     driver.KeySpec
+	material material
+}
+
+// NewMemory returns a driver with an empty device of its own.
+func NewMemory() *Memory {
+	return &Memory{shelf: &shelf{objects: make(map[driver.MaterialID]*object), serial: rand.Text()}}
+}
+
+// Reopen returns another driver over the same device, as after a restart.
+func (m *Memory) Reopen() *Memory { return &Memory{shelf: m.shelf} }
+
+// Info lists every spec that there is, for RSA with 2048 bits only.
+func (m *Memory) Info() driver.Info {
+	return driver.Info{
+		Name:    "memory",
+		Level:   driver.LevelSoftware,
+		Device:  driver.Device{Manufacturer: "Strongroom", Model: "test double", Serial: m.shelf.serial},
+		Specs:   memorySpecs(),
+		Lister:  true,
+		Random:  true,
+		Counter: true,
+	}
+}
+
+var (
+	errSpec     = errors.New("the device does not do this spec")
+	errOther    = errors.New("the id holds other material")
+	errAbsent   = errors.New("no such object")
+	errNotEmpty = errors.New("objects of this device have no blob")
+)
+
+// GenerateKey makes an object, or returns the one that is there. An id that holds
+// other material is Invalid.
+func (m *Memory) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
+	const op = "GenerateKey"
+	if err := m.gate.enter(ctx, op); err != nil {
+		return driver.Created{}, err
+	}
+	defer m.gate.leave()
+	if _, ok := m.Info().Find(spec); !ok || spec.Usage == driver.Unwrap {
+		return driver.Created{}, failure(op, driver.Unsupported, errSpec)
+	}
+	return m.shelf.create(op, id, spec, func() (material, error) { return generate(spec.Algorithm) })
+}
+
+// create puts what fresh makes under id, unless something is there already.
+func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fresh func() (material, error)) (driver.Created, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.objects[id]
+	if !ok {
+		made, err := fresh()
+		if err != nil {
+			return driver.Created{}, failure(op, driver.Unknown, err)
+		}
+		o = &object{spec: spec, material: made}
+		s.objects[id] = o
+	}
+	if o.spec != spec {
+		return driver.Created{}, failure(op, driver.Invalid, errOther)
+	}
+	return o.created(op)
+}
+
+// place puts made under id. What is there already must be the same.
+func (s *shelf) place(op string, id driver.MaterialID, spec driver.KeySpec, made material) (driver.Created, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.objects[id]; ok && (o.spec != spec || !o.material.equal(made)) {
+		return driver.Created{}, failure(op, driver.Invalid, errOther)
+	}
+	o := &object{spec: spec, material: made}
+	s.objects[id] = o
+	return o.created(op)
+}
+
+func (o *object) created(op string) (driver.Created, error) {
+	der, err := o.material.public()
+	if err != nil {
+		return driver.Created{}, failure(op, driver.Unknown, err)
+	}
+	return driver.Created{PublicDER: der, Attributes: map[string]string{"token": "false"}}, nil
+}
+
+// OpenKey opens an object. A blob that is not empty, and an id that holds another
+// spec, are Authentic.
+func (m *Memory) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	const op = "OpenKey"
+	if err := m.gate.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer m.gate.leave()
+	row, ok := m.Info().Find(spec)
+	if !ok {
+		return nil, failure(op, driver.Unsupported, errSpec)
+	}
+	m.shelf.mu.Lock()
+	o := m.shelf.objects[id]
+	m.shelf.mu.Unlock()
+	switch {
+	case len(blob) != 0:
+		return nil, failure(op, driver.Authentic, errNotEmpty)
+	case o == nil:
+		return nil, failure(op, driver.NotFound, errAbsent)
+	case o.spec != spec:
+		return nil, failure(op, driver.Authentic, errOther)
+	}
+	return open(memoryKey{device: m, own: new(gate), row: row, material: o.material}), nil
+}
+
+// DestroyKey takes an object off the shelf. Keys that are open go on working.
+func (m *Memory) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
+	if err := m.gate.enter(ctx, "DestroyKey"); err != nil {
+		return err
+	}
+	defer m.gate.leave()
+	m.shelf.mu.Lock()
+	defer m.shelf.mu.Unlock()
+	delete(m.shelf.objects, id)
+	return nil
+}
+
+// Close waits for running calls. The device keeps its objects, for Reopen.
+func (m *Memory) Close() error {
+	m.gate.close()
+	return nil
+}
+
+func (a material) equal(b material) bool {
+	x, errX := a.encode()
+	y, errY := b.encode()
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
