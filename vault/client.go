@@ -65,7 +65,7 @@ const staleTries = 8
 
 // onKey runs one operation on one CMK:
 //
-//	load key → state × operation → authorize → act → record, durably → release
+//	load key → authorize → state × operation → act → record, durably → release
 //
 // The caller releases its result only if onKey returns nil. At commit the key's
 // record must be what the decision rested on, else all is done anew: nothing is
@@ -158,7 +158,7 @@ func (v *Vault) describe(r *audit.Record, q request, t *target) error {
 	return err
 }
 
-// permit decides by state and by authorization.
+// permit decides by authorization, then by state: a stranger learns no states.
 func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
 	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context}
 	if t != nil {

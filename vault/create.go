@@ -146,7 +146,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal)}
 	announced := e.rec
-	announced.Phase = audit.Intent
+	announced.Phase, announced.Result = audit.Intent, ""
 	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
 		if err := m.begin(tx); err != nil {
 			return err

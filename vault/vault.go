@@ -172,7 +172,7 @@ func (v *Vault) LogKey() string { return v.log.key.Load().Verifier() }
 
 // setOrigin names the log after the vault.
 func (v *Vault) setOrigin() {
-	v.log = &appender{tree: audit.Tree{Suite: v.suite}, origin: "strongroom.example/" + v.ID()}
+	v.log = &appender{tree: audit.Tree{Suite: v.suite}, origin: audit.Origin(v.ID())}
 }
 
 func (v *Vault) storeConfig(dir string, root []byte) keystore.Config {

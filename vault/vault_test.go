@@ -259,7 +259,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 		}
 		got = append(got, r.Principal+" "+r.Operation+" "+string(r.Phase)+" "+string(r.Result))
 	}
-	want := []string{"owner CreateKey " + string(audit.Intent) + " OK", "owner CreateKey " + string(audit.Outcome) + " OK",
+	want := []string{"owner CreateKey " + string(audit.Intent) + " ", "owner CreateKey " + string(audit.Outcome) + " OK",
 		"owner Encrypt " + string(audit.Single) + " OK", "mallory Encrypt " + string(audit.Single) + " REFUSED"}
 	if len(got) != len(want) {
 		t.Fatalf("records %q, want %q", got, want)

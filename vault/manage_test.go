@@ -1,0 +1,180 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"strongroom.example/audit"
+)
+
+func TestAliasesAndTags(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	a := mustKey(t, c, KeyOptions{Alias: "a", Tags: map[string]string{"env": "test"}})
+	b := mustKey(t, c, KeyOptions{Alias: "b", Description: "second"})
+	if err := c.SetAlias(ctx, a.ID, "b"); !errors.Is(err, ErrExists) {
+		t.Errorf("alias of another key: %v", err)
+	}
+	if err := c.SetAlias(ctx, "a", "c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.DescribeKey(ctx, "a"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("former alias: %v", err)
+	}
+	if err := c.DeleteAlias(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteAlias(ctx, b.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no alias left: %v", err)
+	}
+	if err := c.SetAlias(ctx, a.ID, "b"); err != nil {
+		t.Errorf("alias that became free: %v", err)
+	}
+	if err := c.UntagKey(ctx, a.ID, "no"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("unknown tag: %v", err)
+	}
+	if err := errors.Join(c.TagKey(ctx, a.ID, map[string]string{"env": "live", "team": "x"}), c.UntagKey(ctx, a.ID, "team"),
+		c.SetDescription(ctx, a.ID, "first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDescription(ctx, a.ID, strings.Repeat("x", 1025)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("long description: %v", err)
+	}
+	if err := c.TagKey(ctx, a.ID, map[string]string{"": "x"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("empty tag: %v", err)
+	}
+	got, err := c.DescribeKey(ctx, "b")
+	if err != nil || got.ID != a.ID || got.Tags["env"] != "live" || len(got.Tags) != 1 || got.Description != "first" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for name, row := range map[string]struct {
+		filter KeyFilter
+		want   int
+	}{
+		"all": {KeyFilter{}, 2}, "tag": {KeyFilter{Tags: map[string]string{"env": "live"}}, 1}, "alias": {KeyFilter{Alias: "b"}, 1},
+		"state": {KeyFilter{State: Disabled}, 0}, "usage": {KeyFilter{Usage: EncryptDecrypt}, 2},
+	} {
+		n := 0
+		for _, err := range c.ListKeys(ctx, row.filter) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != row.want {
+			t.Errorf("list by %s: %d keys, want %d", name, n, row.want)
+		}
+	}
+}
+
+// clerkMayEncrypt is an Authorizer that looks at everything it is told.
+type clerkMayEncrypt struct{}
+
+func (clerkMayEncrypt) Authorize(_ context.Context, r Request) (Decision, error) {
+	switch {
+	case r.Principal == DefaultOwner:
+		return Decision{Allow: true, Rule: "owner"}, nil
+	case r.Principal == "broken":
+		return Decision{Allow: true}, errors.New("policy store is gone")
+	case r.Principal == "clerk" && r.Operation == OpEncrypt && r.Alias == "k" && r.Context["tenant"] == "7":
+		return Decision{Allow: true, Rule: "clerk-7"}, nil
+	}
+	return Decision{Rule: "default"}, nil
+}
+
+func TestAuthorizer(t *testing.T) {
+	v, _ := newTestVault(t, Config{Authorizer: clerkMayEncrypt{}})
+	owner, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, owner, KeyOptions{Alias: "k"})
+	clerk := v.As("clerk")
+	ct, err := clerk.Encrypt(ctx, "k", []byte("x"), EncryptionContext{"tenant": "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"other context": second(clerk.Encrypt(ctx, "k", nil, EncryptionContext{"tenant": "8"})),
+		"decrypt":       second(clerk.Decrypt(ctx, ct, EncryptionContext{"tenant": "7"})),
+		"create":        second(clerk.CreateKey(ctx, KeyOptions{})),
+		"audit":         clerk.ExportAudit(ctx, nil),
+		"broken":        second(v.As("broken").DescribeKey(ctx, "k")),
+	} {
+		if !errors.Is(err, ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	rules := map[string]int{}
+	for r, err := range owner.AuditRecords(ctx, audit.Filter{Key: k.ID, Principal: "clerk"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules[r.Decision+" "+r.Rule+" "+r.Error]++
+	}
+	if rules["ALLOW clerk-7 "] != 1 || rules["DENY default DENIED"] != 2 {
+		t.Errorf("recorded decisions: %v", rules)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestRefusalsAreCounted: a principal who is refused again and again gets a few
+// records of his own, and the rest as one count.
+func TestRefusalsAreCounted(t *testing.T) {
+	v, dir := newTestVault(t, Config{})
+	k := mustKey(t, v.As(DefaultOwner), KeyOptions{})
+	const tries = 200
+	for range tries {
+		if _, err := v.As("mallory").Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrDenied) {
+			t.Fatal(err)
+		}
+	}
+	closeChecked(t, v)
+	v, err := Open(t.Context(), dir, Config{}, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	records, refused := 0, uint64(0)
+	for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Principal: "mallory"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		records++
+		refused += max(1, r.Count)
+	}
+	if records != refusalsEach+1 || refused != tries {
+		t.Errorf("%d records for %d refusals", records, refused)
+	}
+}
+
+func TestClosedVault(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	dk, err := c.GenerateDataKey(t.Context(), k.ID, 32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("data key after Close: %v", err)
+	}
+	if err := v.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
+func TestCancelledContext(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != context.Canceled {
+		t.Errorf("cancelled: %v", err)
+	}
+}
