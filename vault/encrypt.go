@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"strongroom.example/driver"
@@ -76,11 +77,15 @@ func (c Client) open(ctx context.Context, op Operation, ct []byte, ec Encryption
 		return wrap(op, "", err)
 	}
 	q := request{op: op, key: formatKeyID(h.KeyID), version: h.Version, context: ec, size: len(ct)}
-	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
 		n, err := act(ctx, canonical, h)
 		e.rec.OutputSize = uint64(max(n, 0))
 		return err
 	})
+	if errors.Is(err, ErrNotFound) {
+		return wrap(op, "", fmt.Errorf("%w: it names no key of this vault", ErrCiphertext))
+	}
+	return err
 }
 
 // seal encrypts under the primary version of a CMK.

@@ -1,0 +1,60 @@
+package vault
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// newMemoryVault makes a vault over an engine in memory, for tests of very many
+// operations.
+func newMemoryVault(t *testing.T, cfg Config) *Vault {
+	t.Helper()
+	engine := storetest.NewMemory()
+	cfg.openEngine = func(dir string) (keystore.Engine, error) { return engine.Open(dir) }
+	v, err := Create(t.Context(), filepath.Join(t.TempDir(), "v"), cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeChecked(t, v) })
+	return v
+}
+
+// TestWrongCiphertexts: every flipped bit and every truncation of a ciphertext of
+// 4 KiB, another key, version and context are one error.
+func TestWrongCiphertexts(t *testing.T) {
+	v := newMemoryVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k, other := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{})
+	if _, err := c.RotateKey(ctx, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	ec := EncryptionContext{"a": "1", "b": "2"}
+	ct, err := c.Encrypt(ctx, k.ID, make([]byte, MaxPlaintext), ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := func(name string, at int, ct []byte, ec EncryptionContext) {
+		if got, err := c.Decrypt(ctx, ct, ec); !errors.Is(err, ErrCiphertext) || got != nil {
+			t.Fatalf("%s %d: %d bytes, %v", name, at, len(got), err)
+		}
+	}
+	for bit := range 8 * len(ct) {
+		ct[bit/8] ^= 1 << (bit % 8)
+		wrong("bit", bit, ct, ec)
+		ct[bit/8] ^= 1 << (bit % 8)
+	}
+	for n := range ct {
+		wrong("truncated to", n, ct[:n], ec)
+	}
+	wrong("one byte more", 0, append(ct[:len(ct):len(ct)], 0), ec)
+	for i, bad := range []EncryptionContext{nil, {"a": "1"}, {"a": "2", "b": "1"}, {"a": "1", "b": "2", "c": ""}, {"a1b2": ""}} {
+		wrong("context", i, ct, bad)
+	}
+	id, _ := parseKeyID(other.ID)
+	copy(ct[6:22], id[:])
+	wrong("other key", 0, ct, ec)
+}
