@@ -1,0 +1,194 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/keystore"
+)
+
+// newDeviceVault makes a vault whose default driver is a device that fails on
+// demand.
+func newDeviceVault(t *testing.T) (*Vault, *drivertest.Faulty, *drivertest.Memory, string) {
+	t.Helper()
+	device := drivertest.NewMemory()
+	faulty := drivertest.NewFaulty(device)
+	v, dir := newTestVault(t, deviceConfig(faulty))
+	return v, faulty, device, dir
+}
+
+func deviceConfig(d driver.Driver) Config {
+	return Config{Drivers: map[string]driver.Driver{"hsm": d}, Driver: "hsm"}
+}
+
+// objects counts what is in a device.
+func objects(t *testing.T, d driver.Lister) (n int) {
+	t.Helper()
+	for _, err := range d.ListKeys(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+func TestResidentKey(t *testing.T) {
+	v, _, device, _ := newDeviceVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Alias: "k"})
+	if k.Residence != Resident || k.Driver != "hsm" || objects(t, device) != 1 {
+		t.Errorf("%+v, %d objects", k, objects(t, device))
+	}
+	ct, err := c.Encrypt(ctx, "k", []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RotateKey(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" || objects(t, device) != 2 {
+		t.Errorf("%q, %v, %d objects", got, err, objects(t, device))
+	}
+}
+
+// TestDeviceFails: whatever the device does in CreateKey, there is a whole key or
+// none, no object is left over, and the outcome is on record.
+func TestDeviceFails(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault drivertest.Fault
+		want  error
+	}{
+		"denied":              {drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Denied}, ErrUnavailable},
+		"unknown after":       {drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true}, ErrUnavailable},
+		"busy twice":          {drivertest.Fault{Method: drivertest.MethodGenerateKey, Nth: 1, Fail: true, Class: driver.Throttled}, nil},
+		"gone after it acted": {drivertest.Fault{Method: drivertest.MethodGenerateKey, Nth: 1, Fail: true, Class: driver.Unavailable, After: true}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, faulty, device, _ := newDeviceVault(t)
+			c := v.As(DefaultOwner)
+			faulty.Add(row.fault)
+			k, err := c.CreateKey(t.Context(), KeyOptions{Alias: "k"})
+			if !errors.Is(err, row.want) {
+				t.Fatalf("%v, want %v", err, row.want)
+			}
+			want, state := 0, ""
+			if row.want == nil {
+				want, state = 1, string(k.State)
+			}
+			if objects(t, device) != want || state != "" && state != string(Enabled) {
+				t.Errorf("%d objects, state %q", objects(t, device), state)
+			}
+			if n := len(v.store.Paths(intents)); n != 0 {
+				t.Errorf("%d intents left", n)
+			}
+			if got := outcomes(t, c); got != 1 {
+				t.Errorf("%d outcomes on record", got)
+			}
+			faulty.Clear()
+			if want == 0 {
+				mustKey(t, c, KeyOptions{Alias: "k"}) // the alias is free again
+			}
+		})
+	}
+}
+
+func outcomes(t *testing.T, c Client) (n int) {
+	t.Helper()
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(OpCreateKey)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Phase == audit.Outcome {
+			n++
+		}
+	}
+	return n
+}
+
+// TestIntentIsSettledAtOpen: the device dies after the work and does not come back
+// until the vault is opened again; then what nobody was told of is destroyed.
+func TestIntentIsSettledAtOpen(t *testing.T) {
+	v, faulty, device, dir := newDeviceVault(t)
+	c := v.As(DefaultOwner)
+	good := mustKey(t, c, KeyOptions{})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
+	for _, act := range []func() error{
+		func() error { return second(c.CreateKey(t.Context(), KeyOptions{Alias: "lost"})) },
+		func() error { return second(c.RotateKey(t.Context(), good.ID)) },
+	} {
+		if err := act(); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("dead device: %v", err)
+		}
+	}
+	if objects(t, device) != 3 || len(v.store.Paths(intents)) != 2 {
+		t.Fatalf("%d objects, %d intents", objects(t, device), len(v.store.Paths(intents)))
+	}
+	closeChecked(t, v)
+
+	v, err := Open(t.Context(), dir, Config{}, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatalf("open without the device: %v", err)
+	}
+	if len(v.store.Paths(intents)) != 2 {
+		t.Error("an intent was settled without its device")
+	}
+	if _, err := v.As(DefaultOwner).Encrypt(t.Context(), good.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("key of an absent device: %v", err)
+	}
+	closeChecked(t, v)
+
+	v, err = Open(t.Context(), dir, deviceConfig(device), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if objects(t, device) != 1 || len(v.store.Paths(intents)) != 0 {
+		t.Errorf("%d objects, %d intents after settling", objects(t, device), len(v.store.Paths(intents)))
+	}
+	if k, err := v.As(DefaultOwner).RotateKey(t.Context(), good.ID); err != nil || k.Version != 2 {
+		t.Errorf("rotation after settling: %+v, %v", k, err)
+	}
+}
+
+// TestDisableWhileDeviceWorks: a key is disabled while the device answers an
+// Encrypt; the result is not released.
+func TestDisableWhileDeviceWorks(t *testing.T) {
+	v, faulty, _, _ := newDeviceVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	proceed := make(chan struct{})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Nth: 1, Block: proceed})
+	got := make(chan error)
+	go func() { got <- second(c.Encrypt(ctx, k.ID, nil, nil)) }()
+	for faulty.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.DisableKeys(ctx, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	close(proceed)
+	if err := <-got; !errors.Is(err, ErrKeyState) {
+		t.Errorf("released after Disable: %v", err)
+	}
+}
+
+// TestNothingIsReleasedUnrecorded: when the log cannot be written no operation
+// gives a result.
+func TestNothingIsReleasedUnrecorded(t *testing.T) {
+	x, v := newTampered(t)
+	c := v.As(DefaultOwner)
+	x.engine.Fault(func(keystore.Batch) error { return errors.New("disk is gone") })
+	pt, err := c.Decrypt(t.Context(), x.cts[0], nil)
+	if err == nil || pt != nil {
+		t.Errorf("%q released, %v", pt, err)
+	}
+	x.engine.Fault(nil)
+	v.Close()
+}
