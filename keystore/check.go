@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -25,11 +23,8 @@ func (s *Store) check(ctx context.Context) error {
 	if !bytes.Equal(now, s.sealed) {
 		return fmt.Errorf("%w: the head is not the one last written", ErrCorrupt)
 	}
-	for _, name := range []string{rootFile, rootCopy} {
-		b, err := os.ReadFile(filepath.Join(s.cfg.Dir, name))
-		if err != nil || !bytes.Equal(b, s.root.raw) {
-			return fmt.Errorf("%w: root file %q is not the one last written", ErrCorrupt, name)
-		}
+	if err := s.checkRoots(); err != nil {
+		return err
 	}
 	t, seen, err := openTip(s.cfg.Dir, s.keys)
 	if err != nil {

@@ -31,7 +31,7 @@ func prepare(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keystore: make the directory: %w", err)
 	}
-	parts := []string{rootFile, rootCopy, tipFile, engineDir, rootFile + ".new", rootCopy + ".new"}
+	parts := []string{rootFile, rootCopy, rootNext, tipFile, engineDir, rootFile + ".new", rootCopy + ".new"}
 	marked := exists(dir, createFile)
 	for _, p := range parts {
 		switch {
@@ -73,8 +73,12 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 	if err := s.openEngine(); err != nil {
 		return err
 	}
-	if found, err := s.engine.Scan(ctx, nil, nil, 1); err != nil || len(found) > 0 {
-		return errors.Join(err, fmt.Errorf("%w: the engine is not empty", ErrExists))
+	found, err := s.engine.Scan(ctx, nil, nil, 1)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%w: the engine is not empty", ErrExists)
 	}
 	if s.tip, err = createTip(s.cfg.Dir); err != nil {
 		return err
@@ -109,17 +113,4 @@ func (s *Store) finishCreate() error {
 		return err
 	}
 	return syncDir(s.cfg.Dir)
-}
-
-// writeRoot replaces both copies of the root file.
-func (s *Store) writeRoot(r *Root) error {
-	for _, name := range []string{rootFile, rootCopy} {
-		if err := s.step(name); err != nil {
-			return err
-		}
-		if err := replaceFile(s.cfg.Dir, name, r.raw); err != nil {
-			return err
-		}
-	}
-	return nil
 }

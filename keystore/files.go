@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -32,4 +33,15 @@ func writeSynced(path string, b []byte) error {
 		return errors.Join(err, f.Close())
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// readBounded reads a file of at most limit bytes; of a longer one it answers
+// limit+1 bytes.
+func readBounded(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
 }

@@ -3,7 +3,6 @@ package keystore
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"strongroom.example/internal/suite"
 )
@@ -58,7 +57,7 @@ func (g *group) stage(op func(*Tx) error) error {
 func (t *Tx) run(op func(*Tx) error) (leaves [][]byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("keystore: the operation panicked (%T)\n%s", p, debug.Stack())
+			err = fmt.Errorf("keystore: the operation panicked (%T)", p)
 		}
 	}()
 	if err := op(t); err != nil {

@@ -12,8 +12,9 @@ type Rekeying struct {
 	Op         func(*Tx) error
 }
 
-// ReplaceProtectors writes the next generation of the root file; what op stages
-// is committed with it.
+// ReplaceProtectors writes the next generation of the root file. What op stages
+// is committed at the one moment from which the change is certain: a crash before
+// it leaves neither, after it Open completes the change.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
 	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error {
 		return s.replaceRoot(p, s.keys, s.rootKeys, op)
@@ -22,8 +23,9 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 
 // Rekey puts a new root and a new epoch in force, re-seals every mutable record
 // and drops the past material keys. Past record keys stay for past log records.
-// What op stages is committed with the new root. Open resumes a Rekey that was
-// cut after that.
+// What op stages is durable before the first copy of the root file changes. If a
+// crash comes between, the old root still opens the store, and then the Rekey is
+// abandoned, with op's record of it; the new root completes it.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
 	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error { return s.rekey(r) }})
 }
@@ -51,10 +53,11 @@ func (s *Store) rekey(r Rekeying) error {
 	return nil
 }
 
-// replaceRoot runs the replacement: the head names the next file, both copies
-// are written, the head takes it, with what op staged. Op runs first: its error
-// changes nothing. Once the head names the next file any fault fails closed, and
-// Open settles it.
+// replaceRoot runs the replacement. The next file is written beside the present
+// one; a head names it, in one batch with what op stages: from then on there is
+// a record of the change, and Open completes it. Both copies are written, and a
+// head takes the file as the present one. Op runs first: its error changes
+// nothing. Once the head names the next file any fault fails closed.
 func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op func(*Tx) error) error {
 	public := s.root.public()
 	public.Generation++
@@ -63,32 +66,43 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 	if err != nil {
 		return err
 	}
-	g := s.newGroup()
-	defer g.wipe()
-	g.generation++ // the batch that names the next file comes first
-	if op != nil {
-		if err := g.stage(op); err != nil {
-			return err
+	if err := s.announce(root, op); err != nil {
+		if s.Failed() == nil {
+			err = errors.Join(err, s.dropNext())
 		}
-	}
-	if g.size > s.engine.MaxBatch()*3/4 {
-		return ErrTooLarge
-	}
-	next := s.head
-	next.nextRoot = root.hash()
-	if err := s.commitGroup(s.newGroup(), next); err != nil {
 		return err
 	}
 	if err := errors.Join(s.tip.sync(), s.writeRoot(root)); err != nil {
 		return s.fail(err)
 	}
 	s.swap(root, keys, rootKeys)
-	next = s.head
+	next := s.head
 	next.rootHash, next.nextRoot = root.hash(), [32]byte{}
-	if err := s.commitGroup(g, next); err != nil {
+	if err := s.commitGroup(s.newGroup(), next); err != nil {
+		return s.fail(err)
+	}
+	if err := s.dropNext(); err != nil {
 		return s.fail(err)
 	}
 	return nil
+}
+
+// announce writes the next root file and commits a head that names it, with what
+// op stages.
+func (s *Store) announce(root *Root, op func(*Tx) error) error {
+	g := s.newGroup()
+	defer g.wipe()
+	if op != nil {
+		if err := g.stage(op); err != nil {
+			return err
+		}
+	}
+	if err := s.writeNext(root); err != nil {
+		return err
+	}
+	next := s.head
+	next.nextRoot = root.hash()
+	return s.commitGroup(g, next)
 }
 
 // swap puts the new root file and keys in force and wipes those they replace.

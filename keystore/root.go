@@ -3,7 +3,6 @@ package keystore
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 const (
 	rootFile    = "root"
 	rootCopy    = "root.copy"
+	rootNext    = "root.next" // while the file is being replaced
 	createFile  = "creating"
 	engineDir   = "store"
 	maxRootFile = 1 << 20
@@ -43,10 +43,11 @@ type Protector struct {
 	Blob         []byte
 }
 
-// ReadRoot reads the newer of the two intact copies of the root file. Nothing
-// in it is authentic yet: Open checks its MAC. ErrNoStore if the directory or
-// the file is missing or the store was never finished, ErrCorrupt if no copy
-// can be read.
+// ReadRoot reads the root file, or its copy if the file is missing or damaged.
+// Nothing in it is authentic yet: Open checks its MAC, and takes another copy if
+// this one is not what the store was closed with. ErrNoStore if the directory or
+// the file is missing or the store was never finished, ErrCorrupt if no copy can
+// be read.
 func ReadRoot(dir string) (*Root, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the directory does not exist (is it mounted?)", ErrNoStore)
@@ -54,11 +55,12 @@ func ReadRoot(dir string) (*Root, error) {
 	if exists(dir, createFile) {
 		return nil, fmt.Errorf("%w: its creation was cut short; create it again", ErrNoStore)
 	}
-	one, errOne := readRootFile(filepath.Join(dir, rootFile))
-	two, errTwo := readRootFile(filepath.Join(dir, rootCopy))
-	switch {
-	case errOne == nil && (errTwo != nil || one.Generation >= two.Generation):
+	one, errOne := readRootFile(dir, rootFile)
+	if errOne == nil {
 		return one, nil
+	}
+	two, errTwo := readRootFile(dir, rootCopy)
+	switch {
 	case errTwo == nil:
 		return two, nil
 	case errors.Is(errOne, fs.ErrNotExist) && errors.Is(errTwo, fs.ErrNotExist):
@@ -69,13 +71,8 @@ func ReadRoot(dir string) (*Root, error) {
 	return nil, errOne
 }
 
-func readRootFile(path string) (*Root, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxRootFile+1))
+func readRootFile(dir, name string) (*Root, error) {
+	b, err := readBounded(filepath.Join(dir, name), maxRootFile)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -222,27 +221,6 @@ func (s *Store) release() error {
 	}
 	s.keys, s.rootKeys = nil, nil
 	return errors.Join(append(errs, s.arena.Close())...)
-}
-
-// readHead reads and opens the head.
-func (s *Store) readHead(ctx context.Context) error {
-	sealed, err := s.engine.Get(ctx, []byte(keyHead))
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("%w: the head is missing", ErrCorrupt)
-	}
-	if err != nil {
-		return err
-	}
-	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), sealed)
-	if err != nil || id.class != classHead {
-		return fmt.Errorf("%w: the head does not open", ErrCorrupt)
-	}
-	s.head, err = parseHead(plain)
-	if err == nil && s.head.generation != id.version {
-		err = fmt.Errorf("%w: the head's generation", ErrCorrupt)
-	}
-	s.sealed = bytes.Clone(sealed)
-	return err
 }
 
 func (s *Store) openEngine() (err error) {

@@ -1,0 +1,52 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// checkHead reads the head and holds it against the tip.
+func (s *Store) checkHead(ctx context.Context) (err error) {
+	var seen tipState
+	if s.tip, seen, err = openTip(s.cfg.Dir, s.keys); err != nil {
+		return err
+	}
+	if err := s.readHead(ctx, seen); err != nil {
+		return err
+	}
+	now := s.head.tip()
+	if now.generation < seen.generation {
+		return fmt.Errorf("%w: the store is at generation %d, its tip has seen %d", ErrRolledBack, now.generation, seen.generation)
+	}
+	if now.generation == seen.generation && now != seen {
+		return fmt.Errorf("%w: the store and its tip tell different histories of generation %d", ErrRolledBack, now.generation)
+	}
+	return nil
+}
+
+// readHead reads and opens the head. A root file that lacks the head's epoch,
+// and is not the one that the tip has seen, is the older of the two.
+func (s *Store) readHead(ctx context.Context, seen tipState) error {
+	sealed, err := s.engine.Get(ctx, []byte(keyHead))
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: the head is missing", ErrCorrupt)
+	}
+	if err != nil {
+		return err
+	}
+	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), sealed)
+	if err != nil && id.epoch > s.keys.current && seen.rootHash != s.root.hash() {
+		return fmt.Errorf("%w: the root file is older than the store", ErrRolledBack)
+	}
+	if err != nil || id.class != classHead {
+		return fmt.Errorf("%w: the head does not open", ErrCorrupt)
+	}
+	s.head, err = parseHead(plain)
+	if err == nil && s.head.generation != id.version {
+		err = fmt.Errorf("%w: the head's generation", ErrCorrupt)
+	}
+	s.sealed = bytes.Clone(sealed)
+	return err
+}

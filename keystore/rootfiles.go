@@ -1,0 +1,124 @@
+package keystore
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// rootFiles are the intact root files of this suite in the directory, whether
+// they belong to this store or not.
+func (s *Store) rootFiles() []*Root {
+	var out []*Root
+	for _, name := range []string{rootNext, rootFile, rootCopy} {
+		if r, err := readRootFile(s.cfg.Dir, name); err == nil && r.suite == s.cfg.Suite {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// unlock takes the first root file that the root opens: the given one, then
+// those in the directory. All that one root opens know the same epochs.
+func (s *Store) unlock(given *Root) error {
+	var first error
+	for _, r := range append([]*Root{given}, s.rootFiles()...) {
+		keys, err := r.unlock(s.arena, s.rootKeys)
+		if err == nil {
+			s.root, s.keys = r, keys
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// chooseRoot puts the root file in force that the head names: the next one if it
+// was written and the root opens it, else the current one.
+func (s *Store) chooseRoot() error {
+	files := append([]*Root{s.root}, s.rootFiles()...)
+	for _, want := range [][32]byte{s.head.nextRoot, s.head.rootHash} {
+		for _, r := range files {
+			if want == [32]byte{} || r.hash() != want {
+				continue
+			}
+			if r == s.root {
+				return nil
+			}
+			if keys, err := r.unlock(s.arena, s.rootKeys); err == nil {
+				s.swap(r, keys, s.rootKeys)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%w: the root file is not the one last written", ErrRolledBack)
+}
+
+// settleRoot makes both copies equal to the file in force and ends a replacement
+// that was cut short.
+func (s *Store) settleRoot() error {
+	for _, name := range []string{rootFile, rootCopy} {
+		b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+		if err == nil && bytes.Equal(b, s.root.raw) {
+			continue
+		}
+		if err := replaceFile(s.cfg.Dir, name, s.root.raw); err != nil {
+			return err
+		}
+	}
+	if s.head.nextRoot != [32]byte{} {
+		next := s.head
+		next.rootHash, next.nextRoot = s.root.hash(), [32]byte{}
+		if err := s.commitGroup(s.newGroup(), next); err != nil {
+			return err
+		}
+	}
+	return s.dropNext()
+}
+
+// writeRoot replaces both copies of the root file.
+func (s *Store) writeRoot(r *Root) error {
+	for _, name := range []string{rootFile, rootCopy} {
+		if err := s.step(name); err != nil {
+			return err
+		}
+		if err := replaceFile(s.cfg.Dir, name, r.raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeNext puts the file beside its predecessor, durably, before a head names
+// it.
+func (s *Store) writeNext(r *Root) error {
+	if err := s.step(rootNext); err != nil {
+		return err
+	}
+	if err := writeSynced(filepath.Join(s.cfg.Dir, rootNext), r.raw); err != nil {
+		return err
+	}
+	return syncDir(s.cfg.Dir)
+}
+
+// dropNext removes what writeNext put there.
+func (s *Store) dropNext() error {
+	if !exists(s.cfg.Dir, rootNext) {
+		return nil
+	}
+	return os.Remove(filepath.Join(s.cfg.Dir, rootNext))
+}
+
+// checkRoots is ErrCorrupt if a copy of the root file is not the one in force.
+func (s *Store) checkRoots() error {
+	for _, name := range []string{rootFile, rootCopy} {
+		b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+		if err != nil || !bytes.Equal(b, s.root.raw) {
+			return fmt.Errorf("%w: root file %q is not the one last written", ErrCorrupt, name)
+		}
+	}
+	return nil
+}

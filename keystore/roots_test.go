@@ -1,0 +1,180 @@
+package keystore_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// forged is a root file with another generation and a fitting plain hash: what
+// somebody without the root can make.
+func forged(raw []byte, generation uint64) []byte {
+	b := bytes.Clone(raw)
+	binary.BigEndian.PutUint64(b[25:], generation)
+	sum := sha256.Sum256(b[:len(b)-32])
+	return append(b[:len(b)-32], sum[:]...)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	must(t, os.WriteFile(path, b, 0o600))
+}
+
+// Whatever happened to one copy of the root file, the other opens the store, and
+// both are equal afterwards.
+func TestOneRootFileIsEnough(t *testing.T) {
+	cfg := config(t.TempDir(), storetest.NewMemory())
+	s := create(t, cfg)
+	older := read(t, filepath.Join(cfg.Dir, "root"))
+	must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "2"}}, nil))
+	checked(t, s)
+	good := read(t, filepath.Join(cfg.Dir, "root"))
+	flipped := bytes.Clone(good)
+	flipped[60] ^= 1
+	for name, bad := range map[string][]byte{
+		"missing": nil, "empty": {}, "cut": good[:len(good)-1], "flipped": flipped, "older": older,
+		"forged": forged(good, 99), "forged older": forged(older, 99), "huge": make([]byte, 2<<20),
+	} {
+		for _, file := range []string{"root", "root.copy"} {
+			t.Run(name+" "+file, func(t *testing.T) {
+				write(t, filepath.Join(cfg.Dir, file), bad)
+				if bad == nil {
+					must(t, os.Remove(filepath.Join(cfg.Dir, file)))
+				}
+				s, err := reopen(cfg)
+				must(t, err)
+				if p := s.Root().Protectors; len(p) != 1 || p[0].ID != "2" {
+					t.Errorf("protectors: %v", p)
+				}
+				checked(t, s)
+				for _, file := range []string{"root", "root.copy"} {
+					if !bytes.Equal(read(t, filepath.Join(cfg.Dir, file)), good) {
+						t.Errorf("%s was not healed", file)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestNoRootFile(t *testing.T) {
+	cfg := config(t.TempDir(), storetest.NewMemory())
+	s := create(t, cfg)
+	one, two := filepath.Join(cfg.Dir, "root"), filepath.Join(cfg.Dir, "root.copy")
+	older := read(t, one)
+	must(t, s.ReplaceProtectors(t.Context(), nil, nil))
+	checked(t, s)
+	good := read(t, one)
+	for name, c := range map[string]struct {
+		one, two []byte
+		want     error
+	}{
+		"both older":   {older, older, keystore.ErrRolledBack},
+		"both damaged": {good[1:], good[1:], keystore.ErrCorrupt},
+		"both forged":  {forged(good, 9), forged(good, 9), keystore.ErrUnlock},
+		"both missing": {nil, nil, keystore.ErrNoStore},
+		"none but bad": {nil, good[1:], keystore.ErrCorrupt},
+	} {
+		for path, b := range map[string][]byte{one: c.one, two: c.two} {
+			write(t, path, b)
+			if b == nil {
+				must(t, os.Remove(path))
+			}
+		}
+		if _, err := reopen(cfg); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	write(t, one, good)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// A root file from before a Rekey is told as older, not as damage.
+func TestRootFileFromBeforeRekey(t *testing.T) {
+	cfg := config(t.TempDir(), storetest.NewMemory())
+	s := create(t, cfg)
+	one, two := filepath.Join(cfg.Dir, "root"), filepath.Join(cfg.Dir, "root.copy")
+	older := read(t, one)
+	must(t, s.Rekey(t.Context(), keystore.Rekeying{Root: bytes.Repeat([]byte{9}, 32)}))
+	checked(t, s)
+	good := read(t, one)
+	write(t, one, older)
+	write(t, two, older)
+	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
+		t.Errorf("older: %v", err)
+	}
+	write(t, one, good)
+	cfg.Root = bytes.Repeat([]byte{9}, 32)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// Wherever a replacement of the protectors is cut, the record of it and the
+// change are both there or both not.
+func TestReplaceCutAnywhere(t *testing.T) {
+	for cut := 1; ; cut++ {
+		cfg := config(t.TempDir(), storetest.NewMemory())
+		err, steps := cutAt(t, &cfg, cut, func(s *keystore.Store) error {
+			return s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "new"}}, func(tx *keystore.Tx) error {
+				tx.Put("replaced", []byte("yes"))
+				tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "replaced %d", seq) })
+				return nil
+			})
+		})
+		s, openErr := reopen(cfg)
+		if openErr != nil {
+			t.Fatalf("cut at %v (%v): %v", steps, err, openErr)
+		}
+		changed, recorded := len(s.Root().Protectors) == 1, s.LogState().Size == 2
+		if changed != recorded || recorded != (s.Version("replaced") > 0) || err == nil && !changed {
+			t.Errorf("cut at %v: changed %v, recorded %v", steps, changed, recorded)
+		}
+		if _, err := os.Stat(filepath.Join(cfg.Dir, "root.next")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("cut at %v: root.next was left", steps)
+		}
+		checked(t, s)
+		if err == nil {
+			return
+		}
+	}
+}
+
+// cutAt makes a store, lets op fail as a crash would at its step number cut, and
+// closes the store. It answers op's error and the steps that were asked.
+func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store) error) (error, []string) {
+	t.Helper()
+	armed, crash := false, errors.New("crash")
+	var steps []string
+	cfg.SetStep(func(name string) error {
+		if armed {
+			if steps = append(steps, name); len(steps) >= cut {
+				return crash
+			}
+		}
+		return nil
+	})
+	s := create(t, *cfg)
+	armed = true
+	err := op(s)
+	s.Close()
+	cfg.SetStep(nil)
+	return err, steps
+}
