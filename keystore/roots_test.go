@@ -132,7 +132,7 @@ func TestRootFileFromBeforeRekey(t *testing.T) {
 func TestReplaceCutAnywhere(t *testing.T) {
 	for cut := 1; ; cut++ {
 		cfg := config(t.TempDir(), storetest.NewMemory())
-		err, steps := cutAt(t, &cfg, cut, func(s *keystore.Store) error {
+		steps, err := cutAt(t, &cfg, cut, func(s *keystore.Store) error {
 			return s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "new"}}, func(tx *keystore.Tx) error {
 				tx.Put("replaced", []byte("yes"))
 				tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "replaced %d", seq) })
@@ -158,8 +158,8 @@ func TestReplaceCutAnywhere(t *testing.T) {
 }
 
 // cutAt makes a store, lets op fail as a crash would at its step number cut, and
-// closes the store. It answers op's error and the steps that were asked.
-func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store) error) (error, []string) {
+// closes the store. It answers the steps that were asked and op's error.
+func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store) error) ([]string, error) {
 	t.Helper()
 	armed, crash := false, errors.New("crash")
 	var steps []string
@@ -176,5 +176,5 @@ func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store)
 	err := op(s)
 	s.Close()
 	cfg.SetStep(nil)
-	return err, steps
+	return steps, err
 }
