@@ -12,7 +12,7 @@ import (
 // every record against the census, every leaf of the log and its tree, computed
 // anew. No commit runs meanwhile.
 func (s *Store) Check(ctx context.Context) error {
-	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error { return s.check(ctx) }})
+	return s.alone(ctx, func() error { return s.check(ctx) })
 }
 
 func (s *Store) check(ctx context.Context) error {

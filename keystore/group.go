@@ -14,8 +14,7 @@ type group struct {
 	generation uint64
 	puts       map[string]change
 	leaves     [][]byte
-	changes    map[string]pendingEntry // what the batch makes of the census
-	size       int                     // estimate of the batch
+	size       int // estimate of the batch
 }
 
 // pairOverhead is what a sealed record adds to its path and value, its engine
@@ -25,9 +24,12 @@ const pairOverhead = 33 + recordHeader + suite.Overhead + 2
 func (s *Store) newGroup() *group {
 	return &group{
 		ctx: context.Background(), store: s, generation: s.head.generation + 1,
-		puts: map[string]change{}, size: pairOverhead + headFixed + 32*maxFrontier,
+		puts: map[string]change{}, size: groupOverhead,
 	}
 }
+
+// groupOverhead is what the head and the segments add to a batch.
+const groupOverhead = 16*pairOverhead + headFixed + 32*maxFrontier
 
 // stage runs op on its own overlay and merges it; on an error nothing of op
 // stays.
@@ -46,7 +48,7 @@ func (g *group) stage(op func(*Tx) error) error {
 		g.size += pairOverhead + len(path) + len(c.value)
 	}
 	for _, l := range leaves {
-		g.size += pairOverhead + len(l)
+		g.size += 2 + len(l)
 	}
 	g.leaves = append(g.leaves, leaves...)
 	return nil

@@ -1,9 +1,7 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 )
@@ -44,6 +42,9 @@ func (s *Store) LogRange(ctx context.Context, from, to uint64) iter.Seq2[LogEntr
 	}
 }
 
+// scanSegments is how many segments one scan reads: up to 2 MiB.
+const scanSegments = 64
+
 // readLeaves reads some leaves in order, at least one if there is no error.
 func (s *Store) readLeaves(ctx context.Context, from, to uint64) ([][]byte, error) {
 	s.mu.RLock()
@@ -51,31 +52,35 @@ func (s *Store) readLeaves(ctx context.Context, from, to uint64) ([][]byte, erro
 	if s.keys == nil {
 		return nil, ErrClosed
 	}
-	var after []byte
-	if from > 0 {
-		after = logKey(from - 1)
-	}
-	pairs, err := s.engine.Scan(ctx, []byte{prefixLog}, after, int(min(to-from, 256)))
+	pairs, err := s.engine.Scan(ctx, []byte{prefixLog}, before(from), int(min(to-from, scanSegments)))
 	if err != nil {
 		return nil, err
 	}
-	var o sealer
-	var leaves [][]byte
-	for _, p := range pairs {
-		seq := from + uint64(len(leaves))
-		if !bytes.Equal(p.Key, logKey(seq)) {
-			return leaves, fmt.Errorf("%w: audit record %d is missing", ErrCorrupt, seq)
-		}
-		id, _, leaf, err := o.open(s.keys, p.Key, p.Value)
-		if err != nil || id.class != classLog || id.version != seq {
-			return leaves, fmt.Errorf("%w: audit record %d does not open", ErrCorrupt, seq)
-		}
-		leaves = append(leaves, leaf)
-	}
-	if len(leaves) == 0 {
+	if len(pairs) == 0 {
 		return nil, fmt.Errorf("%w: audit record %d is missing", ErrCorrupt, from)
 	}
-	return leaves, nil
+	var o sealer
+	var leaves [][]byte
+	for i, p := range pairs {
+		next := from + uint64(len(leaves))
+		if next >= to {
+			break
+		}
+		segment, err := o.openSegment(s.keys, p, next, i == 0)
+		if err != nil {
+			return leaves, err
+		}
+		leaves = append(leaves, segment...)
+	}
+	return leaves[:min(uint64(len(leaves)), to-from)], nil
+}
+
+// before is the engine key after which the segment with seq stands first.
+func before(seq uint64) []byte {
+	if seq == 0 {
+		return nil
+	}
+	return logKey(seq - 1)
 }
 
 // checkTail reads the last records of the log and looks for one beyond its end.
@@ -86,13 +91,9 @@ func (s *Store) checkTail(ctx context.Context) error {
 			return err
 		}
 	}
-	var after []byte
-	if size > 0 {
-		after = logKey(size - 1)
-	}
-	beyond, err := s.engine.Scan(ctx, []byte{prefixLog}, after, 1)
+	beyond, err := s.engine.Scan(ctx, []byte{prefixLog}, before(size), 1)
 	if err == nil && len(beyond) > 0 {
-		err = fmt.Errorf("%w: an audit record beyond the log's end", ErrCorrupt)
+		err = fmt.Errorf("%w: an audit record beyond the log's end, under engine key %x", ErrCorrupt, beyond[0].Key)
 	}
-	return errors.Join(err)
+	return err
 }

@@ -53,8 +53,5 @@ func (s *Store) open(ctx context.Context, secret []byte, root *Root) (err error)
 			return err
 		}
 	}
-	if err := s.writeTip(); err != nil {
-		return err
-	}
-	return s.tip.sync()
+	return s.writeTip(true)
 }

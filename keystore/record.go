@@ -62,10 +62,6 @@ func (k *keyring) engineKey(path string) []byte {
 	return append(append(make([]byte, 0, 33), prefixRecord), mac[:]...)
 }
 
-func logKey(seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), prefixLog), seq)
-}
-
 // seal appends the sealed record to dst.
 func (s *sealer) seal(dst []byte, k *keyring, id recordID, at []byte, path string, value []byte) ([]byte, error) {
 	start := len(dst)

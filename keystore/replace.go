@@ -16,9 +16,7 @@ type Rekeying struct {
 // is committed at the one moment from which the change is certain: a crash before
 // it leaves neither, after it Open completes the change.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
-	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error {
-		return s.replaceRoot(p, s.keys, s.rootKeys, op)
-	}})
+	return s.alone(ctx, func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) })
 }
 
 // Rekey puts a new root and a new epoch in force, re-seals every mutable record
@@ -27,7 +25,7 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 // crash comes between, the old root still opens the store, and then the Rekey is
 // abandoned, with op's record of it; the new root completes it.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
-	return s.enqueue(ctx, &job{done: make(chan error, 1), alone: func() error { return s.rekey(r) }})
+	return s.alone(ctx, func() error { return s.rekey(r) })
 }
 
 func (s *Store) rekey(r Rekeying) error {

@@ -115,6 +115,8 @@ func (e *engine) apply(txn *badger.Txn, b keystore.Batch) error {
 	}
 	if err := txn.Commit(); err != nil {
 		e.watch.Errorf("a commit that failed: %T", err)
+	} else if err := e.wal.sync(); err != nil {
+		e.watch.Errorf("a commit that could not be synced: %v", err)
 	}
 	return e.watch.err()
 }

@@ -18,6 +18,7 @@ type engine struct {
 	dir   string
 	db    *badger.DB
 	watch *watch
+	wal   *wal
 	free  func(dir string) (uint64, error)
 
 	commit sync.Mutex   // one writer at a time: expectations hold until it committed
@@ -131,6 +132,9 @@ func (e *engine) Close() error {
 // closeDB closes Badger, and gives it up after a while if it had failed: a flush
 // that fails is tried for ever, and nothing depends on it.
 func (e *engine) closeDB() error {
+	if e.wal != nil {
+		e.wal.close()
+	}
 	if e.watch.err() == nil {
 		return e.outcome(e.db.Close())
 	}

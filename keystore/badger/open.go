@@ -48,6 +48,10 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 		return nil, err
 	}
 	e := &engine{dir: dir, db: db, watch: w, free: free}
+	if e.wal, err = openWAL(dir); err != nil {
+		_ = e.closeDB()
+		return nil, err
+	}
 	if err := w.err(); err != nil {
 		_ = e.closeDB()
 		return nil, fmt.Errorf("%w: while opening %s: %v", keystore.ErrCorrupt, dir, err)

@@ -1,0 +1,146 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+)
+
+// commitGroup seals the group, with the head that follows from next, into one
+// batch and commits it. A group that changes nothing is no batch.
+func (s *Store) commitGroup(g *group, next head) error {
+	if g.empty() && next.rootHash == s.head.rootHash && next.nextRoot == s.head.nextRoot && s.sealed != nil {
+		return nil
+	}
+	next.generation, next.epoch = g.generation, s.keys.current
+	ext, err := s.extend(next.log, g.leaves)
+	if err != nil {
+		return err
+	}
+	next.log = ext.State
+	for _, p := range ext.Put {
+		g.puts[p.Path] = change{value: p.Value}
+	}
+	b, pending, err := s.seal(g)
+	if err != nil {
+		return err
+	}
+	return s.commitBatch(b, next, pending)
+}
+
+func (s *Store) extend(from LogState, leaves [][]byte) (Extension, error) {
+	if len(leaves) == 0 && from.Size > 0 {
+		return Extension{State: from}, nil
+	}
+	return s.cfg.Log.Extend(from, leaves)
+}
+
+// seal makes the group's batch, without the head, and what it makes of the
+// census. The batch lives until the next one is sealed.
+func (s *Store) seal(g *group) (b Batch, pending map[string]pendingEntry, err error) {
+	s.slab = s.slab[:0]
+	b.Put = s.puts[:0]
+	pending = make(map[string]pendingEntry, len(g.puts))
+	for path, c := range g.puts {
+		if err := s.sealChange(&b, g.generation, path, c, pending); err != nil {
+			return b, nil, err
+		}
+	}
+	err = s.sealLeaves(&b, g.leaves)
+	s.puts = b.Put
+	return b, pending, err
+}
+
+func (s *Store) sealChange(b *Batch, generation uint64, path string, c change, pending map[string]pendingEntry) error {
+	at := s.keys.engineKey(path)
+	if c.deleted {
+		if _, ok := s.census.entries[path]; ok {
+			b.Delete = append(b.Delete, at)
+			pending[path] = pendingEntry{deleted: true}
+		}
+		return nil
+	}
+	if c.version != 0 {
+		generation = c.version
+	}
+	id := recordID{c.class, s.keys.current, generation}
+	sealed, err := s.sealInto(id, at, path, c.value)
+	if err != nil {
+		return err
+	}
+	b.Put = append(b.Put, Pair{at, sealed})
+	pending[path] = pendingEntry{entry: entry{id.version, s.keys.suite.Hash(sealed), c.class, id.epoch}}
+	return nil
+}
+
+// sealLeaves seals the leaves in as few segments as hold them.
+func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
+	first := s.head.log.Size
+	for len(leaves) > 0 {
+		segment, n := appendSegment(s.segment[:0], leaves)
+		s.segment = segment
+		at := logKey(first + uint64(n) - 1)
+		sealed, err := s.sealInto(recordID{classLog, s.keys.current, first}, at, "", segment)
+		if err != nil {
+			return err
+		}
+		b.Put = append(b.Put, Pair{at, sealed})
+		first += uint64(n)
+		leaves = leaves[n:]
+	}
+	return nil
+}
+
+// sealInto seals into the slab, which the next batch uses again.
+func (s *Store) sealInto(id recordID, at []byte, path string, value []byte) ([]byte, error) {
+	start := len(s.slab)
+	slab, err := s.sealer.seal(s.slab, s.keys, id, at, path, value)
+	if err != nil {
+		return nil, err
+	}
+	s.slab = slab
+	return slab[start:len(slab):len(slab)], nil
+}
+
+// commitBatch adds the head to b and commits; pending is what b makes of the
+// census.
+func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry) error {
+	next.digest, next.count = s.applied(pending)
+	sealed, err := s.sealer.seal(nil, s.keys, recordID{classHead, s.keys.current, next.generation}, []byte(keyHead), "", next.encode(nil))
+	if err != nil {
+		return err
+	}
+	b.Expect = []Expectation{{[]byte(keyHead), s.sealed}}
+	b.Put = append(b.Put, Pair{[]byte(keyHead), sealed})
+	if b.Size() > s.engine.MaxBatch() {
+		return fmt.Errorf("%w: a batch of %d bytes", ErrTooLarge, b.Size())
+	}
+	s.mu.Lock()
+	s.pending = pending
+	s.mu.Unlock()
+	err = s.step("commit")
+	if err == nil {
+		err = s.engine.Commit(context.Background(), b)
+	}
+	if err != nil {
+		return s.settle(err)
+	}
+	checkpoint := next.log.Checkpoint != s.head.log.Checkpoint
+	s.land(next, sealed, pending)
+	return s.writeTip(checkpoint)
+}
+
+// applied is the digest and count of the census after pending.
+func (s *Store) applied(pending map[string]pendingEntry) ([32]byte, uint64) {
+	digest, count := s.census.digest, uint64(len(s.census.entries))
+	for path, p := range pending {
+		if old, ok := s.census.entries[path]; ok {
+			toggle(&digest, s.keys, path, old)
+			count--
+		}
+		if !p.deleted {
+			toggle(&digest, s.keys, path, p.entry)
+			count++
+		}
+	}
+	return digest, count
+}
