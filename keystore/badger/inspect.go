@@ -33,11 +33,6 @@ func inspect(dir string) error {
 			return err
 		}
 	}
-	for _, name := range names[".sst"] {
-		if err := checkTable(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
 	if err := checkManifest(dir, names); err != nil {
 		return err
 	}

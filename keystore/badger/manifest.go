@@ -15,7 +15,9 @@ import (
 	"strongroom.example/keystore"
 )
 
-// checkManifest checks the list of tables. Badger takes a list that is cut short
+// checkManifest checks the list of tables, and each table that it has. One that it
+// does not have was being written when the process was killed; Badger removes it
+// at open, and what it was made from is still in the logs. Badger takes a list that is cut short
 // for a torn write, opens without an error, and removes every table that the list
 // no longer has.
 func checkManifest(dir string, names map[string][]string) error {
@@ -35,6 +37,9 @@ func checkManifest(dir string, names map[string][]string) error {
 		file := table.NewFilename(id, dir)
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("%w: %s lists %s, which is missing", keystore.ErrCorrupt, path, file)
+		}
+		if err := checkTable(file); err != nil {
+			return err
 		}
 	}
 	if end == int64(len(content)) {
