@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
@@ -150,7 +151,7 @@ func (k memorySigner) Sign(ctx context.Context, alg driver.SignAlg, input []byte
 	if alg.TakesMessage() && len(input) > maxMessage || !alg.TakesMessage() && len(input) != alg.DigestSize() {
 		return nil, failure(op, driver.Invalid, errLength)
 	}
-	signature, err := k.material.private.Sign(nil, input, signOptions(alg))
+	signature, err := k.material.private.Sign(rand.Reader, input, signOptions(alg))
 	if err != nil {
 		return nil, failure(op, driver.Unknown, err)
 	}

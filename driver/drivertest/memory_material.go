@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/asn1"
 	"errors"
 	"slices"
 
@@ -90,6 +91,10 @@ func parse(alg driver.KeyAlgorithm, in []byte) (material, error) {
 			return material{}, errMaterial
 		}
 		return material{raw: slices.Clone(in)}, nil
+	}
+	var whole asn1.RawValue
+	if rest, err := asn1.Unmarshal(in, &whole); err != nil || len(rest) != 0 {
+		return material{}, errMaterial // the parser below takes trailing bytes
 	}
 	key, err := smx509.ParsePKCS8PrivateKey(in)
 	if err != nil {

@@ -1,0 +1,125 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"fmt"
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// eachDecrypter runs a check on each decryption key and algorithm.
+func eachDecrypter(t tb, s *subject, run func(driver.Decrypter, crypto.PublicKey, driver.EncryptAlg)) {
+	t.Helper()
+	for _, row := range s.rows(driver.Decrypt) {
+		public, err := parsePublic(row.Spec.Algorithm, s.key(t, row).created.PublicDER)
+		if err != nil {
+			t.Errorf("%v: %v", row.Spec, err)
+			continue
+		}
+		k := sharedKey[driver.Decrypter](t, s, row)
+		for _, alg := range row.Decrypt {
+			run(k, public, alg)
+		}
+		closeKey(t, k)
+	}
+}
+
+func mustEncrypt(t tb, public crypto.PublicKey, alg driver.EncryptAlg) (plaintext, ciphertext []byte) {
+	t.Helper()
+	plaintext, ciphertext, err := encrypt(public, alg)
+	if err != nil {
+		t.Fatalf("%s: encrypting in the host: %v", alg, err)
+	}
+	return plaintext, ciphertext
+}
+
+// decryptRoundTrip decrypts what the standard library, gmsm or big integers have
+// encrypted.
+func decryptRoundTrip(t tb, s *subject) {
+	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
+		for range 4 {
+			plaintext, ciphertext := mustEncrypt(t, public, alg)
+			got, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
+			if err != nil || !bytes.Equal(got, plaintext) {
+				t.Errorf("%s: the plaintext does not come back: %v", alg, err)
+			}
+		}
+	})
+}
+
+// decryptEveryFaultAuthentic checks that all wrong ciphertexts answer alike.
+func decryptEveryFaultAuthentic(t tb, s *subject) {
+	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
+		_, good := mustEncrypt(t, public, alg)
+		for what, ciphertext := range wrongCiphertexts(public, alg, good) {
+			out, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
+			wantClass(t, err, fmt.Sprintf("%s: %s", alg, what), driver.Authentic)
+			if len(out) != 0 {
+				t.Errorf("%s: %s: output beside the error", alg, what)
+			}
+		}
+	})
+}
+
+// wrongCiphertexts spoils a ciphertext in many ways. For RSARaw only length and
+// range can be wrong.
+func wrongCiphertexts(public crypto.PublicKey, alg driver.EncryptAlg, good []byte) map[string][]byte {
+	wrong := map[string][]byte{
+		"nil":             nil,
+		"empty":           {},
+		"one byte":        {0},
+		"the first half":  good[:len(good)/2],
+		"a byte short":    good[:len(good)-1],
+		"a byte too many": append(slices.Clone(good), 0),
+		"a leading zero":  append([]byte{0}, good...),
+	}
+	if key, ok := public.(*rsa.PublicKey); ok {
+		wrong["the modulus"] = key.N.FillBytes(make([]byte, key.Size()))
+		wrong["all ones"] = slices.Repeat([]byte{0xff}, key.Size())
+	}
+	if alg == driver.RSARaw {
+		return wrong
+	}
+	wrong["zeros"] = make([]byte, len(good))
+	for _, i := range positions(len(good), 48) {
+		wrong[fmt.Sprintf("byte %d flipped", i)] = flipped(good, i)
+	}
+	return wrong
+}
+
+func decryptUnlistedAlgorithm(t tb, s *subject) {
+	algs := []driver.EncryptAlg{"", "RSAES_PKCS1_V1_5", driver.RSARaw, driver.RSAOAEPSHA1, driver.RSAOAEPSHA256, driver.SM2ASN1}
+	for _, row := range s.rows(driver.Decrypt) {
+		k := sharedKey[driver.Decrypter](t, s, row)
+		for _, alg := range algs {
+			if slices.Contains(row.Decrypt, alg) {
+				continue
+			}
+			_, err := k.Decrypt(context.Background(), nil, alg, make([]byte, 256))
+			wantClass(t, err, fmt.Sprintf("%v: unlisted %q", row.Spec, alg), driver.Unsupported)
+		}
+		closeKey(t, k)
+	}
+}
+
+// publicDERMatches checks that the public half is there exactly where there is one
+// and that it is of the algorithm. That it belongs to the private half is shown by
+// the signatures and decryptions.
+func publicDERMatches(t tb, s *subject) {
+	for _, row := range s.generated() {
+		der := s.key(t, row).created.PublicDER
+		if symmetric(row.Spec.Algorithm) {
+			if len(der) != 0 {
+				t.Errorf("%v: a symmetric key with a public half", row.Spec)
+			}
+			continue
+		}
+		if _, err := parsePublic(row.Spec.Algorithm, der); err != nil {
+			t.Errorf("%v: %v", row.Spec, err)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package drivertest_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+)
+
+func reopenMemory(_ *testing.T, d driver.Driver) driver.Driver {
+	return d.(*drivertest.Memory).Reopen()
+}
+
+func TestMemory(t *testing.T) {
+	drivertest.Harness{
+		Open:   func(*testing.T) driver.Driver { return drivertest.NewMemory() },
+		Reopen: reopenMemory,
+	}.Run(t)
+}
+
+func TestFaultyIsTransparent(t *testing.T) {
+	drivertest.Run(t, func(*testing.T) driver.Driver { return drivertest.NewFaulty(drivertest.NewMemory()) })
+}
+
+func BenchmarkMemory(b *testing.B) {
+	d := drivertest.NewMemory()
+	defer d.Close()
+	drivertest.Bench(b, d)
+}

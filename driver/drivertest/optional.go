@@ -1,0 +1,101 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// listed returns what the Lister lists.
+func listed(t tb, s *subject) []driver.MaterialID {
+	t.Helper()
+	lister, ok := s.Driver.(driver.Lister)
+	if !ok {
+		t.Fatalf("Info says Lister, but the driver is none")
+	}
+	var ids []driver.MaterialID
+	for id, err := range lister.ListKeys(context.Background()) {
+		if err != nil {
+			t.Fatalf("ListKeys: %v", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// listerNamesKeys checks that objects are listed once each. Keys in blobs are not
+// in the device, and need not be.
+func listerNamesKeys(t tb, s *subject) {
+	if !s.info.Lister {
+		return
+	}
+	var want []driver.MaterialID
+	for _, row := range s.generated() {
+		if k := s.key(t, row); len(k.created.Blob) == 0 {
+			want = append(want, k.id)
+		}
+	}
+	ids := listed(t, s)
+	for _, id := range want {
+		n := len(slices.DeleteFunc(slices.Clone(ids), func(other driver.MaterialID) bool { return other != id }))
+		if n != 1 {
+			t.Errorf("an object is listed %d times", n)
+		}
+	}
+	for range s.Driver.(driver.Lister).ListKeys(context.Background()) {
+		break // an iterator must bear being left
+	}
+}
+
+func randomFills(t tb, s *subject) {
+	if !s.info.Random {
+		return
+	}
+	random := s.Driver.(driver.Random)
+	for _, n := range []int{0, 1, 16, 33, 1000} {
+		buffer := bytes.Repeat([]byte{0xA5}, n+64)
+		if err := random.Random(context.Background(), buffer[:n:n]); err != nil {
+			t.Errorf("Random of %d bytes: %v", n, err)
+		}
+		if !bytes.Equal(buffer[n:], bytes.Repeat([]byte{0xA5}, 64)) {
+			t.Errorf("Random of %d bytes wrote beyond the end", n)
+		}
+		if n >= 33 && (bytes.Contains(buffer[:n], make([]byte, 16)) || bytes.Contains(buffer[:n], bytes.Repeat([]byte{0xA5}, 16))) {
+			t.Errorf("Random of %d bytes left part of them", n)
+		}
+	}
+	a, b := make([]byte, 32), make([]byte, 32)
+	errA, errB := random.Random(context.Background(), a), random.Random(context.Background(), b)
+	if errA != nil || errB != nil || bytes.Equal(a, b) {
+		t.Errorf("Random repeats itself (%v, %v)", errA, errB)
+	}
+}
+
+func counterCounts(t tb, s *subject) {
+	if !s.info.Counter {
+		return
+	}
+	ctx := context.Background()
+	counter := s.Driver.(driver.Counter)
+	name, err := counter.Identity(ctx)
+	if err != nil || name == "" {
+		t.Errorf("Identity: %q, %v", name, err)
+	}
+	last, err := counter.Read(ctx)
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	for range 3 {
+		up, err := counter.Increment(ctx)
+		read, errRead := counter.Read(ctx)
+		if err != nil || errRead != nil || up != last+1 || read != up {
+			t.Errorf("after %d Increment gives %d and Read %d (%v, %v)", last, up, read, err, errRead)
+		}
+		last = up
+	}
+	if again, err := counter.Identity(ctx); err != nil || again != name {
+		t.Errorf("the identity changes from %q to %q (%v)", name, again, err)
+	}
+}

@@ -1,0 +1,104 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"strongroom.example/driver"
+)
+
+// importKey imports material under a fresh id.
+func importKey(t tb, d driver.Driver, row driver.SpecInfo, material []byte) key {
+	t.Helper()
+	k := key{id: freshID(), row: row}
+	importer, ok := d.(driver.Importer)
+	if !ok {
+		t.Fatalf("%v lists Import, but the driver is no Importer", row.Spec)
+	}
+	var err error
+	if k.created, err = importer.ImportKey(context.Background(), k.id, row.Spec, material); err != nil {
+		t.Fatalf("%v: ImportKey of %d bytes: %v", row.Spec, len(material), err)
+	}
+	return k
+}
+
+// materialSizes lists the lengths in which a derivation key is imported.
+func materialSizes(alg driver.KeyAlgorithm) []int {
+	if alg == driver.HMACSM3 {
+		return []int{32, 16}
+	}
+	return []int{32}
+}
+
+// prfKnownAnswer compares an imported key with HMAC of the standard library or
+// gmsm. Without import there is nothing to compare with, and it says so.
+func prfKnownAnswer(t tb, s *subject) {
+	for _, row := range s.rows(driver.Derive) {
+		if !row.Import {
+			t.Logf("%v cannot be imported: its answers are not known", row.Spec)
+			continue
+		}
+		for _, size := range materialSizes(row.Spec.Algorithm) {
+			material := randomBytes(size)
+			k := importKey(t, s.Driver, row, material)
+			prfAnswers(t, openKey[driver.PRF](t, s.Driver, k), k, material)
+			s.discard(t, k)
+		}
+	}
+}
+
+func prfAnswers(t tb, opened driver.PRF, k key, material []byte) {
+	t.Helper()
+	defer closeKey(t, opened)
+	for _, n := range []int{1, 31, 32, 33, 63, 64, 65, 1024} {
+		input := randomBytes(n)
+		got, err := opened.PRF(context.Background(), nil, input)
+		if err != nil {
+			t.Errorf("%v: PRF of %d bytes: %v", k.row.Spec, n, err)
+			continue
+		}
+		if !bytes.Equal(got, prf(k.row.Spec.Algorithm, nil, material, input)) {
+			t.Errorf("%v: PRF of %d bytes under a key of %d: not the HMAC", k.row.Spec, n, len(material))
+		}
+	}
+}
+
+// prfDeterministicAndDistinct checks that the output depends on key and input, and
+// on nothing else.
+func prfDeterministicAndDistinct(t tb, s *subject) {
+	ctx := context.Background()
+	for _, row := range s.rows(driver.Derive) {
+		other := makeKey(t, s.Driver, row)
+		keys := []driver.PRF{sharedKey[driver.PRF](t, s, row), sharedKey[driver.PRF](t, s, row), openKey[driver.PRF](t, s.Driver, other)}
+		outputs := make(map[string]string)
+		for i, k := range keys {
+			for _, input := range []string{"a", "b", "a\x00"} {
+				out, err := k.PRF(ctx, nil, []byte(input))
+				if err != nil || len(out) != 32 {
+					t.Errorf("%v: PRF gives %d bytes, %v", row.Spec, len(out), err)
+				}
+				outputs[string(out)] = fmt.Sprint(i, input)
+			}
+			closeKey(t, k)
+		}
+		if len(outputs) != 6 {
+			t.Errorf("%v: two keys and three inputs give %d outputs, want 6", row.Spec, len(outputs))
+		}
+		s.discard(t, other)
+	}
+}
+
+func prfTooLong(t tb, s *subject) {
+	for _, row := range s.rows(driver.Derive) {
+		k := sharedKey[driver.PRF](t, s, row)
+		for _, n := range []int{1025, 4096} {
+			out, err := k.PRF(context.Background(), nil, make([]byte, n))
+			wantClass(t, err, fmt.Sprintf("%v: PRF of %d bytes", row.Spec, n), driver.Invalid)
+			if len(out) != 0 {
+				t.Errorf("%v: PRF of %d bytes gives output with its error", row.Spec, n)
+			}
+		}
+		closeKey(t, k)
+	}
+}

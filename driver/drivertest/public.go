@@ -1,0 +1,97 @@
+package drivertest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
+
+	"strongroom.example/driver"
+)
+
+// parsePublic reads SubjectPublicKeyInfo and checks that it is of the algorithm.
+func parsePublic(alg driver.KeyAlgorithm, der []byte) (crypto.PublicKey, error) {
+	public, err := smx509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("PublicDER: %w", err)
+	}
+	return public, fits(alg, public)
+}
+
+var errSignature = errors.New("the signature does not verify")
+
+// verify checks a signature with the standard library, or gmsm for SM2.
+func verify(public crypto.PublicKey, alg driver.SignAlg, input, signature []byte) error {
+	good := false
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		hash := signOptions(alg).HashFunc()
+		if alg == driver.RSAPSSSHA256 {
+			options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+			return rsa.VerifyPSS(key, hash, input, signature, options)
+		}
+		return rsa.VerifyPKCS1v15(key, hash, input, signature)
+	case *ecdsa.PublicKey:
+		if alg == driver.SM2DSA {
+			good = sm2.VerifyASN1(key, input, signature)
+		} else {
+			good = ecdsa.VerifyASN1(key, input, signature)
+		}
+	case ed25519.PublicKey:
+		good = ed25519.Verify(key, input, signature)
+	}
+	if !good {
+		return errSignature
+	}
+	return nil
+}
+
+// signInput returns random input of the length that an algorithm takes.
+func signInput(alg driver.SignAlg) []byte {
+	n := alg.DigestSize()
+	if alg.TakesMessage() {
+		n = 100
+	}
+	return randomBytes(n)
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// encrypt returns a random plaintext that an algorithm takes and its ciphertext.
+func encrypt(public crypto.PublicKey, alg driver.EncryptAlg) (plaintext, ciphertext []byte, err error) {
+	plaintext = randomBytes(32)
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if alg == driver.RSARaw {
+			plaintext, ciphertext = encryptRaw(key)
+			return plaintext, ciphertext, nil
+		}
+		ciphertext, err = rsa.EncryptOAEP(oaepHash(alg), rand.Reader, key, plaintext, nil)
+	case *ecdsa.PublicKey:
+		ciphertext, err = sm2.EncryptASN1(rand.Reader, key, plaintext)
+	default:
+		err = fmt.Errorf("%T does not encrypt", public)
+	}
+	return plaintext, ciphertext, err
+}
+
+// encryptRaw is m^e mod n by big integers. m has leading zeros, since those are
+// what drivers lose.
+func encryptRaw(key *rsa.PublicKey) (plaintext, ciphertext []byte) {
+	plaintext = randomBytes(key.Size())
+	plaintext[0], plaintext[1] = 0, 0
+	m := new(big.Int).SetBytes(plaintext)
+	m.Exp(m, big.NewInt(int64(key.E)), key.N)
+	return plaintext, m.FillBytes(make([]byte, key.Size()))
+}

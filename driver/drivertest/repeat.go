@@ -1,0 +1,100 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// generateRepeatable makes each shared key once more under its id. One usable key
+// must be left: of an object, the same one; of a blob, that of the last answer.
+func generateRepeatable(t tb, s *subject) {
+	ctx := context.Background()
+	for _, row := range s.generated() {
+		first := s.key(t, row)
+		before := fingerprint(t, s, first)
+		again, err := s.GenerateKey(ctx, first.id, row.Spec)
+		if err != nil {
+			t.Errorf("%v: GenerateKey under the same id again: %v", row.Spec, err)
+			continue
+		}
+		second := first
+		second.created = again
+		works(t, s.Driver, second, "made twice")
+		if len(again.Blob) == 0 {
+			if !bytes.Equal(first.created.PublicDER, again.PublicDER) || !bytes.Equal(before, fingerprint(t, s, second)) {
+				t.Errorf("%v: making it twice replaced the key", row.Spec)
+			}
+			works(t, s.Driver, first, "made twice, first answer")
+		}
+		s.keys[row.Spec] = second
+	}
+}
+
+// fingerprint tells one derivation key from another; nil for other usages, which
+// have a public half or no fixed output.
+func fingerprint(t tb, s *subject, k key) []byte {
+	t.Helper()
+	if k.row.Spec.Usage != driver.Derive {
+		return nil
+	}
+	opened := openKey[driver.PRF](t, s.Driver, k)
+	defer closeKey(t, opened)
+	out, err := opened.PRF(context.Background(), nil, []byte("fingerprint"))
+	if err != nil {
+		t.Errorf("%v: PRF: %v", k.row.Spec, err)
+	}
+	return out
+}
+
+// openAbsent opens ids that were never used.
+func openAbsent(t tb, s *subject) {
+	for _, row := range s.generated() {
+		classes := []driver.Class{driver.NotFound}
+		if len(s.key(t, row).created.Blob) != 0 {
+			classes = append(classes, driver.Authentic)
+		}
+		for _, blob := range []driver.Blob{nil, {}} {
+			_, err := s.OpenKey(context.Background(), freshID(), row.Spec, blob)
+			wantClass(t, err, row.Spec.String()+": opening absent material", classes...)
+		}
+	}
+}
+
+func destroyAbsent(t tb, s *subject) {
+	ctx := context.Background()
+	if err := s.DestroyKey(ctx, freshID(), nil); err != nil {
+		t.Errorf("destroying absent material: %v", err)
+	}
+	for _, row := range s.samples() {
+		if err := s.DestroyKey(ctx, freshID(), s.key(t, row).created.Blob); err != nil {
+			t.Errorf("%v: destroying absent material with a blob: %v", row.Spec, err)
+		}
+		works(t, s.Driver, s.key(t, row), "after an absent key was destroyed")
+	}
+}
+
+// destroyTwice destroys the shared keys. Objects must then be gone; keys in blobs
+// die with what wraps them.
+func destroyTwice(t tb, s *subject) {
+	ctx := context.Background()
+	for _, row := range s.generated() {
+		k := s.key(t, row)
+		for range 2 {
+			if err := s.DestroyKey(ctx, k.id, k.created.Blob); err != nil {
+				t.Errorf("%v: DestroyKey: %v", row.Spec, err)
+			}
+		}
+		delete(s.keys, row.Spec)
+		if len(k.created.Blob) != 0 {
+			continue
+		}
+		_, err := s.OpenKey(ctx, k.id, row.Spec, nil)
+		wantClass(t, err, row.Spec.String()+": opening a destroyed object", driver.NotFound)
+		if s.info.Lister && slices.Contains(listed(t, s), k.id) {
+			t.Errorf("%v: a destroyed object is still listed", row.Spec)
+		}
+	}
+}

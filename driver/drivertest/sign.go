@@ -1,0 +1,85 @@
+package drivertest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// signVerifiesInStdlib signs with each key and algorithm. A signature must verify
+// over its input and over no other.
+func signVerifiesInStdlib(t tb, s *subject) {
+	for _, row := range s.rows(driver.Sign) {
+		public, err := parsePublic(row.Spec.Algorithm, s.key(t, row).created.PublicDER)
+		if err != nil {
+			t.Errorf("%v: %v", row.Spec, err)
+			continue
+		}
+		signer := sharedKey[driver.Signer](t, s, row)
+		for _, alg := range row.Sign {
+			for _, input := range signInputs(alg) {
+				signature, err := signer.Sign(context.Background(), alg, input)
+				if err == nil {
+					err = verify(public, alg, input, signature)
+				}
+				if err != nil {
+					t.Errorf("%v: %s over %d bytes: %v", row.Spec, alg, len(input), err)
+				}
+			}
+		}
+		closeKey(t, signer)
+	}
+}
+
+// signInputs lists inputs that an algorithm takes, odd ones among them.
+func signInputs(alg driver.SignAlg) [][]byte {
+	if alg.TakesMessage() {
+		return [][]byte{{}, {0}, randomBytes(100), randomBytes(maxMessage)}
+	}
+	n := alg.DigestSize()
+	return [][]byte{randomBytes(n), make([]byte, n), slices.Repeat([]byte{0xff}, n)}
+}
+
+func signWrongLength(t tb, s *subject) {
+	for _, row := range s.rows(driver.Sign) {
+		signer := sharedKey[driver.Signer](t, s, row)
+		for _, alg := range row.Sign {
+			for _, n := range wrongLengths(alg) {
+				signature, err := signer.Sign(context.Background(), alg, make([]byte, n))
+				wantClass(t, err, fmt.Sprintf("%v: %s over %d bytes", row.Spec, alg, n), driver.Invalid)
+				if len(signature) != 0 {
+					t.Errorf("%v: %s: a signature beside the error", row.Spec, alg)
+				}
+			}
+		}
+		closeKey(t, signer)
+	}
+}
+
+func wrongLengths(alg driver.SignAlg) []int {
+	if alg.TakesMessage() {
+		return []int{maxMessage + 1}
+	}
+	n := alg.DigestSize()
+	return slices.DeleteFunc([]int{0, 1, 20, n - 1, n + 1, 2 * n, 48}, func(m int) bool { return m == n })
+}
+
+func signUnlistedAlgorithm(t tb, s *subject) {
+	algs := []driver.SignAlg{"", "ROT_13"}
+	for _, alg := range asymmetric() {
+		algs = append(algs, signAlgs(alg)...)
+	}
+	for _, row := range s.rows(driver.Sign) {
+		signer := sharedKey[driver.Signer](t, s, row)
+		for _, alg := range algs {
+			if slices.Contains(row.Sign, alg) {
+				continue
+			}
+			_, err := signer.Sign(context.Background(), alg, signInput(alg))
+			wantClass(t, err, fmt.Sprintf("%v: unlisted %q", row.Spec, alg), driver.Unsupported)
+		}
+		closeKey(t, signer)
+	}
+}

@@ -1,0 +1,171 @@
+package drivertest
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// A subject is the driver under test, with the keys that checks share: making an
+// RSA key for each check would take minutes.
+type subject struct {
+	driver.Driver
+	info   driver.Info
+	open   func(tb) driver.Driver
+	reopen func(tb, driver.Driver) driver.Driver
+
+	keys      map[driver.KeySpec]key
+	materials map[driver.KeyAlgorithm]material
+}
+
+// A key is material that was made in a driver.
+type key struct {
+	id      driver.MaterialID
+	row     driver.SpecInfo
+	created driver.Created
+}
+
+func newSubject(t tb, open func(tb) driver.Driver, reopen func(tb, driver.Driver) driver.Driver) *subject {
+	d := open(t)
+	return &subject{
+		Driver:    d,
+		info:      d.Info(),
+		open:      open,
+		reopen:    reopen,
+		keys:      make(map[driver.KeySpec]key),
+		materials: make(map[driver.KeyAlgorithm]material),
+	}
+}
+
+// close destroys what is left, so that a device is not filled, and closes.
+func (s *subject) close(t tb) {
+	for _, k := range s.keys {
+		s.discard(t, k)
+	}
+	closeDriver(t, s.Driver)
+}
+
+func closeDriver(t tb, d driver.Driver) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func (s *subject) discard(t tb, k key) {
+	t.Helper()
+	if err := s.DestroyKey(context.Background(), k.id, k.created.Blob); err != nil {
+		t.Errorf("%v: DestroyKey: %v", k.row.Spec, err)
+	}
+}
+
+// leaveOutLarge takes large RSA keys out of what is checked.
+func (s *subject) leaveOutLarge(t tb) {
+	s.info.Specs = slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
+		large := modulusBits(row.Spec.Algorithm) > 2048
+		if large {
+			t.Logf("-short leaves out %v", row.Spec)
+		}
+		return large
+	})
+}
+
+// rows lists the advertised specs of a usage.
+func (s *subject) rows(usage driver.Usage) []driver.SpecInfo {
+	return slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
+		return row.Spec.Usage != usage
+	})
+}
+
+// generated lists the advertised specs that GenerateKey makes: all but wrapping keys.
+func (s *subject) generated() []driver.SpecInfo {
+	return slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
+		return row.Spec.Usage == driver.Unwrap
+	})
+}
+
+// samples lists one cheap spec for each usage.
+func (s *subject) samples() []driver.SpecInfo {
+	var list []driver.SpecInfo
+	for _, usage := range []driver.Usage{driver.Derive, driver.Seal, driver.Sign, driver.Decrypt} {
+		rows := s.rows(usage)
+		if len(rows) == 0 {
+			continue
+		}
+		list = append(list, slices.MinFunc(rows, func(a, b driver.SpecInfo) int {
+			return modulusBits(a.Spec.Algorithm) - modulusBits(b.Spec.Algorithm)
+		}))
+	}
+	return list
+}
+
+// key returns the shared key of a spec.
+func (s *subject) key(t tb, row driver.SpecInfo) key {
+	t.Helper()
+	k, ok := s.keys[row.Spec]
+	if !ok {
+		k = makeKey(t, s.Driver, row)
+		s.keys[row.Spec] = k
+	}
+	return k
+}
+
+// makeKey makes material under a fresh id.
+func makeKey(t tb, d driver.Driver, row driver.SpecInfo) key {
+	t.Helper()
+	k := key{id: freshID(), row: row}
+	var err error
+	if k.created, err = d.GenerateKey(context.Background(), k.id, row.Spec); err != nil {
+		t.Fatalf("%v is advertised, but GenerateKey: %v", row.Spec, err)
+	}
+	return k
+}
+
+// material returns host-side material of an algorithm, made once.
+func (s *subject) material(t tb, alg driver.KeyAlgorithm) material {
+	t.Helper()
+	m, ok := s.materials[alg]
+	if !ok {
+		var err error
+		if m, err = generate(alg); err != nil {
+			t.Fatalf("making test material for %s: %v", alg, err)
+		}
+		s.materials[alg] = m
+	}
+	return m
+}
+
+func freshID() (id driver.MaterialID) {
+	rand.Read(id[:])
+	return id
+}
+
+// openKey opens a key and, by K, the interface that its usage has. It is closed by
+// whoever asked.
+func openKey[K driver.Key](t tb, d driver.Driver, k key) K {
+	t.Helper()
+	opened, err := d.OpenKey(context.Background(), k.id, k.row.Spec, k.created.Blob)
+	if err != nil {
+		t.Fatalf("%v: OpenKey: %v", k.row.Spec, err)
+	}
+	typed, ok := opened.(K)
+	if !ok {
+		t.Fatalf("%v: the key is a %T, without the interface of its usage", k.row.Spec, opened)
+	}
+	return typed
+}
+
+func closeKey(t tb, k driver.Key) {
+	t.Helper()
+	if err := k.Close(); err != nil {
+		t.Errorf("closing a key: %v", err)
+	}
+}
+
+// sharedKey opens the shared key of a spec.
+func sharedKey[K driver.Key](t tb, s *subject, row driver.SpecInfo) K {
+	t.Helper()
+	return openKey[K](t, s.Driver, s.key(t, row))
+}
