@@ -130,7 +130,11 @@ func secrets(m material) [][]byte {
 	case *rsa.PrivateKey:
 		return bytesOf(private.D, private.Primes[0], private.Primes[1])
 	case *ecdsa.PrivateKey:
-		return bytesOf(private.D)
+		d, err := private.Bytes()
+		if err != nil {
+			panic(err) // made by this package, so it is a key
+		}
+		return [][]byte{d}
 	case *sm2.PrivateKey:
 		return bytesOf(private.D)
 	case ed25519.PrivateKey:
