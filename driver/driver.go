@@ -43,7 +43,7 @@ type Key interface {
 // A PRF is a key of usage Derive: HMAC-SHA-256 or HMAC-SM3.
 type PRF interface {
 	Key
-	// PRF appends the 32-byte output for input (at most 1024 bytes; more is
+	// PRF appends the 32-byte output for input (at most 4096 bytes; more is
 	// Invalid) to dst. The output is secret.
 	PRF(ctx context.Context, dst, input []byte) ([]byte, error)
 }

@@ -40,7 +40,7 @@ func prfAppends(k driver.PRF) appender {
 	return appender{
 		name:   "PRF",
 		good:   func(dst []byte) ([]byte, error) { return k.PRF(ctx, dst, []byte("input")) },
-		bad:    func(dst []byte) ([]byte, error) { return k.PRF(ctx, dst, make([]byte, 1025)) },
+		bad:    func(dst []byte) ([]byte, error) { return k.PRF(ctx, dst, make([]byte, 4097)) },
 		secret: true,
 	}
 }

@@ -40,7 +40,7 @@ func wrongCall(ctx context.Context, opened driver.Key) error {
 	var err error
 	switch k := opened.(type) {
 	case driver.PRF:
-		_, err = k.PRF(ctx, nil, make([]byte, 1025))
+		_, err = k.PRF(ctx, nil, make([]byte, 4097))
 	case driver.AEAD:
 		_, err = k.Open(ctx, nil, make([]byte, 40), nil)
 	case driver.Signer:

@@ -63,7 +63,7 @@ func (k memoryKey) Close() error {
 }
 
 const (
-	maxPRFInput = 1024
+	maxPRFInput = 4096
 	maxMessage  = 4096
 )
 

@@ -51,7 +51,7 @@ func prfKnownAnswer(t tb, s *subject) {
 func prfAnswers(t tb, opened driver.PRF, k key, material []byte) {
 	t.Helper()
 	defer closeKey(t, opened)
-	for _, n := range []int{1, 31, 32, 33, 63, 64, 65, 1024} {
+	for _, n := range []int{1, 31, 32, 33, 63, 64, 65, 1024, 4096} {
 		input := randomBytes(n)
 		got, err := opened.PRF(context.Background(), nil, input)
 		if err != nil {
@@ -92,7 +92,7 @@ func prfDeterministicAndDistinct(t tb, s *subject) {
 func prfTooLong(t tb, s *subject) {
 	for _, row := range s.rows(driver.Derive) {
 		k := sharedKey[driver.PRF](t, s, row)
-		for _, n := range []int{1025, 4096} {
+		for _, n := range []int{4097, 16384} {
 			out, err := k.PRF(context.Background(), nil, make([]byte, n))
 			wantClass(t, err, fmt.Sprintf("%v: PRF of %d bytes", row.Spec, n), driver.Invalid)
 			if len(out) != 0 {

@@ -9,7 +9,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-const maxPRFInput = 1024
+const maxPRFInput = 4096
 
 var errLength = errors.New("input of a wrong length")
 
