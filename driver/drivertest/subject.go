@@ -61,14 +61,14 @@ func (s *subject) discard(t tb, k key) {
 	}
 }
 
-// leaveOutLarge takes large RSA keys out of what is checked.
-func (s *subject) leaveOutLarge(t tb) {
+// leaveOut takes specs out of what is checked, and says so.
+func (s *subject) leaveOut(t tb, left func(driver.KeySpec) bool) {
 	s.info.Specs = slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
-		large := modulusBits(row.Spec.Algorithm) > 2048
-		if large {
-			t.Logf("-short leaves out %v", row.Spec)
+		out := left(row.Spec)
+		if out {
+			t.Logf("%v is left out", row.Spec)
 		}
-		return large
+		return out
 	})
 }
 

@@ -1,0 +1,65 @@
+package soft_test
+
+import (
+	"crypto/rand"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/driver/soft"
+)
+
+// TestConformance holds the engine to the contract of a driver in every edition.
+// The large RSA keys take long to make and are the same in all, so one edition
+// stands for them.
+func TestConformance(t *testing.T) {
+	for _, e := range []driver.Edition{driver.Standard, driver.FIPS, driver.SM} {
+		t.Run(e.String(), func(t *testing.T) {
+			t.Parallel()
+			harness(e).Run(t)
+		})
+	}
+}
+
+// harness opens engines with one wrapping key. A restart is a new engine with it.
+func harness(e driver.Edition) drivertest.Harness {
+	key := make([]byte, soft.KeySize)
+	rand.Read(key)
+	open := func(t *testing.T) driver.Driver {
+		d, err := soft.New(soft.Config{Key: key, Edition: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	return drivertest.Harness{
+		Open:     open,
+		Reopen:   func(t *testing.T, _ driver.Driver) driver.Driver { return open(t) },
+		LeaveOut: func(spec driver.KeySpec) bool { return e != driver.Standard && large(spec.Algorithm) },
+	}
+}
+
+func large(alg driver.KeyAlgorithm) bool { return alg == driver.RSA3072 || alg == driver.RSA4096 }
+
+// TestProtectorConformance holds each protector to the contract in every edition.
+func TestProtectorConformance(t *testing.T) {
+	for kind := range protectors(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			drivertest.RunProtector(t, func(t *testing.T) (right, wrong driver.Protector) {
+				two := protectors(t)[kind]
+				return two[0], two[1]
+			})
+		})
+	}
+}
+
+// BenchmarkEngine measures every spec in every algorithm.
+func BenchmarkEngine(b *testing.B) {
+	d, err := soft.New(soft.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	drivertest.Bench(b, d)
+}
