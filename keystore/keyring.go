@@ -34,9 +34,6 @@ type epoch struct {
 	material bool
 }
 
-// Format keeps the keys out of every fmt verb.
-func (k *keyring) Format(f fmt.State, _ rune) { fmt.Fprint(f, "keyring(redacted)") }
-
 func keyringSize(epochs int) int { return keyringHeader + epochs*epochSize }
 
 // newKeyring makes a keyring with a fresh secret and epoch 1.

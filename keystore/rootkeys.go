@@ -25,9 +25,6 @@ func newRootKeys(a *lockedmem.Arena, id suite.ID, root []byte) (*rootKeys, error
 	return &rootKeys{buf}, nil
 }
 
-// Format keeps the keys out of every fmt verb.
-func (k *rootKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "rootKeys(redacted)") }
-
 func (k *rootKeys) seal(id suite.ID) []byte { return k.buf.Bytes()[:id.KeySize()] }
 func (k *rootKeys) mac() []byte             { return k.buf.Bytes()[keySize : 2*keySize] }
 func (k *rootKeys) free()                   { k.buf.Free() }

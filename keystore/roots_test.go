@@ -2,7 +2,6 @@ package keystore_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -19,7 +19,7 @@ import (
 func forged(raw []byte, generation uint64) []byte {
 	b := bytes.Clone(raw)
 	binary.BigEndian.PutUint64(b[25:], generation)
-	sum := sha256.Sum256(b[:len(b)-32])
+	sum := suite.ID(b[7]).Hash(b[:len(b)-32])
 	return append(b[:len(b)-32], sum[:]...)
 }
 
@@ -38,7 +38,7 @@ func write(t *testing.T, path string, b []byte) {
 // Whatever happened to one copy of the root file, the other opens the store, and
 // both are equal afterwards.
 func TestOneRootFileIsEnough(t *testing.T) {
-	cfg := config(t.TempDir(), storetest.NewMemory())
+	cfg := config(t, storetest.NewMemory())
 	s := create(t, cfg)
 	older := read(t, filepath.Join(cfg.Dir, "root"))
 	must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "2"}}, nil))
@@ -73,7 +73,7 @@ func TestOneRootFileIsEnough(t *testing.T) {
 }
 
 func TestNoRootFile(t *testing.T) {
-	cfg := config(t.TempDir(), storetest.NewMemory())
+	cfg := config(t, storetest.NewMemory())
 	s := create(t, cfg)
 	one, two := filepath.Join(cfg.Dir, "root"), filepath.Join(cfg.Dir, "root.copy")
 	older := read(t, one)
@@ -108,7 +108,7 @@ func TestNoRootFile(t *testing.T) {
 
 // A root file from before a Rekey is told as older, not as damage.
 func TestRootFileFromBeforeRekey(t *testing.T) {
-	cfg := config(t.TempDir(), storetest.NewMemory())
+	cfg := config(t, storetest.NewMemory())
 	s := create(t, cfg)
 	one, two := filepath.Join(cfg.Dir, "root"), filepath.Join(cfg.Dir, "root.copy")
 	older := read(t, one)
@@ -131,7 +131,7 @@ func TestRootFileFromBeforeRekey(t *testing.T) {
 // change are both there or both not.
 func TestReplaceCutAnywhere(t *testing.T) {
 	for cut := 1; ; cut++ {
-		cfg := config(t.TempDir(), storetest.NewMemory())
+		cfg := config(t, storetest.NewMemory())
 		steps, err := cutAt(t, &cfg, cut, func(s *keystore.Store) error {
 			return s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "new"}}, func(tx *keystore.Tx) error {
 				tx.Put("replaced", []byte("yes"))

@@ -30,8 +30,33 @@ func (chain) Extend(from keystore.LogState, leaves [][]byte) (keystore.Extension
 	return keystore.Extension{State: from}, nil
 }
 
-func config(dir string, m *storetest.Memory) keystore.Config {
-	return keystore.Config{Dir: dir, Suite: suite.AES, Root: bytes.Repeat([]byte{7}, 32), OpenEngine: m.Open, Log: chain{}, MinFree: 1}
+func config(t *testing.T, m *storetest.Memory) keystore.Config {
+	return keystore.Config{
+		Dir: t.TempDir(), Suite: suiteOf(t), Root: bytes.Repeat([]byte{7}, 32), OpenEngine: m.Open, Log: chain{}, MinFree: 1,
+	}
+}
+
+// suiteOf is AES, but SM for what TestInTheSMSuite runs.
+func suiteOf(t *testing.T) suite.ID {
+	if strings.HasPrefix(t.Name(), "TestInTheSMSuite/") {
+		return suite.SM
+	}
+	return suite.AES
+}
+
+// The store's tests, once more in the other suite.
+func TestInTheSMSuite(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"reopen": TestReopen, "flips": TestEveryFlipIsFound, "older": TestOlderIsFound, "apart": TestOperationsAreApart,
+		"rekey": TestRekeyCutAnywhere, "one root file": TestOneRootFileIsEnough, "no root file": TestNoRootFile,
+		"root file before rekey": TestRootFileFromBeforeRekey, "replace": TestReplaceCutAnywhere,
+		"flips while open": TestEveryFlipIsFoundWhileOpen, "swapped": TestSwappedIsFound, "added": TestAddedIsFound,
+		"tip": TestTipDamage, "other history": TestOtherHistoryIsFound, "failed commit": TestFailedCommitIsAnswered,
+		"uncertain commit": TestUncertainCommitFailsClosed, "split": TestGroupsAreSplit, "large": TestTooLarge,
+		"readers": TestReadersDuringCommits, "silence": TestNothingPrintsASecret,
+	} {
+		t.Run(name, test)
+	}
 }
 
 func fill(tx *keystore.Tx) error {
@@ -73,7 +98,7 @@ func checked(t *testing.T, s *keystore.Store) {
 }
 
 func TestReopen(t *testing.T) {
-	cfg := config(t.TempDir(), storetest.NewMemory())
+	cfg := config(t, storetest.NewMemory())
 	checked(t, create(t, cfg))
 	if _, err := keystore.Create(t.Context(), cfg, keystore.Root{}, fill); !errors.Is(err, keystore.ErrExists) {
 		t.Fatalf("Create over a store: %v", err)
@@ -93,7 +118,7 @@ func TestReopen(t *testing.T) {
 
 func TestEveryFlipIsFound(t *testing.T) {
 	m := storetest.NewMemory()
-	cfg := config(t.TempDir(), m)
+	cfg := config(t, m)
 	s := create(t, cfg)
 	must(t, s.Close())
 	good := m.Snapshot()
@@ -122,7 +147,7 @@ func TestEveryFlipIsFound(t *testing.T) {
 
 func TestOlderIsFound(t *testing.T) {
 	m := storetest.NewMemory()
-	cfg := config(t.TempDir(), m)
+	cfg := config(t, m)
 	s := create(t, cfg)
 	old := m.Snapshot()
 	must(t, s.Commit(t.Context(), fill))
@@ -148,7 +173,7 @@ func TestOlderIsFound(t *testing.T) {
 }
 
 func TestOperationsAreApart(t *testing.T) {
-	s := create(t, config(t.TempDir(), storetest.NewMemory()))
+	s := create(t, config(t, storetest.NewMemory()))
 	refused := errors.New("refused")
 	var wg sync.WaitGroup
 	for i := range 64 {
@@ -178,10 +203,34 @@ func TestOperationsAreApart(t *testing.T) {
 	checked(t, s)
 }
 
+// The error of an operation that panicked tells the type only: neither the value,
+// which may be a secret, nor where it happened.
+func TestPanicIsSilent(t *testing.T) {
+	s := create(t, config(t, storetest.NewMemory()))
+	const secret = "TellNobody"
+	for want, value := range map[string]any{"string": secret, "*errors.errorString": errors.New(secret), "[]uint8": []byte(secret)} {
+		for _, op := range []func(*keystore.Tx) error{
+			func(*keystore.Tx) error { panic(value) },
+			func(tx *keystore.Tx) error { tx.Log(func(uint64) []byte { panic(value) }); return nil },
+		} {
+			err := s.Commit(t.Context(), op)
+			if err == nil || !strings.Contains(err.Error(), "("+want+")") {
+				t.Fatalf("panic: %v", err)
+			}
+			for _, leak := range []string{secret, "goroutine", ".go:", "0x", "\n"} {
+				if strings.Contains(fmt.Sprintf("%+v", err), leak) {
+					t.Errorf("the error holds %q: %+v", leak, err)
+				}
+			}
+		}
+	}
+	checked(t, s)
+}
+
 func TestRekeyCutAnywhere(t *testing.T) {
 	next := bytes.Repeat([]byte{9}, 32)
 	for cut := 1; ; cut++ {
-		cfg := config(t.TempDir(), storetest.NewMemory())
+		cfg := config(t, storetest.NewMemory())
 		n, crash := -1, errors.New("crash")
 		cfg.SetStep(func(string) error {
 			if n >= 0 {

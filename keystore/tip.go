@@ -94,16 +94,21 @@ func parseTip(k *keyring, b []byte) (tipState, bool) {
 // write puts the state into the slot that does not hold the newest one. It
 // reaches the disk with the next sync.
 func (t *tip) write(k *keyring, s tipState) error {
+	b := t.encode(k, s)
+	t.dirty = true
+	_, err := t.file.WriteAt(b, int64(s.generation%2)*tipSlot)
+	return err
+}
+
+// encode makes a slot's bytes, which last until the next call.
+func (t *tip) encode(k *keyring, s tipState) []byte {
 	b := append(t.buf[:0], tipMagic...)
 	b = binary.BigEndian.AppendUint64(b, s.generation)
 	b = binary.BigEndian.AppendUint64(b, s.size)
 	b = append(b, s.logRoot[:]...)
 	b = append(b, s.rootHash[:]...)
 	mac := k.suite.MAC(k.tipKey(), b)
-	b = append(b, mac[:]...)
-	t.dirty = true
-	_, err := t.file.WriteAt(b, int64(s.generation%2)*tipSlot)
-	return err
+	return append(b, mac[:]...)
 }
 
 func (t *tip) sync() error {

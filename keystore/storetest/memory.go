@@ -34,7 +34,8 @@ func (m *Memory) Open(string) (keystore.Engine, error) {
 	return m, nil
 }
 
-// Fault has f asked before each commit; its error is the commit's. nil ends it.
+// Fault has f asked before each commit; its error is the commit's. f may change
+// what the engine holds. nil ends it.
 func (m *Memory) Fault(f func(b keystore.Batch) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -105,31 +106,52 @@ func (m *Memory) Scan(ctx context.Context, prefix, after []byte, limit int) ([]k
 
 // Commit implements keystore.Engine.
 func (m *Memory) Commit(ctx context.Context, b keystore.Batch) error {
+	if b.Size() > memoryBatch {
+		return keystore.ErrTooLarge
+	}
+	if err := m.ask(b); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin(ctx); err != nil {
 		return err
-	}
-	if b.Size() > memoryBatch {
-		return keystore.ErrTooLarge
-	}
-	if m.fault != nil {
-		if err := m.fault(b); err != nil {
-			return err
-		}
 	}
 	for _, e := range b.Expect {
 		if v, ok := m.pairs[string(e.Key)]; ok != (e.Value != nil) || !bytes.Equal(v, e.Value) {
 			return keystore.ErrConflict
 		}
 	}
+	m.apply(b)
+	return nil
+}
+
+// Apply puts what b changes into the engine behind the store's back, without
+// asking for its expectations: a Fault may do so and then report an error.
+func (m *Memory) Apply(b keystore.Batch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.apply(b)
+}
+
+func (m *Memory) apply(b keystore.Batch) {
 	for _, k := range b.Delete {
 		delete(m.pairs, string(k))
 	}
 	for _, p := range b.Put {
 		m.pairs[string(p.Key)] = bytes.Clone(p.Value)
 	}
-	return nil
+}
+
+// ask asks the fault.
+func (m *Memory) ask(b keystore.Batch) error {
+	m.mu.Lock()
+	f := m.fault
+	m.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(b)
 }
 
 // MaxBatch implements keystore.Engine.

@@ -1,0 +1,291 @@
+package keystore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// occupy has the committer wait until release is called, and gives the store's
+// callers time to queue.
+func occupy(t *testing.T, s *keystore.Store) (release func()) {
+	t.Helper()
+	inside, leave, done := make(chan bool), make(chan bool), make(chan error)
+	var once sync.Once
+	go func() {
+		done <- s.Commit(context.Background(), func(*keystore.Tx) error {
+			once.Do(func() { close(inside) })
+			<-leave
+			return nil
+		})
+	}()
+	<-inside
+	return func() {
+		close(leave)
+		must(t, <-done)
+	}
+}
+
+// A failed engine commit is its callers' error; the store goes on if the engine
+// kept its head.
+func TestFailedCommitIsAnswered(t *testing.T) {
+	m := storetest.NewMemory()
+	s := createSmall(t, config(t, m))
+	broken := errors.New("broken")
+	m.Fault(func(keystore.Batch) error { return broken })
+	before := s.LogState()
+	for range 3 {
+		if err := s.Commit(t.Context(), small); !errors.Is(err, broken) {
+			t.Fatalf("failing commit: %v", err)
+		}
+	}
+	if err := s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "x"}}, nil); !errors.Is(err, broken) {
+		t.Fatalf("failing replacement: %v", err)
+	}
+	if s.Failed() != nil || s.LogState().Size != before.Size || s.Version("a") != 1 || len(s.Root().Protectors) != 0 {
+		t.Errorf("a failed commit left something: %v, %v", s.Failed(), s.LogState())
+	}
+	m.Fault(nil)
+	must(t, s.Commit(t.Context(), small))
+	if s.LogState().Size != before.Size+3 || s.Version("a") != 2 {
+		t.Errorf("after the fault: %v, version %d", s.LogState(), s.Version("a"))
+	}
+	checked(t, s)
+}
+
+// If nobody can tell whether the batch is there, the store fails closed: it
+// serves what is durable, and changes nothing until it is opened again.
+func TestUncertainCommitFailsClosed(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := createSmall(t, cfg)
+	good, broken := m.Snapshot()["h"], errors.New("broken")
+	m.Fault(func(keystore.Batch) error {
+		m.Change("h", []byte("unreadable"))
+		return broken
+	})
+	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, broken) {
+		t.Fatalf("uncertain: %v", err)
+	}
+	m.Fault(nil)
+	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(s.Failed(), broken) {
+		t.Errorf("after it: %v, %v", err, s.Failed())
+	}
+	if rec, err := s.Get(t.Context(), "a"); err != nil || rec.Version != 1 {
+		t.Errorf("reading: %v, %v", rec, err)
+	}
+	must(t, s.Close())
+	m.Change("h", good)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// An engine that applies a batch and then reports an error has changed the head:
+// the store fails closed, and what it holds is there after the next Open.
+func TestAppliedCommitFailsClosed(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := createSmall(t, cfg)
+	broken := errors.New("broken")
+	m.Fault(func(b keystore.Batch) error {
+		m.Apply(b)
+		return broken
+	})
+	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, broken) {
+		t.Fatalf("applied: %v", err)
+	}
+	m.Fault(nil)
+	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) {
+		t.Errorf("after it: %v", err)
+	}
+	must(t, s.Close())
+	s, err := reopen(cfg)
+	must(t, err)
+	if s.Version("a") != 2 || s.LogState().Size != 6 {
+		t.Errorf("version %d, %d audit records", s.Version("a"), s.LogState().Size)
+	}
+	checked(t, s)
+}
+
+// A group larger than a batch is split; no operation notices.
+func TestGroupsAreSplit(t *testing.T) {
+	m := storetest.NewMemory()
+	s := createSmall(t, config(t, m))
+	batches := 0
+	m.Fault(func(keystore.Batch) error { batches++; return nil })
+	release := occupy(t, s)
+	value := bytes.Repeat([]byte("v"), 20<<10)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
+				tx.Put(fmt.Sprintf("big/%d", i), value)
+				tx.Log(func(seq uint64) []byte { return append(fmt.Appendf(nil, "%d ", seq), value...) })
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	release()
+	wg.Wait()
+	if n := len(s.Paths("big/")); n != 40 || s.LogState().Size != 43 || batches < 4 {
+		t.Errorf("%d paths, %d audit records in %d batches", n, s.LogState().Size, batches)
+	}
+	for e, err := range s.LogRange(t.Context(), 3, 43) {
+		must(t, err)
+		if want := append(fmt.Appendf(nil, "%d ", e.Seq), value...); !bytes.Equal(e.Leaf, want) {
+			t.Fatalf("audit record %d is another one", e.Seq)
+		}
+	}
+	checked(t, s)
+}
+
+func TestTooLarge(t *testing.T) {
+	s := createSmall(t, config(t, storetest.NewMemory()))
+	long := make([]byte, keystore.MaxValue+1)
+	for name, op := range map[string]func(*keystore.Tx){
+		"value":    func(tx *keystore.Tx) { tx.Put("p", long) },
+		"material": func(tx *keystore.Tx) { tx.PutMaterial("p", long) },
+		"path":     func(tx *keystore.Tx) { tx.Put(string(long[:keystore.MaxPath+1]), nil) },
+		"no path":  func(tx *keystore.Tx) { tx.Put("", nil) },
+		"record":   func(tx *keystore.Tx) { tx.Log(func(uint64) []byte { return long }) },
+		"batch": func(tx *keystore.Tx) {
+			for i := range 40 {
+				tx.Put(fmt.Sprint(i), long[1:])
+			}
+		},
+	} {
+		err := s.Commit(t.Context(), func(tx *keystore.Tx) error {
+			tx.Put("a", []byte("not applied"))
+			op(tx)
+			return nil
+		})
+		if !errors.Is(err, keystore.ErrTooLarge) || s.Version("a") != 1 {
+			t.Errorf("%s: %v, version %d", name, err, s.Version("a"))
+		}
+	}
+	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
+		tx.Put(string(bytes.Repeat([]byte("p"), keystore.MaxPath)), long[1:])
+		tx.Put("empty", nil)
+		tx.Log(func(uint64) []byte { return long[1:] })
+		tx.Log(func(uint64) []byte { return nil })
+		return nil
+	}))
+	checked(t, s)
+}
+
+func TestDiskFull(t *testing.T) {
+	cfg := config(t, storetest.NewMemory())
+	cfg.MinFree = 1 << 62
+	if _, err := keystore.Create(t.Context(), cfg, keystore.Root{}, small); !errors.Is(err, keystore.ErrFull) {
+		t.Errorf("Create: %v", err)
+	}
+	cfg.MinFree = 1
+	s := createSmall(t, cfg)
+	must(t, s.Close())
+	cfg.MinFree = 1 << 62
+	s, err := reopen(cfg)
+	must(t, err)
+	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
+		t.Errorf("Commit: %v, %v", err, s.Failed())
+	}
+	if _, err := s.Get(t.Context(), "a"); err != nil {
+		t.Errorf("Get: %v", err)
+	}
+	must(t, s.Close())
+	cfg.MinFree = 1
+	s, err = reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// A caller who stops waiting in the queue leaves nothing behind.
+func TestCancelledInTheQueue(t *testing.T) {
+	s := createSmall(t, config(t, storetest.NewMemory()))
+	release := occupy(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Commit(ctx, small); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in the queue: %v", err)
+	}
+	release()
+	if err := s.Commit(ctx, small); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before the queue: %v", err)
+	}
+	if s.LogState().Size != 3 {
+		t.Errorf("%d audit records", s.LogState().Size)
+	}
+	checked(t, s)
+}
+
+func TestCloseAnswersThoseWhoWait(t *testing.T) {
+	s := createSmall(t, config(t, storetest.NewMemory()))
+	release := occupy(t, s)
+	waiting := make(chan error, 10)
+	for range 10 {
+		go func() { waiting <- s.Commit(context.Background(), small) }()
+	}
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	time.Sleep(5 * time.Millisecond)
+	release()
+	must(t, <-closed)
+	for range 10 {
+		if err := <-waiting; err != nil && !errors.Is(err, keystore.ErrClosed) {
+			t.Errorf("waiting: %v", err)
+		}
+	}
+	must(t, s.Close())
+	_, get := s.Get(t.Context(), "a")
+	_, leaf := s.LogRecord(t.Context(), 0)
+	for _, err := range []error{get, leaf, s.Commit(t.Context(), small), s.Check(t.Context())} {
+		if !errors.Is(err, keystore.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+}
+
+// Readers see a value that was committed, whole, while it changes.
+func TestReadersDuringCommits(t *testing.T) {
+	s := createSmall(t, config(t, storetest.NewMemory()))
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for last := uint64(0); ctx.Err() == nil; runtime.Gosched() {
+				rec, err := s.Get(t.Context(), "counter")
+				if errors.Is(err, keystore.ErrNotFound) {
+					continue
+				}
+				if err != nil || rec.Version < last || string(rec.Value) != fmt.Sprint(rec.Version) {
+					t.Errorf("%v, %v", rec, err)
+					return
+				}
+				last = rec.Version
+			}
+		})
+	}
+	for range 100 {
+		must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
+			tx.Put("counter", []byte("not yet"))
+			tx.Put("counter", fmt.Append(nil, tx.Version("counter")))
+			return nil
+		}))
+	}
+	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error { tx.Delete("counter"); return nil }))
+	stop()
+	wg.Wait()
+	checked(t, s)
+}

@@ -1,0 +1,165 @@
+package keystore
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"testing"
+
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+)
+
+// fuzzKeys are fresh keys: what another process sealed is forged to this one.
+func fuzzKeys(f *testing.F, id suite.ID) (*keyring, *rootKeys) {
+	f.Helper()
+	arena := lockedmem.New(0)
+	k, err := newKeyring(arena, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	root := make([]byte, keySize)
+	rand.Read(root)
+	r, err := newRootKeys(arena, id, root)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		k.free()
+		r.free()
+		if err := arena.Close(); err != nil {
+			f.Error(err)
+		}
+	})
+	return k, r
+}
+
+// FuzzParseRoot: what parses is written back as the same bytes, and nothing but
+// the file that was MACed is unlocked.
+func FuzzParseRoot(f *testing.F) {
+	arena := lockedmem.New(0)
+	f.Cleanup(func() { arena.Close() })
+	rings, roots := map[suite.ID]*keyring{}, map[suite.ID]*rootKeys{}
+	var genuine [][]byte
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		rings[id], roots[id] = fuzzKeys(f, id)
+		for _, p := range [][]Protector{nil, {{ID: "a1", Name: "pass", Kind: "passphrase", Blob: []byte("blob")}, {MachineBound: true}}} {
+			r, err := encodeRoot(Root{Generation: 3, Edition: 1, Protectors: p}, rings[id], roots[id])
+			if err != nil {
+				f.Fatal(err)
+			}
+			genuine = append(genuine, r.raw)
+			f.Add(r.raw, true)
+			f.Add(r.raw[:len(r.raw)/2], true)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, fixHash bool) {
+		if fixHash && len(b) > 40 && suite.ID(b[7]).Valid() {
+			b = bytes.Clone(b)
+			sum := suite.ID(b[7]).Hash(b[:len(b)-32])
+			copy(b[len(b)-32:], sum[:])
+		}
+		r, err := parseRoot(b)
+		if err != nil {
+			return
+		}
+		again := appendRootHeader(nil, *r)
+		for _, p := range r.Protectors {
+			again = appendProtector(again, p)
+		}
+		again = append(binary.BigEndian.AppendUint32(again, uint32(len(r.sealed))), r.sealed...)
+		if !bytes.Equal(again, b[:len(b)-64]) {
+			t.Error("parsed and written again it is another file")
+		}
+		k, err := r.unlock(arena, roots[r.suite])
+		if err != nil {
+			return
+		}
+		k.free()
+		for _, g := range genuine {
+			if bytes.Equal(g, b) {
+				return
+			}
+		}
+		t.Error("a forged root file was unlocked")
+	})
+}
+
+func FuzzKeyring(f *testing.F) {
+	k, _ := fuzzKeys(f, suite.AES)
+	f.Add(k.bytes())
+	f.Add(make([]byte, keyringSize(2)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k := keyring{suite: suite.AES}
+		if k.parse(b) == nil && (len(b) != keyringSize(len(k.epochs)) || k.current == 0) {
+			t.Errorf("%d bytes with %d epochs", len(b), len(k.epochs))
+		}
+	})
+}
+
+func FuzzHead(f *testing.F) {
+	f.Add(head{}.encode(nil))
+	f.Add(head{generation: 7, log: LogState{Size: 3, Frontier: make([][32]byte, 2)}, epoch: 1}.encode(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := parseHead(b); err == nil && !bytes.Equal(h.encode(nil), b) {
+			t.Error("parsed and written again it is another head")
+		}
+	})
+}
+
+func FuzzTip(f *testing.F) {
+	k, _ := fuzzKeys(f, suite.SM)
+	good := (&tip{}).encode(k, tipState{generation: 5, size: 2})
+	f.Add(good, true)
+	f.Add(good, false)
+	f.Fuzz(func(t *testing.T, b []byte, forge bool) {
+		if len(b) != tipUsed {
+			return
+		}
+		if forge { // a MAC that fits
+			mac := k.suite.MAC(k.tipKey(), b[:tipBody])
+			b = append(bytes.Clone(b[:tipBody]), mac[:]...)
+		}
+		if s, ok := parseTip(k, b); ok && !bytes.Equal((&tip{}).encode(k, s), b) {
+			t.Error("parsed and written again it is another slot")
+		}
+	})
+}
+
+func FuzzSegment(f *testing.F) {
+	one, _ := appendSegment(nil, [][]byte{[]byte("leaf"), nil, []byte("another")})
+	f.Add(one, uint64(3))
+	f.Add([]byte{}, uint64(0))
+	f.Fuzz(func(t *testing.T, b []byte, n uint64) {
+		leaves, ok := parseSegment(b, n)
+		if !ok {
+			return
+		}
+		if uint64(len(leaves)) != n {
+			t.Fatalf("%d leaves of %d", len(leaves), n)
+		}
+		if again, _ := appendSegment(nil, leaves); len(b) <= maxSegment && !bytes.Equal(again, b) {
+			t.Error("parsed and written again it is another segment")
+		}
+	})
+}
+
+// FuzzRecord: no bytes but those that seal made are opened.
+func FuzzRecord(f *testing.F) {
+	k, _ := fuzzKeys(f, suite.AES)
+	at := k.engineKey("path")
+	var s sealer
+	good, err := s.seal(nil, k, recordID{Material, 1, 9}, at, "path", []byte("value"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:recordHeader])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s sealer
+		_, _, _, err := s.open(k, at, b)
+		if (err == nil) != bytes.Equal(b, good) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}

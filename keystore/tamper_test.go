@@ -1,0 +1,148 @@
+package keystore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// keysOf answers the engine keys that start with prefix, in order.
+func keysOf(pairs map[string][]byte, prefix string) []string {
+	var out []string
+	for k := range pairs {
+		if strings.HasPrefix(k, prefix) {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// corruptPaths answers the paths whose Get says corrupt; any other fault fails
+// the test.
+func corruptPaths(t *testing.T, s *keystore.Store) (out []string) {
+	t.Helper()
+	for _, path := range s.Paths("") {
+		_, err := s.Get(t.Context(), path)
+		if errors.Is(err, keystore.ErrCorrupt) && strings.Contains(err.Error(), path) {
+			out = append(out, path)
+		} else if err != nil {
+			t.Fatalf("Get %q: %v", path, err)
+		}
+	}
+	return out
+}
+
+// small is an operation with two records, a deletion and audit records.
+func small(tx *keystore.Tx) error {
+	tx.Put("a", []byte("value of a"))
+	tx.PutMaterial("b", []byte("value of b"))
+	for range 3 {
+		tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "leaf %d", seq) })
+	}
+	return nil
+}
+
+func createSmall(t *testing.T, cfg keystore.Config) *keystore.Store {
+	t.Helper()
+	s, err := keystore.Create(t.Context(), cfg, keystore.Root{}, small)
+	must(t, err)
+	return s
+}
+
+// An open store finds each changed byte when it reads it, and names the record.
+func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
+	m := storetest.NewMemory()
+	s := createSmall(t, config(t, m))
+	for key, value := range m.Snapshot() {
+		if key == "h" {
+			continue
+		}
+		for i := range value {
+			bad := bytes.Clone(value)
+			bad[i] ^= 1
+			m.Change(key, bad)
+			if n := len(corruptPaths(t, s)); key[0] == 'r' && n != 1 || key[0] == 'l' && n != 0 {
+				t.Fatalf("byte %d of %x: %d records corrupt", i, key, n)
+			}
+			_, err := s.LogRecord(t.Context(), 1)
+			if errors.Is(err, keystore.ErrCorrupt) != (key[0] == 'l') {
+				t.Fatalf("byte %d of %x: the log: %v", i, key, err)
+			}
+			if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
+				t.Fatalf("byte %d of %x: Check: %v", i, key, err)
+			}
+		}
+		m.Change(key, nil)
+		if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Fatalf("%x deleted: Check: %v", key, err)
+		}
+		m.Change(key, value)
+	}
+	checked(t, s)
+}
+
+// Records that changed places are both found.
+func TestSwappedIsFound(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := createSmall(t, cfg)
+	must(t, s.Commit(t.Context(), small))
+	good := m.Snapshot()
+	records, segments := keysOf(good, "r"), keysOf(good, "l")
+	m.Change(records[0], good[records[1]])
+	m.Change(records[1], good[records[0]])
+	if got := corruptPaths(t, s); len(got) != 2 {
+		t.Errorf("corrupt: %q", got)
+	}
+	must(t, s.Close())
+	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
+		t.Errorf("swapped records: %v", err)
+	}
+	m.Restore(good)
+	m.Change(segments[0], good[segments[1]])
+	m.Change(segments[1], good[segments[0]])
+	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
+		t.Errorf("swapped segments: %v", err)
+	}
+	m.Restore(good)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// A record that was deleted and put back by hand is named by its path, and an
+// audit record beyond the end of the log is found.
+func TestAddedIsFound(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := createSmall(t, cfg)
+	before := m.Snapshot()
+	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error { tx.Delete("a"); return nil }))
+	must(t, s.Close())
+	good := m.Snapshot()
+	m.Restore(good)
+	for key := range before {
+		if _, ok := good[key]; !ok {
+			m.Change(key, before[key])
+		}
+	}
+	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), `"a"`) {
+		t.Errorf("a deleted record that came back: %v", err)
+	}
+	m.Restore(good)
+	m.Change("l\xff\x00\x00\x00\x00\x00\x00\x00", good[keysOf(good, "l")[0]])
+	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
+		t.Errorf("a segment beyond the end: %v", err)
+	}
+	m.Restore(good)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
