@@ -12,7 +12,7 @@ import (
 // checker is what is known of an export after some of its lines.
 type checker struct {
 	tree     Tree
-	verifier note.Verifier
+	verifier *verifier
 	header   header
 	state    State
 	line     uint64 // the last line read
@@ -20,7 +20,7 @@ type checker struct {
 	signed   uint64 // how many checkpoints
 }
 
-func newChecker(h header, id suite.ID, verifier note.Verifier) *checker {
+func newChecker(h header, id suite.ID, verifier *verifier) *checker {
 	return &checker{tree: Tree{id}, verifier: verifier, header: h}
 }
 
@@ -33,6 +33,9 @@ func (c *checker) begin(h header) error {
 	switch {
 	case !c.tree.Suite.Valid():
 		return c.fault(Malformed, 0, errors.New("the suite is unknown"))
+	case c.verifier.suite != c.tree.Suite:
+		return c.fault(WrongKey, 0, fmt.Errorf("checkpoints of a log in suite %v are signed by %s, and the log key is one of %s",
+			c.tree.Suite, c.tree.Suite.Signature(), c.verifier.suite.Signature()))
 	case h.Origin != c.verifier.Name():
 		return c.fault(WrongKey, 0, errors.New("the log key is that of another origin"))
 	case !names(h.Origin, h.Vault):

@@ -25,8 +25,8 @@ func (c Checkpoint) text() string {
 }
 
 // OpenCheckpoint reads a signed checkpoint and verifies it with vkey, the log's
-// verifier key in the form of a signed note (LogKey.Verifier gives it). A vkey that
-// cannot be read is ErrKey. A text that vkey's key did not sign is ErrSignature;
+// verifier key in the form of a signed note (LogKey.Verifier gives it), which tells
+// the algorithm too. A vkey that cannot be read is ErrKey. A text that vkey's key did not sign is ErrSignature;
 // one that it did sign, but that is no checkpoint of its log, ErrCheckpoint.
 // Signatures by other keys are allowed, and not looked at.
 func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
@@ -37,7 +37,7 @@ func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 	return openCheckpoint(text, verifier)
 }
 
-func openCheckpoint(text []byte, verifier note.Verifier) (Checkpoint, error) {
+func openCheckpoint(text []byte, verifier *verifier) (Checkpoint, error) {
 	signed, err := note.Open(text, note.VerifierList(verifier))
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrSignature, err)
@@ -76,14 +76,4 @@ func parseCheckpoint(text string) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("%w: not in its one form", ErrCheckpoint)
 	}
 	return c, nil
-}
-
-// newVerifier reads a verifier key. The kind of key is told by its first byte (1
-// for Ed25519), so this is where another signature algorithm comes in.
-func newVerifier(vkey string) (note.Verifier, error) {
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	return verifier, nil
 }

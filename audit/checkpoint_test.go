@@ -2,18 +2,26 @@ package audit_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"strongroom.example/audit"
 	"strongroom.example/internal/suite"
 )
 
 func TestCheckpointFlips(t *testing.T) {
-	l := newLog(t, suite.AES, 3)
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		t.Run(id.Signature(), func(t *testing.T) { flipCheckpoint(t, newLog(t, id, 3)) })
+	}
+}
+
+func flipCheckpoint(t *testing.T, l *testLog) {
 	text, vkey := l.checkpoints[0], l.key.Verifier()
 	got, err := audit.OpenCheckpoint(text, vkey)
 	if err != nil || got != l.point(l.states[3]) {
@@ -36,16 +44,25 @@ func TestCheckpointFlips(t *testing.T) {
 }
 
 func TestLogKey(t *testing.T) {
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		t.Run(id.Signature(), func(t *testing.T) { checkLogKey(t, id) })
+	}
+	if _, err := audit.NewLogKey(0, "a", make([]byte, 32)); !errors.Is(err, audit.ErrKey) {
+		t.Errorf("no suite: %v", err)
+	}
+}
+
+func checkLogKey(t *testing.T, id suite.ID) {
 	seed := bytes.Repeat([]byte{3}, 32)
-	for _, origin := range []string{"", "a b", "a+b", "a\nb"} {
-		if _, err := audit.NewLogKey(origin, seed); !errors.Is(err, audit.ErrKey) {
+	for _, origin := range []string{"", "a b", "a+b", "a\nb", "a\xff"} {
+		if _, err := audit.NewLogKey(id, origin, seed); !errors.Is(err, audit.ErrKey) {
 			t.Errorf("origin %q: %v", origin, err)
 		}
 	}
-	if _, err := audit.NewLogKey("a", seed[:31]); !errors.Is(err, audit.ErrKey) {
+	if _, err := audit.NewLogKey(id, "a", seed[:31]); !errors.Is(err, audit.ErrKey) {
 		t.Error(err)
 	}
-	key, err := audit.NewLogKey("a", seed)
+	key, err := audit.NewLogKey(id, "a", seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +89,44 @@ func TestLogKey(t *testing.T) {
 	if _, err := key.Sign(audit.Checkpoint{Origin: "a"}); !errors.Is(err, audit.ErrKey) {
 		t.Errorf("wiped: %v", err)
 	}
-	if _, err := audit.OpenCheckpoint(nil, "nonsense"); !errors.Is(err, audit.ErrKey) {
-		t.Error(err)
+}
+
+// TestVerifierKeys: what is not exactly what Verifier writes is ErrKey, and a good
+// key of another kind opens nothing.
+func TestVerifierKeys(t *testing.T) {
+	ed, sm := newLog(t, suite.AES, 3), newLog(t, suite.SM, 3)
+	if v, err := note.NewVerifier(ed.key.Verifier()); err != nil || v.Name() != audit.Origin(testVault) {
+		t.Errorf("signed notes do not know the Ed25519 key: %v", err)
+	}
+	for _, l := range []*testLog{ed, sm} {
+		vkey := l.key.Verifier()
+		parts := strings.SplitN(vkey, "+", 3)
+		raw, err := base64.StdEncoding.DecodeString(parts[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		offCurve := bytes.Clone(raw)
+		offCurve[len(raw)-1] ^= 1
+		for name, bad := range map[string]string{
+			"nothing":           "",
+			"another origin":    "x" + vkey,
+			"another id":        parts[0] + "+00000000+" + parts[2],
+			"an id in capitals": parts[0] + "+" + strings.ToUpper(parts[1]) + "X+" + parts[2],
+			"a kind unknown":    parts[0] + "+" + parts[1] + "+" + base64.StdEncoding.EncodeToString(append([]byte{2}, raw[1:]...)),
+			"another point":     parts[0] + "+" + parts[1] + "+" + base64.StdEncoding.EncodeToString(offCurve),
+			"cut":               vkey[:len(vkey)-4],
+			"longer":            vkey + "AAAA",
+		} {
+			if _, err := audit.OpenCheckpoint(l.checkpoints[0], bad); !errors.Is(err, audit.ErrKey) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if _, err := audit.OpenCheckpoint(sm.checkpoints[0], ed.key.Verifier()); !errors.Is(err, audit.ErrSignature) {
+		t.Errorf("an SM2 checkpoint under an Ed25519 key: %v", err)
+	}
+	if _, err := audit.OpenCheckpoint(ed.checkpoints[0], sm.key.Verifier()); !errors.Is(err, audit.ErrSignature) {
+		t.Errorf("an Ed25519 checkpoint under an SM2 key: %v", err)
 	}
 }
 
@@ -81,9 +134,33 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	l := newLog(f, suite.AES, 3)
 	want := l.point(l.states[3])
 	f.Add(l.checkpoints[0])
+	f.Add(newLog(f, suite.SM, 3).checkpoints[0])
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if c, err := audit.OpenCheckpoint(text, l.key.Verifier()); err == nil && c != want {
 			t.Errorf("opened %+v", c)
 		}
 	})
+}
+
+func FuzzVerifierKey(f *testing.F) {
+	f.Add(newLog(f, suite.AES, 0).key.Verifier())
+	f.Add(newLog(f, suite.SM, 0).key.Verifier())
+	f.Fuzz(func(t *testing.T, vkey string) {
+		_, err := audit.OpenCheckpoint(nil, vkey)
+		if !errors.Is(err, audit.ErrKey) && !errors.Is(err, audit.ErrSignature) {
+			t.Error(err)
+		}
+		if _, theirs := note.NewVerifier(vkey); theirs == nil && errors.Is(err, audit.ErrKey) && canonical(vkey) {
+			t.Errorf("package note takes %q: %v", vkey, err)
+		}
+	})
+}
+
+// canonical reports whether a verifier key has no stray bits and an id in lower case,
+// which package note lets through.
+func canonical(vkey string) bool {
+	_, rest, _ := strings.Cut(vkey, "+")
+	id, key, _ := strings.Cut(rest, "+")
+	_, err := base64.StdEncoding.Strict().DecodeString(key)
+	return err == nil && id == strings.ToLower(id) && !strings.ContainsAny(key, "\r\n")
 }

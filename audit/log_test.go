@@ -26,7 +26,7 @@ type testLog struct {
 
 func newLog(t testing.TB, id suite.ID, n int) *testLog {
 	t.Helper()
-	key, err := audit.NewLogKey(audit.Origin(testVault), bytes.Repeat([]byte{7}, 32))
+	key, err := audit.NewLogKey(id, audit.Origin(testVault), bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // A Report says what an export that verified holds.
@@ -44,7 +42,7 @@ func VerifyExport(r io.Reader, vkey string) (Report, error) {
 // verification reads the lines of an export and gives each to the checker.
 type verification struct {
 	lines    *lines
-	verifier note.Verifier
+	verifier *verifier
 	check    *checker
 }
 
@@ -86,7 +84,7 @@ func (v *verification) begin(vkey string) error {
 		return v.check.fault(Malformed, 0, err)
 	}
 	if h.LogKey != vkey {
-		return v.check.fault(WrongKey, 0, errors.New("the export names another log key than the pinned one"))
+		return v.check.fault(WrongKey, 0, v.otherKey(h.LogKey))
 	}
 	v.check = newChecker(h, id, v.verifier)
 	v.check.line = 1
@@ -105,6 +103,14 @@ func (v *verification) begin(vkey string) error {
 		return v.check.fault(Malformed, h.First, err)
 	}
 	return v.check.resume(frontier)
+}
+
+// otherKey says how a log key differs from the pinned one.
+func (v *verification) otherKey(vkey string) error {
+	if other, err := newVerifier(vkey); err == nil && other.suite != v.verifier.suite {
+		return fmt.Errorf("the export names a log key of %s, and the pinned one is of %s", other.suite.Signature(), v.verifier.suite.Signature())
+	}
+	return errors.New("the export names another log key than the pinned one")
 }
 
 // next returns a line, io.EOF, a *Fault or an error of the reader.

@@ -40,19 +40,22 @@ func TestEveryFlipIsFound(t *testing.T) {
 	for first := 0; first < 100; first += 10 {
 		block := *l
 		block.leaves, block.checkpoints = l.leaves[:first+10], l.checkpoints[:first/10+1]
-		flipAll(t, block.export(t, first), uint64(first), 1)
+		flipAll(t, &block, first, 1)
 	}
 }
 
 // The same in one export of all, a byte in 41.
 func TestFlipsInOneExport(t *testing.T) {
-	flipAll(t, newLog(t, suite.AES, 100).export(t, 0), 0, 41)
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		flipAll(t, newLog(t, id, 100), 0, 41)
+	}
 }
 
-func flipAll(t *testing.T, data []byte, record uint64, step int) {
+// flipAll flips every step-th byte of the log's export from first.
+func flipAll(t *testing.T, l *testLog, first, step int) {
 	t.Helper()
-	vkey := newLog(t, suite.AES, 0).key.Verifier()
-	end := 0
+	data, vkey := l.export(t, first), l.key.Verifier()
+	record, end := uint64(first), 0
 	for at := 0; at < len(data); {
 		line := data[end : end+bytes.IndexByte(data[end:], '\n')+1]
 		isRecord := bytes.HasPrefix(line, []byte(`{"h":`))
@@ -154,8 +157,14 @@ func lastLine(data []byte) []byte {
 }
 
 func TestWrongKey(t *testing.T) {
-	l := newLog(t, suite.AES, 10)
-	key, err := audit.NewLogKey(audit.Origin(testVault), bytes.Repeat([]byte{8}, 32))
+	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		t.Run(id.Signature(), func(t *testing.T) { wrongKey(t, id) })
+	}
+}
+
+func wrongKey(t *testing.T, id suite.ID) {
+	l := newLog(t, id, 10)
+	key, err := audit.NewLogKey(id, audit.Origin(testVault), bytes.Repeat([]byte{8}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +177,22 @@ func TestWrongKey(t *testing.T) {
 		t.Error(err)
 	}
 	if err := verify(nil, ""); !errors.Is(err, audit.ErrKey) {
+		t.Error(err)
+	}
+}
+
+// TestWrongKindOfKey: a key of the other edition is told apart from a wrong one of
+// the right edition.
+func TestWrongKindOfKey(t *testing.T) {
+	sm, ed := newLog(t, suite.SM, 10), newLog(t, suite.AES, 10)
+	var f *audit.Fault
+	err := verify(sm.export(t, 0), ed.key.Verifier())
+	if !errors.As(err, &f) || f.Kind != audit.WrongKey || !strings.Contains(err.Error(), "a log key of SM2, and the pinned one is of Ed25519") {
+		t.Error(err)
+	}
+	posing := strings.Replace(string(sm.export(t, 0)), sm.key.Verifier(), ed.key.Verifier(), 1)
+	err = verify([]byte(posing), ed.key.Verifier())
+	if !errors.As(err, &f) || f.Kind != audit.WrongKey || !strings.Contains(err.Error(), "signed by SM2") {
 		t.Error(err)
 	}
 }
@@ -210,6 +235,7 @@ func TestWriteExportRefuses(t *testing.T) {
 
 func FuzzVerifyExport(f *testing.F) {
 	l := newLog(f, suite.AES, 12)
+	f.Add(newLog(f, suite.SM, 12).export(f, 10))
 	f.Add(l.export(f, 0))
 	f.Add(l.export(f, 10))
 	f.Fuzz(func(t *testing.T, data []byte) {

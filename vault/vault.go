@@ -207,7 +207,7 @@ func (v *Vault) openSecrets() (err error) {
 	v.store.Secret("hedge", hedgeKey)
 	v.store.Secret("log key", seed)
 	v.store.Secret("soft", wrapping)
-	key, err := audit.NewLogKey(v.log.origin, seed)
+	key, err := audit.NewLogKey(v.suite, v.log.origin, seed)
 	if err != nil {
 		return err
 	}

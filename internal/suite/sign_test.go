@@ -1,0 +1,75 @@
+package suite
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math/big"
+	"testing"
+
+	"github.com/emmansun/gmsm/sm2"
+)
+
+func TestSignVerify(t *testing.T) {
+	message := []byte("a message")
+	for _, id := range []ID{AES, SM} {
+		seed := bytes.Repeat([]byte{7}, SeedSize)
+		public, err := id.PublicKey(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := id.Sign(seed, message)
+		if err != nil || !id.Verify(public, message, sig) {
+			t.Fatalf("%v: %v", id, err)
+		}
+		for i := range sig {
+			sig[i] ^= 1
+			if id.Verify(public, message, sig) {
+				t.Errorf("%v: byte %d of the signature changed", id, i)
+			}
+			sig[i] ^= 1
+		}
+		if id.Verify(public, []byte("another"), sig) || id.Verify(public[1:], message, sig) || id.Verify(nil, message, sig) {
+			t.Errorf("%v: verifies too much", id)
+		}
+		if _, err := id.Sign(seed[1:], message); err == nil {
+			t.Errorf("%v: a short seed signs", id)
+		}
+		if _, err := id.PublicKey(nil); err == nil {
+			t.Errorf("%v: no seed has a public key", id)
+		}
+	}
+	if err := SM.CheckPublicKey(bytes.Repeat([]byte{4}, 65)); err == nil {
+		t.Error("a point off the curve is taken")
+	}
+}
+
+// TestSM2KeyIsFrozen pins the derivation: another scalar for an old seed would lose
+// the log key of every vault.
+func TestSM2KeyIsFrozen(t *testing.T) {
+	key, err := sm2Key(bytes.Repeat([]byte{7}, SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "306a5642c0ca9b6dae4e360a3717dee9dfc74128d180cd656431dc02d6e3c37e"
+	if got := hex.EncodeToString(key.D.FillBytes(make([]byte, 32))); got != want {
+		t.Errorf("scalar %s", got)
+	}
+	wipeSM2(key)
+	if len(key.D.Bits()) == 0 || new(big.Int).SetBits(key.D.Bits()).Sign() != 0 {
+		t.Error("the scalar is not wiped")
+	}
+}
+
+// TestSM2ScalarsOutOfRange offers what no seed is known to give.
+func TestSM2ScalarsOutOfRange(t *testing.T) {
+	n := sm2.P256().Params().N
+	offers := []*big.Int{new(big.Int), n, new(big.Int).Sub(n, big.NewInt(1)),
+		new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)), new(big.Int).Sub(n, big.NewInt(2))}
+	key, err := firstSM2Key(func(i uint32, scalar []byte) { offers[i].FillBytes(scalar) })
+	if err != nil || key.D.Cmp(offers[4]) != 0 {
+		t.Errorf("not n-2 was taken: %v", err)
+	}
+	if _, err := firstSM2Key(func(_ uint32, scalar []byte) { clear(scalar) }); err == nil {
+		t.Error("no candidate was in range, and one was taken")
+	}
+}
