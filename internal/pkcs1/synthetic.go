@@ -1,0 +1,55 @@
+package pkcs1
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"math/bits"
+
+	"strongroom.example/internal/suite"
+)
+
+// lengthCandidates is how many lengths are drawn. Each is too long with a chance
+// below one half, so that all of them are happens once in 2^128 ciphertexts.
+const lengthCandidates = 128
+
+// synthesize derives what stands in for a badly padded message: the last length
+// bytes of a block as long as the modulus. The caller wipes the block.
+func synthesize(key, ciphertext []byte) (block []byte, length int) {
+	kdk := suite.AES.MAC(key, ciphertext)
+	defer suite.Wipe(kdk[:])
+	size := len(ciphertext)
+	candidates := expand(kdk[:], "length", 2*lengthCandidates)
+	defer suite.Wipe(candidates)
+	return expand(kdk[:], "message", size), pickLength(candidates, size-overhead)
+}
+
+// expand returns n pseudo-random bytes. Block i, from 0, is
+//
+//	HMAC-SHA-256(kdk, u16be i ‖ label ‖ u16be bits of all)
+func expand(kdk []byte, label string, n int) []byte {
+	out := make([]byte, 0, n+suite.HashSize)
+	var before, after [2]byte
+	binary.BigEndian.PutUint16(after[:], uint16(n*8))
+	for i := uint16(0); len(out) < n; i++ {
+		binary.BigEndian.PutUint16(before[:], i)
+		block := suite.AES.MAC(kdk, before[:], []byte(label), after[:])
+		out = append(out, block[:]...)
+		suite.Wipe(block[:])
+	}
+	suite.Wipe(out[n:])
+	return out[:n]
+}
+
+// pickLength takes the last of the candidates, cut to as many bits as longest has,
+// that is not above longest; 0 if there is none.
+func pickLength(candidates []byte, longest int) int {
+	// The draft counts up to the first offset at which a separator is too late,
+	// which has as many bits as the longest message and one.
+	mask := 1<<bits.Len(uint(longest+1)) - 1
+	length := 0
+	for i := 0; i < len(candidates); i += 2 {
+		n := int(binary.BigEndian.Uint16(candidates[i:])) & mask
+		length = subtle.ConstantTimeSelect(subtle.ConstantTimeLessOrEq(n, longest), n, length)
+	}
+	return length
+}

@@ -1,0 +1,96 @@
+package pkcs1_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"math/big"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs1"
+	"strongroom.example/internal/ranktest"
+)
+
+// How many calls one run times: of the unpadding alone, and behind RSA, where a
+// call takes milliseconds.
+const (
+	samples        = 20_000
+	samplesOverRSA = 1_000
+)
+
+// bench is where all inputs lie when they are timed, whatever their class.
+type bench struct {
+	block, ciphertext, dst []byte
+}
+
+func newBench() *bench {
+	return &bench{block: make([]byte, size), ciphertext: make([]byte, size), dst: make([]byte, 0, size)}
+}
+
+// prepare makes a fresh block: class 0 is good, the others are badBlocks.
+func (b *bench) prepare(class int) {
+	copy(b.block, pad(random(32), size))
+	if class > 0 {
+		badBlocks[class-1].spoil(b.block)
+	}
+	rand.Read(b.ciphertext)
+}
+
+func (b *bench) unpad() { pkcs1.Unpad(b.dst, b.block, b.ciphertext, key) }
+
+// leakyUnpad is the mistake that the test must find: an early return.
+func (b *bench) leakyUnpad() {
+	if _, ok := plain(b.block); ok {
+		b.unpad()
+	}
+}
+
+func TestTimeTellsNothing(t *testing.T) {
+	b := newBench()
+	trial := ranktest.Trial{Samples: samples, Invalid: len(badBlocks), Prepare: b.prepare}
+	trial.Call = b.unpad
+	differs, ps := trial.Differs()
+	if differs {
+		t.Errorf("good and bad padding are told apart: p is %.3g", ps)
+	}
+	t.Logf("p is %.3g", ps)
+	trial.Call = b.leakyUnpad
+	if differs, ps := trial.Differs(); !differs {
+		t.Errorf("an early return is not noticed: p is %.3g", ps)
+	}
+}
+
+// TestTimeTellsNothingOverRSA times the whole decryption, ciphertext to message.
+func TestTimeTellsNothingOverRSA(t *testing.T) {
+	private, key := draftKey(t)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := openRSA(t, 2048, pkcs8)
+	b, e := newBench(), big.NewInt(int64(private.E))
+	prepare := func(class int) {
+		b.prepare(class)
+		m := new(big.Int).SetBytes(b.block)
+		m.Mod(m, private.N).Exp(m, e, private.N).FillBytes(b.ciphertext)
+	}
+	decrypt := func(unpad func()) func() {
+		return func() {
+			block, err := engine.Decrypt(context.Background(), b.block[:0], driver.RSARaw, b.ciphertext)
+			if err != nil || len(block) != size {
+				t.Errorf("%d bytes, %v", len(block), err)
+			}
+			unpad()
+		}
+	}
+	trial := ranktest.Trial{Samples: samplesOverRSA, Invalid: len(badBlocks), Prepare: prepare}
+	trial.Call = decrypt(func() { pkcs1.Unpad(b.dst, b.block, b.ciphertext, key) })
+	if differs, ps := trial.Differs(); differs {
+		t.Errorf("good and bad padding are told apart: p is %.3g", ps)
+	}
+	trial.Call = decrypt(b.leakyUnpad)
+	if differs, ps := trial.Differs(); !differs {
+		t.Errorf("an early return is not noticed: p is %.3g", ps)
+	}
+}

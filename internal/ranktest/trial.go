@@ -1,0 +1,70 @@
+package ranktest
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Significance is the p-value below which one run counts as a difference.
+const Significance = 0.001
+
+// A Trial compares calls on valid inputs with calls on several classes of invalid
+// ones.
+type Trial struct {
+	// Samples is how many calls one run times: half of them on valid inputs, the
+	// others spread evenly over the invalid classes, all in random order.
+	Samples int
+	// Invalid is the number of invalid classes.
+	Invalid int
+	// Prepare readies the next call, untimed: class 0 is valid, 1 to Invalid are
+	// not. It should copy the input to one place for all classes, since otherwise
+	// the processor's caches know the valid input best, and that is measured.
+	Prepare func(class int)
+	// Call is what is timed. It is the same for all classes.
+	Call func()
+}
+
+// Run makes one run and returns what the calls took.
+func (t Trial) Run() (valid, invalid []time.Duration) {
+	for _, class := range t.order() {
+		t.Prepare(class)
+		start := time.Now()
+		t.Call()
+		took := time.Since(start)
+		if class == 0 {
+			valid = append(valid, took)
+		} else {
+			invalid = append(invalid, took)
+		}
+	}
+	return valid, invalid
+}
+
+func (t Trial) order() []int {
+	classes := make([]int, t.Samples)
+	for i := range classes {
+		if i%2 == 1 {
+			classes[i] = 1 + i/2%t.Invalid
+		}
+	}
+	rand.Shuffle(len(classes), func(i, j int) { classes[i], classes[j] = classes[j], classes[i] })
+	return classes
+}
+
+// Differs reports whether the two take different time: two of three runs have a
+// p-value below Significance. By chance that happens three times in a million. It
+// stops when two runs agree, and returns the p-values.
+func (t Trial) Differs() (bool, []float64) {
+	var ps []float64
+	var same, different int
+	for same < 2 && different < 2 {
+		p := P(t.Run())
+		ps = append(ps, p)
+		if p < Significance {
+			different++
+		} else {
+			same++
+		}
+	}
+	return different == 2, ps
+}
