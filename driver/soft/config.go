@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"crypto/fips140"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -27,13 +28,14 @@ type Config struct {
 	MaxLocked int
 }
 
-// New opens an engine. A key of another length or an unknown edition is Invalid;
-// too little lockable memory is Throttled and wraps the cause.
+// New opens an engine. A key of another length or an unknown edition is Invalid, the
+// SM edition in a process that enforces FIPS 140 is Unsupported; too little lockable
+// memory is Throttled and wraps the cause.
 func New(cfg Config) (*Driver, error) {
 	const op = "New"
-	id, ok := suiteOf(cfg.Edition)
-	if !ok {
-		return nil, fault(op, driver.Invalid, errEdition)
+	id, err := suiteOf(op, cfg.Edition)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Key != nil && len(cfg.Key) != KeySize {
 		return nil, fault(op, driver.Invalid, errors.New("the wrapping key is not 32 bytes long"))
@@ -62,17 +64,23 @@ func New(cfg Config) (*Driver, error) {
 	}, nil
 }
 
-var errEdition = errors.New("unknown edition")
+var (
+	errEdition = errors.New("unknown edition")
+	errSM      = errors.New("the SM algorithms are refused in a process that enforces FIPS 140")
+)
 
-// suiteOf returns the suite of an edition.
-func suiteOf(e driver.Edition) (suite.ID, bool) {
-	switch e {
-	case driver.Standard, driver.FIPS:
-		return suite.AES, true
-	case driver.SM:
-		return suite.SM, true
+// suiteOf returns the suite of an edition. Where the process enforces FIPS 140, Go
+// panics on SM3.
+func suiteOf(op string, e driver.Edition) (suite.ID, error) {
+	switch {
+	case e == driver.Standard || e == driver.FIPS:
+		return suite.AES, nil
+	case e != driver.SM:
+		return 0, fault(op, driver.Invalid, errEdition)
+	case fips140.Enforced():
+		return 0, fault(op, driver.Unsupported, errSM)
 	}
-	return 0, false
+	return suite.SM, nil
 }
 
 // Format prints no key. The one verb that never asks it is %p, a mistake on a value,

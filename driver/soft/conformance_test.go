@@ -1,7 +1,12 @@
 package soft_test
 
 import (
+	"crypto/fips140"
 	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"strongroom.example/driver"
@@ -16,6 +21,12 @@ func TestConformance(t *testing.T) {
 	for _, e := range []driver.Edition{driver.Standard, driver.FIPS, driver.SM} {
 		t.Run(e.String(), func(t *testing.T) {
 			t.Parallel()
+			if e == driver.SM && fips140.Enforced() {
+				if _, err := soft.New(soft.Config{Edition: e}); !errors.Is(err, driver.Unsupported) {
+					t.Errorf("New where FIPS 140 is enforced: %v", err)
+				}
+				return
+			}
 			harness(e).Run(t)
 		})
 	}
@@ -54,12 +65,25 @@ func TestProtectorConformance(t *testing.T) {
 	}
 }
 
-// BenchmarkEngine measures every spec in every algorithm.
-func BenchmarkEngine(b *testing.B) {
-	d, err := soft.New(soft.Config{})
-	if err != nil {
-		b.Fatal(err)
+// TestConformanceEnforced runs the suite again in a process that enforces FIPS 140.
+func TestConformanceEnforced(t *testing.T) {
+	if fips140.Enforced() {
+		t.Skip("this process enforces FIPS 140 already")
 	}
-	defer d.Close()
-	drivertest.Bench(b, d)
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := exec.Command(self, "-test.v", "-test.run=Conformance/^(FIPS|SM|passphrase|recovery-code|key-file)$")
+	again.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	out, err := again.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"TestConformance/FIPS", "TestConformance/SM", "TestProtectorConformance/passphrase/FIPS"} {
+		if !strings.Contains(string(out), "--- PASS: "+name+" (") {
+			t.Errorf("%s did not run", name)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package soft
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -18,10 +17,12 @@ import (
 
 var errCiphertext = errors.New("ciphertext does not decrypt")
 
-// A decryptKey is a private key of usage Decrypt.
+// A decryptKey is a private key of usage Decrypt. An RSA key has its primitive
+// beside it.
 type decryptKey struct {
 	handle
 	pair pair
+	raw  *rawRSA
 	algs []driver.EncryptAlg
 }
 
@@ -37,8 +38,11 @@ func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 	if !slices.Contains(k.algs, alg) {
 		return nil, fault(op, driver.Unsupported, errAlgorithm)
 	}
-	plaintext, err := decrypt(k.pair.private, alg, ciphertext)
+	plaintext, err := k.decrypt(alg, ciphertext)
 	defer suite.Wipe(plaintext)
+	if err == errComputing {
+		return nil, fault(op, driver.Unknown, err)
+	}
 	if err != nil {
 		// One error for every way to be wrong; the cause would tell them apart.
 		return nil, fault(op, driver.Authentic, errCiphertext)
@@ -46,19 +50,19 @@ func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 	return append(dst, plaintext...), nil
 }
 
-func decrypt(key crypto.Signer, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
-	switch k := key.(type) {
+func (k *decryptKey) decrypt(alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	switch key := k.pair.private.(type) {
 	case *sm2.PrivateKey:
-		return k.Decrypt(nil, ciphertext, sm2.ASN1DecrypterOpts)
+		return key.Decrypt(nil, ciphertext, sm2.ASN1DecrypterOpts)
 	case *rsa.PrivateKey:
 		if alg == driver.RSARaw {
-			return rawRSA(k, ciphertext)
+			return k.raw.decrypt(ciphertext)
 		}
 		// The length is fixed by RFC 8017; Go alone would take a shorter one.
-		if len(ciphertext) != k.Size() {
+		if len(ciphertext) != key.Size() {
 			return nil, errCiphertext
 		}
-		return rsa.DecryptOAEP(oaepHash(alg), nil, k, ciphertext, nil)
+		return rsa.DecryptOAEP(oaepHash(alg), nil, key, ciphertext, nil)
 	}
 	return nil, errAlgorithm
 }

@@ -17,7 +17,7 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-func newDriver(t *testing.T, cfg soft.Config) *soft.Driver {
+func newDriver(t testing.TB, cfg soft.Config) *soft.Driver {
 	t.Helper()
 	d, err := soft.New(cfg)
 	if err != nil {

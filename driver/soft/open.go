@@ -2,6 +2,7 @@ package soft
 
 import (
 	"context"
+	"crypto/rsa"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/suite"
@@ -26,23 +27,32 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 		return k, nil
 	}
 	defer buf.Free()
-	p, err := parsePair(spec.Algorithm, buf.Bytes())
+	key, err := d.openPair(spec, buf.Bytes())
 	if err != nil {
 		return nil, fault(op, driver.Authentic, errBlob)
 	}
-	return d.openPair(spec, p), nil
+	return key, nil
 }
 
-func (d *Driver) openPair(spec driver.KeySpec, p pair) driver.Key {
+func (d *Driver) openPair(spec driver.KeySpec, material []byte) (driver.Key, error) {
+	p, err := parsePair(spec.Algorithm, material)
+	if err != nil {
+		return nil, err
+	}
 	row, _ := d.info.Find(spec)
 	if spec.Usage == driver.Sign {
 		k := &signKey{pair: p, algs: row.Sign}
 		d.keep(&k.handle, func() { k.pair = pair{} })
-		return k
+		return k, nil
 	}
 	k := &decryptKey{pair: p, algs: row.Decrypt}
-	d.keep(&k.handle, func() { k.pair = pair{} })
-	return k
+	if key, ok := p.private.(*rsa.PrivateKey); ok {
+		if k.raw, err = newRawRSA(key); err != nil {
+			return nil, err
+		}
+	}
+	d.keep(&k.handle, func() { k.pair, k.raw = pair{}, nil })
+	return k, nil
 }
 
 func prfSuite(alg driver.KeyAlgorithm) suite.ID {

@@ -54,9 +54,9 @@ type stretcher func(w work, salt []byte) []byte
 // protect wraps root under what stretch makes of a secret.
 func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.Blob, error) {
 	const op = "Protect"
-	id, ok := suiteOf(b.Edition)
-	if !ok {
-		return nil, fault(op, driver.Invalid, errEdition)
+	id, err := suiteOf(op, b.Edition)
+	if err != nil {
+		return nil, err
 	}
 	if len(root) != rootSize {
 		return nil, fault(op, driver.Invalid, errRootSize)
@@ -76,9 +76,9 @@ func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.
 // malice, and the limits on work are.
 func recoverRoot(dst []byte, r sealedRoot, stretch stretcher) ([]byte, error) {
 	const op = "Recover"
-	id, ok := suiteOf(r.b.Edition)
-	if !ok {
-		return nil, fault(op, driver.Invalid, errEdition)
+	id, err := suiteOf(op, r.b.Edition)
+	if err != nil {
+		return nil, err
 	}
 	s, ok := parseHeader(id, r.b, r.blob)
 	if !ok || s.kind != r.kind || s.work.kdf != kdfFor(s.kind, r.b.Edition) {

@@ -2,13 +2,8 @@ package soft
 
 import (
 	"crypto/rsa"
-	"errors"
-	"math/big"
-
-	"filippo.io/bigmod"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/suite"
 )
 
 // rsaBits returns the modulus length of an RSA algorithm, or 0.
@@ -41,30 +36,3 @@ func checkRSA(key *rsa.PrivateKey) error {
 	}
 	return nil
 }
-
-var errRange = errors.New("ciphertext out of range")
-
-// rawRSA returns c^d mod n in constant time, as long as the modulus. It goes
-// without the Chinese remainder theorem: slower, but a computing fault then cannot
-// give the factors away.
-func rawRSA(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
-	if len(ciphertext) != key.Size() {
-		return nil, errRange
-	}
-	n, err := bigmod.NewModulus(key.N.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	c, err := bigmod.NewNat().SetBytes(ciphertext, n)
-	if err != nil {
-		return nil, errRange
-	}
-	d := padded(key.D, key.Size())
-	defer suite.Wipe(d)
-	m := bigmod.NewNat().Exp(c, d, n)
-	defer clear(m.Bits())
-	return m.Bytes(n), nil
-}
-
-// padded returns x in size bytes, so that the exponent's length tells nothing.
-func padded(x *big.Int, size int) []byte { return x.FillBytes(make([]byte, size)) }

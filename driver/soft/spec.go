@@ -18,7 +18,7 @@ func specs(e driver.Edition) []driver.SpecInfo {
 		signSpec(driver.ECP384, driver.ECDSASHA384),
 		signSpec(driver.ECP521, driver.ECDSASHA512),
 		signSpec(driver.Ed25519, driver.EdDSAEd25519))
-	if e == driver.FIPS {
+	if e == driver.FIPS || fips140.Enforced() {
 		return table
 	}
 	return append(table, prfSpec(driver.HMACSM3),

@@ -1,0 +1,88 @@
+package soft
+
+import (
+	"crypto/rsa"
+	"errors"
+
+	"filippo.io/bigmod"
+)
+
+var (
+	errRange     = errors.New("ciphertext out of range")
+	errComputing = errors.New("the result does not check: a computing fault")
+)
+
+// A rawRSA is the RSA decryption primitive by the Chinese remainder theorem (RFC
+// 8017, 5.1.2), with what it needs worked out once. It is constant in time. Like
+// every RSA key of Go it lives on the heap.
+type rawRSA struct {
+	redacted
+	n, p, q *bigmod.Modulus
+	factor  *bigmod.Nat // q, as long as n
+	inverse *bigmod.Nat // of q, mod p
+	dP, dQ  []byte
+	e       uint
+}
+
+// newRawRSA takes a key of two primes that passed checkRSA.
+func newRawRSA(key *rsa.PrivateKey) (*rawRSA, error) {
+	if len(key.Primes) != 2 {
+		return nil, errMaterial
+	}
+	key.Precompute()
+	n, errN := bigmod.NewModulus(key.N.Bytes())
+	p, errP := bigmod.NewModulus(key.Primes[0].Bytes())
+	q, errQ := bigmod.NewModulus(key.Primes[1].Bytes())
+	if err := errors.Join(errN, errP, errQ); err != nil {
+		return nil, err
+	}
+	inverse, err := bigmod.NewNat().SetBytes(key.Precomputed.Qinv.Bytes(), p)
+	if err != nil {
+		return nil, err
+	}
+	return &rawRSA{
+		n: n, p: p, q: q,
+		factor:  q.Nat().ExpandFor(n),
+		inverse: inverse,
+		// In full length, so that an exponent's leading zeros tell nothing.
+		dP: key.Precomputed.Dp.FillBytes(make([]byte, p.Size())),
+		dQ: key.Precomputed.Dq.FillBytes(make([]byte, q.Size())),
+		e:  uint(key.E),
+	}, nil
+}
+
+// decrypt returns c^d mod n, as long as the modulus. The result is checked, since a
+// wrong one would give the factors away.
+func (k *rawRSA) decrypt(ciphertext []byte) ([]byte, error) {
+	if len(ciphertext) != k.n.Size() {
+		return nil, errRange
+	}
+	c, err := bigmod.NewNat().SetBytes(ciphertext, k.n)
+	if err != nil {
+		return nil, errRange
+	}
+	m := k.power(c)
+	defer clear(m.Bits())
+	if bigmod.NewNat().ExpShortVarTime(m, k.e, k.n).Equal(c) != 1 {
+		return nil, errComputing
+	}
+	return m.Bytes(k.n), nil
+}
+
+// power returns c^d mod n: its residues mod p and mod q, joined after Garner as
+// inQ + q·((inP − inQ)·q⁻¹ mod p).
+func (k *rawRSA) power(c *bigmod.Nat) *bigmod.Nat {
+	inP := residue(c, k.dP, k.p)
+	inQ := residue(c, k.dQ, k.q)
+	shared := bigmod.NewNat().Mod(inQ, k.p)
+	m := inP.Sub(shared, k.p).Mul(k.inverse, k.p).ExpandFor(k.n)
+	m.Mul(k.factor, k.n).Add(inQ.ExpandFor(k.n), k.n)
+	clear(shared.Bits())
+	clear(inQ.Bits())
+	return m
+}
+
+// residue returns c^d mod a prime.
+func residue(c *bigmod.Nat, d []byte, prime *bigmod.Modulus) *bigmod.Nat {
+	return bigmod.NewNat().Exp(bigmod.NewNat().Mod(c, prime), d, prime)
+}
