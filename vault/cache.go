@@ -113,7 +113,7 @@ type handles struct {
 
 // handle is one opened key; users counts those who hold it.
 type handle struct {
-	prf   driver.PRF
+	key   driver.Key
 	users int
 }
 
@@ -132,18 +132,18 @@ func (h *handles) take(id driver.MaterialID) (*handle, bool) {
 
 // put keeps a newly opened key and returns its handle, or the one that another
 // goroutine opened before.
-func (h *handles) put(id driver.MaterialID, prf driver.PRF) *handle {
+func (h *handles) put(id driver.MaterialID, key driver.Key) *handle {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if one, ok := h.open[id]; ok {
-		prf.Close()
+		key.Close()
 		one.users++
 		return one
 	}
 	if len(h.open) >= handlesKept {
 		h.evict(handlesKept / 8)
 	}
-	one := &handle{prf, 1}
+	one := &handle{key, 1}
 	h.open[id] = one
 	return one
 }
@@ -161,7 +161,7 @@ func (h *handles) evict(n int) {
 			return
 		}
 		if one.users == 0 {
-			one.prf.Close()
+			one.key.Close()
 			delete(h.open, id)
 			n--
 		}
@@ -179,24 +179,35 @@ func (h *handles) closeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, one := range h.open {
-		one.prf.Close()
+		one.key.Close()
 		delete(h.open, id)
 	}
 }
 
-// prf runs the PRF of a key version on input and appends the output to dst.
-func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
+// withKey runs use, with retry, on the opened material of a key version.
+func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(context.Context, K) error) error {
 	id, err := ver.material()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = Retry(ctx, func(ctx context.Context) error {
+	return Retry(ctx, func(ctx context.Context) error {
 		one, err := v.handle(ctx, id, ver)
 		if err != nil {
 			return err
 		}
 		defer v.handles.give(one)
-		out, err = one.prf.PRF(ctx, dst, input)
+		key, ok := one.key.(K)
+		if !ok {
+			return fmt.Errorf("%w: driver %q gave a key that is not for %s", ErrUnavailable, ver.Driver, ver.DeviceUse)
+		}
+		return use(ctx, key)
+	})
+}
+
+// prf runs the PRF of a key version on input and appends the output to dst.
+func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
+	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.PRF) (err error) {
+		out, err = key.PRF(ctx, dst, input)
 		return err
 	})
 	return out, err
@@ -223,10 +234,5 @@ func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (
 	if err != nil {
 		return nil, err
 	}
-	prf, ok := key.(driver.PRF)
-	if !ok {
-		key.Close()
-		return nil, fmt.Errorf("%w: driver %q gave a key without a PRF", ErrUnavailable, ver.Driver)
-	}
-	return v.handles.put(id, prf), nil
+	return v.handles.put(id, key), nil
 }

@@ -174,7 +174,13 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 		return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, q.op)
 	}
 	r.Decision = "ALLOW"
-	if t != nil && !t.State.allows(q.op) {
+	if t == nil {
+		return nil
+	}
+	if !t.Usage.allows(q.op) {
+		return fmt.Errorf("%w: %s", ErrUsage, t.Usage)
+	}
+	if !t.State.allows(q.op) {
 		return &Error{Op: q.op, Key: t.ID, State: t.State, Err: ErrKeyState}
 	}
 	return nil

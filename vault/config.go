@@ -5,7 +5,6 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/clock"
-	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/badger"
 )
@@ -13,11 +12,16 @@ import (
 // An Edition fixes a vault's algorithms for its whole life.
 type Edition = driver.Edition
 
-// The editions.
+// The editions. EditionReport says what each comes to.
 const (
 	Standard = driver.Standard
-	FIPS     = driver.FIPS
-	SM       = driver.SM
+	// FIPS keeps to approved algorithms. Create and Open answer ErrUnsupported unless
+	// the process uses Go's FIPS 140-3 module (GODEBUG=fips140=on or only, or a build
+	// with GOFIPS140).
+	FIPS = driver.FIPS
+	// SM keeps to SM2, SM3 and SM4 for the vault itself. A process that enforces FIPS
+	// 140 (GODEBUG=fips140=only) cannot have it: ErrUnsupported.
+	SM = driver.SM
 )
 
 // softDriver is the name of the software engine, which every vault has.
@@ -26,7 +30,8 @@ const softDriver = "soft"
 // Config is how a vault is opened. The zero value works. A vault keeps nothing of
 // it but the edition, so that the same Config goes to Create and to Open.
 type Config struct {
-	// Edition is chosen at Create and checked at Open.
+	// Edition is chosen at Create and checked at each Open: it stands in the root file,
+	// under its MAC and bound into each protector.
 	Edition Edition
 	// Owner is the principal who may do everything while Authorizer is nil; empty
 	// means DefaultOwner.
@@ -56,6 +61,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Edition > SM {
 		return c, fmt.Errorf("%w: edition %d is not known", ErrInvalid, c.Edition)
 	}
+	if err := checkProcess(c.Edition); err != nil {
+		return c, err
+	}
 	if c.Owner == "" {
 		c.Owner = DefaultOwner
 	}
@@ -78,12 +86,4 @@ func (c Config) withDefaults() (Config, error) {
 		c.openEngine = badger.Open
 	}
 	return c, nil
-}
-
-// suiteOf returns the algorithms of an edition.
-func suiteOf(e Edition) suite.ID {
-	if e == SM {
-		return suite.SM
-	}
-	return suite.AES
 }

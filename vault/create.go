@@ -8,7 +8,6 @@ import (
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
-	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
 )
 
@@ -36,15 +35,15 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		v := c.vault
 		now := v.clock.Now().UTC()
 		id := newKeyID(v.hedge.id())
-		ver, err := v.newVersion(id, 1, o.Driver, now)
+		k := Key{
+			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
+			Origin: OriginVault, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver,
+		}
+		ver, err := v.newVersion(k, 1, now)
 		if err != nil {
 			return err
 		}
-		k := Key{
-			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
-			Origin: OriginVault, Created: now, Creator: c.principal, Version: 1, Rotated: now,
-			Residence: ver.Residence, Level: ver.Level, Driver: o.Driver,
-		}
+		k.Residence, k.Level = ver.Residence, ver.Level
 		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
 		if o.Alias != "" {
 			e.rec.Detail = map[string]string{"alias": o.Alias}
@@ -71,17 +70,13 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 	if c.vault == nil {
 		return o, ErrDenied
 	}
-	if o.Usage == "" {
-		o.Usage = EncryptDecrypt
+	row, err := chooseSpec(o.Spec, o.Usage, c.vault.cfg.Edition)
+	if err != nil {
+		return o, err
 	}
-	if o.Spec == "" {
-		o.Spec = Symmetric
-	}
+	o.Spec, o.Usage = row.spec, row.usage
 	if o.Driver == "" {
-		o.Driver = c.vault.cfg.Driver
-	}
-	if o.Usage != EncryptDecrypt || o.Spec != Symmetric {
-		return o, fmt.Errorf("%w: usage %s with spec %s", ErrUnsupported, o.Usage, o.Spec)
+		o.Driver = c.vault.driverFor(row)
 	}
 	if o.Alias != "" {
 		if err := checkAlias(o.Alias); err != nil {
@@ -91,26 +86,35 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 	return o, errors.Join(checkDescription(o.Description), checkTags(o.Tags))
 }
 
-// newVersion describes version n of a CMK, to be made on a driver.
-func (v *Vault) newVersion(id string, n uint32, on string, now time.Time) (version, error) {
-	d, ok := v.drivers[on]
-	if !ok {
-		return version{}, invalid("driver %q is not among Config.Drivers", on)
+// driverFor returns the default driver, or the software engine where that cannot
+// do the spec.
+func (v *Vault) driverFor(row specRow) string {
+	if _, can := v.drivers[v.cfg.Driver].Info().Find(row.device(v.suite)); can {
+		return v.cfg.Driver
 	}
-	spec := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
-	if v.suite == suite.SM {
-		spec.Algorithm = driver.HMACSM3
-	}
-	info := d.Info()
-	row, ok := info.Find(spec)
+	return softDriver
+}
+
+// newVersion describes version n of CMK k, to be made on k's driver.
+func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
+	d, ok := v.drivers[k.Driver]
 	if !ok {
-		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, on, spec)
+		return version{}, invalid("driver %q is not among Config.Drivers", k.Driver)
+	}
+	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
+	if err != nil {
+		return version{}, err
+	}
+	spec, info := row.device(v.suite), d.Info()
+	can, ok := info.Find(spec)
+	if !ok {
+		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, k.Driver, spec)
 	}
 	ver := version{
-		KeyVersion: KeyVersion{Key: id, Number: n, Created: now, Origin: OriginVault, Residence: Wrapped, Level: driver.LevelSoftware, Driver: on},
+		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: OriginVault, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver},
 		Algorithm:  spec.Algorithm, DeviceUse: spec.Usage,
 	}
-	if row.Resident {
+	if can.Resident {
 		ver.Residence, ver.Level = Resident, info.Level
 	}
 	ver.Material = driver.MaterialID(v.hedge.id()).String()
@@ -173,7 +177,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	e.detached = true
 	e.change = func(tx *keystore.Tx) error {
-		m.ver.Attributes = created.Attributes
+		m.ver.Attributes, m.ver.Public = created.Attributes, created.PublicDER
 		tx.Put(versionPath(in.Key, in.Number), encode(m.ver))
 		tx.PutMaterial(materialPath(id), created.Blob)
 		tx.Delete(intentPath(id))

@@ -82,7 +82,7 @@ func (c Client) open(ctx context.Context, op Operation, ct []byte, ec Encryption
 		e.rec.OutputSize = uint64(max(n, 0))
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUsage) {
 		return wrap(op, "", fmt.Errorf("%w: it names no key of this vault", ErrCiphertext))
 	}
 	return err

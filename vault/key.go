@@ -9,19 +9,6 @@ import (
 	"strongroom.example/driver"
 )
 
-// A KeyUsage is the one thing that a CMK does.
-type KeyUsage string
-
-// EncryptDecrypt is the usage of symmetric CMKs: Encrypt, Decrypt, data keys.
-const EncryptDecrypt KeyUsage = "ENCRYPT_DECRYPT"
-
-// A KeySpec is what a CMK's material is.
-type KeySpec string
-
-// Symmetric is a derivation key: every message is encrypted under a key of its
-// own, by AES-256-GCM, or by SM4-GCM in the SM edition.
-const Symmetric KeySpec = "SYMMETRIC_DEFAULT"
-
 // An Origin says where a CMK's material comes from.
 type Origin string
 
@@ -50,10 +37,12 @@ type KeyOptions struct {
 	Description string
 	// Tags are at most 50, keys 1–128 bytes, values at most 256 bytes.
 	Tags map[string]string
-	// Usage and Spec: empty means EncryptDecrypt and Symmetric.
+	// Usage and Spec: empty means EncryptDecrypt and Symmetric. Where one of them
+	// leaves no choice for the other, that may be empty too.
 	Usage KeyUsage
 	Spec  KeySpec
-	// Driver names one of Config.Drivers; empty means the default.
+	// Driver names one of Config.Drivers; empty means the default one, or the
+	// software engine where that cannot do Spec.
 	Driver string
 }
 
@@ -99,6 +88,8 @@ type version struct {
 	Material  string              `json:"material"`
 	Algorithm driver.KeyAlgorithm `json:"algorithm"`
 	DeviceUse driver.Usage        `json:"use"`
+	// Public is the public half as SubjectPublicKeyInfo.
+	Public []byte `json:"public,omitempty"`
 }
 
 // spec returns what the driver knows the material as.

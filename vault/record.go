@@ -68,6 +68,6 @@ func (v *Vault) contextHash(c EncryptionContext) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := v.suite.MAC(v.secret.Bytes()[:32], canonical)
+	h := v.suite.MAC(v.secrets.context(), canonical)
 	return h[:], nil
 }

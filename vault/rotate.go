@@ -13,7 +13,7 @@ func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 	err := c.onKey(ctx, request{op: OpRotateKey, key: key}, func(ctx context.Context, t *target, e *entry) error {
 		v := c.vault
 		now := v.clock.Now().UTC()
-		ver, err := v.newVersion(t.ID, t.Version+1, t.Driver, now)
+		ver, err := v.newVersion(t.Key, t.Version+1, now)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ type Vault struct {
 	store    *keystore.Store
 	log      *appender
 	arena    *lockedmem.Arena
-	secret   *lockedmem.Buffer // context key ‖ hedge key ‖ log seed
+	secrets  *secrets
 	drivers  map[string]driver.Driver
 	handles  *handles
 	keys     *keyCache
@@ -198,23 +198,16 @@ func (v *Vault) start(ctx context.Context) error {
 
 // openSecrets derives the vault's own keys and opens the software engine.
 func (v *Vault) openSecrets() (err error) {
-	if v.secret, err = v.arena.Alloc(4 * 32); err != nil {
+	if v.secrets, err = newSecrets(v.arena, v.store); err != nil {
 		return err
 	}
-	s := v.secret.Bytes()
-	contextKey, hedgeKey, seed, wrapping := s[:32], s[32:64], s[64:96], s[96:128]
-	v.store.Secret("context", contextKey)
-	v.store.Secret("hedge", hedgeKey)
-	v.store.Secret("log key", seed)
-	v.store.Secret("soft", wrapping)
-	key, err := audit.NewLogKey(v.suite, v.log.origin, seed)
+	key, err := audit.NewLogKey(v.suite, v.log.origin, v.secrets.log())
 	if err != nil {
 		return err
 	}
 	v.log.key.Store(key)
-	v.hedge = &hedge{suite: v.suite, key: hedgeKey, clock: v.clock}
-	engine, err := soft.New(soft.Config{Key: wrapping, Edition: v.cfg.Edition})
-	suite.Wipe(wrapping)
+	v.hedge = &hedge{suite: v.suite, key: v.secrets.hedge(), clock: v.clock}
+	engine, err := soft.New(soft.Config{Key: v.secrets.soft(), Edition: v.cfg.Edition})
 	if err != nil {
 		return err
 	}
@@ -304,8 +297,8 @@ func (v *Vault) release() error {
 	if v.lock != nil {
 		errs = append(errs, v.lock.Unlock())
 	}
-	if v.secret != nil {
-		v.secret.Free()
+	if v.secrets != nil {
+		v.secrets.free()
 	}
 	return errors.Join(append(errs, v.arena.Close())...)
 }

@@ -159,7 +159,7 @@ func TestBadInput(t *testing.T) {
 		"other principal":               {encrypt(v.As("mallory"), k.ID, 1), ErrDenied},
 		"alias taken":                   {dup, ErrExists},
 		"bad alias":                     {badAlias, ErrInvalid},
-		"wrong usage":                   {usage, ErrUnsupported},
+		"open usage":                    {usage, ErrInvalid},
 		"truncated ciphertext":          {short, ErrCiphertext},
 		"wrong context":                 {wrongContext, ErrCiphertext},
 		"second open":                   {reopen(dir, Config{}, good), ErrInUse},

@@ -1,0 +1,100 @@
+package vault
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
+
+	"strongroom.example/driver"
+)
+
+// A SignAlgorithm is how a CMK of usage SignVerify signs. Signatures of ECDSA and
+// SM2 are ASN.1 DER.
+type SignAlgorithm string
+
+// The signature algorithms.
+const (
+	ECCP256R1 SignAlgorithm = "ECC_P256_R1" // ECDSA with SHA-256
+	ECCP384R1 SignAlgorithm = "ECC_P384_R1" // ECDSA with SHA-384
+	ECCP521R1 SignAlgorithm = "ECC_P521_R1" // ECDSA with SHA-512
+	// SM2DSA is of GM/T 0003.2; the digest is SM3(Z ‖ M).
+	SM2DSA SignAlgorithm = "SM2DSA"
+	// RSAPSSSHA256 has a salt as long as the hash (RFC 8017 §8.1).
+	RSAPSSSHA256   SignAlgorithm = "RSA_PSS_SHA_256"
+	RSAPKCS1SHA256 SignAlgorithm = "RSA_PKCS1_SHA_256"
+	RSAPKCS1SHA384 SignAlgorithm = "RSA_PKCS1_SHA_384"
+	RSAPKCS1SHA512 SignAlgorithm = "RSA_PKCS1_SHA_512"
+	// EdDSA is pure Ed25519 (RFC 8032), which takes no digests.
+	EdDSA SignAlgorithm = "ED25519"
+)
+
+// signRow is one pair of spec and algorithm that signs.
+type signRow struct {
+	spec   KeySpec
+	alg    SignAlgorithm
+	device driver.SignAlg
+}
+
+// signTable lists the algorithms of each spec; the first of a spec is its default.
+var signTable = []signRow{
+	{ECCP256, ECCP256R1, driver.ECDSASHA256},
+	{ECCP384, ECCP384R1, driver.ECDSASHA384},
+	{ECCP521, ECCP521R1, driver.ECDSASHA512},
+	{SM2, SM2DSA, driver.SM2DSA},
+	{Ed25519, EdDSA, driver.EdDSAEd25519},
+	{RSA2048, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA2048, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
+	{RSA2048, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
+	{RSA2048, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
+	{RSA3072, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA3072, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
+	{RSA3072, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
+	{RSA3072, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
+	{RSA4096, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA4096, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
+	{RSA4096, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
+	{RSA4096, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
+}
+
+// chooseSign returns the row of alg for a key of that spec.
+func chooseSign(spec KeySpec, alg SignAlgorithm) (signRow, error) {
+	for _, r := range signTable {
+		if r.spec == spec && (alg == "" || r.alg == alg) {
+			return r, nil
+		}
+	}
+	return signRow{}, invalid("algorithm %q is not one of spec %s", alg, spec)
+}
+
+// digest hashes a message as the algorithm wants it. public and id are for SM2,
+// whose digest covers the public key and the signer's id.
+func (r signRow) digest(message, public, id []byte) ([]byte, error) {
+	switch r.device {
+	case driver.EdDSAEd25519:
+		return message, nil
+	case driver.SM2DSA:
+		key, err := smx509.ParsePKIXPublicKey(public)
+		pub, ok := key.(*ecdsa.PublicKey)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("%w: stored public key", ErrCorrupt)
+		}
+		if len(id) == 0 {
+			id = []byte(SM2DefaultID)
+		}
+		return sm2.CalculateSM2Hash(pub, message, id)
+	}
+	switch r.device.DigestSize() {
+	case sha512.Size384:
+		sum := sha512.Sum384(message)
+		return sum[:], nil
+	case sha512.Size:
+		sum := sha512.Sum512(message)
+		return sum[:], nil
+	}
+	sum := sha256.Sum256(message)
+	return sum[:], nil
+}

@@ -1,0 +1,129 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs1"
+	"strongroom.example/internal/suite"
+)
+
+// An EncryptionAlgorithm is how data was encrypted to a CMK of usage
+// AsymmetricDecrypt.
+type EncryptionAlgorithm string
+
+// The encryption algorithms.
+const (
+	// RSAESPKCS1V15 never says that padding is bad: what is badly padded decrypts
+	// to bytes of random length and content. The FIPS edition does without it.
+	RSAESPKCS1V15   EncryptionAlgorithm = "RSAES_PKCS1_V1_5"
+	RSAESOAEPSHA1   EncryptionAlgorithm = "RSAES_OAEP_SHA_1"
+	RSAESOAEPSHA256 EncryptionAlgorithm = "RSAES_OAEP_SHA_256"
+	// SM2C1C3C2 is SM2 encryption with the ciphertext in ASN.1 (GM/T 0009).
+	SM2C1C3C2 EncryptionAlgorithm = "SM2_C1C3C2_ASN1"
+)
+
+// MaxSM2Ciphertext is how long an SM2 ciphertext may be; 146 bytes of plaintext
+// always fit into it.
+const MaxSM2Ciphertext = 256
+
+// decryptRow is one algorithm and the specs that it is for.
+type decryptRow struct {
+	alg    EncryptionAlgorithm
+	device driver.EncryptAlg
+	specs  []KeySpec
+}
+
+// decryptTable lists the algorithms; the first for a spec is its default.
+var decryptTable = []decryptRow{
+	{RSAESOAEPSHA256, driver.RSAOAEPSHA256, []KeySpec{RSA2048, RSA3072, RSA4096}},
+	{RSAESOAEPSHA1, driver.RSAOAEPSHA1, []KeySpec{RSA2048, RSA3072, RSA4096}},
+	{RSAESPKCS1V15, driver.RSARaw, []KeySpec{RSA2048, RSA3072, RSA4096}},
+	{SM2C1C3C2, driver.SM2ASN1, []KeySpec{SM2}},
+}
+
+// chooseDecrypt returns the row of alg for a key of that spec.
+func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow, error) {
+	for _, r := range decryptTable {
+		if !slices.Contains(r.specs, spec) || alg != "" && r.alg != alg {
+			continue
+		}
+		if r.alg == RSAESPKCS1V15 && e == FIPS {
+			return r, fmt.Errorf("%w: %s is not for the FIPS edition", ErrUnsupported, alg)
+		}
+		return r, nil
+	}
+	return decryptRow{}, invalid("algorithm %q is not one of spec %s", alg, spec)
+}
+
+// AsymmetricDecrypt decrypts what was encrypted to the CMK's public key. An empty
+// alg means RSAESOAEPSHA256, or SM2C1C3C2. The caller wipes the plaintext. Errors:
+// ErrCiphertext for every fault of the ciphertext; ErrTooLarge, ErrInvalid for a
+// wrong algorithm, ErrUsage, ErrKeyState, ErrDenied, ErrUnsupported.
+func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error) {
+	var out []byte
+	q := request{op: OpAsymmetricDecrypt, key: key, size: len(ciphertext)}
+	err := c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		row, err := chooseDecrypt(t.Spec, alg, c.vault.cfg.Edition)
+		if err != nil {
+			return err
+		}
+		e.rec.Algorithm = string(row.alg)
+		if t.Spec == SM2 && len(ciphertext) > MaxSM2Ciphertext {
+			return fmt.Errorf("%w: SM2 ciphertext has %d bytes, the limit is %d", ErrTooLarge, len(ciphertext), MaxSM2Ciphertext)
+		}
+		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)
+		if err != nil {
+			return err
+		}
+		if row.alg == RSAESPKCS1V15 {
+			// The size stays out of the record: it would tell good padding from bad.
+			out, err = c.vault.decryptPKCS1(ctx, ver, ciphertext)
+			return err
+		}
+		out, err = c.vault.decrypt(ctx, ver, row.device, nil, ciphertext)
+		e.rec.OutputSize = uint64(len(out))
+		return err
+	})
+	if err != nil {
+		suite.Wipe(out)
+		return nil, err
+	}
+	return out, nil
+}
+
+// decrypt has the driver decrypt and appends the plaintext to dst.
+func (v *Vault) decrypt(ctx context.Context, ver version, alg driver.EncryptAlg, dst, ciphertext []byte) (out []byte, err error) {
+	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.Decrypter) (err error) {
+		out, err = key.Decrypt(ctx, dst, alg, ciphertext)
+		if errors.Is(err, driver.Authentic) {
+			return ErrCiphertext // of the caller's bytes, while OpenKey's would be of ours
+		}
+		return err
+	})
+	return out, err
+}
+
+// decryptPKCS1 decrypts by the device's raw RSA and takes the padding off in the
+// host, in constant time and without ever saying that it was bad.
+func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte) ([]byte, error) {
+	block, err := v.arena.Alloc(pkcs1.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	defer block.Free()
+	padded, err := v.decrypt(ctx, ver, driver.RSARaw, block.Bytes()[:0], ciphertext)
+	if err != nil {
+		return nil, err
+	}
+	key := v.suite.MAC(v.secrets.rejection(), []byte(ver.Material))
+	defer suite.Wipe(key[:])
+	out, err := pkcs1.Unpad(nil, padded, ciphertext, key[:])
+	if err != nil {
+		return nil, ErrCiphertext
+	}
+	return out, nil
+}

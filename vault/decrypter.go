@@ -1,0 +1,83 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"slices"
+
+	"strongroom.example/internal/suite"
+)
+
+// A Decrypter is a CMK of usage AsymmetricDecrypt as crypto.Decrypter. Each
+// decryption is authorized and recorded like Client.AsymmetricDecrypt.
+type Decrypter struct {
+	decrypting func(ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error)
+	key        PublicKey
+	public     crypto.PublicKey
+}
+
+var _ crypto.Decrypter = (*Decrypter)(nil)
+
+// Decrypter returns the CMK as a crypto.Decrypter. It decrypts under ctx's values
+// (request id, reason), but not under its deadline. Errors: those of PublicKey, and
+// ErrUsage for a key that does not decrypt.
+func (c Client) Decrypter(ctx context.Context, key string) (*Decrypter, error) {
+	p, public, err := c.public(ctx, key, AsymmetricDecrypt)
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	decrypt := func(ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error) {
+		return c.AsymmetricDecrypt(ctx, p.Key, ciphertext, alg)
+	}
+	return &Decrypter{decrypt, p, public}, nil
+}
+
+// Public returns the public key, as PublicKey.Parse does.
+func (d *Decrypter) Public() crypto.PublicKey { return d.public }
+
+// Decrypt decrypts a ciphertext; the caller wipes the plaintext. For RSA, opts is
+// *rsa.OAEPOptions with SHA-1 or SHA-256 and no label, or *rsa.PKCS1v15DecryptOptions
+// or nil for PKCS #1 v1.5. For SM2 it is ignored. With a SessionKeyLen, a message of
+// another length is replaced by random bytes, as crypto/rsa does.
+func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	if d.key.Spec == SM2 {
+		return d.decrypting(ciphertext, SM2C1C3C2)
+	}
+	switch o := opts.(type) {
+	case nil:
+		return d.decrypting(ciphertext, RSAESPKCS1V15)
+	//lint:ignore SA1019 what crypto.Decrypter's callers give; padding faults are never told
+	case *rsa.PKCS1v15DecryptOptions:
+		message, err := d.decrypting(ciphertext, RSAESPKCS1V15)
+		if err != nil || o.SessionKeyLen <= 0 {
+			return message, err
+		}
+		return sessionKey(message, o.SessionKeyLen), nil
+	case *rsa.OAEPOptions:
+		sameHash := o.MGFHash == 0 || o.MGFHash == o.Hash
+		switch {
+		case o.Hash == crypto.SHA1 && sameHash && len(o.Label) == 0:
+			return d.decrypting(ciphertext, RSAESOAEPSHA1)
+		case o.Hash == crypto.SHA256 && sameHash && len(o.Label) == 0:
+			return d.decrypting(ciphertext, RSAESOAEPSHA256)
+		}
+	}
+	return nil, wrap(OpAsymmetricDecrypt, d.key.Key, fmt.Errorf("%w: options %T of this kind", ErrUnsupported, opts))
+}
+
+// sessionKey returns message if it has n bytes, else n random ones. It takes no
+// branch on which.
+func sessionKey(message []byte, n int) []byte {
+	defer suite.Wipe(message)
+	key := make([]byte, n)
+	rand.Read(key)
+	fits := subtle.ConstantTimeEq(int32(len(message)), int32(n))
+	subtle.ConstantTimeCopy(fits, key, slices.Grow(message, n)[:n])
+	return key
+}

@@ -1,0 +1,49 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"encoding/pem"
+
+	"github.com/emmansun/gmsm/smx509"
+)
+
+// PublicKey is the public half of an asymmetric CMK.
+type PublicKey struct {
+	// Key is the CMK's id.
+	Key   string
+	Spec  KeySpec
+	Usage KeyUsage
+	// DER is X.509 SubjectPublicKeyInfo.
+	DER []byte
+}
+
+// PublicKey returns the public half of an asymmetric CMK. Errors: ErrUsage for a
+// symmetric one, ErrKeyState, ErrNotFound, ErrDenied.
+func (c Client) PublicKey(ctx context.Context, key string) (PublicKey, error) {
+	var p PublicKey
+	err := c.onKey(ctx, request{op: OpPublicKey, key: key}, func(ctx context.Context, t *target, _ *entry) error {
+		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)
+		p = PublicKey{Key: t.ID, Spec: t.Spec, Usage: t.Usage, DER: ver.Public}
+		return err
+	})
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return p, nil
+}
+
+// PEM returns the key as a PEM block of type PUBLIC KEY.
+func (p PublicKey) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: p.DER})
+}
+
+// Parse returns the key as *rsa.PublicKey, *ecdsa.PublicKey (on SM2's curve for
+// SM2) or ed25519.PublicKey.
+func (p PublicKey) Parse() (crypto.PublicKey, error) {
+	key, err := smx509.ParsePKIXPublicKey(p.DER)
+	if err != nil {
+		return nil, wrap(OpPublicKey, p.Key, invalid("not a public key: %v", err))
+	}
+	return key, nil
+}

@@ -1,0 +1,52 @@
+package vault
+
+import (
+	"fmt"
+
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/keystore"
+)
+
+// secretSize is the length of each of the vault's own keys.
+const secretSize = 32
+
+// secretLabels name the vault's own keys, in the order in which they lie. A key is
+// derived from the store's secret by its label, and so lives as long as the vault.
+var secretLabels = [...]string{"context", "hedge", "log key", "soft", "rejection"}
+
+// secrets holds the vault's own keys in locked memory.
+type secrets struct{ buf *lockedmem.Buffer }
+
+func newSecrets(a *lockedmem.Arena, s *keystore.Store) (*secrets, error) {
+	buf, err := a.Alloc(len(secretLabels) * secretSize)
+	if err != nil {
+		return nil, err
+	}
+	all := &secrets{buf}
+	for i, label := range secretLabels {
+		s.Secret(label, all.at(i))
+	}
+	return all, nil
+}
+
+func (s *secrets) at(i int) []byte { return s.buf.Bytes()[i*secretSize : (i+1)*secretSize] }
+
+// context hashes encryption contexts for the audit.
+func (s *secrets) context() []byte { return s.at(0) }
+
+// hedge mixes into every salt, id and data key.
+func (s *secrets) hedge() []byte { return s.at(1) }
+
+// log is the seed of the key that signs checkpoints.
+func (s *secrets) log() []byte { return s.at(2) }
+
+// soft wraps the blobs of the software engine.
+func (s *secrets) soft() []byte { return s.at(3) }
+
+// rejection makes what PKCS #1 v1.5 answers for bad padding.
+func (s *secrets) rejection() []byte { return s.at(4) }
+
+func (s *secrets) free() { s.buf.Free() }
+
+// Format keeps the keys out of every fmt verb.
+func (s *secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, "secrets(redacted)") }

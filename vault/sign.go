@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+)
+
+// A MessageType says what is given to Sign and Verify. Both must be given the same.
+type MessageType string
+
+// The message types.
+const (
+	// Raw is the message itself, at most MaxMessage bytes; the vault hashes it.
+	Raw MessageType = "RAW"
+	// Digest is the hash of the message, exactly as long as the algorithm's. For SM2
+	// that is SM3(Z ‖ M), not SM3(M).
+	Digest MessageType = "DIGEST"
+)
+
+// MaxMessage is how many bytes of a message Sign, Verify and the MACs take.
+const MaxMessage = 4096
+
+// SM2DefaultID is the signer's id in SM2 signatures unless SignOptions has another
+// (GM/T 0009).
+const SM2DefaultID = "1234567812345678"
+
+// SignOptions say how to sign or verify.
+type SignOptions struct {
+	// Algorithm: empty means the one of the key's spec; for RSA that is
+	// RSAPSSSHA256.
+	Algorithm SignAlgorithm
+	// MessageType: empty means Raw.
+	MessageType MessageType
+	// SM2ID is the signer's id for raw messages under SM2; nil means SM2DefaultID.
+	// At most 8191 bytes.
+	SM2ID []byte
+}
+
+// Sign signs a message, or its digest, under the CMK. Errors: ErrTooLarge,
+// ErrInvalid for a wrong algorithm or length, ErrUsage, ErrKeyState, ErrDenied,
+// ErrUnsupported where the key's driver lacks the algorithm.
+func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOptions) ([]byte, error) {
+	if err := o.check(message); err != nil {
+		return nil, wrap(OpSign, key, err)
+	}
+	var signature []byte
+	err := c.onKey(ctx, request{op: OpSign, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {
+		s, err := c.vault.signing(ctx, t, message, o)
+		if err != nil {
+			return err
+		}
+		e.rec.Algorithm = string(s.row.alg)
+		err = withKey(ctx, c.vault, s.ver, func(ctx context.Context, key driver.Signer) (err error) {
+			signature, err = key.Sign(ctx, s.row.device, s.input)
+			return err
+		})
+		e.rec.OutputSize = uint64(len(signature))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return signature, nil
+}
+
+// Verify reports whether signature is the CMK's for the message, or digest. It is
+// computed from the stored public key, without the device. Errors are those of
+// Sign; a signature that does not fit is none.
+func (c Client) Verify(ctx context.Context, key string, message, signature []byte, o SignOptions) (bool, error) {
+	if err := o.check(message); err != nil {
+		return false, wrap(OpVerify, key, err)
+	}
+	valid := false
+	err := c.onKey(ctx, request{op: OpVerify, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {
+		s, err := c.vault.signing(ctx, t, message, o)
+		if err != nil {
+			return err
+		}
+		err = soft.Verify(s.ver.Public, s.row.device, s.input, signature)
+		valid = err == nil
+		e.rec.Algorithm = string(s.row.alg)
+		e.rec.Detail = map[string]string{"valid": fmt.Sprint(valid)}
+		if errors.Is(err, driver.Authentic) {
+			return nil
+		}
+		return err
+	})
+	return valid && err == nil, err
+}
+
+// check refuses options and messages that no key takes.
+func (o SignOptions) check(message []byte) error {
+	switch o.MessageType {
+	case "", Raw:
+		if len(message) > MaxMessage {
+			return fmt.Errorf("%w: message has %d bytes, the limit is %d; give its digest", ErrTooLarge, len(message), MaxMessage)
+		}
+		if len(o.SM2ID) > 8191 {
+			return fmt.Errorf("%w: SM2 id has %d bytes, the limit is 8191", ErrTooLarge, len(o.SM2ID))
+		}
+	case Digest:
+		if o.SM2ID != nil {
+			return invalid("an SM2 id goes with raw messages; a digest has it inside")
+		}
+	default:
+		return invalid("message type %q is neither %s nor %s", o.MessageType, Raw, Digest)
+	}
+	return nil
+}
+
+// signing is one signature to make or to verify.
+type signing struct {
+	ver   version
+	row   signRow
+	input []byte // what driver.Signer takes
+}
+
+// signing readies a message for the primary version of a CMK.
+func (v *Vault) signing(ctx context.Context, t *target, message []byte, o SignOptions) (s signing, err error) {
+	if s.row, err = chooseSign(t.Spec, o.Algorithm); err != nil {
+		return s, err
+	}
+	if o.SM2ID != nil && t.Spec != SM2 {
+		return s, invalid("an SM2 id goes with SM2 keys")
+	}
+	if s.ver, err = v.keys.version(ctx, t.ID, t.Version); err != nil {
+		return s, err
+	}
+	if o.MessageType != Digest {
+		s.input, err = s.row.digest(message, s.ver.Public, o.SM2ID)
+		return s, err
+	}
+	if s.row.device.TakesMessage() {
+		return s, invalid("%s takes messages, not digests", s.row.alg)
+	}
+	if want := s.row.device.DigestSize(); len(message) != want {
+		return s, invalid("digest has %d bytes, %s takes %d", len(message), s.row.alg, want)
+	}
+	s.input = message
+	return s, nil
+}

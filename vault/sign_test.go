@@ -1,0 +1,183 @@
+package vault
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"testing"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
+)
+
+// TestSignAlgorithms signs and verifies under every algorithm of every spec, raw
+// and by digest.
+func TestSignAlgorithms(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	message := []byte("pay 4711 to the bearer")
+	keys := map[KeySpec]Key{}
+	for _, row := range signTable {
+		if testing.Short() && row.spec == RSA4096 {
+			continue
+		}
+		if _, made := keys[row.spec]; !made {
+			keys[row.spec] = mustKey(t, c, KeyOptions{Spec: row.spec, Usage: SignVerify})
+		}
+		k, o := keys[row.spec].ID, SignOptions{Algorithm: row.alg}
+		t.Run(string(row.spec)+"/"+string(row.alg), func(t *testing.T) {
+			p, err := c.PublicKey(ctx, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest, err := row.digest(message, p.DER, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			byDigest := SignOptions{Algorithm: row.alg, MessageType: Digest}
+			sig, err := c.Sign(ctx, k, message, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify := func(what string, message, sig []byte, o SignOptions, want bool) {
+				t.Helper()
+				if ok, err := c.Verify(ctx, k, message, sig, o); ok != want || err != nil {
+					t.Errorf("%s: %v, %v, want %v", what, ok, err, want)
+				}
+			}
+			verify("raw", message, sig, o, true)
+			verify("other message", message[1:], sig, o, false)
+			verify("cut", message, sig[:len(sig)-1], o, false)
+			verify("empty", message, nil, o, false)
+			if row.alg == EdDSA {
+				if _, err := c.Sign(ctx, k, digest, byDigest); !errors.Is(err, ErrInvalid) {
+					t.Errorf("Ed25519 over a digest: %v", err)
+				}
+				return
+			}
+			verify("raw signature by digest", digest, sig, byDigest, true)
+			if sig, err = c.Sign(ctx, k, digest, byDigest); err != nil {
+				t.Fatal(err)
+			}
+			verify("digest signature by raw", message, sig, o, true)
+			for _, n := range []int{0, len(digest) - 1, len(digest) + 1} {
+				if _, err := c.Sign(ctx, k, make([]byte, n), byDigest); !errors.Is(err, ErrInvalid) {
+					t.Errorf("digest of %d bytes: %v", n, err)
+				}
+			}
+		})
+	}
+}
+
+// TestSM2ID signs for another id than the usual one.
+func TestSM2ID(t *testing.T) {
+	v, _ := newTestVault(t, Config{Edition: SM})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Spec: SM2, Usage: SignVerify}).ID
+	own := SignOptions{SM2ID: []byte("ALICE123@YAHOO.COM")}
+	sig, err := c.Sign(ctx, k, []byte("m"), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := c.Verify(ctx, k, []byte("m"), sig, own); !ok || err != nil {
+		t.Errorf("own id: %v, %v", ok, err)
+	}
+	if ok, err := c.Verify(ctx, k, []byte("m"), sig, SignOptions{}); ok || err != nil {
+		t.Errorf("default id: %v, %v", ok, err)
+	}
+	if sig, err = c.Sign(ctx, k, []byte("m"), SignOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := c.Verify(ctx, k, []byte("m"), sig, SignOptions{SM2ID: []byte(SM2DefaultID)}); !ok || err != nil {
+		t.Errorf("default id, named: %v, %v", ok, err)
+	}
+	s, err := c.Signer(ctx, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificateBySM2(t, s)
+}
+
+// certificateBySM2 has gmsm make a request and check it.
+func certificateBySM2(t *testing.T, s *Signer) {
+	t.Helper()
+	der, err := smx509.CreateCertificateRequest(rand.Reader, &smx509.CertificateRequest{Subject: requestTemplate().Subject}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := smx509.ParseCertificateRequest(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		t.Error(err)
+	}
+	for name, opts := range map[string]crypto.SignerOpts{"nil": nil, "digest": sm2.NewSM2SignerOption(false, nil), "message": sm2.DefaultSM2SignerOpts} {
+		if _, err := s.Sign(nil, make([]byte, 32), opts); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Sign(nil, make([]byte, 32), sm2.NewSM2SignerOption(true, []byte("other"))); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("an id that cannot be seen: %v", err)
+	}
+}
+
+func TestSignBadInput(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	ec := mustKey(t, c, KeyOptions{Spec: ECCP256}).ID
+	ed := mustKey(t, c, KeyOptions{Spec: Ed25519}).ID
+	symmetric := mustKey(t, c, KeyOptions{}).ID
+	size := v.store.LogState().Size
+	for name, row := range map[string]struct {
+		key     string
+		message []byte
+		o       SignOptions
+		want    error
+	}{
+		"4096 bytes":         {ec, make([]byte, 4096), SignOptions{}, nil},
+		"empty":              {ec, nil, SignOptions{}, nil},
+		"4097 bytes":         {ec, make([]byte, 4097), SignOptions{}, ErrTooLarge},
+		"4097 to Ed25519":    {ed, make([]byte, 4097), SignOptions{}, ErrTooLarge},
+		"unknown type":       {ec, nil, SignOptions{MessageType: "HASH"}, ErrInvalid},
+		"foreign algorithm":  {ec, nil, SignOptions{Algorithm: RSAPSSSHA256}, ErrInvalid},
+		"unknown algorithm":  {ec, nil, SignOptions{Algorithm: "x"}, ErrInvalid},
+		"SM2 id without SM2": {ec, nil, SignOptions{SM2ID: []byte("x")}, ErrInvalid},
+		"SM2 id with digest": {ec, make([]byte, 32), SignOptions{SM2ID: []byte("x"), MessageType: Digest}, ErrInvalid},
+		"long SM2 id":        {ec, nil, SignOptions{SM2ID: make([]byte, 8192)}, ErrTooLarge},
+		"symmetric":          {symmetric, nil, SignOptions{}, ErrUsage},
+		"no key":             {"none", nil, SignOptions{}, ErrNotFound},
+	} {
+		if _, err := c.Sign(ctx, row.key, row.message, row.o); !errors.Is(err, row.want) || row.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, row.want)
+		}
+	}
+	if got := v.store.LogState().Size; got != size+6 {
+		t.Errorf("%d records, want 6: those that named a key that is there", got-size)
+	}
+}
+
+func TestMac(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMACSM3}} {
+		k := mustKey(t, c, o)
+		message := bytes.Repeat([]byte("m"), MaxMessage)
+		mac, err := c.GenerateMac(ctx, k.ID, message)
+		if err != nil || len(mac) != 32 {
+			t.Fatalf("%d bytes, %v", len(mac), err)
+		}
+		if ok, err := c.VerifyMac(ctx, k.ID, message, mac); !ok || err != nil {
+			t.Errorf("%s: %v, %v", k.Spec, ok, err)
+		}
+		for name, bad := range map[string][]byte{"cut": mac[:31], "longer": append(mac, 0), "empty": nil, "flipped": append([]byte{mac[0] ^ 1}, mac[1:]...)} {
+			if ok, err := c.VerifyMac(ctx, k.ID, message, bad); ok || err != nil {
+				t.Errorf("%s %s: %v, %v", k.Spec, name, ok, err)
+			}
+		}
+		if _, err := c.GenerateMac(ctx, k.ID, make([]byte, MaxMessage+1)); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("long message: %v", err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"fmt"
+	"io"
+	"reflect"
+
+	"github.com/emmansun/gmsm/sm2"
+)
+
+// A Signer is a CMK of usage SignVerify as crypto.Signer and crypto.MessageSigner,
+// for TLS, certificates, requests and tokens. Each signature is authorized and
+// recorded like Client.Sign.
+//
+// The random source that callers give is not used: the device has its own. What
+// the CMK cannot do with the given options is ErrUnsupported.
+type Signer struct {
+	signing func(message []byte, o SignOptions) ([]byte, error)
+	key     PublicKey
+	public  crypto.PublicKey
+}
+
+var (
+	_ crypto.Signer        = (*Signer)(nil)
+	_ crypto.MessageSigner = (*Signer)(nil)
+)
+
+// Signer returns the CMK as a crypto.Signer. It signs under ctx's values (request
+// id, reason), but not under its deadline. Errors: those of PublicKey, and ErrUsage
+// for a key that does not sign.
+func (c Client) Signer(ctx context.Context, key string) (*Signer, error) {
+	p, public, err := c.public(ctx, key, SignVerify)
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	sign := func(message []byte, o SignOptions) ([]byte, error) { return c.Sign(ctx, p.Key, message, o) }
+	return &Signer{sign, p, public}, nil
+}
+
+// public fetches a public key for a crypto interface over a CMK of that usage.
+func (c Client) public(ctx context.Context, key string, usage KeyUsage) (PublicKey, crypto.PublicKey, error) {
+	p, err := c.PublicKey(ctx, key)
+	if err != nil {
+		return p, nil, err
+	}
+	if p.Usage != usage {
+		return p, nil, wrap(OpPublicKey, p.Key, fmt.Errorf("%w: %s, not %s", ErrUsage, p.Usage, usage))
+	}
+	public, err := p.Parse()
+	return p, public, err
+}
+
+// Public returns the public key, as PublicKey.Parse does.
+func (s *Signer) Public() crypto.PublicKey { return s.public }
+
+// Sign signs a digest; for Ed25519, and for SM2 under sm2.DefaultSM2SignerOpts, the
+// message itself. opts chooses the algorithm: *rsa.PSSOptions with SHA-256 and a
+// salt as long as the hash, which PSSSaltLengthAuto means here too; else the hash.
+func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	alg, err := s.algorithm(opts)
+	if err != nil {
+		return nil, err
+	}
+	kind := Digest
+	if alg == EdDSA || alg == SM2DSA && reflect.DeepEqual(opts, sm2.DefaultSM2SignerOpts) {
+		kind = Raw
+	}
+	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: kind})
+}
+
+// SignMessage hashes and signs a message of any length (Ed25519: MaxMessage bytes).
+// SM2 signs for SM2DefaultID.
+func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	alg, err := s.algorithm(opts)
+	if err != nil {
+		return nil, err
+	}
+	if alg == EdDSA {
+		return s.signing(message, SignOptions{Algorithm: alg})
+	}
+	row, err := chooseSign(s.key.Spec, alg)
+	if err != nil {
+		return nil, wrap(OpSign, s.key.Key, err)
+	}
+	digest, err := row.digest(message, s.key.DER, nil)
+	if err != nil {
+		return nil, wrap(OpSign, s.key.Key, err)
+	}
+	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: Digest})
+}
+
+// algorithm maps what callers of crypto.Signer say to an algorithm of the CMK.
+func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
+	var hash crypto.Hash
+	if opts != nil {
+		hash = opts.HashFunc()
+	}
+	for _, r := range signTable {
+		if r.spec == s.key.Spec && r.fits(hash, opts) {
+			return r.alg, nil
+		}
+	}
+	return "", wrap(OpSign, s.key.Key, fmt.Errorf("%w: %s with hash %d and options %T", ErrUnsupported, s.key.Spec, hash, opts))
+}
+
+// fits reports whether the row is what hash and options ask for.
+func (r signRow) fits(hash crypto.Hash, opts crypto.SignerOpts) bool {
+	switch o := opts.(type) {
+	case *rsa.PSSOptions:
+		salt := o.SaltLength == rsa.PSSSaltLengthEqualsHash || o.SaltLength == rsa.PSSSaltLengthAuto || o.SaltLength == r.device.DigestSize()
+		return r.alg == RSAPSSSHA256 && hash == crypto.SHA256 && salt
+	case *sm2.SM2SignerOption:
+		// Another id than the default one cannot be read out of the option.
+		plain := reflect.DeepEqual(o, sm2.DefaultSM2SignerOpts) || reflect.DeepEqual(o, sm2.NewSM2SignerOption(false, nil))
+		return r.alg == SM2DSA && plain
+	case *ed25519.Options:
+		return r.alg == EdDSA && hash == 0 && o.Context == ""
+	}
+	switch r.alg {
+	case EdDSA, SM2DSA:
+		return hash == 0
+	case RSAPSSSHA256:
+		return false
+	}
+	want := map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}
+	return hash == want[r.device.DigestSize()]
+}
