@@ -46,7 +46,7 @@ func encryptRSA(t testing.TB, public *rsa.PublicKey, alg EncryptionAlgorithm, me
 }
 
 func TestAsymmetricDecryptRSA(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, spec := range []KeySpec{RSA2048, RSA3072, RSA4096} {
 		if testing.Short() && spec != RSA2048 {
@@ -79,7 +79,7 @@ func TestAsymmetricDecryptRSA(t *testing.T) {
 // TestBadPaddingIsNoError: under PKCS #1 v1.5 a flipped ciphertext decrypts to the
 // same other bytes each time, after a restart as well.
 func TestBadPaddingIsNoError(t *testing.T) {
-	v, dir := newTestVault(t, Config{})
+	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Spec: RSA2048, Usage: AsymmetricDecrypt}).ID
 	ct := encryptRSA(t, publicRSA(t, c, k), RSAESPKCS1V15, []byte("secret"))
@@ -89,7 +89,7 @@ func TestBadPaddingIsNoError(t *testing.T) {
 		t.Fatalf("%q, %v", first, err)
 	}
 	closeChecked(t, v)
-	if v, err = Open(ctx, dir, Config{}, passphrase(t, "correct horse")); err != nil {
+	if v, err = Open(ctx, dir, testConfig(), passphrase(t, "correct horse")); err != nil {
 		t.Fatal(err)
 	}
 	defer closeChecked(t, v)
@@ -125,7 +125,7 @@ func TestAsymmetricDecryptSM2(t *testing.T) {
 }
 
 func TestDecrypter(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	d, err := c.Decrypter(ctx, mustKey(t, c, KeyOptions{Spec: RSA2048, Usage: AsymmetricDecrypt}).ID)
 	if err != nil {

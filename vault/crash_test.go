@@ -34,7 +34,7 @@ func TestKilled(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv(crashCycles)); err == nil && n > 0 {
 		cycles = n
 	}
-	v, dir := newTestVault(t, Config{})
+	v, dir := newTestVault(t, testConfig())
 	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "busy"})
 	closeChecked(t, v)
 	modes := []string{"idle", "busy", "create", "rotate"}
@@ -55,7 +55,7 @@ func TestKilled(t *testing.T) {
 // given.
 func victim(t *testing.T, dir, mode string) {
 	ctx := context.Background()
-	v, err := Open(ctx, dir, Config{}, passphrase(t, "correct horse"))
+	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
 		fmt.Println("failed", err)
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func killOne(t *testing.T, dir, mode string) (acked []string) {
 func confirm(t *testing.T, dir string, acked []string) {
 	t.Helper()
 	ctx := t.Context()
-	v, err := Open(ctx, dir, Config{}, passphrase(t, "correct horse"))
+	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatalf("open after a kill: %v", err)
 	}
@@ -170,14 +170,14 @@ func TestNothingLeft(t *testing.T) {
 		return len(entries)
 	}
 	dir := filepath.Join(t.TempDir(), "v")
-	v, err := Create(t.Context(), dir, Config{}, passphrase(t, "p"))
+	v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "p"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	v.Close()
 	before := fds()
 	for range 5 {
-		v, err := Open(t.Context(), dir, Config{}, passphrase(t, "p"))
+		v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "p"))
 		if err != nil {
 			t.Fatal(err)
 		}

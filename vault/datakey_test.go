@@ -61,7 +61,7 @@ func bytesOf(t *testing.T, k *DataKey) (out []byte) {
 }
 
 func TestDataKeyRestsInEnclave(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
 	dk, err := c.GenerateDataKey(t.Context(), k.ID, DataKey256, nil)
@@ -119,7 +119,7 @@ func jsonText(t *testing.T, k *DataKey) string {
 }
 
 func TestReEncrypt(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	a, b := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{})
 	ct, err := c.Encrypt(ctx, a.ID, []byte("x"), EncryptionContext{"n": "1"})

@@ -23,7 +23,7 @@ func newDeviceVault(t *testing.T) (*Vault, *drivertest.Faulty, *drivertest.Memor
 }
 
 func deviceConfig(d driver.Driver) Config {
-	return Config{Drivers: map[string]driver.Driver{"hsm": d}, Driver: "hsm"}
+	return Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": d}, Driver: "hsm"}
 }
 
 // objects counts what is in a device.
@@ -132,7 +132,7 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 	}
 	closeChecked(t, v)
 
-	v, err := Open(t.Context(), dir, Config{}, passphrase(t, "correct horse"))
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatalf("open without the device: %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestAliasesAndTags(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	a := mustKey(t, c, KeyOptions{Alias: "a", Tags: map[string]string{"env": "test"}})
 	b := mustKey(t, c, KeyOptions{Alias: "b", Description: "second"})
@@ -85,7 +85,7 @@ func (clerkMayEncrypt) Authorize(_ context.Context, r Request) (Decision, error)
 }
 
 func TestAuthorizer(t *testing.T) {
-	v, _ := newTestVault(t, Config{Authorizer: clerkMayEncrypt{}})
+	v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: clerkMayEncrypt{}})
 	owner, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, owner, KeyOptions{Alias: "k"})
 	clerk := v.As("clerk")
@@ -121,7 +121,7 @@ func second[T any](_ T, err error) error { return err }
 // TestRefusalsAreCounted: a principal who is refused again and again gets a few
 // records of his own, and the rest as one count.
 func TestRefusalsAreCounted(t *testing.T) {
-	v, dir := newTestVault(t, Config{})
+	v, dir := newTestVault(t, testConfig())
 	k := mustKey(t, v.As(DefaultOwner), KeyOptions{})
 	const tries = 200
 	for range tries {
@@ -130,7 +130,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 		}
 	}
 	closeChecked(t, v)
-	v, err := Open(t.Context(), dir, Config{}, passphrase(t, "correct horse"))
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 }
 
 func TestClosedVault(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
 	dk, err := c.GenerateDataKey(t.Context(), k.ID, 32, nil)
@@ -169,7 +169,7 @@ func TestClosedVault(t *testing.T) {
 }
 
 func TestCancelledContext(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
 	ctx, cancel := context.WithCancel(t.Context())

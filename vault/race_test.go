@@ -14,7 +14,7 @@ import (
 // In the order of the audit no use stands between an acknowledged Disable and the
 // next Enable.
 func TestDisableRacesUse(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Alias: "hot"})
 	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)

@@ -14,7 +14,7 @@ import (
 // TestSignAlgorithms signs and verifies under every algorithm of every spec, raw
 // and by digest.
 func TestSignAlgorithms(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	message := []byte("pay 4711 to the bearer")
 	keys := map[KeySpec]Key{}
@@ -124,7 +124,7 @@ func certificateBySM2(t *testing.T, s *Signer) {
 }
 
 func TestSignBadInput(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	ec := mustKey(t, c, KeyOptions{Spec: ECCP256}).ID
 	ed := mustKey(t, c, KeyOptions{Spec: Ed25519}).ID
@@ -159,7 +159,7 @@ func TestSignBadInput(t *testing.T) {
 }
 
 func TestMac(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMACSM3}} {
 		k := mustKey(t, c, o)

@@ -23,7 +23,7 @@ func requestTemplate() *x509.CertificateRequest {
 // TestSignerMakesCertificates has the standard library make a request, a
 // certificate and a TLS 1.3 handshake with each kind of key.
 func TestSignerMakesCertificates(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, spec := range []KeySpec{ECCP256, ECCP384, ECCP521, Ed25519, RSA2048} {
 		t.Run(string(spec), func(t *testing.T) {
@@ -89,7 +89,7 @@ func handshake(t *testing.T, cert tls.Certificate) {
 }
 
 func TestSignerOptions(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	rsaKey, err := c.Signer(ctx, mustKey(t, c, KeyOptions{Spec: RSA2048, Usage: SignVerify}).ID)
 	if err != nil {

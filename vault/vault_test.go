@@ -58,8 +58,6 @@ func mustKey(t testing.TB, c Client, o KeyOptions) Key {
 	return k
 }
 
-var editions = []Edition{Standard, FIPS, SM}
-
 func TestEncryptRotateReopen(t *testing.T) {
 	for _, edition := range editions {
 		t.Run(edition.String(), func(t *testing.T) {
@@ -106,7 +104,7 @@ func TestEncryptRotateReopen(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	v, dir := newTestVault(t, Config{})
+	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Alias: "one"})
 	off := mustKey(t, c, KeyOptions{})
@@ -129,7 +127,7 @@ func TestBadInput(t *testing.T) {
 		return err
 	}
 	create := func(dir string, p ...driver.Protector) error {
-		v, err := Create(ctx, dir, Config{}, p...)
+		v, err := Create(ctx, dir, testConfig(), p...)
 		if err == nil {
 			v.Close()
 		}
@@ -162,9 +160,9 @@ func TestBadInput(t *testing.T) {
 		"open usage":                    {usage, ErrInvalid},
 		"truncated ciphertext":          {short, ErrCiphertext},
 		"wrong context":                 {wrongContext, ErrCiphertext},
-		"second open":                   {reopen(dir, Config{}, good), ErrInUse},
+		"second open":                   {reopen(dir, testConfig(), good), ErrInUse},
 		"create over a vault":           {create(dir, good), ErrExists},
-		"missing directory":             {reopen(filepath.Join(dir, "no"), Config{}, good), ErrNoVault},
+		"missing directory":             {reopen(filepath.Join(dir, "no"), testConfig(), good), ErrNoVault},
 		"create without protector":      {create(filepath.Join(t.TempDir(), "x")), ErrInvalid},
 		"directory that cannot be made": {create(filepath.Join(readonly, "x"), good), ErrInvalid},
 	} {
@@ -173,7 +171,7 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	closeChecked(t, v)
-	if err := reopen(dir, Config{}, passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
+	if err := reopen(dir, testConfig(), passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
 		t.Errorf("wrong passphrase: %v", err)
 	}
 	if err := reopen(dir, Config{Edition: SM}, good); !errors.Is(err, ErrInvalid) {
@@ -182,7 +180,7 @@ func TestBadInput(t *testing.T) {
 	for _, name := range []string{"root", "root.copy"} {
 		os.Remove(filepath.Join(dir, name))
 	}
-	if err := reopen(dir, Config{}, good); !errors.Is(err, ErrNoVault) {
+	if err := reopen(dir, testConfig(), good); !errors.Is(err, ErrNoVault) {
 		t.Errorf("missing root file: %v", err)
 	}
 	if err := create(dir, good); !errors.Is(err, ErrExists) {
@@ -191,7 +189,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestProtectors(t *testing.T) {
-	v, dir := newTestVault(t, Config{})
+	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{})
 	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
@@ -231,10 +229,10 @@ func TestProtectors(t *testing.T) {
 func reopenAs(t *testing.T, v *Vault, dir string, right, wrong driver.Protector) *Vault {
 	t.Helper()
 	closeChecked(t, v)
-	if _, err := Open(t.Context(), dir, Config{}, wrong); !errors.Is(err, ErrUnlock) {
+	if _, err := Open(t.Context(), dir, testConfig(), wrong); !errors.Is(err, ErrUnlock) {
 		t.Errorf("a protector that was removed: %v", err)
 	}
-	v, err := Open(t.Context(), dir, Config{}, right)
+	v, err := Open(t.Context(), dir, testConfig(), right)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +240,7 @@ func reopenAs(t *testing.T, v *Vault, dir string, right, wrong driver.Protector)
 }
 
 func TestAuditTellsWhoDidWhat(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	ctx := WithReason(WithRequestID(t.Context(), "r-1"), "test")
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{Alias: "a"})

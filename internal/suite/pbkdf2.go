@@ -9,7 +9,7 @@ import (
 // caller wipes password and result, and gives at least one iteration.
 //
 // It panics under GODEBUG=fips140=only if the standard library refuses the
-// parameters: a password below 14 bytes, a salt below 16, or the SM suite.
+// parameters: a salt below 16 bytes, less than 14 bytes of output, or the SM suite.
 func (id ID) PBKDF2(password, salt []byte, iterations, n int) []byte {
 	// The library wants a string. This one shares the password's bytes for the
 	// length of the call, so that no copy is left which nobody could wipe.

@@ -4,6 +4,7 @@
 package suite
 
 import (
+	"crypto/fips140"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -33,6 +34,10 @@ const (
 	nonceSize = 12
 	tagSize   = 16
 )
+
+// Usable reports whether this process can compute with the suite. Where it enforces
+// FIPS 140 (GODEBUG=fips140=only), Go refuses SM3 with a panic.
+func (id ID) Usable() bool { return id.Valid() && (id == AES || !fips140.Enforced()) }
 
 // Valid reports whether the suite is one of the above. All other methods panic
 // or fail for an ID that is not valid.
