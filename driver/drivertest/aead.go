@@ -94,24 +94,3 @@ func aeadShort(t tb, s *subject) {
 		refusesToOpen(t, k, append(bytes.Clone(ciphertext), 0), nil, "a byte too many")
 	})
 }
-
-// nonceFresh seals the same thing often. Where ciphertexts ever begin alike the
-// nonce is not fresh; where they have the same body it was used twice.
-func nonceFresh(t tb, s *subject) {
-	eachAEAD(t, s, func(k driver.AEAD) {
-		starts := make(map[string]bool)
-		bodies := make(map[string]bool)
-		const times = 64
-		for range times {
-			ciphertext := seal(t, k, make([]byte, 32), nil)
-			if len(ciphertext) < 32+12 {
-				t.Fatalf("a ciphertext of %d bytes has no room for a nonce", len(ciphertext))
-			}
-			starts[string(ciphertext[:12])] = true
-			bodies[string(ciphertext[len(ciphertext)-32:])] = true
-		}
-		if len(starts) != times || len(bodies) != times {
-			t.Errorf("%d ciphertexts of the same have %d nonces and %d bodies", times, len(starts), len(bodies))
-		}
-	})
-}

@@ -37,11 +37,30 @@ func canceledNeverReachesDevice(t tb, s *subject) {
 	}
 }
 
+// contextNotKept ends the context in which a key was opened. The key must go on.
+func contextNotKept(t tb, s *subject) {
+	for _, row := range s.samples() {
+		k := s.key(t, row)
+		ctx, cancel := context.WithCancel(context.Background())
+		opened, err := s.OpenKey(ctx, k.id, row.Spec, k.created.Blob)
+		cancel()
+		if err != nil {
+			t.Errorf("%v: OpenKey: %v", row.Spec, err)
+			continue
+		}
+		time.Sleep(10 * time.Millisecond) // for whoever watches the context
+		if err := use(context.Background(), k, opened); err != nil {
+			t.Errorf("%v: after the context of OpenKey ended: %v", row.Spec, err)
+		}
+		closeKey(t, opened)
+	}
+}
+
 // traces returns what a call would have left in the device.
 func traces(t tb, s *subject) (ids int, count uint64) {
 	t.Helper()
 	if s.info.Lister {
-		ids = len(listed(t, s))
+		ids = len(listed(t, s.Driver))
 	}
 	if s.info.Counter {
 		var err error

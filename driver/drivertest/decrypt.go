@@ -38,14 +38,17 @@ func mustEncrypt(t tb, public crypto.PublicKey, alg driver.EncryptAlg) (plaintex
 }
 
 // decryptRoundTrip decrypts what the standard library, gmsm or big integers have
-// encrypted.
+// encrypted, from the shortest to the longest.
 func decryptRoundTrip(t tb, s *subject) {
 	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
-		for range 4 {
-			plaintext, ciphertext := mustEncrypt(t, public, alg)
+		for _, size := range plaintextSizes(public, alg) {
+			plaintext, ciphertext, err := encryptBytes(public, alg, size)
+			if err != nil {
+				t.Fatalf("%s: encrypting %d bytes in the host: %v", alg, size, err)
+			}
 			got, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
 			if err != nil || !bytes.Equal(got, plaintext) {
-				t.Errorf("%s: the plaintext does not come back: %v", alg, err)
+				t.Errorf("%s: a plaintext of %d bytes does not come back: %v", alg, size, err)
 			}
 		}
 	})

@@ -137,12 +137,19 @@ func hostileImport(t tb, s *subject, input []byte) {
 	if !ok || len(s.rows(driver.Unwrap)) == 0 {
 		return
 	}
-	for _, row := range s.generated() {
-		for _, alg := range append(slices.Clone(row.WrappedImport), "") {
-			survives(t, fmt.Sprintf("%v: unwrapping %d bytes with no key", row.Spec, len(input)), func() error {
-				_, err := importer.ImportWrapped(ctx, freshID(), row.Spec, driver.Wrapped{Alg: alg, Ciphertext: input})
-				return err
-			})
+	for _, with := range []driver.Key{nil, strangeKey{}} {
+		for _, row := range s.generated() {
+			for _, alg := range append(slices.Clone(row.WrappedImport), "") {
+				survives(t, fmt.Sprintf("%v: unwrapping %d bytes with a key of type %T", row.Spec, len(input), with), func() error {
+					_, err := importer.ImportWrapped(ctx, freshID(), row.Spec, driver.Wrapped{With: with, Alg: alg, Ciphertext: input})
+					return err
+				})
+			}
 		}
 	}
 }
+
+// A strangeKey is a key of no driver.
+type strangeKey struct{}
+
+func (strangeKey) Close() error { return nil }

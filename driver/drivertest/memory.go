@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 
 	"strongroom.example/driver"
@@ -19,6 +20,7 @@ import (
 type Memory struct {
 	gate  gate
 	shelf *shelf
+	specs []driver.SpecInfo
 }
 
 var (
@@ -44,21 +46,27 @@ type object struct {
 	material material
 }
 
-// NewMemory returns a driver with an empty device of its own.
-func NewMemory() *Memory {
-	return &Memory{shelf: &shelf{objects: make(map[driver.MaterialID]*object), serial: rand.Text()}}
+// NewMemory returns a driver with an empty device of its own, which does the specs
+// named only, or all that there are if none is named; for RSA with 2048 bits.
+func NewMemory(only ...driver.KeySpec) *Memory {
+	return &Memory{
+		shelf: &shelf{objects: make(map[driver.MaterialID]*object), serial: rand.Text()},
+		specs: slices.DeleteFunc(memorySpecs(), func(row driver.SpecInfo) bool {
+			return len(only) > 0 && !slices.Contains(only, row.Spec)
+		}),
+	}
 }
 
 // Reopen returns another driver over the same device, as after a restart.
-func (m *Memory) Reopen() *Memory { return &Memory{shelf: m.shelf} }
+func (m *Memory) Reopen() *Memory { return &Memory{shelf: m.shelf, specs: m.specs} }
 
-// Info lists every spec that there is, for RSA with 2048 bits only.
+// Info lists what the device does.
 func (m *Memory) Info() driver.Info {
 	return driver.Info{
 		Name:    "memory",
 		Level:   driver.LevelSoftware,
 		Device:  driver.Device{Manufacturer: "Strongroom", Model: "test double", Serial: m.shelf.serial},
-		Specs:   memorySpecs(),
+		Specs:   m.specs,
 		Lister:  true,
 		Random:  true,
 		Counter: true,

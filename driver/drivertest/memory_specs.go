@@ -2,7 +2,7 @@ package drivertest
 
 import "strongroom.example/driver"
 
-// memorySpecs is the capability table of a Memory.
+// memorySpecs is the capability table of a Memory that does everything.
 func memorySpecs() []driver.SpecInfo {
 	var table []driver.SpecInfo
 	add := func(alg driver.KeyAlgorithm, usage driver.Usage, row driver.SpecInfo) {

@@ -9,9 +9,9 @@ import (
 )
 
 // listed returns what the Lister lists.
-func listed(t tb, s *subject) []driver.MaterialID {
+func listed(t tb, d driver.Driver) []driver.MaterialID {
 	t.Helper()
-	lister, ok := s.Driver.(driver.Lister)
+	lister, ok := d.(driver.Lister)
 	if !ok {
 		t.Fatalf("Info says Lister, but the driver is none")
 	}
@@ -37,7 +37,7 @@ func listerNamesKeys(t tb, s *subject) {
 			want = append(want, k.id)
 		}
 	}
-	ids := listed(t, s)
+	ids := listed(t, s.Driver)
 	for _, id := range want {
 		n := len(slices.DeleteFunc(slices.Clone(ids), func(other driver.MaterialID) bool { return other != id }))
 		if n != 1 {

@@ -70,7 +70,26 @@ func randomBytes(n int) []byte {
 
 // encrypt returns a random plaintext that an algorithm takes and its ciphertext.
 func encrypt(public crypto.PublicKey, alg driver.EncryptAlg) (plaintext, ciphertext []byte, err error) {
-	plaintext = randomBytes(32)
+	return encryptBytes(public, alg, 32)
+}
+
+// plaintextSizes lists lengths that an algorithm takes, the shortest and the longest
+// among them. RSARaw has one.
+func plaintextSizes(public crypto.PublicKey, alg driver.EncryptAlg) []int {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if alg == driver.RSARaw {
+			return []int{key.Size()}
+		}
+		return []int{0, 1, 32, key.Size() - 2*oaepHash(alg).Size() - 2}
+	default:
+		return []int{1, 32, 256}
+	}
+}
+
+// encryptBytes encrypts size random bytes, which RSARaw has no choice of.
+func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (plaintext, ciphertext []byte, err error) {
+	plaintext = randomBytes(size)
 	switch key := public.(type) {
 	case *rsa.PublicKey:
 		if alg == driver.RSARaw {

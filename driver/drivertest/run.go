@@ -79,6 +79,7 @@ func checks() []check {
 		{"DecryptUnlistedAlgorithm", decryptUnlistedAlgorithm},
 		{"PublicDERMatches", publicDERMatches},
 		{"GenerateRepeatable", generateRepeatable},
+		{"GeneratedKeysDiffer", generatedKeysDiffer},
 		{"OpenAbsent", openAbsent},
 		{"BlobOfOtherKeyRefused", blobOfOtherKeyRefused},
 		{"BlobOfOtherSpecRefused", blobOfOtherSpecRefused},
@@ -98,6 +99,7 @@ func checks() []check {
 		{"HostileInput", hostileInput},
 		{"Concurrent", concurrent},
 		{"CanceledNeverReachesDevice", canceledNeverReachesDevice},
+		{"ContextNotKept", contextNotKept},
 		{"UseAfterKeyClose", useAfterKeyClose},
 		{"DestroyAbsent", destroyAbsent},
 		{"DestroyTwice", destroyTwice},
@@ -105,5 +107,7 @@ func checks() []check {
 		{"UseAfterClose", useAfterClose},
 		{"CloseTwice", closeTwice},
 		{"ReopenKeepsKeys", reopenKeepsKeys},
+		{"ReopenKeepsCounter", reopenKeepsCounter},
+		{"NonceFreshAfterReopen", nonceFreshAfterReopen},
 	}
 }

@@ -56,7 +56,12 @@ func closeDriver(t tb, d driver.Driver) {
 
 func (s *subject) discard(t tb, k key) {
 	t.Helper()
-	if err := s.DestroyKey(context.Background(), k.id, k.created.Blob); err != nil {
+	destroy(t, s.Driver, k)
+}
+
+func destroy(t tb, d driver.Driver, k key) {
+	t.Helper()
+	if err := d.DestroyKey(context.Background(), k.id, k.created.Blob); err != nil {
 		t.Errorf("%v: DestroyKey: %v", k.row.Spec, err)
 	}
 }

@@ -14,8 +14,8 @@ var (
 	errResult    = errors.New("a wrong result")
 )
 
-// use does with an open key what it is for, once, and checks the result. A mistake
-// in the result is no *driver.Error.
+// use does with an open key what it is for, once, on random input, and checks the
+// result. A mistake in the result is no *driver.Error.
 func use(ctx context.Context, k key, opened driver.Key) error {
 	switch k.row.Spec.Usage {
 	case driver.Derive:
@@ -35,11 +35,12 @@ func usePRF(ctx context.Context, opened driver.Key) error {
 	if !ok {
 		return errInterface
 	}
-	first, err := prf.PRF(ctx, nil, []byte("input"))
+	input := randomBytes(32)
+	first, err := prf.PRF(ctx, nil, input)
 	if err != nil {
 		return err
 	}
-	second, err := prf.PRF(ctx, nil, []byte("input"))
+	second, err := prf.PRF(ctx, nil, input)
 	if err != nil {
 		return err
 	}
