@@ -11,7 +11,7 @@ func (s *Store) commitGroup(g *group, next head) error {
 	if g.empty() && next.rootHash == s.head.rootHash && next.nextRoot == s.head.nextRoot && s.sealed != nil {
 		return nil
 	}
-	next.generation, next.epoch = g.generation, s.keys.current
+	next.generation = g.generation
 	ext, err := s.extend(next.log, g.leaves)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Store) sealChange(b *Batch, generation uint64, path string, c change, p
 	if c.version != 0 {
 		generation = c.version
 	}
-	id := recordID{c.class, s.keys.current, generation}
+	id := recordID{c.class, s.keys.current(c.class), generation}
 	sealed, err := s.sealInto(id, at, path, c.value)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
 		segment, n := appendSegment(s.segment[:0], leaves)
 		s.segment = segment
 		at := logKey(first + uint64(n) - 1)
-		sealed, err := s.sealInto(recordID{classLog, s.keys.current, first}, at, "", segment)
+		sealed, err := s.sealInto(recordID{classLog, s.keys.current(classLog), first}, at, "", segment)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *Store) sealInto(id recordID, at []byte, path string, value []byte) ([]b
 // census.
 func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry) error {
 	next.digest, next.count = s.applied(pending)
-	sealed, err := s.sealer.seal(nil, s.keys, recordID{classHead, s.keys.current, next.generation}, []byte(keyHead), "", next.encode(nil))
+	sealed, err := s.sealer.seal(nil, s.keys, recordID{classHead, s.keys.current(classHead), next.generation}, []byte(keyHead), "", next.encode(nil))
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func prepare(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keystore: make the directory: %w", err)
 	}
-	parts := []string{rootFile, rootCopy, rootNext, tipFile, engineDir, rootFile + ".new", rootCopy + ".new"}
+	parts := []string{rootFile, rootCopy, rootNext, rootOld, tipFile, engineDir, rootFile + ".new", rootCopy + ".new"}
 	marked := exists(dir, createFile)
 	for _, p := range parts {
 		switch {
@@ -92,7 +92,7 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 		return err
 	}
 	next := s.head
-	next.rootHash = s.root.hash()
+	next.rootHash, next.epoch = s.root.hash(), s.keys.current(Material)
 	if err := s.commitGroup(g, next); err != nil {
 		return err
 	}

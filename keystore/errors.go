@@ -28,6 +28,9 @@ var (
 	ErrTooLarge = errors.New("keystore: too large")
 	// ErrClosed: the store or the engine was closed.
 	ErrClosed = errors.New("keystore: closed")
+	// ErrUnfinished: a change of epoch is durable, but the past key is not yet
+	// dropped. FinishEpoch, the next change or the next Open does that.
+	ErrUnfinished = errors.New("keystore: the past material key is not yet destroyed")
 	// ErrUnavailable: the store failed closed; open it again.
 	ErrUnavailable = errors.New("keystore: unavailable until reopened")
 )

@@ -1,4 +1,36 @@
 package keystore
 
+import (
+	"strongroom.example/internal/lockedmem"
+)
+
 // SetStep has f asked before each step that a crash may cut.
 func (c *Config) SetStep(f func(name string) error) { c.step = f }
+
+// Openable counts, by class, the mutable records among pairs which the keys of a
+// root file open, whatever head and tip say of them.
+func Openable(cfg Config, rootFile []byte, pairs map[string][]byte) (map[Class]int, error) {
+	arena := lockedmem.New(0)
+	defer arena.Close()
+	keys, err := newRootKeys(arena, cfg.Suite, cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer keys.free()
+	root, err := parseRoot(rootFile)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := root.unlock(arena, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer ring.free()
+	n, o := map[Class]int{}, sealer{}
+	for at, sealed := range pairs {
+		if id, _, _, err := o.open(ring, []byte(at), sealed); err == nil && at[0] == prefixRecord {
+			n[id.class]++
+		}
+	}
+	return n, nil
+}

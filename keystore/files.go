@@ -3,6 +3,7 @@ package keystore
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -12,16 +13,37 @@ func exists(dir, name string) bool {
 	return err == nil
 }
 
-// replaceFile puts b under name whole or not at all, and durably.
-func replaceFile(dir, name string, b []byte) error {
-	temp := filepath.Join(dir, name+".new")
-	if err := writeSynced(temp, b); err != nil {
+// renameIfThere renames a file; an absent one is no error.
+func renameIfThere(from, to string) error {
+	if err := os.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(temp, filepath.Join(dir, name)); err != nil {
+	return nil
+}
+
+// eraseFile overwrites a file with zeros, durably, and removes it; an absent one
+// is no error. This is as much as a program can do, and not always enough: flash
+// writes to another place and keeps the old block for a while, as do file systems
+// that copy on write, and snapshots and backups keep what they have. Whoever gets
+// at such a rest has an old root file.
+func eraseFile(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && info.Mode().IsRegular() { // what a link names is not ours
+		err = overwrite(path, min(info.Size(), maxRootFile))
+	}
+	return errors.Join(err, os.Remove(path))
+}
+
+func overwrite(path string, n int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	_, err = f.Write(make([]byte, n))
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func writeSynced(path string, b []byte) error {

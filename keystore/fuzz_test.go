@@ -88,11 +88,11 @@ func FuzzParseRoot(f *testing.F) {
 func FuzzKeyring(f *testing.F) {
 	k, _ := fuzzKeys(f, suite.AES)
 	f.Add(k.bytes())
-	f.Add(make([]byte, keyringSize(2)))
+	f.Add(make([]byte, keyringSize(2, 2)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := keyring{suite: suite.AES}
-		if k.parse(b) == nil && (len(b) != keyringSize(len(k.epochs)) || k.current == 0) {
-			t.Errorf("%d bytes with %d epochs", len(b), len(k.epochs))
+		if k.parse(b) == nil && (len(b) != keyringSize(k.records, len(k.material)) || k.current(Material) == 0 || k.current(Meta) == 0) {
+			t.Errorf("%d bytes with %d and %d epochs", len(b), k.records, len(k.material))
 		}
 	})
 }

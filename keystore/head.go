@@ -14,7 +14,7 @@ type head struct {
 	count      uint64
 	rootHash   [32]byte
 	nextRoot   [32]byte // zero: no replacement of the root file is under way
-	epoch      uint32
+	epoch      uint32   // the material epoch that is, or must come to be, current
 }
 
 const (

@@ -11,70 +11,87 @@ import (
 
 const (
 	keySize       = 32
-	epochSize     = 4 + 1 + 2*keySize
-	keyringHeader = keySize + 4 + 2
-	maxEpochs     = 512
+	keyringHeader = keySize + 2
+	materialSize  = 4 + keySize
+	// maxRecordEpochs is how many roots a store may have in its life: the record
+	// key of each stays for the audit records of its time.
+	maxRecordEpochs = 512
+	// maxMaterialEpochs: the current one, and the past one while it changes.
+	maxMaterialEpochs = 2
 )
 
-// keyring holds the vault secret and the keys of every epoch in locked memory,
-// in the layout in which the root file seals them. It never changes: a new
-// epoch makes a new keyring.
+// keyring holds the vault secret and the epoch keys in locked memory, in the
+// layout in which the root file seals them: the secret, the record key of every
+// record epoch, and the material keys that are not dropped. The two kinds of
+// epoch count apart, so that a keyring does not grow with what was destroyed. A
+// keyring never changes: a new epoch makes a new one.
 type keyring struct {
-	suite   suite.ID
-	buf     *lockedmem.Buffer // secret, current epoch, count, epochs
-	derived *lockedmem.Buffer // path key, census key, tip key
-	epochs  []epoch
-	current uint32
+	suite    suite.ID
+	buf      *lockedmem.Buffer
+	derived  *lockedmem.Buffer // path key, census key, tip key
+	records  int               // record epochs 1 to records, the last is current
+	material []materialEpoch   // ascending, the last is current
 }
 
-// epoch is where an epoch's keys stand in the buffer.
-type epoch struct {
-	n        uint32
-	off      int
-	material bool
+// materialEpoch is where a material key stands in the buffer, behind its number.
+type materialEpoch struct {
+	n   uint32
+	off int
 }
 
-func keyringSize(epochs int) int { return keyringHeader + epochs*epochSize }
+func materialAt(records int) int { return keyringHeader + records*keySize + 1 }
 
-// newKeyring makes a keyring with a fresh secret and epoch 1.
+func keyringSize(records, material int) int { return materialAt(records) + material*materialSize }
+
+// newKeyring makes a keyring with a fresh secret and epoch 1 of both kinds.
 func newKeyring(a *lockedmem.Arena, id suite.ID) (*keyring, error) {
-	return buildKeyring(a, id, keyringSize(1), func(b []byte) {
-		rand.Read(b[:keySize])
-		binary.BigEndian.PutUint32(b[keySize:], 1)
-		binary.BigEndian.PutUint16(b[keySize+4:], 1)
-		freshEpoch(b[keyringHeader:], 1)
+	return buildKeyring(a, id, keyringSize(1, 1), func(b []byte) {
+		rand.Read(b)
+		binary.BigEndian.PutUint16(b[keySize:], 1)
+		b[materialAt(1)-1] = 1
+		binary.BigEndian.PutUint32(b[materialAt(1):], 1)
 	})
 }
 
-// next answers a keyring that has one more epoch, which is current.
-func (k *keyring) next(a *lockedmem.Arena) (*keyring, error) {
-	old := k.buf.Bytes()[:keyringSize(len(k.epochs))]
-	return buildKeyring(a, k.suite, len(old)+epochSize, func(b []byte) {
-		copy(b, old)
-		binary.BigEndian.PutUint32(b[keySize:], k.current+1)
-		binary.BigEndian.PutUint16(b[keySize+4:], uint16(len(k.epochs)+1))
-		freshEpoch(b[len(old):], k.current+1)
-	})
+// renewed answers a keyring with one more epoch of both kinds.
+func (k *keyring) renewed(a *lockedmem.Arena) (*keyring, error) {
+	if k.records == maxRecordEpochs {
+		return nil, fmt.Errorf("%w: a store has at most %d roots in its life", ErrTooLarge, maxRecordEpochs)
+	}
+	return k.remake(a, k.records+1, k.material, true)
 }
 
-// dropMaterial answers a keyring whose past epochs have no material key.
+// nextMaterial answers a keyring with one more material epoch.
+func (k *keyring) nextMaterial(a *lockedmem.Arena) (*keyring, error) {
+	return k.remake(a, k.records, k.material, true)
+}
+
+// dropMaterial answers a keyring without the past material keys.
 func (k *keyring) dropMaterial(a *lockedmem.Arena) (*keyring, error) {
-	old := k.buf.Bytes()[:keyringSize(len(k.epochs))]
-	return buildKeyring(a, k.suite, len(old), func(b []byte) {
-		copy(b, old)
-		for _, e := range k.epochs {
-			if e.n != k.current {
-				b[e.off+4] = 0
-				suite.Wipe(b[e.off+5+keySize : e.off+epochSize])
-			}
+	return k.remake(a, k.records, k.material[len(k.material)-1:], false)
+}
+
+// remake copies the secret, the record keys and the material keys in keep. What
+// is to be added is fresh.
+func (k *keyring) remake(a *lockedmem.Arena, records int, keep []materialEpoch, fresh bool) (*keyring, error) {
+	material := len(keep)
+	if fresh {
+		material++
+	}
+	return buildKeyring(a, k.suite, keyringSize(records, material), func(b []byte) {
+		rand.Read(b)
+		old := k.buf.Bytes()
+		copy(b, old[:keyringHeader+k.records*keySize])
+		binary.BigEndian.PutUint16(b[keySize:], uint16(records))
+		at := materialAt(records)
+		b[at-1] = byte(material)
+		for _, e := range keep {
+			at += copy(b[at:], old[e.off-4:e.off+keySize])
+		}
+		if fresh {
+			binary.BigEndian.PutUint32(b[at:], k.current(Material)+1)
 		}
 	})
-}
-
-func freshEpoch(b []byte, n uint32) {
-	binary.BigEndian.PutUint32(b, n)
-	b[4] = 1
-	rand.Read(b[5:epochSize])
 }
 
 // buildKeyring fills a locked buffer and reads it back as a keyring.
@@ -104,55 +121,59 @@ func (k *keyring) parse(b []byte) error {
 	if len(b) < keyringHeader {
 		return fmt.Errorf("%w: keyring is short", ErrCorrupt)
 	}
-	k.current = binary.BigEndian.Uint32(b[keySize:])
-	n := int(binary.BigEndian.Uint16(b[keySize+4:]))
-	if n == 0 || n > maxEpochs || len(b) != keyringSize(n) {
-		return fmt.Errorf("%w: keyring has a wrong size", ErrCorrupt)
+	k.records = int(binary.BigEndian.Uint16(b[keySize:]))
+	at := materialAt(k.records)
+	if k.records == 0 || k.records > maxRecordEpochs || len(b) < at {
+		return fmt.Errorf("%w: keyring's record keys", ErrCorrupt)
 	}
-	for i := range n {
-		off := keyringHeader + i*epochSize
-		e := epoch{n: binary.BigEndian.Uint32(b[off:]), off: off, material: b[off+4] == 1}
-		if e.n != uint32(i+1) {
-			return fmt.Errorf("%w: keyring's epochs are out of order", ErrCorrupt)
+	n := int(b[at-1])
+	if n == 0 || n > maxMaterialEpochs || len(b) != keyringSize(k.records, n) {
+		return fmt.Errorf("%w: keyring's material keys", ErrCorrupt)
+	}
+	last := uint32(0)
+	for ; at < len(b); at += materialSize {
+		e := materialEpoch{n: binary.BigEndian.Uint32(b[at:]), off: at + 4}
+		if e.n <= last {
+			return fmt.Errorf("%w: keyring's material epochs are out of order", ErrCorrupt)
 		}
-		k.epochs = append(k.epochs, e)
-	}
-	if k.current != uint32(n) || !k.epochs[n-1].material {
-		return fmt.Errorf("%w: keyring lacks its current epoch", ErrCorrupt)
+		k.material, last = append(k.material, e), e.n
 	}
 	return nil
 }
 
-func (k *keyring) bytes() []byte     { return k.buf.Bytes()[:keyringSize(len(k.epochs))] }
+func (k *keyring) bytes() []byte     { return k.buf.Bytes()[:keyringSize(k.records, len(k.material))] }
 func (k *keyring) secret() []byte    { return k.buf.Bytes()[:keySize] }
 func (k *keyring) pathKey() []byte   { return k.derived.Bytes()[:keySize] }
 func (k *keyring) censusKey() []byte { return k.derived.Bytes()[keySize : 2*keySize] }
 func (k *keyring) tipKey() []byte    { return k.derived.Bytes()[2*keySize : 3*keySize] }
 
-// key is the epoch key that seals records of class, nil if there is none.
-func (k *keyring) key(n uint32, class Class) []byte {
-	if n == 0 || int(n) > len(k.epochs) {
-		return nil
+// current is the epoch in which records of class are sealed now.
+func (k *keyring) current(class Class) uint32 {
+	if class == Material {
+		return k.material[len(k.material)-1].n
 	}
-	e := k.epochs[n-1]
-	if class != Material {
-		return k.buf.Bytes()[e.off+5 : e.off+5+keySize]
-	}
-	if !e.material {
-		return nil
-	}
-	return k.buf.Bytes()[e.off+5+keySize : e.off+epochSize]
+	return uint32(k.records)
 }
 
-// pastMaterial tells whether a past epoch still has its material key.
-func (k *keyring) pastMaterial() bool {
-	for _, e := range k.epochs {
-		if e.material && e.n != k.current {
-			return true
+// key is the epoch key that seals records of class, nil if there is none.
+func (k *keyring) key(n uint32, class Class) []byte {
+	if class != Material {
+		if n == 0 || n > uint32(k.records) {
+			return nil
+		}
+		off := keyringHeader + int(n-1)*keySize
+		return k.buf.Bytes()[off : off+keySize]
+	}
+	for _, e := range k.material {
+		if e.n == n {
+			return k.buf.Bytes()[e.off : e.off+keySize]
 		}
 	}
-	return false
+	return nil
 }
+
+// pastMaterial tells whether a past material key is still there.
+func (k *keyring) pastMaterial() bool { return len(k.material) > 1 }
 
 func (k *keyring) free() {
 	k.buf.Free()

@@ -10,7 +10,7 @@ import (
 // file's MAC (ErrUnlock), the head against the tip (ErrRolledBack), every record
 // against the census, and the tail of the log (ErrCorrupt). A replacement of the
 // root file that was cut short is finished or abandoned, a bad copy healed, a
-// Rekey resumed.
+// change of epoch ended.
 func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if cfg.Suite != root.suite {
 		return nil, fmt.Errorf("%w: the root file names suite %v, not %v", ErrCorrupt, root.suite, cfg.Suite)
@@ -48,10 +48,22 @@ func (s *Store) open(ctx context.Context, secret []byte, root *Root) (err error)
 	if err := s.settleRoot(); err != nil {
 		return err
 	}
-	if s.unfinishedRekey() {
-		if err := s.reseal(); err != nil {
+	if err := s.settleEpoch(); err != nil {
+		return err
+	}
+	return s.writeTip(true)
+}
+
+// settleEpoch ends a change of epoch that was cut short. The head has it on record
+// even if the root file that began it is lost.
+func (s *Store) settleEpoch() error {
+	if s.head.epoch > s.keys.current(Material) {
+		if err := s.beginEpoch(nil); err != nil {
 			return err
 		}
 	}
-	return s.writeTip(true)
+	if !s.keys.pastMaterial() {
+		return nil
+	}
+	return s.endEpoch(func(step func() error) error { return step() })
 }

@@ -37,7 +37,7 @@ func (s *Store) readHead(ctx context.Context, seen tipState) error {
 		return err
 	}
 	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), sealed)
-	if err != nil && id.epoch > s.keys.current && seen.rootHash != s.root.hash() {
+	if err != nil && id.epoch > s.keys.current(classHead) && seen.rootHash != s.root.hash() {
 		return fmt.Errorf("%w: the root file is older than the store", ErrRolledBack)
 	}
 	if err != nil || id.class != classHead {

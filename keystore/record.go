@@ -12,9 +12,10 @@ import (
 type Class uint8
 
 const (
-	// Meta records are sealed under the record key of their epoch.
+	// Meta records are sealed under the record key of their epoch; it stays.
 	Meta Class = iota
-	// Material records are sealed under the material key, which a Rekey drops.
+	// Material records are sealed under the material key of their epoch, which
+	// ChangeEpoch and Rekey drop.
 	Material
 
 	classLog  Class = 2

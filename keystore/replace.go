@@ -19,17 +19,22 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 	return s.alone(ctx, func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) })
 }
 
-// Rekey puts a new root and a new epoch in force, re-seals every mutable record
-// and drops the past material keys. Past record keys stay for past log records.
+// Rekey puts a new root and new epochs in force, re-seals every mutable record and
+// drops the past material key. Past record keys stay for past log records: a store
+// has at most 512 roots in its life (ErrTooLarge).
 // What op stages is durable before the first copy of the root file changes. If a
 // crash comes between, the old root still opens the store, and then the Rekey is
 // abandoned, with op's record of it; the new root completes it.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
-	return s.alone(ctx, func() error { return s.rekey(r) })
+	err := s.changeEpoch(ctx, func() error { return s.rekey(r) })
+	if errors.Is(err, ErrUnfinished) {
+		return s.fail(err)
+	}
+	return err
 }
 
 func (s *Store) rekey(r Rekeying) error {
-	keys, err := s.keys.next(s.arena)
+	keys, err := s.keys.renewed(s.arena)
 	if err != nil {
 		return err
 	}
@@ -38,17 +43,12 @@ func (s *Store) rekey(r Rekeying) error {
 		keys.free()
 		return err
 	}
-	if err := s.replaceRoot(r.Protectors, keys, rootKeys, r.Op); err != nil {
-		if s.keys != keys {
-			keys.free()
-			rootKeys.free()
-		}
-		return err
+	err = s.replaceRoot(r.Protectors, keys, rootKeys, r.Op)
+	if s.keys != keys {
+		keys.free()
+		rootKeys.free()
 	}
-	if err := s.reseal(); err != nil {
-		return s.fail(err)
-	}
-	return nil
+	return err
 }
 
 // replaceRoot runs the replacement. The next file is written beside the present
@@ -64,7 +64,7 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 	if err != nil {
 		return err
 	}
-	if err := s.announce(root, op); err != nil {
+	if err := s.announce(root, keys, op); err != nil {
 		if s.Failed() == nil {
 			err = errors.Join(err, s.dropNext())
 		}
@@ -85,9 +85,9 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 	return nil
 }
 
-// announce writes the next root file and commits a head that names it, with what
-// op stages.
-func (s *Store) announce(root *Root, op func(*Tx) error) error {
+// announce writes the next root file and commits a head that names it and the
+// material epoch it brings, with what op stages.
+func (s *Store) announce(root *Root, keys *keyring, op func(*Tx) error) error {
 	g := s.newGroup()
 	defer g.wipe()
 	if op != nil {
@@ -99,7 +99,7 @@ func (s *Store) announce(root *Root, op func(*Tx) error) error {
 		return err
 	}
 	next := s.head
-	next.nextRoot = root.hash()
+	next.nextRoot, next.epoch = root.hash(), keys.current(Material)
 	return s.commitGroup(g, next)
 }
 
@@ -116,44 +116,4 @@ func (s *Store) swap(root *Root, keys *keyring, rootKeys *rootKeys) {
 		s.rootKeys.free()
 		s.rootKeys = rootKeys
 	}
-}
-
-func (s *Store) unfinishedRekey() bool { return s.keys.pastMaterial() }
-
-// reseal seals every record of a past epoch anew, with its version, then drops
-// the past material keys by another replacement of the root file.
-func (s *Store) reseal() error {
-	g := s.newGroup()
-	for _, path := range s.census.paths("") {
-		e := s.census.entries[path]
-		if e.epoch == s.keys.current {
-			continue
-		}
-		rec, err := s.Get(context.Background(), path)
-		if err != nil {
-			return err
-		}
-		g.puts[path] = change{value: rec.Value, class: e.class, version: e.version}
-		g.size += pairOverhead + len(path) + len(rec.Value)
-		if g.size > s.engine.MaxBatch()/2 {
-			if err := s.commitGroup(g, s.head); err != nil {
-				return err
-			}
-			g.wipe()
-			g = s.newGroup()
-		}
-	}
-	defer g.wipe()
-	if err := s.commitGroup(g, s.head); err != nil {
-		return err
-	}
-	keys, err := s.keys.dropMaterial(s.arena)
-	if err != nil {
-		return err
-	}
-	err = s.replaceRoot(s.root.public().Protectors, keys, s.rootKeys, nil)
-	if s.keys != keys {
-		keys.free()
-	}
-	return err
 }

@@ -15,6 +15,7 @@ const (
 	rootFile    = "root"
 	rootCopy    = "root.copy"
 	rootNext    = "root.next" // while the file is being replaced
+	rootOld     = "root.old"  // a replaced copy, until it is erased
 	createFile  = "creating"
 	engineDir   = "store"
 	maxRootFile = 1 << 20
@@ -43,7 +44,8 @@ type Protector struct {
 	Blob         []byte
 }
 
-// ReadRoot reads the root file, or its copy if the file is missing or damaged.
+// ReadRoot reads the root file, or its copy if the file is missing or damaged, or
+// the file that was to replace both.
 // Nothing in it is authentic yet: Open checks its MAC, and takes another copy if
 // this one is not what the store was closed with. ErrNoStore if the directory or
 // the file is missing or the store was never finished, ErrCorrupt if no copy can
@@ -60,9 +62,13 @@ func ReadRoot(dir string) (*Root, error) {
 		return one, nil
 	}
 	two, errTwo := readRootFile(dir, rootCopy)
-	switch {
-	case errTwo == nil:
+	if errTwo == nil {
 		return two, nil
+	}
+	if next, err := readRootFile(dir, rootNext); err == nil {
+		return next, nil
+	}
+	switch {
 	case errors.Is(errOne, fs.ErrNotExist) && errors.Is(errTwo, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: the root file and its copy are missing from the directory", ErrNoStore)
 	case errors.Is(errOne, ErrCorrupt) || errors.Is(errTwo, ErrCorrupt):

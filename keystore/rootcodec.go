@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	rootFormat    = 2 // 1 had epochs of one kind and was never released
 	rootFixed     = 6 + 1 + 1 + 1 + 16 + 8 + 8 + 2
 	maxProtectors = 64
 	maxName       = 1024
@@ -52,7 +53,7 @@ func encodeRoot(r Root, k *keyring, keys *rootKeys) (*Root, error) {
 }
 
 func appendRootHeader(b []byte, r Root) []byte {
-	b = append(append(b, rootMagic...), 1, byte(r.suite), r.Edition)
+	b = append(append(b, rootMagic...), rootFormat, byte(r.suite), r.Edition)
 	b = append(b, r.VaultID[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.Generation)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Created.UnixNano()))
@@ -77,7 +78,7 @@ func appendProtector(b []byte, p Protector) []byte {
 // parseRoot reads a root file's bytes and checks their plain hash.
 func parseRoot(b []byte) (*Root, error) {
 	bad := fmt.Errorf("%w: root file", ErrCorrupt)
-	if len(b) < rootFixed+4+64 || len(b) > maxRootFile || !bytes.Equal(b[:6], rootMagic) || b[6] != 1 || !suite.ID(b[7]).Valid() {
+	if len(b) < rootFixed+4+64 || len(b) > maxRootFile || !bytes.Equal(b[:6], rootMagic) || b[6] != rootFormat || !suite.ID(b[7]).Valid() {
 		return nil, bad
 	}
 	r := &Root{suite: suite.ID(b[7]), Edition: b[8], raw: b}

@@ -20,7 +20,8 @@ func (s *Store) rootFiles() []*Root {
 }
 
 // unlock takes the first root file that the root opens: the given one, then
-// those in the directory. All that one root opens know the same epochs.
+// those in the directory. All that one root opens know the
+// same record epochs.
 func (s *Store) unlock(given *Root) error {
 	var first error
 	for _, r := range append([]*Root{given}, s.rootFiles()...) {
@@ -65,7 +66,12 @@ func (s *Store) settleRoot() error {
 		if err == nil && bytes.Equal(b, s.root.raw) {
 			continue
 		}
-		if err := replaceFile(s.cfg.Dir, name, s.root.raw); err != nil {
+		if err := s.putRoot(name, s.root.raw); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{rootOld, rootFile + ".new", rootCopy + ".new"} {
+		if err := eraseFile(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return err
 		}
 	}
@@ -81,11 +87,30 @@ func (s *Store) settleRoot() error {
 
 // writeRoot replaces both copies of the root file.
 func (s *Store) writeRoot(r *Root) error {
-	for _, name := range []string{rootFile, rootCopy} {
-		if err := s.step(name); err != nil {
+	if err := s.putRoot(rootFile, r.raw); err != nil {
+		return err
+	}
+	return s.putRoot(rootCopy, r.raw)
+}
+
+// putRoot replaces one copy, durably, and erases what it replaces. The name is
+// missing for a moment; the other copy and the next file are there meanwhile.
+func (s *Store) putRoot(name string, b []byte) error {
+	at, old := filepath.Join(s.cfg.Dir, name), filepath.Join(s.cfg.Dir, rootOld)
+	for _, do := range []struct {
+		step string
+		run  func() error
+	}{
+		{name + " new", func() error { return writeSynced(at+".new", b) }},
+		{name + " aside", func() error { return renameIfThere(at, old) }},
+		{name, func() error { return os.Rename(at+".new", at) }},
+		{name + " sync", func() error { return syncDir(s.cfg.Dir) }},
+		{name + " erase", func() error { return eraseFile(old) }},
+	} {
+		if err := s.step(do.step); err != nil {
 			return err
 		}
-		if err := replaceFile(s.cfg.Dir, name, r.raw); err != nil {
+		if err := do.run(); err != nil {
 			return err
 		}
 	}
@@ -104,12 +129,12 @@ func (s *Store) writeNext(r *Root) error {
 	return syncDir(s.cfg.Dir)
 }
 
-// dropNext removes what writeNext put there.
+// dropNext erases what writeNext put there.
 func (s *Store) dropNext() error {
-	if !exists(s.cfg.Dir, rootNext) {
-		return nil
+	if err := s.step("drop " + rootNext); err != nil {
+		return err
 	}
-	return os.Remove(filepath.Join(s.cfg.Dir, rootNext))
+	return eraseFile(filepath.Join(s.cfg.Dir, rootNext))
 }
 
 // checkRoots is ErrCorrupt if a copy of the root file is not the one in force.

@@ -39,6 +39,7 @@ type Store struct {
 	census   *census
 	pending  map[string]pendingEntry
 
+	epochs  chan struct{} // full while an epoch changes
 	queue   chan *job
 	quit    chan struct{}
 	stopped chan struct{}
@@ -61,7 +62,8 @@ func newStore(cfg Config) *Store {
 	cfg.Root = nil
 	return &Store{
 		cfg: cfg, arena: lockedmem.New(0), census: newCensus(),
-		queue: make(chan *job, 1024), quit: make(chan struct{}), stopped: make(chan struct{}),
+		epochs: make(chan struct{}, 1),
+		queue:  make(chan *job, 1024), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 

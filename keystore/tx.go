@@ -60,8 +60,8 @@ func (t *Tx) staged(path string) (change, bool) {
 // operation fails with ErrTooLarge.
 func (t *Tx) Put(path string, value []byte) { t.put(path, value, Meta) }
 
-// PutMaterial stages a record that a later Rekey must make unreadable in old
-// copies of the store.
+// PutMaterial stages a record of class Material: once it is deleted in a
+// ChangeEpoch, no old copy of the engine's directory opens it.
 func (t *Tx) PutMaterial(path string, value []byte) { t.put(path, value, Material) }
 
 func (t *Tx) put(path string, value []byte, class Class) {

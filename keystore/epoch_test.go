@@ -1,0 +1,326 @@
+package keystore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// withMaterial makes a store with n survivors and one record to be destroyed.
+func withMaterial(t *testing.T, cfg keystore.Config, n int) *keystore.Store {
+	t.Helper()
+	s, err := keystore.Create(t.Context(), cfg, keystore.Root{}, func(tx *keystore.Tx) error {
+		tx.Put("meta", []byte("state"))
+		tx.PutMaterial("m/doomed", []byte("to be destroyed"))
+		for i := range n {
+			tx.PutMaterial(fmt.Sprintf("m/%03d", i), fmt.Appendf(nil, "material %d", i))
+		}
+		tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "made %d", seq) })
+		return nil
+	})
+	must(t, err)
+	return s
+}
+
+// doom is an operation that deletes a record's material and says so.
+func doom(path string) func(*keystore.Tx) error {
+	return func(tx *keystore.Tx) error {
+		tx.Delete(path)
+		tx.Put("meta", []byte("destroyed"))
+		tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "destroyed %d", seq) })
+		return nil
+	}
+}
+
+// survived checks that n survivors are readable.
+func survived(t *testing.T, s *keystore.Store, n int) {
+	t.Helper()
+	for i := range n {
+		rec, err := s.Get(t.Context(), fmt.Sprintf("m/%03d", i))
+		if err != nil || rec.Version != 1 || string(rec.Value) != fmt.Sprintf("material %d", i) {
+			t.Errorf("survivor %d: %v", i, err)
+		}
+	}
+}
+
+// state is everything of a store on disk.
+type state struct {
+	pairs map[string][]byte
+	files map[string][]byte
+}
+
+func stateOf(t *testing.T, dir string, m *storetest.Memory) state {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	out := state{m.Snapshot(), map[string][]byte{}}
+	for _, e := range entries {
+		out.files[e.Name()] = read(t, filepath.Join(dir, e.Name()))
+	}
+	return out
+}
+
+func (x state) put(t *testing.T, dir string, m *storetest.Memory) {
+	t.Helper()
+	old, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range old {
+		must(t, os.Remove(filepath.Join(dir, e.Name())))
+	}
+	for name, b := range x.files {
+		write(t, filepath.Join(dir, name), b)
+	}
+	m.Restore(x.pairs)
+}
+
+func TestEpochChange(t *testing.T) {
+	for _, survivors := range []int{0, 1, 40} {
+		m := storetest.NewMemory()
+		cfg := config(t, m)
+		s := withMaterial(t, cfg, survivors)
+		before := m.Snapshot()
+		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+		must(t, s.FinishEpoch(t.Context()))
+		if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
+			t.Errorf("the destroyed record: %v", err)
+		}
+		survived(t, s, survivors)
+		for key, value := range m.Snapshot() {
+			if key[0] == 'r' && value[2] == byte(keystore.Material) && bytes.Equal(before[key], value) {
+				t.Errorf("%x was not sealed anew", key)
+			}
+		}
+		must(t, s.Check(t.Context()))
+		must(t, s.Close())
+		s, err := reopen(cfg)
+		must(t, err)
+		survived(t, s, survivors)
+		if s.LogState().Size != 2 {
+			t.Errorf("%d audit records", s.LogState().Size)
+		}
+		checked(t, s)
+	}
+}
+
+// An error of the operation changes nothing.
+func TestEpochChangeRefused(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := withMaterial(t, cfg, 3)
+	before, refused := stateOf(t, cfg.Dir, m), errors.New("refused")
+	err := s.ChangeEpoch(t.Context(), func(tx *keystore.Tx) error {
+		tx.Delete("m/doomed")
+		return refused
+	})
+	after := stateOf(t, cfg.Dir, m)
+	if !errors.Is(err, refused) || !maps.EqualFunc(before.pairs, after.pairs, bytes.Equal) || !maps.EqualFunc(before.files, after.files, bytes.Equal) {
+		t.Errorf("%v, or something changed", err)
+	}
+	checked(t, s)
+}
+
+// crashes takes the state of the disk before each step of an epoch change, and
+// after it: what a process that is killed there would leave.
+func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, survivors int) (steps []string, states []state) {
+	t.Helper()
+	armed := false
+	cfg.SetStep(func(name string) error {
+		if armed {
+			steps, states = append(steps, name), append(states, stateOf(t, cfg.Dir, m))
+		}
+		return nil
+	})
+	s := withMaterial(t, cfg, survivors)
+	armed = true
+	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	armed = false
+	steps, states = append(steps, "end"), append(states, stateOf(t, cfg.Dir, m))
+	checked(t, s)
+	return steps, states
+}
+
+// Killed at any step, and from every sixth of them killed again at any step of the
+// Open that follows, the store has all of the operation or nothing, and after all
+// of it no key for what it destroyed.
+func TestEpochChangeKilledAnywhere(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	const survivors = 5
+	steps, states := crashes(t, cfg, m, survivors)
+	first := states[0]
+	for i, x := range states {
+		x.put(t, cfg.Dir, m)
+		var again []state
+		counted := cfg
+		counted.SetStep(func(string) error {
+			again = append(again, stateOf(t, cfg.Dir, m))
+			return nil
+		})
+		s, err := reopen(counted)
+		if err != nil {
+			t.Fatalf("killed before %q: %v", steps[i], err)
+		}
+		settled(t, s, cfg, m, first)
+		if i%6 != 2 {
+			continue
+		}
+		for j, y := range again {
+			y.put(t, cfg.Dir, m)
+			s, err := reopen(cfg)
+			if err != nil {
+				t.Fatalf("killed before %q, then at step %d of Open: %v", steps[i], j, err)
+			}
+			settled(t, s, cfg, m, first)
+		}
+	}
+	if !slices.Contains(steps, "root.copy erase") || len(steps) < 25 {
+		t.Errorf("steps: %q", steps)
+	}
+}
+
+// settled checks a store after a change that was cut short, and closes it.
+func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.Memory, before state) {
+	t.Helper()
+	survived(t, s, 5)
+	_, err := s.Get(t.Context(), "m/doomed")
+	destroyed := errors.Is(err, keystore.ErrNotFound)
+	meta, metaErr := s.Get(t.Context(), "meta")
+	must(t, metaErr)
+	if err != nil && !destroyed || destroyed != (s.LogState().Size == 2) || destroyed != (string(meta.Value) == "destroyed") {
+		t.Errorf("half of the operation: %v, %d audit records, %q", err, s.LogState().Size, meta.Value)
+	}
+	checked(t, s)
+	now := stateOf(t, cfg.Dir, m)
+	for name := range now.files {
+		if name != "root" && name != "root.copy" && name != "tip" {
+			t.Errorf("%s was left", name)
+		}
+	}
+	if destroyed {
+		buried(t, cfg, m, before, now)
+	}
+}
+
+// buried checks that a copy of the engine from before the destruction is of no use
+// beside the present files.
+func buried(t *testing.T, cfg keystore.Config, m *storetest.Memory, before, now state) {
+	t.Helper()
+	for name, x := range map[string]state{
+		"old engine":         {before.pairs, now.files},
+		"old engine and tip": {before.pairs, mixed(now.files, before.files, "tip")},
+	} {
+		x.put(t, cfg.Dir, m)
+		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
+			t.Errorf("%s: %v", name, err)
+		}
+		opened, err := keystore.Openable(cfg, read(t, filepath.Join(cfg.Dir, "root")), before.pairs)
+		must(t, err)
+		if opened[keystore.Material] != 0 || opened[keystore.Meta] == 0 {
+			t.Errorf("%s: records that the present keys open: %v", name, opened)
+		}
+	}
+	now.put(t, cfg.Dir, m)
+}
+
+// mixed is files with some of the others in their place.
+func mixed(files, others map[string][]byte, names ...string) map[string][]byte {
+	out := maps.Clone(files)
+	for _, n := range names {
+		out[n] = others[n]
+	}
+	return out
+}
+
+// Old files in any mixture with the present ones are refused by name. Only a copy
+// of everything opens: nothing in the directory can tell it from the truth.
+func TestOldFilesAfterEpochChange(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	s := withMaterial(t, cfg, 5)
+	must(t, s.Close())
+	before := stateOf(t, cfg.Dir, m)
+	s, err := reopen(cfg)
+	must(t, err)
+	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	checked(t, s)
+	now := stateOf(t, cfg.Dir, m)
+	roots := []string{"root", "root.copy"}
+	for name, x := range map[string]state{
+		"old root":          {now.pairs, mixed(now.files, before.files, roots...)},
+		"old root and tip":  {now.pairs, mixed(now.files, before.files, "root", "root.copy", "tip")},
+		"old root, engine":  {before.pairs, mixed(now.files, before.files, roots...)},
+		"old engine":        {before.pairs, now.files},
+		"old engine, tip":   {before.pairs, mixed(now.files, before.files, "tip")},
+		"old next root too": {before.pairs, mixed(now.files, map[string][]byte{"root.next": before.files["root"]}, "root.next")},
+	} {
+		x.put(t, cfg.Dir, m)
+		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if opened, err := keystore.Openable(cfg, before.files["root"], before.pairs); err != nil || opened[keystore.Material] != 6 {
+		t.Errorf("the old root file opens %v of its time, %v", opened, err)
+	}
+	before.put(t, cfg.Dir, m)
+	s, err = reopen(cfg)
+	must(t, err)
+	if rec, err := s.Get(t.Context(), "m/doomed"); err != nil || string(rec.Value) != "to be destroyed" {
+		t.Errorf("a copy of everything: %v", err)
+	}
+	checked(t, s)
+	now.put(t, cfg.Dir, m)
+	s, err = reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
+
+// The file that began the change is lost in the one moment in which it stands
+// alone: Open begins the change again, since the head has it on record.
+func TestEpochChangeWithoutItsFile(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	steps, states := crashes(t, cfg, m, 5)
+	x := states[slices.Index(steps, "root new")]
+	delete(x.files, "root.next")
+	x.put(t, cfg.Dir, m)
+	s, err := reopen(cfg)
+	must(t, err)
+	if s.LogState().Size != 2 {
+		t.Fatal("the operation was not durable")
+	}
+	settled(t, s, cfg, m, states[0])
+}
+
+// Two who destroy the same, one after the other and at once.
+func TestDoubleDestroy(t *testing.T) {
+	cfg := config(t, storetest.NewMemory())
+	s := withMaterial(t, cfg, 5)
+	for range 2 {
+		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := s.ChangeEpoch(t.Context(), doom("m/000")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if paths := s.Paths("m/"); len(paths) != 4 || s.LogState().Size != 7 {
+		t.Errorf("%q, %d audit records", paths, s.LogState().Size)
+	}
+	checked(t, s)
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
+}
