@@ -53,7 +53,8 @@ func (m *Memory) Snapshot() map[string][]byte {
 func (m *Memory) Restore(pairs map[string][]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pairs = maps.Clone(pairs)
+	m.pairs = map[string][]byte{}
+	maps.Copy(m.pairs, pairs)
 }
 
 // Change sets one value behind the store's back; nil deletes it.

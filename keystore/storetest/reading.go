@@ -1,0 +1,107 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"strongroom.example/keystore"
+)
+
+func get(t *testing.T, open Opener) {
+	e := fresh(t, open)
+	must(t, e.Commit(t.Context(), puts("k", "one", "kk", "two")))
+	must(t, e.Commit(t.Context(), puts("k", "new")))
+	if v, err := e.Get(t.Context(), []byte("k")); err != nil || string(v) != "new" {
+		t.Errorf("Get: %q, %v", v, err)
+	}
+	must(t, e.Commit(t.Context(), keystore.Batch{Delete: [][]byte{[]byte("k"), []byte("never there")}}))
+	for _, absent := range []string{"k", "kkk", "\x00", "never there"} {
+		if v, err := e.Get(t.Context(), []byte(absent)); !errors.Is(err, keystore.ErrNotFound) || v != nil {
+			t.Errorf("Get of the absent %q: %q, %v", absent, v, err)
+		}
+	}
+}
+
+// scanOrder: pairs come in byte order of their keys, those with the prefix only,
+// and not more than were asked for.
+func scanOrder(t *testing.T, open Opener) {
+	e := fresh(t, open)
+	keys := []string{"b", "a\xff\xff", "a", "a\x00", "ab", "a\x80", "c", "\x00", "\xff", "aab"}
+	for _, k := range keys {
+		must(t, e.Commit(t.Context(), puts(k, "value of "+k)))
+	}
+	must(t, e.Commit(t.Context(), keystore.Batch{Delete: [][]byte{[]byte("ab")}}))
+	keys = slices.DeleteFunc(keys, func(k string) bool { return k == "ab" })
+	slices.Sort(keys)
+	for _, prefix := range []string{"", "a", "a\xff", "b", "absent", "\xff"} {
+		want := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !strings.HasPrefix(k, prefix) })
+		for limit := range len(want) + 2 {
+			scanned(t, e, prefix, nil, limit, want[:min(limit, len(want))])
+		}
+	}
+}
+
+// scanAfter: a scan goes on behind a key, whether it is there or not.
+func scanAfter(t *testing.T, open Opener) {
+	e := fresh(t, open)
+	must(t, e.Commit(t.Context(), puts("a", "x", "p", "x", "p1", "x", "p3", "x", "q", "x")))
+	for after, want := range map[string][]string{
+		"":         {"p", "p1", "p3"},
+		"a":        {"p", "p1", "p3"},
+		"p":        {"p1", "p3"},
+		"p1":       {"p3"},
+		"p2":       {"p3"},
+		"p1\x00":   {"p3"},
+		"p3":       nil,
+		"q":        nil,
+		"\xff\xff": nil,
+	} {
+		scanned(t, e, "p", []byte(after), 9, want)
+		scanned(t, e, "p", []byte(after), 1, want[:min(1, len(want))])
+	}
+}
+
+func scanned(t *testing.T, e keystore.Engine, prefix string, after []byte, limit int, want []string) {
+	t.Helper()
+	pairs, err := e.Scan(t.Context(), []byte(prefix), after, limit)
+	must(t, err)
+	var got []string
+	for _, p := range pairs {
+		got = append(got, string(p.Key))
+		if len(p.Value) == 0 {
+			t.Errorf("Scan answers %q without its value", p.Key)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("Scan(%q, %q, %d) = %q, want %q", prefix, after, limit, got, want)
+	}
+}
+
+// copies: the engine keeps none of the caller's slices, and the caller may change
+// what it was given.
+func copies(t *testing.T, open Opener) {
+	e := fresh(t, open)
+	b := puts("k", "value", "l", "value")
+	must(t, e.Commit(t.Context(), b))
+	spoil := func(p []byte) {
+		for i := range p {
+			p[i] = '#'
+		}
+	}
+	for _, p := range b.Put {
+		spoil(p.Key)
+		spoil(p.Value)
+	}
+	v, err := e.Get(t.Context(), []byte("k"))
+	must(t, err)
+	spoil(v)
+	pairs, err := e.Scan(t.Context(), nil, nil, 9)
+	must(t, err)
+	for _, p := range pairs {
+		spoil(p.Key)
+		spoil(p.Value)
+	}
+	holds(t, e, "k", "value", "l", "value")
+}
