@@ -18,7 +18,8 @@ type EncryptionAlgorithm string
 // The encryption algorithms.
 const (
 	// RSAESPKCS1V15 never says that padding is bad: what is badly padded decrypts
-	// to bytes of random length and content. The FIPS edition does without it.
+	// to bytes of random length and content. The FIPS edition does without it, and
+	// without SHA-1.
 	RSAESPKCS1V15   EncryptionAlgorithm = "RSAES_PKCS1_V1_5"
 	RSAESOAEPSHA1   EncryptionAlgorithm = "RSAES_OAEP_SHA_1"
 	RSAESOAEPSHA256 EncryptionAlgorithm = "RSAES_OAEP_SHA_256"
@@ -51,10 +52,7 @@ func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow
 		if !slices.Contains(r.specs, spec) || alg != "" && r.alg != alg {
 			continue
 		}
-		if r.alg == RSAESPKCS1V15 && e == FIPS {
-			return r, fmt.Errorf("%w: %s is not for the FIPS edition", ErrUnsupported, alg)
-		}
-		return r, nil
+		return r, excluded(e, r.alg)
 	}
 	return decryptRow{}, invalid("algorithm %q is not one of spec %s", alg, spec)
 }

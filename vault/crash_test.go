@@ -94,7 +94,7 @@ func victim(t *testing.T, dir, mode string) {
 // acknowledged.
 func killOne(t *testing.T, dir, mode string) (acked []string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v=false")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v=false", "-edition="+testEdition().String())
 	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashMode+"="+mode)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/cipher"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,7 +44,8 @@ type DataKey struct {
 }
 
 // GenerateDataKey makes a data key of size bytes (DataKey128, DataKey256, or any
-// from 1 to MaxRandom), encrypted under the CMK and bound to the context.
+// from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
+// and bound to the context.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
 	if c.vault == nil {
 		return nil, wrap(OpGenerateDataKey, key, ErrDenied)
@@ -76,7 +78,7 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 }
 
 func (c Client) dataKeyBuffer(size int) (*lockedmem.Buffer, error) {
-	if err := checkRandomSize(size); err != nil {
+	if err := errors.Join(checkRandomSize(size), excludedSize(c.vault.cfg.Edition, size)); err != nil {
 		return nil, err
 	}
 	return c.vault.arena.Alloc(size)

@@ -17,7 +17,13 @@ func TestDataKey(t *testing.T) {
 			v, _ := newTestVault(t, Config{Edition: edition})
 			c, ctx := v.As(DefaultOwner), t.Context()
 			k := mustKey(t, c, KeyOptions{})
-			for _, size := range []int{1, 16, 32, 1024} {
+			for _, size := range []int{1, 13, 14, 16, 32, 1024} {
+				if excludedSize(edition, size) != nil {
+					if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, ErrUnsupported) {
+						t.Errorf("size %d: %v", size, err)
+					}
+					continue
+				}
 				dk, err := c.GenerateDataKey(ctx, k.ID, size, EncryptionContext{"a": "b"})
 				if err != nil {
 					t.Fatal(err)
@@ -64,7 +70,7 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
-	dk, err := c.GenerateDataKey(t.Context(), k.ID, DataKey256, nil)
+	dk, err := c.GenerateDataKey(t.Context(), k.ID, v.suite.KeySize(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

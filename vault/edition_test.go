@@ -36,6 +36,11 @@ func testEdition() Edition {
 // testConfig is the zero Config in the edition that the suite runs in.
 func testConfig() Config { return Config{Edition: testEdition()} }
 
+// otherEdition is one that this process can have and the suite does not run in.
+func otherEdition() Edition {
+	return editions[(slices.Index(editions, testEdition())+1)%len(editions)]
+}
+
 // needs skips a test of an algorithm that the suite's edition or process does without.
 func needs[A ~string](t *testing.T, algs ...A) {
 	t.Helper()

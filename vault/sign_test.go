@@ -22,6 +22,12 @@ func TestSignAlgorithms(t *testing.T) {
 		if testing.Short() && row.spec == RSA4096 {
 			continue
 		}
+		if excluded(testEdition(), row.spec) != nil {
+			if _, err := c.CreateKey(ctx, KeyOptions{Spec: row.spec, Usage: SignVerify}); !errors.Is(err, ErrUnsupported) {
+				t.Errorf("%s in the %v edition: %v", row.spec, testEdition(), err)
+			}
+			continue
+		}
 		if _, made := keys[row.spec]; !made {
 			keys[row.spec] = mustKey(t, c, KeyOptions{Spec: row.spec, Usage: SignVerify})
 		}
@@ -72,6 +78,7 @@ func TestSignAlgorithms(t *testing.T) {
 
 // TestSM2ID signs for another id than the usual one.
 func TestSM2ID(t *testing.T) {
+	needs(t, SM2)
 	v, _ := newTestVault(t, Config{Edition: SM})
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Spec: SM2, Usage: SignVerify}).ID
@@ -161,7 +168,13 @@ func TestSignBadInput(t *testing.T) {
 func TestMac(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
-	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMACSM3}} {
+	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMAC256}, {Spec: HMACSM3}} {
+		if excluded(testEdition(), o.Spec) != nil {
+			if _, err := c.CreateKey(ctx, o); !errors.Is(err, ErrUnsupported) {
+				t.Errorf("%s in the %v edition: %v", o.Spec, testEdition(), err)
+			}
+			continue
+		}
 		k := mustKey(t, c, o)
 		message := bytes.Repeat([]byte("m"), MaxMessage)
 		mac, err := c.GenerateMac(ctx, k.ID, message)

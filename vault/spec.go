@@ -91,8 +91,6 @@ func chooseSpec(spec KeySpec, usage KeyUsage, e Edition) (specRow, error) {
 		return specRow{}, fmt.Errorf("%w: usage %q with spec %q", ErrUnsupported, usage, spec)
 	case len(fit) > 1:
 		return specRow{}, invalid("usage %q with spec %q leaves open which is meant; name both", usage, spec)
-	case e == FIPS && fit[0].sm():
-		return specRow{}, fmt.Errorf("%w: %s is not for the FIPS edition", ErrUnsupported, fit[0].spec)
 	}
-	return fit[0], nil
+	return fit[0], excluded(e, fit[0].spec)
 }

@@ -170,6 +170,7 @@ func TestStateTable(t *testing.T) {
 			continue // as RSA-2048, and slow to make; TestSignAlgorithms has them
 		}
 		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) {
+			needs(t, row.spec)
 			v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: everyone{}})
 			c := v.As(DefaultOwner)
 			mustKey(t, c, KeyOptions{Alias: "target"})

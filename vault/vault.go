@@ -48,7 +48,8 @@ const rootSize = 32
 
 // Create makes a vault in dir, which must be empty or absent, and opens it. Any
 // one of the protectors will open it again. Errors: ErrExists, ErrInvalid,
-// ErrLockedMemory, ErrStorageFull.
+// ErrLockedMemory, ErrStorageFull, ErrUnsupported for an edition that this process
+// cannot have.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	v, err := create(ctx, dir, cfg, protectors)
 	return v, wrap(OpCreateVault, "", err)
@@ -87,7 +88,9 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	description := keystore.Root{VaultID: v.id, Edition: uint8(cfg.Edition), Created: v.clock.Now(), Protectors: entries}
 	v.setOrigin()
 	v.store, err = keystore.Create(ctx, v.storeConfig(dir, root.Bytes()), description, func(tx *keystore.Tx) error {
-		v.note(tx, v.record(OpCreateVault, cfg.Owner))
+		made := v.record(OpCreateVault, cfg.Owner)
+		made.Detail = editionDetail(cfg.Edition)
+		v.note(tx, made)
 		return nil
 	})
 	if err != nil {
@@ -99,7 +102,8 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 
 // Open opens the vault in dir by the first of the protectors that fits. Errors:
 // ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
-// ErrInvalid where cfg names another edition than the vault's.
+// ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
+// this process cannot have it.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	v, err := open(ctx, dir, cfg, protectors)
 	return v, wrap(OpOpenVault, "", err)
@@ -142,7 +146,8 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		return nil, err
 	}
 	opened := v.record(OpOpenVault, cfg.Owner)
-	opened.Detail = map[string]string{"protector": by}
+	opened.Detail = editionDetail(cfg.Edition)
+	opened.Detail["protector"] = by
 	err = v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, opened); return nil })
 	return v, err
 }

@@ -174,7 +174,7 @@ func TestBadInput(t *testing.T) {
 	if err := reopen(dir, testConfig(), passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
 		t.Errorf("wrong passphrase: %v", err)
 	}
-	if err := reopen(dir, Config{Edition: SM}, good); !errors.Is(err, ErrInvalid) {
+	if err := reopen(dir, Config{Edition: otherEdition()}, good); !errors.Is(err, ErrInvalid) {
 		t.Errorf("other edition: %v", err)
 	}
 	for _, name := range []string{"root", "root.copy"} {
