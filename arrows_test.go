@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/keywrap":    {"internal/suite"},
 	"internal/pkcs1":      {"internal/suite"},
 	"internal/ranktest":   {},
+	"internal/unwrap":     {"driver", "internal/keywrap", "internal/pkcs1", "internal/suite"},
 	"internal/vaulttest":  {"public", "internal/..."},
 	"bench":               {"public"},
 	"examples/quickstart": {"public"},

@@ -1,0 +1,141 @@
+package unwrap_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/unwrap"
+)
+
+// A workbench is a directory in which the real openssl runs.
+type workbench struct {
+	t   *testing.T
+	dir string
+}
+
+func newWorkbench(t *testing.T) workbench {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the openssl command is missing: install the package openssl")
+		}
+		t.Skip("needs the openssl command: install the package openssl")
+	}
+	return workbench{t, t.TempDir()}
+}
+
+// openssl runs one command line in the directory.
+func (w workbench) openssl(args ...string) {
+	w.t.Helper()
+	cmd := exec.Command("openssl", args...)
+	cmd.Dir = w.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("openssl %q: %v\n%s", args, err, out)
+	}
+}
+
+func (w workbench) read(name string) []byte {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+func (w workbench) write(name string, b []byte) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// getPublicKey does what a caller does with the public key he was given in base 64.
+func (w workbench) getPublicKey(key wrappingKey) {
+	w.t.Helper()
+	w.write("public_key.base64", []byte(base64.StdEncoding.EncodeToString(key.public)))
+	w.openssl("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
+}
+
+// encrypt is pkeyutl with the public key, and the result in base 64 as it is sent.
+func (w workbench) encrypt(in string, options ...string) []byte {
+	w.t.Helper()
+	args := []string{"pkeyutl", "-in", in, "-out", "encrypted_key_material.bin",
+		"-inkey", "public_key.bin", "-keyform", "DER", "-pubin", "-encrypt"}
+	for _, o := range options {
+		args = append(args, "-pkeyopt", o)
+	}
+	w.openssl(args...)
+	w.openssl("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
+	ciphertext, err := base64.StdEncoding.DecodeString(string(w.read("encrypted_key_material.base64")))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ciphertext
+}
+
+// padding is what tells pkeyutl of an algorithm.
+var padding = map[driver.WrapAlg][]string{
+	unwrap.RSAPKCS1:          {"rsa_padding_mode:pkcs1"},
+	driver.WrapRSAOAEPSHA1:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
+	driver.WrapRSAOAEPSHA256: {"rsa_padding_mode:oaep", "rsa_oaep_md:sha256"},
+	driver.WrapSM2:           nil,
+	unwrap.RSAAESKWPSHA1:     {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
+	unwrap.RSAAESKWPSHA256:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha256"},
+}
+
+// TestOpenSSLRecipes brings a symmetric key in: three algorithms of RSA and SM2,
+// with 128 and 256 bits.
+func TestOpenSSLRecipes(t *testing.T) {
+	for _, alg := range []driver.WrapAlg{unwrap.RSAPKCS1, driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256, driver.WrapSM2} {
+		for _, n := range []int{16, 32} {
+			t.Run(string(alg)+"/"+strconv.Itoa(n), func(t *testing.T) {
+				skipRefused(t, alg)
+				w, key := newWorkbench(t), newKey(t, alg)
+				w.getPublicKey(key)
+				w.openssl("rand", "-out", "raw_material.bin", strconv.Itoa(n))
+				ciphertext := w.encrypt("raw_material.bin", padding[alg]...)
+				got, err := key.unwrap(nil, alg, ciphertext)
+				if err != nil || len(got) != n || !bytes.Equal(got, w.read("raw_material.bin")) {
+					t.Errorf("%d bytes, %v", len(got), err)
+				}
+			})
+		}
+	}
+}
+
+// TestOpenSSLPrivateKeys brings private keys in PKCS #8 in, by RSA_AES_KEY_WRAP.
+func TestOpenSSLPrivateKeys(t *testing.T) {
+	for name, generate := range map[string][]string{
+		"RSA-2048": {"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"},
+		"RSA-4096": {"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"},
+		"P-256":    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"},
+		"P-521":    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"},
+		"Ed25519":  {"-algorithm", "ED25519"},
+	} {
+		for _, alg := range []driver.WrapAlg{unwrap.RSAAESKWPSHA1, unwrap.RSAAESKWPSHA256} {
+			t.Run(name+"/"+string(alg), func(t *testing.T) {
+				skipRefused(t, alg)
+				w, key := newWorkbench(t), newKey(t, alg)
+				w.getPublicKey(key)
+				w.openssl(append([]string{"genpkey", "-out", "private.pem"}, generate...)...)
+				w.openssl("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
+				w.openssl("rand", "-out", "aes_key.bin", "32")
+				w.openssl("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6",
+					"-K", hex.EncodeToString(w.read("aes_key.bin")), "-in", "private.der", "-out", "wrapped.bin")
+				ciphertext := append(w.encrypt("aes_key.bin", padding[alg]...), w.read("wrapped.bin")...)
+				got, err := key.unwrap(make([]byte, 0, unwrap.MaxMaterial), alg, ciphertext)
+				if err != nil || !bytes.Equal(got, w.read("private.der")) {
+					t.Errorf("%d bytes, %v", len(got), err)
+				}
+			})
+		}
+	}
+}

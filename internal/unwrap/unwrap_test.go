@@ -1,0 +1,335 @@
+package unwrap_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/fips140"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"hash"
+	"testing"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/keywrap"
+	"strongroom.example/internal/pkcs1"
+	"strongroom.example/internal/unwrap"
+)
+
+var rejection = bytes.Repeat([]byte{7}, pkcs1.KeySize)
+
+// algorithms are all that are offered.
+var algorithms = []driver.WrapAlg{
+	unwrap.RSAPKCS1, driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256, driver.WrapSM2,
+	driver.WrapRSAAESKWP, unwrap.RSAAESKWPSHA1, unwrap.RSAAESKWPSHA256,
+}
+
+// skipRefused skips what Go refuses where the process enforces FIPS 140: SM2, OAEP
+// with SHA-1, and to encrypt by PKCS #1 v1.5, which these tests do.
+func skipRefused(t *testing.T, alg driver.WrapAlg) {
+	t.Helper()
+	if refusedByGo(alg) {
+		t.Skipf("Go refuses %s where FIPS 140 is enforced", alg)
+	}
+}
+
+func refusedByGo(alg driver.WrapAlg) bool {
+	return fips140.Enforced() && alg != driver.WrapRSAOAEPSHA256 && alg != unwrap.RSAAESKWPSHA256
+}
+
+// A wrappingKey is a fresh pair, its private half opened in the software engine.
+type wrappingKey struct {
+	private driver.Key
+	public  []byte // SubjectPublicKeyInfo
+}
+
+// newKey makes the wrapping key of an algorithm.
+func newKey(t testing.TB, alg driver.WrapAlg) wrappingKey {
+	t.Helper()
+	d, err := soft.New(soft.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	spec, ok := unwrap.KeySpec(alg)
+	if !ok {
+		t.Fatalf("%s has no key spec", alg)
+	}
+	var id driver.MaterialID
+	rand.Read(id[:])
+	created, err := d.GenerateKey(context.Background(), id, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := d.OpenKey(context.Background(), id, spec, created.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrappingKey{key, created.PublicDER}
+}
+
+// wrap does the other side's part.
+func (k wrappingKey) wrap(t testing.TB, alg driver.WrapAlg, material []byte) []byte {
+	t.Helper()
+	if alg == driver.WrapSM2 {
+		public, err := smx509.ParsePKIXPublicKey(k.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return must(t)(sm2.EncryptASN1(rand.Reader, public.(*ecdsa.PublicKey), material))
+	}
+	parsed, err := x509.ParsePKIXPublicKey(k.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := parsed.(*rsa.PublicKey)
+	oaep := func(h hash.Hash, message []byte) []byte {
+		return must(t)(rsa.EncryptOAEP(h, rand.Reader, public, message, nil))
+	}
+	kek := make([]byte, 32)
+	rand.Read(kek)
+	switch alg {
+	case unwrap.RSAPKCS1:
+		//lint:ignore SA1019 what is tested is its decryption
+		return must(t)(rsa.EncryptPKCS1v15(rand.Reader, public, material))
+	case driver.WrapRSAOAEPSHA1:
+		return oaep(sha1.New(), material)
+	case driver.WrapRSAOAEPSHA256:
+		return oaep(sha256.New(), material)
+	case driver.WrapRSAAESKWP, unwrap.RSAAESKWPSHA1:
+		return must(t)(keywrap.Wrap(oaep(sha1.New(), kek), kek, material))
+	case unwrap.RSAAESKWPSHA256:
+		return must(t)(keywrap.Wrap(oaep(sha256.New(), kek), kek, material))
+	}
+	t.Fatalf("no way to wrap by %s", alg)
+	return nil
+}
+
+func must(t testing.TB) func([]byte, error) []byte {
+	return func(b []byte, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}
+
+func (k wrappingKey) unwrap(dst []byte, alg driver.WrapAlg, ciphertext []byte) ([]byte, error) {
+	w := driver.Wrapped{With: k.private, Alg: alg, Ciphertext: ciphertext}
+	return unwrap.Unwrap(context.Background(), dst, w, rejection)
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// longest is the longest material that an algorithm carries.
+func longest(alg driver.WrapAlg) int {
+	switch alg {
+	case unwrap.RSAPKCS1:
+		return 256 - 11
+	case driver.WrapRSAOAEPSHA1:
+		return 256 - 2 - 2*20
+	case driver.WrapRSAOAEPSHA256:
+		return 256 - 2 - 2*32
+	case driver.WrapSM2:
+		return 146
+	}
+	return unwrap.MaxMaterial
+}
+
+func TestRoundTrip(t *testing.T) {
+	for _, alg := range algorithms {
+		t.Run(string(alg), func(t *testing.T) {
+			skipRefused(t, alg)
+			key := newKey(t, alg)
+			for _, n := range []int{1, 16, 32, longest(alg)} {
+				material := random(n)
+				dst := append(make([]byte, 0, 4+unwrap.MaxMaterial), "dst:"...)
+				got, err := key.unwrap(dst, alg, key.wrap(t, alg, material))
+				if err != nil || string(got[:4]) != "dst:" || !bytes.Equal(got[4:], material) {
+					t.Fatalf("%d bytes: %d, %v", n, len(got), err)
+				}
+				if &got[0] != &dst[0] {
+					t.Errorf("%d bytes moved, though there was room", n)
+				}
+			}
+		})
+	}
+}
+
+// TestOneError changes a ciphertext in every way, and expects the very same error
+// each time.
+func TestOneError(t *testing.T) {
+	for _, alg := range algorithms {
+		t.Run(string(alg), func(t *testing.T) {
+			skipRefused(t, alg)
+			key, other := newKey(t, alg), newKey(t, alg)
+			good, material := key.wrap(t, alg, random(32)), random(32)
+			wrong := map[string][]byte{
+				"nothing":        nil,
+				"a byte":         {0},
+				"cut":            good[:len(good)-1],
+				"longer":         append(bytes.Clone(good), 0),
+				"doubled":        append(bytes.Clone(good), good...),
+				"above limit":    append(bytes.Clone(good), make([]byte, unwrap.MaxCiphertext)...),
+				"ones":           bytes.Repeat([]byte{0xFF}, len(good)),
+				"for another":    other.wrap(t, alg, material),
+				"first byte":     flipped(good, 0),
+				"last byte":      flipped(good, len(good)-1),
+				"last RSA byte":  flipped(good, min(255, len(good)-1)),
+				"cut by 8 bytes": good[:len(good)-8],
+			}
+			var text string
+			for name, ciphertext := range wrong {
+				got, err := key.unwrap([]byte("dst"), alg, ciphertext)
+				if alg == unwrap.RSAPKCS1 && err == nil && len(ciphertext) == 256 {
+					// Bad padding is no error. It must not give the material either.
+					if bytes.Contains(got, material) {
+						t.Errorf("%s: the material comes out", name)
+					}
+					continue
+				}
+				if !errors.Is(err, driver.Authentic) || got != nil {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+					continue
+				}
+				if text == "" {
+					text = err.Error()
+				}
+				if err.Error() != text || errors.Unwrap(errors.Unwrap(err)) != nil {
+					t.Errorf("%s: another error, %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+func flipped(b []byte, at int) []byte {
+	b = bytes.Clone(b)
+	b[at] ^= 1
+	return b
+}
+
+// TestImplicitRejection checks that bad padding is answered by material that
+// depends on ciphertext and secret alone.
+func TestImplicitRejection(t *testing.T) {
+	skipRefused(t, unwrap.RSAPKCS1)
+	key := newKey(t, unwrap.RSAPKCS1)
+	good := key.wrap(t, unwrap.RSAPKCS1, random(32))
+	plausible := 0
+	for i := range 40 {
+		bad := flipped(good, 1+i)
+		got, err := key.unwrap(nil, unwrap.RSAPKCS1, bad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := key.unwrap(nil, unwrap.RSAPKCS1, bad)
+		if err != nil || !bytes.Equal(got, again) {
+			t.Errorf("twice the same ciphertext, two answers, %v", err)
+		}
+		w := driver.Wrapped{With: key.private, Alg: unwrap.RSAPKCS1, Ciphertext: bad}
+		other, err := unwrap.Unwrap(context.Background(), nil, w, make([]byte, pkcs1.KeySize))
+		if err != nil || len(got) > 8 && bytes.Equal(got, other) {
+			t.Errorf("another secret, the same answer, %v", err)
+		}
+		if len(got) == 32 {
+			plausible++
+		}
+	}
+	if plausible > 4 {
+		t.Errorf("%d of 40 synthetic messages are as long as an AES key", plausible)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	skipRefused(t, unwrap.RSAPKCS1)
+	key := newKey(t, unwrap.RSAPKCS1)
+	good := driver.Wrapped{With: key.private, Alg: unwrap.RSAPKCS1, Ciphertext: key.wrap(t, unwrap.RSAPKCS1, random(32))}
+	ctx := context.Background()
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if _, err := unwrap.Unwrap(stopped, nil, good, rejection); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that is done: %v", err)
+	}
+	for _, n := range []int{0, 31, 33} {
+		if _, err := unwrap.Unwrap(ctx, nil, good, make([]byte, n)); !errors.Is(err, driver.Invalid) {
+			t.Errorf("a secret of %d bytes: %v", n, err)
+		}
+	}
+	w := good
+	w.With = nil
+	if _, err := unwrap.Unwrap(ctx, nil, w, rejection); !errors.Is(err, driver.Invalid) {
+		t.Errorf("no key: %v", err)
+	}
+	for _, alg := range []driver.WrapAlg{"", "RSAES_OAEP_SHA_512", "rsaes_oaep_sha_256"} {
+		w := good
+		w.Alg = alg
+		if _, err := unwrap.Unwrap(ctx, nil, w, rejection); !errors.Is(err, driver.Unsupported) {
+			t.Errorf("algorithm %q: %v", alg, err)
+		}
+		if spec, ok := unwrap.KeySpec(alg); ok {
+			t.Errorf("algorithm %q has the spec %v", alg, spec)
+		}
+	}
+	if err := key.private.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unwrap.Unwrap(ctx, nil, good, rejection); !errors.Is(err, driver.Unavailable) {
+		t.Errorf("a closed key: %v", err)
+	}
+}
+
+// TestWrongAlgorithm unwraps by each algorithm what was wrapped by every other.
+func TestWrongAlgorithm(t *testing.T) {
+	skipRefused(t, unwrap.RSAPKCS1)
+	sameScheme := map[driver.WrapAlg]driver.WrapAlg{driver.WrapRSAAESKWP: unwrap.RSAAESKWPSHA1, unwrap.RSAAESKWPSHA1: driver.WrapRSAAESKWP}
+	key, material := newKey(t, unwrap.RSAPKCS1), random(32)
+	for _, with := range algorithms {
+		if with == driver.WrapSM2 {
+			continue
+		}
+		ciphertext := key.wrap(t, with, material)
+		for _, by := range algorithms {
+			got, err := key.unwrap(nil, by, ciphertext)
+			opens := by == with || sameScheme[by] == with
+			if opens != bytes.Equal(got, material) || opens != (err == nil) && by != unwrap.RSAPKCS1 {
+				t.Errorf("wrapped by %s, unwrapped by %s: %d bytes, %v", with, by, len(got), err)
+			}
+		}
+	}
+}
+
+// FuzzUnwrap feeds ciphertexts to every algorithm: there is material, or the one
+// error.
+func FuzzUnwrap(f *testing.F) {
+	keys := make(map[driver.WrapAlg]wrappingKey)
+	for i, alg := range algorithms {
+		if !refusedByGo(alg) {
+			keys[alg] = newKey(f, alg)
+			f.Add(i, keys[alg].wrap(f, alg, make([]byte, 32)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, i int, ciphertext []byte) {
+		alg := algorithms[uint(i)%uint(len(algorithms))]
+		key, ok := keys[alg]
+		if !ok {
+			return
+		}
+		got, err := key.unwrap(nil, alg, ciphertext)
+		if err != nil && (!errors.Is(err, driver.Authentic) || got != nil) {
+			t.Errorf("%s: %d bytes, %v", alg, len(got), err)
+		}
+	})
+}
