@@ -1,0 +1,189 @@
+package testtoken
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A SWTPM is a software TPM 2.0 in a process of its own, on unix sockets that it
+// inherits: there is no port to race for and no start to wait for. Its state is a
+// directory. One client at a time is served, and there is no resource manager. Its
+// methods are safe for concurrent use.
+type SWTPM struct {
+	dir string
+
+	mu      sync.Mutex
+	process *exec.Cmd // nil while it is off
+	ended   chan struct{}
+}
+
+var errRunning = errors.New("testtoken: swtpm runs already")
+
+// NewSWTPM starts a fresh TPM that ends with the test.
+func NewSWTPM(t testing.TB) *SWTPM {
+	t.Helper()
+	return startSWTPM(t, "")
+}
+
+// Clone copies the state of a TPM that is off into a second one, and starts that:
+// what restoring the snapshot of a virtual machine does.
+func (s *SWTPM) Clone(t testing.TB) *SWTPM {
+	t.Helper()
+	return startSWTPM(t, s.dir)
+}
+
+func startSWTPM(t testing.TB, state string) *SWTPM {
+	t.Helper()
+	if _, err := exec.LookPath("swtpm"); err != nil {
+		missing(t, "swtpm", "swtpm")
+	}
+	// Not t.TempDir: its names are too long for the path of a socket.
+	dir, err := os.MkdirTemp("", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &SWTPM{dir: dir}
+	t.Cleanup(func() {
+		s.Kill()
+		os.RemoveAll(dir)
+	})
+	if state != "" {
+		if err := copyFile(filepath.Join(dir, stateFile), filepath.Join(state, stateFile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const stateFile = "tpm2-00.permall"
+
+func copyFile(to, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o600)
+}
+
+// missing skips a test whose device is not installed, or fails it in CI.
+func missing(t testing.TB, what, debian string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing: install the package %s", what, debian)
+	}
+	t.Skipf("%s is missing: install the package %s", what, debian)
+}
+
+// Socket is the path of the socket that takes TPM commands. Beside it, with the
+// suffix ".ctrl", is the control socket, where the tools of the TPM software stack
+// look for it.
+func (s *SWTPM) Socket() string { return filepath.Join(s.dir, "d") }
+
+// Start turns the TPM on, as after a power cut: it keeps what it had stored.
+func (s *SWTPM) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		return errRunning
+	}
+	var sockets []*os.File
+	defer func() {
+		for _, f := range sockets {
+			f.Close() // the TPM has its own copy; a dead one must refuse its callers
+		}
+	}()
+	for _, path := range []string{s.Socket(), s.Socket() + ".ctrl"} {
+		f, err := listen(path)
+		if err != nil {
+			return err
+		}
+		sockets = append(sockets, f)
+	}
+	process := exec.Command("swtpm", "socket", "--tpm2",
+		"--tpmstate", "dir="+s.dir,
+		"--server", "type=unixio,fd=3", "--ctrl", "type=unixio,fd=4",
+		"--flags", "not-need-init,startup-clear",
+		"--log", "file="+filepath.Join(s.dir, "log"))
+	process.ExtraFiles = sockets
+	dieWithParent(process)
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("testtoken: swtpm: %w", err)
+	}
+	s.process, s.ended = process, make(chan struct{})
+	go func(ended chan struct{}) {
+		process.Wait()
+		close(ended)
+	}(s.ended)
+	return nil
+}
+
+// listen makes a listening socket that a child can inherit.
+func listen(path string) (*os.File, error) {
+	os.Remove(path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	defer l.Close()
+	return l.File()
+}
+
+// Kill cuts the power: the process dies where it stands. It returns when it is dead.
+// Killing what is off does nothing.
+func (s *SWTPM) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return
+	}
+	s.process.Process.Kill()
+	<-s.ended
+	s.process = nil
+}
+
+// PowerOff turns the TPM off as an operating system does, with TPM2_Shutdown first.
+// No client may be connected.
+func (s *SWTPM) PowerOff() error {
+	c, err := s.Dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	shutdown := []byte{0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0}
+	if rsp, err := c.Send(shutdown); err != nil || len(rsp) != 10 || responseCode(rsp) != 0 {
+		return fmt.Errorf("testtoken: TPM2_Shutdown answers %x (%w)", rsp, err)
+	}
+	s.Kill()
+	return nil
+}
+
+// Reset resets the running TPM, as turning the machine off and on does, without
+// ending its process or its connection: handles and sessions are gone. Its client must send TPM2_Startup then.
+func (s *SWTPM) Reset() error {
+	c, err := net.DialTimeout("unix", s.Socket()+".ctrl", time.Second)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	initialize := []byte{0, 0, 0, 2, 0, 0, 0, 0}
+	if _, err := c.Write(initialize); err != nil {
+		return err
+	}
+	var result [4]byte
+	if _, err := c.Read(result[:]); err != nil || result != [4]byte{} {
+		return fmt.Errorf("testtoken: CMD_INIT answers %x (%w)", result, err)
+	}
+	return nil
+}
