@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,16 @@ import (
 )
 
 const testVault = "0123456789abcdef0123456789abcdef"
+
+// suites are those that this process can have.
+var suites = slices.DeleteFunc([]suite.ID{suite.AES, suite.SM}, func(id suite.ID) bool { return !id.Usable() })
+
+func needSM(t *testing.T) {
+	t.Helper()
+	if !suite.SM.Usable() {
+		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
+	}
+}
 
 // testLog is a log in memory: all leaves, all nodes, and a checkpoint each ten
 // records and at the end.

@@ -44,7 +44,7 @@ func TestProofsByTlog(t *testing.T) {
 }
 
 func TestVerifyProofs(t *testing.T) {
-	for _, id := range []suite.ID{suite.AES, suite.SM} {
+	for _, id := range suites {
 		l := newLog(t, id, 40)
 		for size := uint64(1); size <= 40; size++ {
 			for i := range size {

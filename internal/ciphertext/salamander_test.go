@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/fips140"
 	"testing"
 
 	"strongroom.example/internal/suite"
@@ -56,6 +57,9 @@ func plainGCMOpens(t *testing.T, key, sealed, aad []byte) bool {
 // TestSalamander builds a body that both message keys open, with either key's
 // commitment in the header. Without the commitment it would open under both roots.
 func TestSalamander(t *testing.T) {
+	if fips140.Enforced() {
+		t.Skip("the control is GCM with a nonce of its own, which a process that enforces FIPS 140 refuses")
+	}
 	h, context, root1 := sample(suite.AES)
 	root2 := bytes.Repeat([]byte{0xA5}, RootSize)
 	_, key1, commit1 := h.derive(context, root1)

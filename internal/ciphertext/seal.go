@@ -13,7 +13,7 @@ func Seal(h Header, context, root, plaintext []byte) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, ErrTooLarge
 	}
-	if !h.valid() || len(root) != RootSize {
+	if !h.valid() || !h.Suite.Usable() || len(root) != RootSize {
 		return nil, ErrInvalid
 	}
 	both, key, commit := h.derive(context, root)
@@ -24,11 +24,11 @@ func Seal(h Header, context, root, plaintext []byte) ([]byte, error) {
 }
 
 // Open appends the plaintext of ct to dst. The commitment is compared first, in
-// constant time. Whatever is wrong, the error is ErrOpen. The caller wipes root
-// and the result.
+// constant time. Whatever is wrong, the error is ErrOpen; so it is for a suite that
+// this process cannot have. The caller wipes root and the result.
 func Open(dst, ct, context, root []byte) ([]byte, error) {
 	h, err := Parse(ct)
-	if err != nil || len(root) != RootSize {
+	if err != nil || !h.Suite.Usable() || len(root) != RootSize {
 		return nil, ErrOpen
 	}
 	both, key, commit := h.derive(context, root)

@@ -2,12 +2,14 @@ package suite_test
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"crypto/hmac"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +17,14 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-var both = []suite.ID{suite.AES, suite.SM}
+// both are the suites, or those of them that this process can have.
+var both = slices.DeleteFunc([]suite.ID{suite.AES, suite.SM}, func(id suite.ID) bool { return !id.Usable() })
+
+func TestUsable(t *testing.T) {
+	if !suite.AES.Usable() || suite.SM.Usable() == fips140.Enforced() || suite.ID(0).Usable() || suite.ID(3).Usable() {
+		t.Error("AES is always usable, SM where FIPS 140 is not enforced, and nothing else")
+	}
+}
 
 func TestHashKnownAnswers(t *testing.T) {
 	// "abc": FIPS 180-4 example, GB/T 32905 example 1.

@@ -2,6 +2,7 @@ package suite_test
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
@@ -50,6 +51,9 @@ func TestWycheproof(t *testing.T) {
 		{"pbkdf2_hmacsha256_test.json", "PBKDF2", suite.AES, runPBKDF2, 60, 60},
 	} {
 		t.Run(row.file+"/"+row.entry, func(t *testing.T) {
+			if fips140.Enforced() && (row.id != suite.AES || row.entry != "Open") {
+				t.Skip("the vectors have algorithms, keys or salts that a process that enforces FIPS 140 refuses")
+			}
 			executed, valid := 0, 0
 			for _, g := range readGroups(t, row.file) {
 				for _, v := range g.Tests {

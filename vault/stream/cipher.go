@@ -29,6 +29,9 @@ type segments struct {
 // newSegments derives the key of the stream whose encoded header is header.
 func newSegments(header []byte, key DataKey) (*segments, error) {
 	id := suite.ID(header[len(magic)])
+	if !id.Usable() {
+		return nil, fmt.Errorf("%w: this process enforces FIPS 140, which refuses %v", ErrInvalid, id)
+	}
 	hash := id.Hash(header)
 	s := &segments{aad: append(hash[:], make([]byte, 9)...)}
 	err := key.Use(func(secret []byte) error {
