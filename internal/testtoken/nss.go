@@ -1,0 +1,28 @@
+package testtoken
+
+import (
+	"fmt"
+	"os/exec"
+	"testing"
+)
+
+// NewNSS makes an empty key database for the NSS softoken. The module serves one in
+// a process, and always under the same label.
+func NewNSS(t testing.TB) PKCS11 {
+	t.Helper()
+	module := find(t, "libsoftokn3.so", "libnss3", "nss")
+	if _, err := exec.LookPath("certutil"); err != nil {
+		missing(t, "certutil", "libnss3-tools")
+	}
+	pin, dir := writePIN(t), t.TempDir()
+	if out, err := exec.Command("certutil", "-N", "-d", "sql:"+dir, "-f", pin).CombinedOutput(); err != nil {
+		t.Fatalf("certutil: %v\n%s", err, out)
+	}
+	return PKCS11{
+		Module:  module,
+		Args:    fmt.Sprintf("configdir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags=", dir),
+		Label:   "NSS Certificate DB",
+		PINFile: pin,
+		Dir:     dir,
+	}
+}

@@ -1,0 +1,105 @@
+package testtoken
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// A PKCS11 is a token that a PKCS #11 module offers, ready for use.
+type PKCS11 struct {
+	// Module is the absolute path of the module, Args what it wants at its
+	// initialisation.
+	Module, Args string
+	// Label names the token; it is the only one with it.
+	Label string
+	// PINFile holds the user PIN, readable by its owner alone.
+	PINFile string
+	// Dir is where a software token keeps its objects; empty for others. While it is
+	// renamed the token is away.
+	Dir string
+}
+
+// PIN is the user PIN of the throw-away tokens, and SOPIN that of their security
+// officer.
+const (
+	PIN   = "5c74a1-user"
+	SOPIN = "5c74a1-officer"
+)
+
+const softHSMConf = "SOFTHSM2_CONF"
+
+// Main runs the tests of a package that uses SoftHSM, and returns the exit code for
+// TestMain. The module reads its configuration from the environment when it is
+// initialised, so that there is one for the whole process; each token of a test has
+// a directory of its own in it.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "softhsm")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	conf := filepath.Join(dir, "conf")
+	text := "directories.tokendir = " + filepath.Join(dir, "tokens") + "\nobjectstore.backend = file\nlog.level = ERROR\n"
+	if err := os.Mkdir(filepath.Join(dir, "tokens"), 0o700); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// A child of a test finds the tokens of its parent.
+	if os.Getenv(childOf) == "" {
+		os.Setenv(softHSMConf, conf)
+	}
+	return m.Run()
+}
+
+// childOf is set for a process that a test starts from its own binary.
+const childOf = "STRONGROOM_TEST_CHILD"
+
+// Child returns the environment of a process that shares the tokens of this one.
+func Child() []string { return append(os.Environ(), childOf+"=1") }
+
+// NewSoftHSM makes an initialised SoftHSM token. The test's package calls Main.
+func NewSoftHSM(t testing.TB) PKCS11 {
+	t.Helper()
+	conf := os.Getenv(softHSMConf)
+	if conf == "" {
+		t.Fatal("NewSoftHSM: the package's TestMain does not call testtoken.Main")
+	}
+	module := find(t, "libsofthsm2.so", "softhsm2", "softhsm")
+	if _, err := exec.LookPath("softhsm2-util"); err != nil {
+		missing(t, "softhsm2-util", "softhsm2")
+	}
+	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t)}
+	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", token.Label,
+		"--so-pin", SOPIN, "--pin", PIN).CombinedOutput()
+	if err != nil {
+		t.Fatalf("softhsm2-util: %v\n%s", err, out)
+	}
+	token.Dir = directoryOf(t, filepath.Join(filepath.Dir(conf), "tokens"), token.Label)
+	t.Cleanup(func() { os.RemoveAll(token.Dir) })
+	return token
+}
+
+// directoryOf finds the directory of a token by the label that stands in it.
+func directoryOf(t testing.TB, tokens, label string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(tokens, "*", "token.object"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte(label)) {
+			return filepath.Dir(file)
+		}
+	}
+	t.Fatalf("no token in %s has the label %s", tokens, label)
+	return ""
+}

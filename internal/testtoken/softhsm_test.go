@@ -1,0 +1,40 @@
+package testtoken
+
+import (
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) { os.Exit(Main(m)) }
+
+// TestTokens makes two tokens of SoftHSM and one of NSS; each has files of its own.
+func TestTokens(t *testing.T) {
+	first, second := NewSoftHSM(t), NewSoftHSM(t)
+	if first.Label == second.Label || first.Dir == second.Dir {
+		t.Errorf("two tokens are one: %+v, %+v", first, second)
+	}
+	for _, token := range []PKCS11{first, second, NewNSS(t)} {
+		for _, path := range []string{token.Module, token.PINFile, token.Dir} {
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: %v", token.Label, err)
+			}
+		}
+		if info, err := os.Stat(token.PINFile); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("PIN file: %v, %v", info.Mode(), err)
+		}
+	}
+}
+
+// TestFromEnvironment reads the token of whoever runs the tests.
+func TestFromEnvironment(t *testing.T) {
+	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "")
+	if _, ok := FromEnvironment(t); ok {
+		t.Error("a token without a module")
+	}
+	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "/m.so")
+	t.Setenv("STRONGROOM_TEST_PKCS11_TOKEN", "label")
+	t.Setenv("STRONGROOM_TEST_PKCS11_PIN_FILE", "/pin")
+	if token, ok := FromEnvironment(t); !ok || token != (PKCS11{Module: "/m.so", Label: "label", PINFile: "/pin"}) {
+		t.Errorf("%+v, %v", token, ok)
+	}
+}
