@@ -1,0 +1,59 @@
+package unwrap_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"log"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/unwrap"
+)
+
+// A whole import: the engine makes and keeps the wrapping key, the other side
+// wraps, and Unwrap gives the material.
+func Example() {
+	ctx, alg := context.Background(), driver.WrapRSAOAEPSHA256
+	engine, err := soft.New(soft.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+
+	// The vault: a fresh wrapping key. Blob is stored, PublicDER is handed out.
+	spec, ok := unwrap.KeySpec(alg)
+	if !ok {
+		log.Fatal("not a wrapping algorithm")
+	}
+	id := driver.MaterialID{1} // in the vault: random
+	made, err := engine.GenerateKey(ctx, id, spec)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The other side.
+	public, err := x509.ParsePKIXPublicKey(made.PublicDER)
+	if err != nil {
+		log.Fatal(err)
+	}
+	material := make([]byte, 32)
+	ciphertext, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, public.(*rsa.PublicKey), material, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The vault again, perhaps a day later.
+	key, err := engine.OpenKey(ctx, id, spec, made.Blob)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer key.Close()
+	dst := make([]byte, 0, unwrap.MaxMaterial) // in the vault: locked memory
+	got, err := unwrap.Unwrap(ctx, dst, driver.Wrapped{With: key, Alg: alg, Ciphertext: ciphertext}, nil)
+	fmt.Println(len(got), err)
+	// Output: 32 <nil>
+}
