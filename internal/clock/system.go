@@ -2,6 +2,7 @@ package clock
 
 import (
 	"crypto/rand"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,19 +10,38 @@ import (
 // tells no boot id, each has its own.
 func System() Clock {
 	if id, ok := bootID(); ok {
-		return system{id: id, since: sinceBoot}
+		return &system{id: id, since: sinceBoot}
 	}
 	var id [16]byte
 	rand.Read(id[:]) // never fails
 	start := time.Now()
-	return system{id: id, since: func() time.Duration { return time.Since(start) }}
+	return &system{id: id, since: func() time.Duration { return time.Since(start) }}
 }
 
 type system struct {
 	id    [16]byte
 	since func() time.Duration
+	last  atomic.Pointer[reading]
 }
 
-func (c system) Now() time.Time { return time.Now().UTC() }
+// A reading is the time since boot at one moment.
+type reading struct {
+	at    time.Time
+	since time.Duration
+}
 
-func (c system) Boot() Boot { return Boot{ID: c.id, Since: c.since()} }
+// fresh is how long a reading is carried on by the monotonic clock, which costs no
+// system call but stands still in suspend: a suspend shows that much later.
+const fresh = 10 * time.Millisecond
+
+func (c *system) Now() time.Time { return time.Now().UTC() }
+
+func (c *system) Boot() Boot {
+	now := time.Now()
+	r := c.last.Load()
+	if r == nil || now.Sub(r.at) >= fresh {
+		r = &reading{at: now, since: c.since()}
+		c.last.Store(r)
+	}
+	return Boot{ID: c.id, Since: r.since + now.Sub(r.at)}
+}
