@@ -37,22 +37,26 @@ func canceledNeverReachesDevice(t tb, s *subject) {
 	}
 }
 
-// contextNotKept ends the context in which a key was opened. The key must go on.
+// contextNotKept ends the context in which keys were opened. The keys must go on.
 func contextNotKept(t tb, s *subject) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var keys []opening
 	for _, row := range s.samples() {
 		k := s.key(t, row)
-		ctx, cancel := context.WithCancel(context.Background())
 		opened, err := s.OpenKey(ctx, k.id, row.Spec, k.created.Blob)
-		cancel()
 		if err != nil {
 			t.Errorf("%v: OpenKey: %v", row.Spec, err)
 			continue
 		}
-		time.Sleep(10 * time.Millisecond) // for whoever watches the context
-		if err := use(context.Background(), k, opened); err != nil {
-			t.Errorf("%v: after the context of OpenKey ended: %v", row.Spec, err)
+		keys = append(keys, opening{k, opened})
+	}
+	cancel()
+	time.Sleep(10 * time.Millisecond) // for whoever watches the context
+	for _, k := range keys {
+		if err := use(context.Background(), k.key, k.opened); err != nil {
+			t.Errorf("%v: after the context of OpenKey ended: %v", k.row.Spec, err)
 		}
-		closeKey(t, opened)
+		closeKey(t, k.opened)
 	}
 }
 

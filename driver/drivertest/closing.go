@@ -3,6 +3,7 @@ package drivertest
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,8 @@ const (
 	closeLimit = 2 * time.Minute
 	// closeGrace is how long a call that has left the driver may take to be seen.
 	closeGrace = time.Second
+	// closePause lies between calls, so that fast ones do not starve the one to Close.
+	closePause = 200 * time.Microsecond
 )
 
 // closeWaits closes a driver under load. Calls that were running must succeed, and
@@ -32,12 +35,17 @@ func closeWaits(t tb, s *subject) {
 		keys = append(keys, opening{key: slow})
 	}
 	var closed atomic.Bool
+	var started sync.WaitGroup
 	ends := make(chan ending, len(lists))
 	for _, list := range lists {
-		go func() { ends <- callUntilClosed(list, &closed) }()
+		started.Add(1)
+		go func() {
+			started.Done()
+			ends <- callUntilClosed(list, &closed)
+		}()
 	}
+	started.Wait()
 	time.Sleep(30 * time.Millisecond)
-	from := time.Now()
 	if !closeWithin(t, d, closeLimit) {
 		return
 	}
@@ -50,8 +58,10 @@ func closeWaits(t tb, s *subject) {
 			return
 		}
 		wantClass(t, end.err, "a call while the driver closes", driver.Unavailable)
-		if end.from.Before(from) && end.to.After(until.Add(closeGrace)) {
-			t.Errorf("Close returned %v before %s, which was running", end.to.Sub(until), end.name)
+		for _, c := range end.last {
+			if c.from.Before(until) && c.to.After(until.Add(closeGrace)) {
+				t.Errorf("Close returned %v before %s, which was running", c.to.Sub(until), c.name)
+			}
 		}
 	}
 	tidy(t, s, d, keys)
@@ -75,12 +85,17 @@ func generation(d driver.Driver, k key) operation {
 	}}
 }
 
-// An ending is how a loop of calls ended: its last call that worked, and the error of
-// the one after.
-type ending struct {
+// A span is one call, in time.
+type span struct {
 	name     string
 	from, to time.Time
-	err      error
+}
+
+// An ending is how a loop of calls ended: its last two calls, and the error of the
+// later one.
+type ending struct {
+	last [2]span
+	err  error
 }
 
 // callUntilClosed calls in turn until one fails. Calls that go on working after Close
@@ -89,10 +104,12 @@ func callUntilClosed(list []operation, closed *atomic.Bool) (end ending) {
 	for {
 		for _, op := range list {
 			late, from := closed.Load(), time.Now()
-			if end.err = op.call(context.Background()); end.err != nil || late {
+			end.err = op.call(context.Background())
+			end.last = [2]span{end.last[1], {op.name, from, time.Now()}}
+			if end.err != nil || late {
 				return end
 			}
-			end.name, end.from, end.to = op.name, from, time.Now()
+			time.Sleep(closePause)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
 	"sync"
 
 	"strongroom.example/driver"
@@ -51,9 +50,7 @@ type object struct {
 func NewMemory(only ...driver.KeySpec) *Memory {
 	return &Memory{
 		shelf: &shelf{objects: make(map[driver.MaterialID]*object), serial: rand.Text()},
-		specs: slices.DeleteFunc(memorySpecs(), func(row driver.SpecInfo) bool {
-			return len(only) > 0 && !slices.Contains(only, row.Spec)
-		}),
+		specs: memorySpecs(only),
 	}
 }
 

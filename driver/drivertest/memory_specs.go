@@ -1,9 +1,28 @@
 package drivertest
 
-import "strongroom.example/driver"
+import (
+	"slices"
 
-// memorySpecs is the capability table of a Memory that does everything.
-func memorySpecs() []driver.SpecInfo {
+	"strongroom.example/driver"
+)
+
+// memorySpecs is the capability table of a Memory that does only some specs, or all
+// if none is named. Without a wrapping key nothing is imported wrapped.
+func memorySpecs(only []driver.KeySpec) []driver.SpecInfo {
+	table := allSpecs()
+	if len(only) == 0 {
+		return table
+	}
+	table = slices.DeleteFunc(table, func(row driver.SpecInfo) bool { return !slices.Contains(only, row.Spec) })
+	if !slices.ContainsFunc(table, func(row driver.SpecInfo) bool { return row.Spec.Usage == driver.Unwrap }) {
+		for i := range table {
+			table[i].WrappedImport = nil
+		}
+	}
+	return table
+}
+
+func allSpecs() []driver.SpecInfo {
 	var table []driver.SpecInfo
 	add := func(alg driver.KeyAlgorithm, usage driver.Usage, row driver.SpecInfo) {
 		row.Spec = driver.KeySpec{Algorithm: alg, Usage: usage}

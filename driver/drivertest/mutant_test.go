@@ -1,0 +1,168 @@
+package drivertest
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+)
+
+// A mutant is a driver with one deliberate fault, and the checks that must find it.
+// Others may find it too.
+type mutant struct {
+	name   string
+	open   func() driver.Driver
+	reopen func(driver.Driver) driver.Driver
+	caught []string
+}
+
+func mutants() []mutant {
+	return slices.Concat(prfMutants(), aeadMutants(), signMutants(), decryptMutants(), tableMutants(), keyMutants(), importMutants(),
+		wrappedMutants(), blobMutants(), contextMutants(), closeMutants(), reopenMutants(), optionalMutants(), errorMutants())
+}
+
+// findings runs the suite over a driver and returns the checks that fail, with what
+// they say first. The engine's RSA is left out, since it is slow and nothing is bent.
+func findings(m mutant) map[string]string {
+	found := make(map[string]string)
+	note := func(name string, check func(*recorder)) {
+		r := new(recorder)
+		r.run(func() { check(r) })
+		if failure, failed := r.first(); failed {
+			found[name] = failure
+		}
+	}
+	var reopen func(tb, driver.Driver) driver.Driver
+	if m.reopen != nil {
+		reopen = func(_ tb, d driver.Driver) driver.Driver { return m.reopen(d) }
+	}
+	var s *subject
+	note("open", func(r *recorder) {
+		s = newSubject(r, func(tb) driver.Driver { return m.open() }, reopen)
+		if s.info.Name == "soft" {
+			s.leaveOut(r, func(spec driver.KeySpec) bool { return modulusBits(spec.Algorithm) != 0 })
+		}
+	})
+	for _, c := range checks() {
+		note(c.name, func(r *recorder) { c.run(r, s) })
+	}
+	note("close", func(r *recorder) { s.close(r) })
+	return found
+}
+
+// TestMutants holds the suite itself to account: each fault is found by the checks
+// that are there for it.
+func TestMutants(t *testing.T) {
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			found := findings(m)
+			if len(m.caught) == 0 {
+				t.Errorf("the mutant names no check")
+			}
+			for _, name := range m.caught {
+				if failure, ok := found[name]; ok {
+					t.Logf("%s: %s", name, failure)
+				} else {
+					t.Errorf("%s does not find it", name)
+				}
+			}
+			t.Logf("found by %q", slices.Sorted(maps.Keys(found)))
+		})
+	}
+}
+
+// TestControl runs the suite over the drivers that the mutants are made of, as they
+// are. It must find nothing.
+func TestControl(t *testing.T) {
+	for _, m := range []mutant{
+		{name: "memory", open: func() driver.Driver { return NewMemory() }, reopen: reopenMemory},
+		{name: "memory, RSA only", open: func() driver.Driver { return NewMemory(rsaSpecs()...) }, reopen: reopenMemory},
+		softMutant(mutant{name: "soft"}, func(d *soft.Driver) driver.Driver { return d }),
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			for check, failure := range findings(m) {
+				t.Errorf("%s: %s", check, failure)
+			}
+		})
+	}
+}
+
+// TestEveryCheckFindsAMutant: a check that nothing can fail is none.
+func TestEveryCheckFindsAMutant(t *testing.T) {
+	named := make(map[string]bool)
+	for _, m := range mutants() {
+		for _, name := range m.caught {
+			named[name] = true
+		}
+	}
+	for _, c := range checks() {
+		if !named[c.name] {
+			t.Errorf("no mutant is there for %s", c.name)
+		}
+		delete(named, c.name)
+	}
+	for name := range named {
+		t.Errorf("a mutant names %s, which is no check", name)
+	}
+}
+
+func reopenMemory(d driver.Driver) driver.Driver { return d.(*Memory).Reopen() }
+
+// spec abbreviates.
+func spec(alg driver.KeyAlgorithm, usage driver.Usage) driver.KeySpec {
+	return driver.KeySpec{Algorithm: alg, Usage: usage}
+}
+
+func rsaSpecs() []driver.KeySpec {
+	return []driver.KeySpec{spec(driver.RSA2048, driver.Sign), spec(driver.RSA2048, driver.Decrypt)}
+}
+
+// smallMemory does one cheap spec of each usage.
+func smallMemory() *Memory {
+	return NewMemory(spec(driver.HMACSHA256, driver.Derive), spec(driver.HMACSM3, driver.Derive), spec(driver.AES256GCM, driver.Seal),
+		spec(driver.ECP256, driver.Sign), spec(driver.SM2, driver.Decrypt))
+}
+
+// over gives a small Memory that is bent.
+func over[D driver.Driver](bend func(*Memory) D) func() driver.Driver {
+	return func() driver.Driver { return bend(smallMemory()) }
+}
+
+// withKeys gives a small Memory whose keys of one kind are bent as they are opened.
+func withKeys[K driver.Key](bend func(K) driver.Key) func() driver.Driver {
+	return func() driver.Driver { return rekeyed[K]{smallMemory(), bend} }
+}
+
+type rekeyed[K driver.Key] struct {
+	*Memory
+	bend func(K) driver.Key
+}
+
+func (d rekeyed[K]) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	opened, err := d.Memory.OpenKey(ctx, id, spec, blob)
+	if k, ok := opened.(K); ok {
+		return d.bend(k), nil
+	}
+	return opened, err
+}
+
+// softMutant gives a bent engine. A restart is an engine with the same wrapping key.
+func softMutant[D driver.Driver](m mutant, bend func(*soft.Driver) D) mutant {
+	key := make([]byte, soft.KeySize)
+	rand.Read(key)
+	m.open = func() driver.Driver {
+		d, err := soft.New(soft.Config{Key: key})
+		if err != nil {
+			panic(err)
+		}
+		return bend(d)
+	}
+	m.reopen = func(driver.Driver) driver.Driver { return m.open() }
+	return m
+}

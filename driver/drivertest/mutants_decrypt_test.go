@@ -1,0 +1,86 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"strongroom.example/driver"
+)
+
+func decryptMutants() []mutant {
+	return []mutant{
+		{name: "Decrypt tells a wrong length from wrong content", open: withKeys(func(k memoryDecrypter) driver.Key { return tellingLength{k} }),
+			caught: []string{"DecryptEveryFaultAuthentic"}},
+		{name: "Decrypt makes up a plaintext", open: withKeys(func(k memoryDecrypter) driver.Key { return inventing{k} }),
+			caught: []string{"DecryptEveryFaultAuthentic"}},
+		{name: "Decrypt extends dst on failure", open: withKeys(func(k memoryDecrypter) driver.Key { return extending{k} }),
+			caught: []string{"DstAppended", "DecryptEveryFaultAuthentic"}},
+		{name: "Decrypt moves dst", open: withKeys(func(k memoryDecrypter) driver.Key { return movingDecrypter{k} }),
+			caught: []string{"DstAppended"}},
+		{name: "unlisted encryption algorithm is Invalid", open: withKeys(func(k memoryDecrypter) driver.Key { return unlistedInvalid{k} }),
+			caught: []string{"DecryptUnlistedAlgorithm"}},
+		{name: "raw RSA loses leading zeros", open: zeroLosers, caught: []string{"DecryptRoundTrip"}},
+	}
+}
+
+type tellingLength struct{ memoryDecrypter }
+
+func (k tellingLength) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
+	if errors.Is(err, driver.Authentic) && len(ciphertext) < 96 {
+		err = failure("Decrypt", driver.Invalid, errLength)
+	}
+	return out, err
+}
+
+type inventing struct{ memoryDecrypter }
+
+func (k inventing) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
+	if errors.Is(err, driver.Authentic) {
+		return append(dst, randomBytes(32)...), nil
+	}
+	return out, err
+}
+
+type extending struct{ memoryDecrypter }
+
+func (k extending) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
+	if err != nil {
+		out = append(dst, 0)
+	}
+	return out, err
+}
+
+type movingDecrypter struct{ memoryDecrypter }
+
+func (k movingDecrypter) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
+	return bytes.Clone(out), err
+}
+
+type unlistedInvalid struct{ memoryDecrypter }
+
+func (k unlistedInvalid) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
+	if errors.Is(err, driver.Unsupported) {
+		err = failure("Decrypt", driver.Invalid, errSpec)
+	}
+	return out, err
+}
+
+func zeroLosers() driver.Driver {
+	return rekeyed[memoryDecrypter]{NewMemory(spec(driver.RSA2048, driver.Decrypt)), func(k memoryDecrypter) driver.Key { return zeroLoser{k} }}
+}
+
+type zeroLoser struct{ memoryDecrypter }
+
+func (k zeroLoser) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	out, err := k.memoryDecrypter.Decrypt(ctx, nil, alg, ciphertext)
+	if alg == driver.RSARaw {
+		out = bytes.TrimLeft(out, "\x00")
+	}
+	return append(dst, out...), err
+}
