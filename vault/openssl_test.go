@@ -1,0 +1,179 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A workbench is a directory in which the real openssl runs.
+type workbench struct {
+	*testing.T
+	dir string
+}
+
+func newWorkbench(t *testing.T) workbench {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the openssl command is missing: install the package openssl")
+		}
+		t.Skip("needs the openssl command: install the package openssl")
+	}
+	return workbench{t, t.TempDir()}
+}
+
+// run runs one openssl command line, split at spaces, in the directory.
+func (w workbench) run(line string) string {
+	w.Helper()
+	cmd := exec.Command("openssl", strings.Fields(line)...)
+	cmd.Dir = w.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.Fatalf("openssl %s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+func (w workbench) write(name string, b []byte) {
+	w.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w workbench) read(name string) []byte {
+	w.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return b
+}
+
+// publish makes a CMK and writes its public key to public.pem.
+func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
+	w.Helper()
+	k := mustKey(w.T, c, KeyOptions{Spec: spec, Usage: usage})
+	p, err := c.PublicKey(w.Context(), k.ID)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.write("public.pem", p.PEM())
+	return k
+}
+
+// TestOpenSSLVerifies has openssl verify the vault's signatures. The reverse needs
+// the private key outside: TestOpenSSLSigns imports one.
+func TestOpenSSLVerifies(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c := v.As(DefaultOwner)
+	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"
+	const distid = " -pubin -inkey public.pem -rawin -digest sm3 -in message -sigfile signature -pkeyopt distid:"
+	for name, row := range map[string]struct {
+		spec KeySpec
+		o    SignOptions
+		line string
+	}{
+		"PSS":             {RSA2048, SignOptions{Algorithm: RSAPSSSHA256}, "dgst -sha256 -verify public.pem -signature signature" + pss + " message"},
+		"PKCS #1 SHA-256": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA256}, "dgst -sha256 -verify public.pem -signature signature message"},
+		"PKCS #1 SHA-384": {RSA3072, SignOptions{Algorithm: RSAPKCS1SHA384}, "dgst -sha384 -verify public.pem -signature signature message"},
+		"PKCS #1 SHA-512": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA512}, "dgst -sha512 -verify public.pem -signature signature message"},
+		"P-256":           {ECCP256, SignOptions{}, "dgst -sha256 -verify public.pem -signature signature message"},
+		"P-384":           {ECCP384, SignOptions{}, "dgst -sha384 -verify public.pem -signature signature message"},
+		"P-521":           {ECCP521, SignOptions{}, "dgst -sha512 -verify public.pem -signature signature message"},
+		"Ed25519":         {Ed25519, SignOptions{}, "pkeyutl -verify -pubin -inkey public.pem -rawin -in message -sigfile signature"},
+		"SM2":             {SM2, SignOptions{}, "pkeyutl -verify" + distid + SM2DefaultID},
+		"SM2 of Alice":    {SM2, SignOptions{SM2ID: []byte("alice@example")}, "pkeyutl -verify" + distid + "alice@example"},
+		"SM2 by dgst":     {SM2, SignOptions{}, "dgst -sm3 -sigopt distid:" + SM2DefaultID + " -verify public.pem -signature signature message"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkbench(t)
+			k := w.publish(c, row.spec, SignVerify)
+			message := []byte("the message\n")
+			w.write("message", message)
+			for _, kind := range []MessageType{Raw, Digest} {
+				o, input := row.o, message
+				if kind == Digest {
+					if input = digestOf(t, c, k.ID, o, message); input == nil {
+						continue
+					}
+					o.MessageType, o.SM2ID = Digest, nil
+				}
+				signature, err := c.Sign(t.Context(), k.ID, input, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.write("signature", signature)
+				if out := w.run(row.line); !strings.Contains(out, "Verified OK") && !strings.Contains(out, "Signature Verified Successfully") {
+					t.Errorf("%s: %s", kind, out)
+				}
+			}
+		})
+	}
+}
+
+// digestOf returns the digest that DIGEST takes for a message; nil for Ed25519.
+func digestOf(t *testing.T, c Client, key string, o SignOptions, message []byte) []byte {
+	t.Helper()
+	p, err := c.PublicKey(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := chooseSign(p.Spec, o.Algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case row.alg == EdDSA:
+		return nil
+	case row.device.DigestSize() == sha512.Size384:
+		sum := sha512.Sum384(message)
+		return sum[:]
+	case row.device.DigestSize() == sha512.Size:
+		sum := sha512.Sum512(message)
+		return sum[:]
+	case row.alg != SM2DSA:
+		sum := sha256.Sum256(message)
+		return sum[:]
+	}
+	digest, err := row.digest(message, p.DER, o.SM2ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+// TestOpenSSLEncrypts has openssl encrypt to the vault's public keys.
+func TestOpenSSLEncrypts(t *testing.T) {
+	v, _ := newTestVault(t, Config{})
+	c := v.As(DefaultOwner)
+	const encrypt = "pkeyutl -encrypt -pubin -inkey public.pem -in message -out encrypted"
+	for name, row := range map[string]struct {
+		spec KeySpec
+		alg  EncryptionAlgorithm
+		opts string
+	}{
+		"PKCS #1 v1.5": {RSA2048, RSAESPKCS1V15, " -pkeyopt rsa_padding_mode:pkcs1"},
+		"OAEP SHA-1":   {RSA2048, RSAESOAEPSHA1, " -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha1"},
+		"OAEP SHA-256": {RSA3072, RSAESOAEPSHA256, " -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256"},
+		"SM2":          {SM2, SM2C1C3C2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkbench(t)
+			k := w.publish(c, row.spec, AsymmetricDecrypt)
+			message := []byte("test\n")
+			w.write("message", message)
+			w.run(encrypt + row.opts)
+			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.read("encrypted"), row.alg)
+			if err != nil || !bytes.Equal(got, message) {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
