@@ -46,6 +46,9 @@ func suiteOf(t *testing.T) suite.ID {
 
 // The store's tests, once more in the other suite.
 func TestInTheSMSuite(t *testing.T) {
+	if !suite.SM.Usable() {
+		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
+	}
 	for name, test := range map[string]func(*testing.T){
 		"reopen": TestReopen, "flips": TestEveryFlipIsFound, "older": TestOlderIsFound, "apart": TestOperationsAreApart,
 		"rekey": TestRekeyCutAnywhere, "one root file": TestOneRootFileIsEnough, "no root file": TestNoRootFile,
@@ -53,6 +56,7 @@ func TestInTheSMSuite(t *testing.T) {
 		"flips while open": TestEveryFlipIsFoundWhileOpen, "swapped": TestSwappedIsFound, "added": TestAddedIsFound,
 		"tip": TestTipDamage, "other history": TestOtherHistoryIsFound, "failed commit": TestFailedCommitIsAnswered,
 		"uncertain commit": TestUncertainCommitFailsClosed, "split": TestGroupsAreSplit, "large": TestTooLarge,
+		"epoch": TestEpochChange, "epoch without its file": TestEpochChangeWithoutItsFile, "old files": TestOldFilesAfterEpochChange,
 		"readers": TestReadersDuringCommits, "silence": TestNothingPrintsASecret,
 	} {
 		t.Run(name, test)
