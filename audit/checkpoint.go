@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // A Checkpoint is what a log was at one size. Its signed form is a C2SP
@@ -38,17 +36,11 @@ func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 }
 
 func openCheckpoint(text []byte, verifier *verifier) (Checkpoint, error) {
-	signed, err := note.Open(text, note.VerifierList(verifier))
+	signed, err := openNote(text, verifier)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("%w: %w", ErrSignature, err)
+		return Checkpoint{}, err
 	}
-	for _, sig := range signed.Sigs {
-		// note takes stray bits at the end of the base64; one signature has one form.
-		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
-			return Checkpoint{}, fmt.Errorf("%w: %w", ErrSignature, err)
-		}
-	}
-	c, err := parseCheckpoint(signed.Text)
+	c, err := parseCheckpoint(signed)
 	if err != nil {
 		return Checkpoint{}, err
 	}

@@ -14,8 +14,10 @@ var (
 	ErrKey = errors.New("audit: log key is not usable")
 	// ErrCheckpoint: the text is not a checkpoint of this log.
 	ErrCheckpoint = errors.New("audit: not a checkpoint of this log")
-	// ErrSignature: a checkpoint has no valid signature by the log key.
-	ErrSignature = errors.New("audit: checkpoint is not signed by the log key")
+	// ErrReceipt: the text is not a receipt of this log.
+	ErrReceipt = errors.New("audit: not a receipt of this log")
+	// ErrSignature: a checkpoint or receipt has no valid signature by the log key.
+	ErrSignature = errors.New("audit: not signed by the log key")
 	// ErrFault: an export does not verify; the error is a *Fault.
 	ErrFault = errors.New("audit: export does not verify")
 )

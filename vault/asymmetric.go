@@ -117,7 +117,9 @@ func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte
 	if err != nil {
 		return nil, err
 	}
-	key := v.suite.MAC(v.secrets.rejection(), []byte(ver.Material))
+	// By the public key, which a move or another import of the same key does not
+	// change: two answers to one bad ciphertext would tell that it is bad.
+	key := v.suite.MAC(v.secrets.rejection(), ver.Public)
 	defer suite.Wipe(key[:])
 	out, err := pkcs1.Unpad(nil, padded, ciphertext, key[:])
 	if err != nil {

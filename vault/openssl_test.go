@@ -68,8 +68,7 @@ func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 	return k
 }
 
-// TestOpenSSLVerifies has openssl verify the vault's signatures. The reverse needs
-// the private key outside: TestOpenSSLSigns imports one.
+// TestOpenSSLVerifies has openssl verify the vault's signatures.
 func TestOpenSSLVerifies(t *testing.T) {
 	v, _ := newTestVault(t, Config{})
 	c := v.As(DefaultOwner)

@@ -1,0 +1,109 @@
+package audit
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// A Receipt says that a version of a CMK was moved from one driver to another. The
+// record of the move holds it, signed by the log key, so that it can be shown
+// without the log. Its signed form is a note of seven lines, field by field, that
+// no checkpoint looks like.
+type Receipt struct {
+	Origin  string // the log's
+	Key     string // the CMK's id
+	Version uint32
+	// From and To are the drivers, and the ids of the material in each.
+	From, To Place
+	// Device is the serial of the device that To stands for, empty for software.
+	Device string
+	// Time is in UTC.
+	Time time.Time
+}
+
+// A Place is where material lies.
+type Place struct{ Driver, Material string }
+
+func (r Receipt) text() string {
+	return fmt.Sprintf("move receipt of %s\nkey %s\nversion %d\nfrom %q %s\nto %q %s\ndevice %q\nat %s\n", r.Origin, r.Key, r.Version,
+		r.From.Driver, r.From.Material, r.To.Driver, r.To.Material, r.Device, r.Time.UTC().Format(time.RFC3339Nano))
+}
+
+// SignReceipt returns r as a signed note. A receipt of another origin, or with a
+// line break in a name, is ErrReceipt; after Wipe the answer is ErrKey.
+func (k *LogKey) SignReceipt(r Receipt) ([]byte, error) {
+	if again, err := parseReceipt(r.text()); err != nil || again.text() != r.text() || r.Origin != k.verifier.Name() {
+		return nil, fmt.Errorf("%w: a field that cannot be written", ErrReceipt)
+	}
+	text, err := note.Sign(&note.Note{Text: r.text()}, signer{k.verifier, k.seed})
+	if err != nil {
+		return nil, fmt.Errorf("audit: signing: %w", err)
+	}
+	return text, nil
+}
+
+// OpenReceipt reads a signed receipt and verifies it with the log's verifier key.
+// Errors: ErrKey, ErrSignature, and ErrReceipt for what the key signed but is no
+// receipt of its log.
+func OpenReceipt(text []byte, vkey string) (Receipt, error) {
+	verifier, err := newVerifier(vkey)
+	if err != nil {
+		return Receipt{}, err
+	}
+	signed, err := openNote(text, verifier)
+	if err != nil {
+		return Receipt{}, err
+	}
+	r, err := parseReceipt(signed)
+	if err == nil && r.Origin != verifier.Name() {
+		err = fmt.Errorf("%w: its origin is %q", ErrReceipt, r.Origin)
+	}
+	return r, err
+}
+
+// openNote returns the text of a note that the verifier's key signed.
+func openNote(text []byte, verifier *verifier) (string, error) {
+	signed, err := note.Open(text, note.VerifierList(verifier))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	for _, sig := range signed.Sigs {
+		// note takes stray bits at the end of the base64; one signature has one form.
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrSignature, err)
+		}
+	}
+	return signed.Text, nil
+}
+
+func parseReceipt(text string) (r Receipt, err error) {
+	lines := strings.SplitAfter(text, "\n")
+	if len(lines) != 8 || lines[7] != "" {
+		return Receipt{}, fmt.Errorf("%w: not seven lines", ErrReceipt)
+	}
+	var at string
+	for i, field := range []struct {
+		format string
+		into   []any
+	}{
+		{"move receipt of %s\n", []any{&r.Origin}},
+		{"key %s\n", []any{&r.Key}},
+		{"version %d\n", []any{&r.Version}},
+		{"from %q %s\n", []any{&r.From.Driver, &r.From.Material}},
+		{"to %q %s\n", []any{&r.To.Driver, &r.To.Material}},
+		{"device %q\n", []any{&r.Device}},
+		{"at %s\n", []any{&at}},
+	} {
+		if _, err := fmt.Sscanf(lines[i], field.format, field.into...); err != nil {
+			return Receipt{}, fmt.Errorf("%w: line %d", ErrReceipt, i+1)
+		}
+	}
+	if r.Time, err = time.Parse(time.RFC3339Nano, at); err != nil || r.text() != text {
+		return Receipt{}, fmt.Errorf("%w: not in its one form", ErrReceipt)
+	}
+	return r, nil
+}
