@@ -123,10 +123,26 @@ func rsaSpecs() []driver.KeySpec {
 	return []driver.KeySpec{spec(driver.RSA2048, driver.Sign), spec(driver.RSA2048, driver.Decrypt)}
 }
 
-// smallMemory does one cheap spec of each usage.
-func smallMemory() *Memory {
-	return NewMemory(spec(driver.HMACSHA256, driver.Derive), spec(driver.HMACSM3, driver.Derive), spec(driver.AES256GCM, driver.Seal),
-		spec(driver.ECP256, driver.Sign), spec(driver.SM2, driver.Decrypt))
+// smallMemory does cheap specs of each usage named, or of all.
+func smallMemory(usages ...driver.Usage) *Memory {
+	cheap := []driver.KeySpec{spec(driver.HMACSHA256, driver.Derive), spec(driver.HMACSM3, driver.Derive),
+		spec(driver.AES256GCM, driver.Seal), spec(driver.ECP256, driver.Sign), spec(driver.SM2, driver.Decrypt)}
+	return NewMemory(slices.DeleteFunc(cheap, func(spec driver.KeySpec) bool {
+		return len(usages) > 0 && !slices.Contains(usages, spec.Usage)
+	})...)
+}
+
+// usageOf returns the usage of a kind of key.
+func usageOf(k driver.Key) driver.Usage {
+	switch k.(type) {
+	case driver.PRF:
+		return driver.Derive
+	case driver.AEAD:
+		return driver.Seal
+	case driver.Signer:
+		return driver.Sign
+	}
+	return driver.Decrypt
 }
 
 // over gives a small Memory that is bent.
@@ -134,9 +150,10 @@ func over[D driver.Driver](bend func(*Memory) D) func() driver.Driver {
 	return func() driver.Driver { return bend(smallMemory()) }
 }
 
-// withKeys gives a small Memory whose keys of one kind are bent as they are opened.
+// withKeys gives a small Memory of one usage, whose keys are bent as they are opened.
 func withKeys[K driver.Key](bend func(K) driver.Key) func() driver.Driver {
-	return func() driver.Driver { return rekeyed[K]{smallMemory(), bend} }
+	var kind K
+	return func() driver.Driver { return rekeyed[K]{smallMemory(usageOf(kind)), bend} }
 }
 
 type rekeyed[K driver.Key] struct {
