@@ -8,7 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A Method names a method of a driver, of its keys or of its optional interfaces.
+// A Method names a method of a driver, of its keys, of its optional interfaces or of
+// a protector.
 type Method string
 
 // The methods that a [Faulty] counts and can make fail.
@@ -29,12 +30,20 @@ const (
 	MethodOpen                Method = "Open"
 	MethodSign                Method = "Sign"
 	MethodDecrypt             Method = "Decrypt"
+	MethodProtect             Method = "Protect"
+	MethodRecover             Method = "Recover"
 )
 
 // A Fault is what happens to one call, or to all, of a [Faulty]. In order: the
 // call waits for Delay and for Block; with Fail it then ends in an error of Class,
 // and with After as well the device does the work first and its result is lost.
 // The zero Fault changes nothing.
+//
+//	Fault{Method: MethodSign, Nth: 3, Fail: true, Class: driver.Throttled} // the third signature is refused
+//	Fault{Fail: true, Class: driver.Unavailable}                           // the device is gone
+//	Fault{Method: MethodGenerateKey, Fail: true, After: true}              // it dies after it acted: Unknown
+//	Fault{Method: MethodPRF, Delay: 20 * time.Millisecond}                 // a slow device
+//	Fault{Method: MethodPRF, Nth: 1, Block: proceed}                       // a call hangs until proceed is closed
 type Fault struct {
 	// Method is the one method concerned; empty for any.
 	Method Method

@@ -10,10 +10,12 @@ import (
 // Faulty wraps a driver and makes its calls fail, block, die after acting or take
 // long, as told by [Faulty.Add]. Without faults it is transparent. It has every
 // optional interface; where the inner driver lacks one, its methods are
-// Unsupported.
+// Unsupported. Info is the inner driver's, so a caller that reads it sees no
+// difference.
 //
-// Keys that it opens are Faulty too. A call whose context is done is neither
-// counted nor passed on.
+// Keys that it opens are Faulty too, and so are protectors that [Faulty.Protector]
+// wraps. A call whose context is done is neither counted nor passed on. Info and the
+// Close of drivers and keys are never faulty. It is safe for concurrent use.
 type Faulty struct {
 	inner driver.Driver
 	gate  gate
@@ -59,7 +61,8 @@ func (f *Faulty) Clear() {
 	f.faults = nil
 }
 
-// Calls returns how often a method was called, or any method if m is empty.
+// Calls returns how often a method was called, or any method if m is empty. Calls
+// that a fault ended are among them.
 func (f *Faulty) Calls(m Method) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -28,9 +28,9 @@ func (f *Faulty) wrap(key driver.Key) driver.Key {
 }
 
 // output runs a call that appends to dst. What a fault loses is wiped.
-func (k faultyKey) output(ctx context.Context, m Method, dst []byte, act func() ([]byte, error)) ([]byte, error) {
+func (f *Faulty) output(ctx context.Context, m Method, dst []byte, act func() ([]byte, error)) ([]byte, error) {
 	out := dst
-	err := k.of.do(ctx, m, func() (err error) {
+	err := f.do(ctx, m, func() (err error) {
 		out, err = act()
 		return err
 	})
@@ -49,7 +49,7 @@ type faultyPRF struct {
 }
 
 func (k faultyPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
-	return k.output(ctx, MethodPRF, dst, func() ([]byte, error) { return k.inner.PRF(ctx, dst, input) })
+	return k.of.output(ctx, MethodPRF, dst, func() ([]byte, error) { return k.inner.PRF(ctx, dst, input) })
 }
 
 type faultyAEAD struct {
@@ -58,11 +58,11 @@ type faultyAEAD struct {
 }
 
 func (k faultyAEAD) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error) {
-	return k.output(ctx, MethodSeal, dst, func() ([]byte, error) { return k.inner.Seal(ctx, dst, plaintext, aad) })
+	return k.of.output(ctx, MethodSeal, dst, func() ([]byte, error) { return k.inner.Seal(ctx, dst, plaintext, aad) })
 }
 
 func (k faultyAEAD) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
-	return k.output(ctx, MethodOpen, dst, func() ([]byte, error) { return k.inner.Open(ctx, dst, ciphertext, aad) })
+	return k.of.output(ctx, MethodOpen, dst, func() ([]byte, error) { return k.inner.Open(ctx, dst, ciphertext, aad) })
 }
 
 type faultySigner struct {
@@ -71,7 +71,7 @@ type faultySigner struct {
 }
 
 func (k faultySigner) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
-	return k.output(ctx, MethodSign, nil, func() ([]byte, error) { return k.inner.Sign(ctx, alg, input) })
+	return k.of.output(ctx, MethodSign, nil, func() ([]byte, error) { return k.inner.Sign(ctx, alg, input) })
 }
 
 type faultyDecrypter struct {
@@ -80,5 +80,5 @@ type faultyDecrypter struct {
 }
 
 func (k faultyDecrypter) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
-	return k.output(ctx, MethodDecrypt, dst, func() ([]byte, error) { return k.inner.Decrypt(ctx, dst, alg, ciphertext) })
+	return k.of.output(ctx, MethodDecrypt, dst, func() ([]byte, error) { return k.inner.Decrypt(ctx, dst, alg, ciphertext) })
 }

@@ -18,10 +18,6 @@ func TestMemory(t *testing.T) {
 	}.Run(t)
 }
 
-func TestFaultyIsTransparent(t *testing.T) {
-	drivertest.Run(t, func(*testing.T) driver.Driver { return drivertest.NewFaulty(drivertest.NewMemory()) })
-}
-
 func BenchmarkMemory(b *testing.B) {
 	d := drivertest.NewMemory()
 	defer d.Close()

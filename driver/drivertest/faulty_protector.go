@@ -1,0 +1,35 @@
+package drivertest
+
+import (
+	"context"
+
+	"strongroom.example/driver"
+)
+
+// Protector wraps a protector, which falls under the faults of f like a key. A device
+// that protects roots is thus one device with the driver, and fails with it.
+func (f *Faulty) Protector(inner driver.Protector) driver.Protector {
+	return faultyProtector{inner, f}
+}
+
+// A faultyProtector is a protector of a Faulty.
+type faultyProtector struct {
+	driver.Protector
+	of *Faulty
+}
+
+func (p faultyProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	var blob driver.Blob
+	err := p.of.do(ctx, MethodProtect, func() (err error) {
+		blob, err = p.Protector.Protect(ctx, b, root)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blob, nil
+}
+
+func (p faultyProtector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
+	return p.of.output(ctx, MethodRecover, dst, func() ([]byte, error) { return p.Protector.Recover(ctx, dst, b, blob) })
+}
