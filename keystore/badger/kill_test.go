@@ -87,7 +87,7 @@ func TestKilled(t *testing.T) {
 	var acknowledged uint64
 	for cycle := range 12 {
 		pause := time.Duration(20+rand.IntN(180)) * time.Millisecond
-		if n := runAndKill(t, dir, pause); n > acknowledged {
+		if n := runAndKill(t, childDir, dir, pause); n > acknowledged {
 			acknowledged = n
 		}
 		e, err := Open(dir)
@@ -108,11 +108,12 @@ func TestKilled(t *testing.T) {
 	t.Log(acknowledged, "batches acknowledged")
 }
 
-// runAndKill returns how many batches the child acknowledged in all.
-func runAndKill(t *testing.T, dir string, pause time.Duration) (acknowledged uint64) {
+// runAndKill returns how many batches the child acknowledged in all; kind is the
+// variable that tells it what to do.
+func runAndKill(t *testing.T, kind, dir string, pause time.Duration) (acknowledged uint64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), kind+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

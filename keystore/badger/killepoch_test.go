@@ -1,0 +1,85 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"strongroom.example/keystore"
+)
+
+const (
+	childStore    = "STRONGROOM_STORE_CHILD"
+	killSurvivors = 400
+)
+
+// destroyUntilKilled is the child: it makes a material, destroys it, and prints its
+// number once it is gone.
+func destroyUntilKilled(dir string) int {
+	s, err := openStore(storeConfig(dir))
+	if err != nil {
+		fmt.Println("open:", err)
+		return 1
+	}
+	for n := s.LogState().Size; err == nil; n++ {
+		path := doomedPath(n)
+		err = s.Commit(context.Background(), func(tx *keystore.Tx) error {
+			tx.PutMaterial(path, []byte("to be destroyed"))
+			return nil
+		})
+		if err != nil {
+			break
+		}
+		err = s.ChangeEpoch(context.Background(), func(tx *keystore.Tx) error {
+			tx.Delete(path)
+			tx.Log(func(seq uint64) []byte { return fmt.Append(nil, seq) })
+			return nil
+		})
+		if err == nil {
+			fmt.Println(n)
+		}
+	}
+	fmt.Println("change:", err)
+	return 1
+}
+
+func doomedPath(n uint64) string { return fmt.Sprintf("doomed/%d", n) }
+
+// A process that is killed while it destroys material leaves a store that opens,
+// with every survivor, and with nothing of what was reported destroyed.
+func TestKilledWhileDestroying(t *testing.T) {
+	cfg := storeConfig(t.TempDir())
+	s := keys(t, cfg, killSurvivors, 200)
+	must(t, s.Close())
+	var destroyed uint64
+	for cycle := range 10 {
+		pause := time.Duration(60+rand.IntN(240)) * time.Millisecond
+		destroyed = max(destroyed, runAndKill(t, childStore, cfg.Dir, pause))
+		s, err := openStore(cfg)
+		if err != nil {
+			t.Fatalf("cycle %d: %v", cycle, err)
+		}
+		readOnce(t, s, killSurvivors)
+		for n := range destroyed {
+			if _, err := s.Get(t.Context(), doomedPath(n)); !errors.Is(err, keystore.ErrNotFound) {
+				t.Errorf("cycle %d: material %d was reported destroyed: %v", cycle, n, err)
+			}
+		}
+		if s.LogState().Size < destroyed {
+			t.Errorf("cycle %d: %d audit records of %d destructions", cycle, s.LogState().Size, destroyed)
+		}
+		must(t, s.Check(t.Context()))
+		must(t, s.Close())
+		if _, err := os.Stat(cfg.Dir + "/root.old"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("cycle %d: root.old was left: %v", cycle, err)
+		}
+	}
+	if destroyed < 2 { // the first audit record is that of the creation
+		t.Fatal("no cycle got as far as a destruction")
+	}
+	t.Log(destroyed-1, "destructions acknowledged")
+}
