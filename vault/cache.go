@@ -42,7 +42,12 @@ func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 		}
 		id = string(r.Value)
 	}
-	return v.keys.key(ctx, id)
+	t, err := v.keys.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v.expireView(t)
+	return t, nil
 }
 
 // missing says in an ErrNotFound what was not found.
@@ -109,6 +114,8 @@ const handlesKept = 1024
 type handles struct {
 	mu   sync.Mutex
 	open map[driver.MaterialID]*handle
+	// retired material is being destroyed and is not kept open any more.
+	retired map[driver.MaterialID]bool
 }
 
 // handle is one opened key; users counts those who hold it.
@@ -117,7 +124,9 @@ type handle struct {
 	users int
 }
 
-func newHandles() *handles { return &handles{open: map[driver.MaterialID]*handle{}} }
+func newHandles() *handles {
+	return &handles{open: map[driver.MaterialID]*handle{}, retired: map[driver.MaterialID]bool{}}
+}
 
 // take returns an open handle; give it back.
 func (h *handles) take(id driver.MaterialID) (*handle, bool) {
@@ -139,6 +148,10 @@ func (h *handles) put(id driver.MaterialID, key driver.Key) *handle {
 		key.Close()
 		one.users++
 		return one
+	}
+	if h.retired[id] {
+		key.Close()
+		return &handle{key, 1}
 	}
 	if len(h.open) >= handlesKept {
 		h.evict(handlesKept / 8)
@@ -173,6 +186,26 @@ func (h *handles) trim() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.evict(len(h.open))
+}
+
+// retire closes the key of material that is to be destroyed, once running calls
+// have ended. From then on it is never kept open.
+func (h *handles) retire(id driver.MaterialID) {
+	h.mu.Lock()
+	one := h.open[id]
+	h.retired[id] = true
+	delete(h.open, id)
+	h.mu.Unlock()
+	if one != nil {
+		one.key.Close()
+	}
+}
+
+// isRetired reports whether material is being destroyed.
+func (h *handles) isRetired(id driver.MaterialID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.retired[id]
 }
 
 func (h *handles) closeAll() {
@@ -217,6 +250,9 @@ func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []
 func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (*handle, error) {
 	if one, ok := v.handles.take(id); ok {
 		return one, nil
+	}
+	if v.handles.isRetired(id) {
+		return nil, fmt.Errorf("%w: material of key %s", ErrNotFound, ver.Key)
 	}
 	d, ok := v.drivers[ver.Driver]
 	if !ok {

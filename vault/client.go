@@ -38,6 +38,8 @@ type request struct {
 type target struct {
 	Key
 	record uint64 // version of the stored record
+	// expired: its material had expired when it was loaded.
+	expired bool
 }
 
 // entry is what an operation leaves behind: its audit record, and its changes.
@@ -180,6 +182,9 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	if !t.Usage.allows(q.op) {
 		return fmt.Errorf("%w: %s", ErrUsage, t.Usage)
 	}
+	if err := t.Origin.allows(q.op); err != nil {
+		return err
+	}
 	if !t.State.allows(q.op) {
 		return &Error{Op: q.op, Key: t.ID, State: t.State, Err: ErrKeyState}
 	}
@@ -193,7 +198,7 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 		commit = v.store.Commit
 	}
 	return commit(ctx, func(tx *keystore.Tx) error {
-		if t != nil && !e.detached && tx.Version(keyPath(t.ID)) != t.record {
+		if t != nil && !e.detached && (tx.Version(keyPath(t.ID)) != t.record || v.expiredSince(t)) {
 			return errStale
 		}
 		if e.change != nil {

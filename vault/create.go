@@ -21,6 +21,10 @@ type intent struct {
 	Material  driver.MaterialID `json:"material"`
 	Principal Principal         `json:"principal"`
 	Seq       uint64            `json:"-"`
+	// Token is the import token that an import tries, by its wrapping key.
+	Token string `json:"token,omitempty"`
+	// Doomed: the material is to be destroyed, and the intent is settled when it is.
+	Doomed *doom `json:"doomed,omitempty"`
 }
 
 // CreateKey makes a CMK. Errors: ErrInvalid, ErrExists for a taken alias,
@@ -37,13 +41,17 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		id := newKeyID(v.hedge.id())
 		k := Key{
 			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
-			Origin: OriginVault, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver,
+			Origin: o.Origin, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver,
 		}
 		ver, err := v.newVersion(k, 1, now)
 		if err != nil {
 			return err
 		}
 		k.Residence, k.Level = ver.Residence, ver.Level
+		if o.Origin == OriginExternal {
+			made = v.awaitImport(e, k)
+			return nil
+		}
 		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
 		if o.Alias != "" {
 			e.rec.Detail = map[string]string{"alias": o.Alias}
@@ -65,6 +73,21 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	return made, nil
 }
 
+// awaitImport has e store a CMK whose material is still to come.
+func (v *Vault) awaitImport(e *entry, k Key) Key {
+	k.State, k.Version = PendingImport, 0
+	e.rec.Key, e.rec.Driver = k.ID, k.Driver
+	e.rec.Detail = map[string]string{"origin": string(k.Origin)}
+	if k.Alias != "" {
+		e.rec.Detail["alias"] = k.Alias
+	}
+	e.change = func(tx *keystore.Tx) error {
+		tx.Put(importPathOf(k.ID), encode(importState{}))
+		return putNewKey(tx, k)
+	}
+	return k
+}
+
 // newKeyOptions checks options and fills in defaults.
 func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 	if c.vault == nil {
@@ -75,8 +98,14 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 		return o, err
 	}
 	o.Spec, o.Usage = row.spec, row.usage
+	if o.Origin == "" {
+		o.Origin = OriginVault
+	}
+	if o.Origin != OriginVault && o.Origin != OriginExternal {
+		return o, invalid("origin %q is neither %s nor %s", o.Origin, OriginVault, OriginExternal)
+	}
 	if o.Driver == "" {
-		o.Driver = c.vault.driverFor(row)
+		o.Driver = c.vault.driverFor(row, o.Origin)
 	}
 	if o.Alias != "" {
 		if err := checkAlias(o.Alias); err != nil {
@@ -87,9 +116,10 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 }
 
 // driverFor returns the default driver, or the software engine where that cannot
-// do the spec.
-func (v *Vault) driverFor(row specRow) string {
-	if _, can := v.drivers[v.cfg.Driver].Info().Find(row.device(v.suite)); can {
+// do the spec, or not import it.
+func (v *Vault) driverFor(row specRow, origin Origin) string {
+	d, spec := v.drivers[v.cfg.Driver], row.device(v.suite)
+	if _, can := d.Info().Find(spec); can && (origin == OriginVault || importable(d, spec)) {
 		return v.cfg.Driver
 	}
 	return softDriver
@@ -111,8 +141,11 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, k.Driver, spec)
 	}
 	ver := version{
-		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: OriginVault, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver},
+		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: k.Origin, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver},
 		Algorithm:  spec.Algorithm, DeviceUse: spec.Usage,
+	}
+	if k.Origin == OriginExternal && !importable(d, spec) {
+		return version{}, fmt.Errorf("%w: driver %q does not import %s", ErrUnsupported, k.Driver, spec)
 	}
 	if can.Resident {
 		ver.Residence, ver.Level = Resident, info.Level
@@ -139,6 +172,31 @@ type making struct {
 	ver           version
 	op            Operation
 	begin, finish func(*keystore.Tx) error
+	// create makes the material; nil has the driver generate it. It is repeatable.
+	create func(context.Context) (driver.Created, error)
+	// keep stores what was made, before finish; nil stores ver as a key version.
+	keep func(*keystore.Tx, driver.Created) error
+	// token: see intent.
+	token string
+}
+
+// generate has the driver make the material.
+func (v *Vault) generate(m making, id driver.MaterialID) func(context.Context) (driver.Created, error) {
+	return func(ctx context.Context) (driver.Created, error) {
+		return v.drivers[m.ver.Driver].GenerateKey(ctx, id, m.ver.spec())
+	}
+}
+
+// keepVersion stores a key version with its material.
+func keepVersion(tx *keystore.Tx, ver version, created driver.Created) error {
+	id, err := ver.material()
+	if err != nil {
+		return err
+	}
+	ver.Attributes, ver.Public = created.Attributes, created.PublicDER
+	tx.Put(versionPath(ver.Key, ver.Number), encode(ver))
+	tx.PutMaterial(materialPath(id), created.Blob)
+	return nil
 }
 
 // make runs intent → device → outcome. The intent is durable before the device is
@@ -148,7 +206,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	if err != nil {
 		return err
 	}
-	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal)}
+	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal), Token: m.token}
 	announced := e.rec
 	announced.Phase, announced.Result = audit.Intent, ""
 	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
@@ -164,8 +222,14 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	e.rec.Phase, e.rec.Intent = audit.Outcome, in.Seq
 	var created driver.Created
+	if m.create == nil {
+		m.create = v.generate(m, id)
+	}
+	if m.keep == nil {
+		m.keep = func(tx *keystore.Tx, created driver.Created) error { return keepVersion(tx, m.ver, created) }
+	}
 	err = Retry(ctx, func(ctx context.Context) (err error) {
-		created, err = v.drivers[in.Driver].GenerateKey(ctx, id, m.ver.spec())
+		created, err = m.create(ctx)
 		return err
 	})
 	e.undo = func(ctx context.Context, cause error) error {
@@ -177,9 +241,9 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	e.detached = true
 	e.change = func(tx *keystore.Tx) error {
-		m.ver.Attributes, m.ver.Public = created.Attributes, created.PublicDER
-		tx.Put(versionPath(in.Key, in.Number), encode(m.ver))
-		tx.PutMaterial(materialPath(id), created.Blob)
+		if err := m.keep(tx, created); err != nil {
+			return err
+		}
 		tx.Delete(intentPath(id))
 		return m.finish(tx)
 	}

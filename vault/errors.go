@@ -55,6 +55,9 @@ var (
 	ErrCorrupt = errors.New("vault is damaged")
 	// ErrRolledBack: the store is older than the vault's own memory of it.
 	ErrRolledBack = errors.New("vault was rolled back")
+	// ErrImport: the import token or the imported material is not accepted; the text
+	// says which. Nothing was changed, but that failed tries are counted.
+	ErrImport = errors.New("import is not accepted")
 	// ErrClosed: the vault, or the data key, was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -128,7 +131,7 @@ var sentinels = []struct {
 }{
 	{ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
-	{ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
+	{ErrImport, "IMPORT"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"},
 	{ErrAuditUnavailable, "AUDIT_UNAVAILABLE"}, {ErrStorageFull, "STORAGE_FULL"}, {ErrCorrupt, "CORRUPT"},
 	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrUnavailable, "UNAVAILABLE"},

@@ -12,8 +12,33 @@ import (
 // An Origin says where a CMK's material comes from.
 type Origin string
 
-// OriginVault: the vault or its device made it.
-const OriginVault Origin = "VAULT"
+// The origins.
+const (
+	// OriginVault: the vault or its device made it.
+	OriginVault Origin = "VAULT"
+	// OriginExternal: its owner made it elsewhere and imports it.
+	OriginExternal Origin = "EXTERNAL"
+)
+
+// originTable says for CMKs of which origin an operation is. An operation that is
+// not listed is for all.
+var originTable = map[Operation]Origin{
+	OpRotateKey:                 OriginVault,
+	OpParametersForImport:       OriginExternal,
+	OpImportKeyMaterial:         OriginExternal,
+	OpDeleteImportedKeyMaterial: OriginExternal,
+}
+
+// allows answers ErrUnsupported for an operation that is not for CMKs of origin o.
+func (o Origin) allows(op Operation) error {
+	switch want, limited := originTable[op]; {
+	case !limited || want == o:
+		return nil
+	case want == OriginVault:
+		return fmt.Errorf("%w: the material is the owner's own; make another CMK, import new material into it and re-encrypt", ErrUnsupported)
+	}
+	return fmt.Errorf("%w: the CMK was made without KeyOptions.Origin %s", ErrUnsupported, OriginExternal)
+}
 
 // A Residence says where material lives.
 type Residence string
@@ -41,6 +66,9 @@ type KeyOptions struct {
 	// leaves no choice for the other, that may be empty too.
 	Usage KeyUsage
 	Spec  KeySpec
+	// Origin: empty means OriginVault. A CMK of OriginExternal is made without
+	// material, in PendingImport; see ParametersForImport.
+	Origin Origin
 	// Driver names one of Config.Drivers; empty means the default one, or the
 	// software engine where that cannot do Spec.
 	Driver string
@@ -59,8 +87,11 @@ type Key struct {
 	Created     time.Time         `json:"created"`
 	Creator     Principal         `json:"creator"`
 	// Version is the primary version, which encrypts; older ones only decrypt.
-	// Versions are numbered from 1 without gaps.
+	// Versions are numbered from 1 without gaps. 0: the material was never imported;
+	// the first import makes version 1, which stays the only one.
 	Version uint32 `json:"version"`
+	// ValidTo is when imported material expires; zero: never.
+	ValidTo time.Time `json:"validTo,omitzero"`
 	// Rotated is when the primary version was made.
 	Rotated time.Time `json:"rotated"`
 	// Residence, Level and Driver are the primary version's.
@@ -85,6 +116,7 @@ type KeyVersion struct {
 // version is a stored key version.
 type version struct {
 	KeyVersion
+	// Material is the material's id; empty while imported material is deleted.
 	Material  string              `json:"material"`
 	Algorithm driver.KeyAlgorithm `json:"algorithm"`
 	DeviceUse driver.Usage        `json:"use"`

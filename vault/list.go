@@ -81,6 +81,7 @@ func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
 		if err != nil {
 			return nil, err
 		}
+		v.expireView(t)
 		if f.matches(t.Key) {
 			out = append(out, t.Key)
 		}

@@ -12,7 +12,7 @@ const secretSize = 32
 
 // secretLabels name the vault's own keys, in the order in which they lie. A key is
 // derived from the store's secret by its label, and so lives as long as the vault.
-var secretLabels = [...]string{"context", "hedge", "log key", "soft", "rejection"}
+var secretLabels = [...]string{"context", "hedge", "log key", "soft", "rejection", "import token", "commitment"}
 
 // secrets holds the vault's own keys in locked memory.
 type secrets struct{ buf *lockedmem.Buffer }
@@ -45,6 +45,12 @@ func (s *secrets) soft() []byte { return s.at(3) }
 
 // rejection makes what PKCS #1 v1.5 answers for bad padding.
 func (s *secrets) rejection() []byte { return s.at(4) }
+
+// token MACs import tokens.
+func (s *secrets) token() []byte { return s.at(5) }
+
+// commitment keys what is kept of imported material after it is gone.
+func (s *secrets) commitment() []byte { return s.at(6) }
 
 func (s *secrets) free() { s.buf.Free() }
 

@@ -9,7 +9,11 @@ import (
 	"strongroom.example/keystore"
 )
 
-const intents = "intent/"
+const (
+	intents = "intent/"
+	// abandoned is the error class on record of what a crash cut off.
+	abandoned = "ABANDONED"
+)
 
 // settle ends what a crash left between intent and outcome: nobody was told of the
 // material, so it is destroyed. An intent whose device is absent stays, and does
@@ -27,11 +31,20 @@ func (v *Vault) settle(ctx context.Context) error {
 		if _, present := v.drivers[in.Driver]; !present {
 			continue
 		}
-		if err := v.abandonIntent(ctx, in, "ABANDONED"); err != nil && ctx.Err() != nil {
+		if err := v.settleIntent(ctx, in); err != nil && ctx.Err() != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settleIntent ends one intent: what was to be destroyed is, what was to be made is
+// taken back.
+func (v *Vault) settleIntent(ctx context.Context, in intent) error {
+	if in.Doomed != nil {
+		return v.settleDoomed(ctx, in)
+	}
+	return v.abandonIntent(ctx, in, abandoned)
 }
 
 // abandonIntent destroys the material of an intent and takes back what was stored
@@ -52,6 +65,9 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 			return nil
 		}
 		tx.Delete(intentPath(in.Material))
+		if err := v.endTry(tx, in, class); err != nil {
+			return err
+		}
 		if in.Operation == OpCreateKey {
 			if err := dropKey(tx, in.Key); err != nil {
 				return err

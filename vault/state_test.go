@@ -20,9 +20,10 @@ import (
 // subject is the CMK that an operation is tried on, with what that needs.
 type subject struct {
 	key       Key
-	ct        []byte // a ciphertext that names the CMK
-	other     []byte // a ciphertext of CMK "target"
-	encrypted []byte // encrypted to the public key
+	parcel    *parcel // what its material is imported by, if its owner made it
+	ct        []byte  // a ciphertext that names the CMK
+	other     []byte  // a ciphertext of CMK "target"
+	encrypted []byte  // encrypted to the public key
 	signature []byte
 	mac       []byte
 }
@@ -48,6 +49,17 @@ var acts = map[Operation]func(context.Context, Client, subject) error{
 	OpEnableKey:  func(ctx context.Context, c Client, s subject) error { return c.EnableKeys(ctx, s.key.ID) },
 	OpDisableKey: func(ctx context.Context, c Client, s subject) error { return c.DisableKeys(ctx, s.key.ID) },
 	OpRotateKey:  func(ctx context.Context, c Client, s subject) error { _, err := c.RotateKey(ctx, s.key.ID); return err },
+	OpParametersForImport: func(ctx context.Context, c Client, s subject) error {
+		_, err := c.ParametersForImport(ctx, s.key.ID, ImportRequest{})
+		return err
+	},
+	OpImportKeyMaterial: func(ctx context.Context, c Client, s subject) error {
+		_, err := c.ImportKeyMaterial(ctx, s.key.ID, s.parcel.material())
+		return err
+	},
+	OpDeleteImportedKeyMaterial: func(ctx context.Context, c Client, s subject) error {
+		return c.DeleteImportedKeyMaterial(ctx, s.key.ID)
+	},
 	OpEncrypt: func(ctx context.Context, c Client, s subject) error {
 		_, err := c.Encrypt(ctx, s.key.ID, nil, nil)
 		return err
@@ -104,11 +116,17 @@ func valid(ok bool, err error) error {
 }
 
 // newSubject makes a CMK and everything that the acts need of it.
-func newSubject(t *testing.T, c Client, row specRow) subject {
+func newSubject(t *testing.T, c Client, row specRow, origin Origin) subject {
 	t.Helper()
 	ctx := t.Context()
-	s := subject{key: mustKey(t, c, KeyOptions{Spec: row.spec, Usage: row.usage, Alias: "subject", Tags: map[string]string{"a": "b"}})}
+	s := subject{key: mustKey(t, c, KeyOptions{Spec: row.spec, Usage: row.usage, Origin: origin, Alias: "subject", Tags: map[string]string{"a": "b"}})}
 	var err error
+	if origin == OriginExternal {
+		s.parcel = newParcel(t, c, s.key, newMaterial(t, c, row))
+		if s.key, err = c.ImportKeyMaterial(ctx, s.key.ID, s.parcel.material()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if s.other, err = c.Encrypt(ctx, "target", make([]byte, 32), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -169,42 +187,51 @@ func TestStateTable(t *testing.T) {
 		if row.spec == RSA3072 || row.spec == RSA4096 {
 			continue // as RSA-2048, and slow to make; TestSignAlgorithms has them
 		}
-		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) {
-			needs(t, row.spec)
-			v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: everyone{}})
-			c := v.As(DefaultOwner)
-			mustKey(t, c, KeyOptions{Alias: "target"})
-			s := newSubject(t, c, row)
-			for op := range stateTable {
-				for i, state := range states {
-					restore(t, v, s.key)
-					forceState(t, v, s.key, state)
-					p := Principal(fmt.Sprintf("%s in %s", op, state))
-					act, ok := acts[op]
-					if !ok {
-						t.Fatalf("%s has no test", op)
-					}
-					err := act(t.Context(), v.As(p), s)
-					want := wanted(op, row.usage, stateTable[op][i] == '+')
-					if !errors.Is(err, want) || want == nil && err != nil {
-						t.Errorf("%s: %v, want %v", p, err, want)
-					}
-					checkRecord(t, v, p, op, want)
-				}
-			}
-			forceState(t, v, s.key, Enabled)
-		})
+		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) { testStates(t, row, OriginVault) })
+		if row.spec == Symmetric || row.spec == ECCP256 {
+			t.Run(string(row.spec)+"/imported", func(t *testing.T) { testStates(t, row, OriginExternal) })
+		}
 	}
+}
+func testStates(t *testing.T, row specRow, origin Origin) {
+	needs(t, row.spec)
+	v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: everyone{}})
+	c := v.As(DefaultOwner)
+	mustKey(t, c, KeyOptions{Alias: "target"})
+	s := newSubject(t, c, row, origin)
+	for op := range stateTable {
+		for i, state := range states {
+			s.parcel.renew(t, v, s.key)
+			restore(t, v, s.key)
+			forceState(t, v, s.key, state)
+			p := Principal(fmt.Sprintf("%s in %s", op, state))
+			act, ok := acts[op]
+			if !ok {
+				t.Fatalf("%s has no test", op)
+			}
+			err := act(t.Context(), v.As(p), s)
+			want := wanted(op, s.key, stateTable[op][i] == '+')
+			if !errors.Is(err, want) || want == nil && err != nil {
+				t.Errorf("%s: %v, want %v", p, err, want)
+			}
+			checkRecord(t, v, p, op, want)
+		}
+	}
+	s.parcel.renew(t, v, s.key)
+	forceState(t, v, s.key, Enabled)
 }
 
 // wanted is the error that the tables promise.
-func wanted(op Operation, usage KeyUsage, allowed bool) error {
+func wanted(op Operation, k Key, allowed bool) error {
+	usage := k.Usage
 	byCiphertext := op == OpDecrypt || op == OpOpenDataKey || op == OpReEncryptFrom
 	switch {
 	case !usage.allows(op) && byCiphertext:
 		return ErrCiphertext
 	case !usage.allows(op):
 		return ErrUsage
+	case k.Origin.allows(op) != nil:
+		return ErrUnsupported
 	case !allowed:
 		return ErrKeyState
 	}

@@ -36,6 +36,8 @@ type Vault struct {
 	refusals *refusals
 	rest     *restroom
 	clock    clock.Clock
+	deadline *clock.HighWater // by which things expire
+	agenda   *agenda
 
 	gate    sync.RWMutex // held for reading by each operation
 	closed  bool
@@ -148,7 +150,11 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	opened := v.record(OpOpenVault, cfg.Owner)
 	opened.Detail = editionDetail(cfg.Edition)
 	opened.Detail["protector"] = by
-	err = v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, opened); return nil })
+	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		v.markClock(tx)
+		v.note(tx, opened)
+		return nil
+	})
 	return v, err
 }
 
@@ -194,9 +200,14 @@ func (v *Vault) start(ctx context.Context) error {
 	v.keys = newKeyCache(v.store)
 	v.refusals = newRefusals()
 	v.rest = newRestroom(v.arena)
+	v.agenda = newAgenda()
+	if err := v.openClock(ctx); err != nil {
+		return err
+	}
 	if err := v.settle(ctx); err != nil {
 		return err
 	}
+	v.openAgenda(ctx)
 	go v.background()
 	return nil
 }
@@ -223,9 +234,12 @@ func (v *Vault) openSecrets() (err error) {
 	return nil
 }
 
-// background flushes counted refusals and lays idle data keys to rest until Close.
+// background flushes counted refusals, lays idle data keys to rest and ends what has
+// expired, until Close.
 func (v *Vault) background() {
 	defer close(v.done)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-v.stopped; cancel() }()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
@@ -233,6 +247,7 @@ func (v *Vault) background() {
 		case <-t.C:
 			v.flushRefusals(v.refusals.due(v.clock.Now()))
 			v.rest.sweep()
+			v.keepAgenda(ctx)
 		case <-v.stopped:
 			return
 		}
@@ -266,6 +281,7 @@ func (v *Vault) Close() error {
 	v.flushRefusals(v.refusals.all())
 	ctx := context.Background()
 	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		v.markClock(tx)
 		v.note(tx, v.record(OpCloseVault, v.cfg.Owner))
 		return nil
 	})

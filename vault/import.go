@@ -1,0 +1,146 @@
+package vault
+
+import (
+	"slices"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/unwrap"
+)
+
+// A WrappingAlgorithm is how key material is wrapped on its way into the vault.
+type WrappingAlgorithm string
+
+// The wrapping algorithms. Symmetric material takes any of them, a private key, as
+// PKCS #8 DER, those of RSA_AES_KEY_WRAP. The FIPS edition does without PKCS #1
+// v1.5, SHA-1 and SM2.
+const (
+	WrapRSAESPKCS1V15   WrappingAlgorithm = "RSAES_PKCS1_V1_5"
+	WrapRSAESOAEPSHA1   WrappingAlgorithm = "RSAES_OAEP_SHA_1"
+	WrapRSAESOAEPSHA256 WrappingAlgorithm = "RSAES_OAEP_SHA_256"
+	// WrapRSAAESSHA1 and WrapRSAAESSHA256 are CKM_RSA_AES_KEY_WRAP: a fresh AES-256
+	// key under OAEP with that hash, 256 bytes, followed by the material under that
+	// AES key, by AES-KWP (RFC 5649).
+	WrapRSAAESSHA1   WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_1"
+	WrapRSAAESSHA256 WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_256"
+	// WrapSM2 is SM2 encryption with the ciphertext in ASN.1, C1 C3 C2 (GM/T 0009).
+	WrapSM2 WrappingAlgorithm = "SM2_C1C3C2_ASN1"
+)
+
+// An ImportPath says where imported material is unwrapped.
+type ImportPath string
+
+// The paths.
+const (
+	// PathDevice: inside the device; the host never sees the material.
+	PathDevice ImportPath = "DEVICE"
+	// PathHost: in this process, in locked memory.
+	PathHost ImportPath = "HOST"
+)
+
+// wrapRow is one wrapping algorithm.
+type wrapRow struct {
+	alg     WrappingAlgorithm
+	code    byte // in the import token
+	key     KeySpec
+	seam    driver.WrapAlg      // as drivers and unwrap know it
+	private bool                // takes private keys
+	parts   []WrappingAlgorithm // what an edition may exclude
+}
+
+// wrapTable lists the wrapping algorithms. Of those that fit a CMK and a wrapping
+// key, the first is the default. Codes are never given twice.
+var wrapTable = []wrapRow{
+	{WrapRSAESOAEPSHA256, 1, RSA2048, driver.WrapRSAOAEPSHA256, false, nil},
+	{WrapRSAAESSHA256, 2, RSA2048, unwrap.RSAAESKWPSHA256, true, nil},
+	{WrapRSAESOAEPSHA1, 3, RSA2048, driver.WrapRSAOAEPSHA1, false, nil},
+	{WrapRSAAESSHA1, 4, RSA2048, driver.WrapRSAAESKWP, true, []WrappingAlgorithm{WrapRSAESOAEPSHA1}},
+	{WrapRSAESPKCS1V15, 5, RSA2048, unwrap.RSAPKCS1, false, nil},
+	{WrapSM2, 6, SM2, driver.WrapSM2, false, nil},
+}
+
+// chooseWrap returns the row of a request for a CMK.
+func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (wrapRow, error) {
+	if r.WrappingKeySpec == "" && r.Algorithm == "" {
+		r.WrappingKeySpec = RSA2048
+	}
+	for _, row := range wrapTable {
+		named := (r.Algorithm == "" || r.Algorithm == row.alg) && (r.WrappingKeySpec == "" || r.WrappingKeySpec == row.key)
+		if !named || r.Algorithm == "" && row.private == symmetric(spec) {
+			continue
+		}
+		if !symmetric(spec) && !row.private {
+			return row, invalid("a private key is wrapped by %s or %s", WrapRSAAESSHA256, WrapRSAAESSHA1)
+		}
+		for _, part := range slices.Concat(row.parts, []WrappingAlgorithm{row.alg}) {
+			if err := excluded(e, part); err != nil {
+				return row, err
+			}
+		}
+		return row, nil
+	}
+	return wrapRow{}, invalid("no wrapping algorithm %q with a wrapping key %q for %s", r.Algorithm, r.WrappingKeySpec, spec)
+}
+
+// symmetric reports whether material is raw bytes, and not PKCS #8.
+func symmetric(spec driver.KeySpec) bool { return spec.Usage == driver.Derive }
+
+// materialSize is how many bytes symmetric material has to have: an AES key's, or in
+// the SM edition an SM4 key's for the CMKs that encrypt. 0 for private keys.
+func materialSize(k Key, spec driver.KeySpec, e Edition) int {
+	switch {
+	case !symmetric(spec):
+		return 0
+	case k.Spec == Symmetric && e == SM:
+		return 16
+	}
+	return 32
+}
+
+// importPath returns PathDevice where the CMK's driver unwraps by the algorithm.
+func importPath(d driver.Driver, spec driver.KeySpec, row wrapRow) ImportPath {
+	can, _ := d.Info().Find(spec)
+	if _, able := d.(driver.WrappedImporter); able && slices.Contains(can.WrappedImport, row.seam) {
+		return PathDevice
+	}
+	return PathHost
+}
+
+// importable reports whether a driver takes material of that spec from outside.
+func importable(d driver.Driver, spec driver.KeySpec) bool {
+	can, _ := d.Info().Find(spec)
+	_, able := d.(driver.Importer)
+	return can.Import && able || len(can.WrappedImport) > 0
+}
+
+// importState is what the vault keeps of the import of one CMK.
+type importState struct {
+	// Token is the newest import token that was issued.
+	Token *issuedToken `json:"token,omitempty"`
+	// Commitment binds the CMK to the material of its first import.
+	Commitment []byte `json:"commitment,omitempty"`
+}
+
+// issuedToken is an import token as the vault remembers it.
+type issuedToken struct {
+	// Serial is the material id of the wrapping key.
+	Serial string `json:"serial"`
+	// Spec is what the driver knows the wrapping key as.
+	Spec      driver.KeySpec    `json:"spec"`
+	Driver    string            `json:"driver"`
+	Path      ImportPath        `json:"path"`
+	Algorithm WrappingAlgorithm `json:"algorithm"`
+	ValidTo   time.Time         `json:"validTo"`
+	SingleUse bool              `json:"singleUse,omitempty"`
+	// Tries counts those that failed and those that run.
+	Tries int `json:"tries,omitempty"`
+	// Tried: material was unwrapped with it, or tried to be.
+	Tried bool `json:"tried,omitempty"`
+	Used  bool `json:"used,omitempty"`
+	// Gone: the wrapping key was removed.
+	Gone bool `json:"gone,omitempty"`
+}
+
+func importPathOf(key string) string { return imports + key }
+
+const imports = "import/"

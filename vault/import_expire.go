@@ -1,0 +1,75 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"strongroom.example/keystore"
+)
+
+// byItself is the principal on record of what the vault does when the time has come.
+const byItself Principal = "(vault)"
+
+// expire ends what has expired of a CMK's import: its material and its token.
+func (v *Vault) expire(ctx context.Context, key string) error {
+	if err := v.expireMaterial(ctx, key); err != nil {
+		return err
+	}
+	if err := v.expireToken(ctx, key); err != nil {
+		return err
+	}
+	v.schedule(ctx, key)
+	return nil
+}
+
+// expireMaterial deletes imported material whose time has come, as
+// DeleteImportedKeyMaterial does.
+func (v *Vault) expireMaterial(ctx context.Context, key string) error {
+	for range staleTries {
+		t, err := v.keys.key(ctx, key)
+		if err != nil {
+			return err
+		}
+		if v.expireView(t); !t.expired {
+			return nil
+		}
+		rec := v.record(OpExpireKeyMaterial, byItself)
+		rec.Key, rec.KeyVersion, rec.Driver = t.ID, t.Version, t.Driver
+		rec.Detail = map[string]string{"validTo": t.ValidTo.Format(time.RFC3339)}
+		e := &entry{rec: rec}
+		err = v.deleteMaterial(ctx, t, e)
+		if err == nil {
+			return v.commit(ctx, nil, e)
+		}
+		if !errors.Is(err, errStale) {
+			return err
+		}
+	}
+	return errStale
+}
+
+// expireToken removes the wrapping key of a token whose day is over.
+func (v *Vault) expireToken(ctx context.Context, key string) error {
+	state, err := v.importOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if is := state.Token; is == nil || is.Gone || v.deadline.Now().Before(is.ValidTo) {
+		return nil
+	}
+	rec := v.record(OpExpireImportToken, byItself)
+	rec.Key, rec.Driver = key, state.Token.Driver
+	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		now, err := getImport(tx, key)
+		if err != nil || now.Token == nil || now.Token.Gone || now.Token.Serial != state.Token.Serial {
+			return err
+		}
+		if err := v.dropToken(tx, key, now.Token); err != nil {
+			return err
+		}
+		tx.Put(importPathOf(key), encode(now))
+		v.note(tx, rec)
+		return nil
+	})
+}

@@ -1,0 +1,358 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emmansun/gmsm/sm2"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/keywrap"
+	"strongroom.example/keystore"
+)
+
+// parcel is material on its way into a CMK.
+type parcel struct {
+	plain      []byte
+	parameters ImportParameters
+	wrapped    []byte
+}
+
+// newParcel asks for parameters and wraps material by them, as its owner does.
+func newParcel(t testing.TB, c Client, k Key, plain []byte) *parcel {
+	t.Helper()
+	return askParcel(t, c, k.ID, plain, ImportRequest{})
+}
+
+func askParcel(t testing.TB, c Client, key string, plain []byte, r ImportRequest) *parcel {
+	t.Helper()
+	p, err := c.ParametersForImport(t.Context(), key, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &parcel{plain, p, wrapFor(t, p, plain)}
+}
+
+// material is what is sent.
+func (p *parcel) material() ImportMaterial {
+	if p == nil {
+		return ImportMaterial{}
+	}
+	return ImportMaterial{Token: p.parameters.Token, EncryptedMaterial: p.wrapped}
+}
+
+// renew gives a CMK its material back and the parcel a token that is good, whatever
+// was done to them.
+func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
+	t.Helper()
+	if p == nil {
+		return
+	}
+	state, err := v.importOf(t.Context(), k.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := v.openToken(p.parameters.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ver, err := v.keys.version(t.Context(), k.ID, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ver.Material != "" && !state.Token.Gone && state.Token.Serial == tok.serial.String() {
+		return
+	}
+	forceState(t, v, k, PendingImport)
+	*p = *newParcel(t, v.As(DefaultOwner), k, p.plain)
+	if _, err := v.As(DefaultOwner).ImportKeyMaterial(t.Context(), k.ID, p.material()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wrapFor wraps by Go's own libraries; TestImportFromOpenSSL does by openssl.
+func wrapFor(t testing.TB, p ImportParameters, plain []byte) []byte {
+	t.Helper()
+	public, err := p.PublicKey.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	oaep := func(plain []byte) ([]byte, error) {
+		if p.Algorithm == WrapRSAESOAEPSHA1 || p.Algorithm == WrapRSAAESSHA1 {
+			return rsa.EncryptOAEP(sha1.New(), rand.Reader, public.(*rsa.PublicKey), plain, nil)
+		}
+		return rsa.EncryptOAEP(sha256.New(), rand.Reader, public.(*rsa.PublicKey), plain, nil)
+	}
+	var out []byte
+	switch p.Algorithm {
+	case WrapRSAESPKCS1V15:
+		//lint:ignore SA1019 what the vault unwraps has to be made
+		out, err = rsa.EncryptPKCS1v15(rand.Reader, public.(*rsa.PublicKey), plain)
+	case WrapSM2:
+		out, err = sm2.EncryptASN1(rand.Reader, public.(*ecdsa.PublicKey), plain)
+	case WrapRSAAESSHA1, WrapRSAAESSHA256:
+		key := make([]byte, 2*aes.BlockSize)
+		rand.Read(key)
+		if out, err = oaep(key); err == nil {
+			out, err = keywrap.Wrap(out, key, plain)
+		}
+	default:
+		out, err = oaep(plain)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// newMaterial makes material as an owner has it: random bytes, or PKCS #8.
+func newMaterial(t testing.TB, c Client, row specRow) []byte {
+	t.Helper()
+	spec := row.device(c.vault.suite)
+	if symmetric(spec) {
+		plain := make([]byte, materialSize(Key{Spec: row.spec}, spec, c.vault.cfg.Edition))
+		rand.Read(plain)
+		return plain
+	}
+	return privateKey(t, spec)
+}
+
+// privateKey takes a private key out of a software engine of its own.
+func privateKey(t testing.TB, spec driver.KeySpec) []byte {
+	t.Helper()
+	d, err := soft.New(soft.Config{Key: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	made, err := d.GenerateKey(t.Context(), driver.MaterialID{1}, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.ExportMaterial(t.Context(), soft.Material{ID: driver.MaterialID{1}, Spec: spec, Blob: made.Blob}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// footprint is what a vault holds, by path and version, without what every try
+// leaves: the audit, the clock and the count of tries.
+func footprint(v *Vault) map[string]uint64 {
+	out := map[string]uint64{}
+	for _, prefix := range []string{"key/", "alias/", "version/", "material/", "intent/", "imported/"} {
+		for _, path := range v.store.Paths(prefix) {
+			out[path] = v.store.Version(path)
+		}
+	}
+	return out
+}
+
+// newClockVault makes a vault whose time a test decides.
+func newClockVault(t *testing.T) (*Vault, Client, *clock.Fake, string) {
+	t.Helper()
+	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	v, dir := newTestVault(t, Config{Edition: testEdition(), clock: fake})
+	return v, v.As(DefaultOwner), fake, dir
+}
+
+func newExternal(t testing.TB, c Client) Key {
+	t.Helper()
+	return mustKey(t, c, KeyOptions{Origin: OriginExternal})
+}
+
+// ownKey is material of the size that a symmetric CMK of the edition takes.
+func ownKey(b byte) []byte {
+	n := 32
+	if testEdition() == SM {
+		n = 16
+	}
+	return bytes.Repeat([]byte{b}, n)
+}
+
+func mustImport(t testing.TB, c Client, key string, m ImportMaterial) Key {
+	t.Helper()
+	k, err := c.ImportKeyMaterial(t.Context(), key, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestImportLife: pending, imported, deleted, imported again, and what was encrypted
+// before is readable again; a restart changes nothing.
+func TestImportLife(t *testing.T) {
+	v, dir := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "mine"})
+	if k.State != PendingImport || k.Version != 0 || k.Origin != OriginExternal {
+		t.Fatalf("%+v", k)
+	}
+	if versions, err := c.ListKeyVersions(ctx, "mine"); err != nil || len(versions) != 0 {
+		t.Errorf("%d versions before the first import, %v", len(versions), err)
+	}
+	if _, err := c.Encrypt(ctx, "mine", nil, nil); !errors.Is(err, ErrKeyState) {
+		t.Errorf("without material: %v", err)
+	}
+	one := newParcel(t, c, k, ownKey(1))
+	k = mustImport(t, c, "mine", one.material())
+	if k.State != Enabled || k.Version != 1 {
+		t.Errorf("%+v", k)
+	}
+	ct, err := c.Encrypt(ctx, "mine", []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RotateKey(ctx, "mine"); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "re-encrypt") {
+		t.Errorf("rotation: %v", err)
+	}
+	mustImport(t, c, "mine", one.material()) // the token is good for more than one
+	v = reopen(t, v, dir)
+	c = v.As(DefaultOwner)
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("after a restart: %q, %v", got, err)
+	}
+	mustImport(t, c, "mine", one.material())
+	if err := c.DeleteImportedKeyMaterial(ctx, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	v = reopen(t, v, dir)
+	defer closeChecked(t, v)
+	c = v.As(DefaultOwner)
+	if k, err := c.DescribeKey(ctx, "mine"); err != nil || k.State != PendingImport || k.Version != 1 {
+		t.Errorf("deleted: %+v, %v", k, err)
+	}
+	if _, err := c.Decrypt(ctx, ct, nil); !errors.Is(err, ErrKeyState) {
+		t.Errorf("deleted: %v", err)
+	}
+	if _, err := c.ImportKeyMaterial(ctx, "mine", one.material()); !errors.Is(err, ErrImport) {
+		t.Errorf("a token that ended with its material: %v", err)
+	}
+	other := newParcel(t, c, k, ownKey(2))
+	if _, err := c.ImportKeyMaterial(ctx, "mine", other.material()); !errors.Is(err, ErrImport) {
+		t.Errorf("other material: %v", err)
+	}
+	mustImport(t, c, "mine", newParcel(t, c, k, ownKey(1)).material())
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("the same material again: %q, %v", got, err)
+	}
+	if versions, err := c.ListKeyVersions(ctx, "mine"); err != nil || len(versions) != 1 || versions[0].Origin != OriginExternal {
+		t.Errorf("%+v, %v", versions, err)
+	}
+}
+
+func reopen(t *testing.T, v *Vault, dir string) *Vault {
+	t.Helper()
+	closeChecked(t, v)
+	cfg := v.cfg
+	v, err := Open(t.Context(), dir, cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestImportRefused: each wrong import has its error, changes nothing but the count
+// of tries, and is recorded.
+func TestImportRefused(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	ctx := t.Context()
+	k, stranger := newExternal(t, c), newExternal(t, c)
+	good := newParcel(t, c, k, ownKey(1))
+	older := good.material()
+	good = newParcel(t, c, k, ownKey(1))
+	foreign := newParcel(t, c, stranger, ownKey(1)).material()
+	foreign.EncryptedMaterial = good.wrapped
+	with := func(change func(*ImportMaterial)) ImportMaterial {
+		m := good.material()
+		m.Token, m.EncryptedMaterial = bytes.Clone(m.Token), bytes.Clone(m.EncryptedMaterial)
+		change(&m)
+		return m
+	}
+	inner := func(n int) ImportMaterial {
+		return with(func(m *ImportMaterial) { m.EncryptedMaterial = wrapFor(t, good.parameters, make([]byte, n)) })
+	}
+	for name, row := range map[string]struct {
+		m    ImportMaterial
+		want error
+		say  string
+	}{
+		"older token":        {older, ErrImport, "newer"},
+		"other CMK's token":  {foreign, ErrImport, "another CMK"},
+		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImport, "no import token"},
+		"truncated token":    {with(func(m *ImportMaterial) { m.Token = m.Token[:60] }), ErrImport, "no import token"},
+		"forged algorithm":   {with(func(m *ImportMaterial) { m.Token[5]++ }), ErrImport, "no import token"},
+		"forged date":        {with(func(m *ImportMaterial) { m.Token[47]++ }), ErrImport, "no import token"},
+		"truncated material": {with(func(m *ImportMaterial) { m.EncryptedMaterial = m.EncryptedMaterial[:200] }), ErrImport, "unwrap"},
+		"no material":        {with(func(m *ImportMaterial) { m.EncryptedMaterial = nil }), ErrImport, "unwrap"},
+		"longer ciphertext":  {with(func(m *ImportMaterial) { m.EncryptedMaterial = append(m.EncryptedMaterial, 0) }), ErrImport, "unwrap"},
+		"flipped bit":        {with(func(m *ImportMaterial) { m.EncryptedMaterial[9] ^= 4 }), ErrImport, "unwrap"},
+		"oversized":          {with(func(m *ImportMaterial) { m.EncryptedMaterial = make([]byte, 1<<20) }), ErrTooLarge, ""},
+		"31 bytes inside":    {inner(31), ErrImport, "unwrap"},
+		"33 bytes inside":    {inner(33), ErrImport, "unwrap"},
+		"24 bytes inside":    {inner(24), ErrImport, "unwrap"},
+		"8 bytes inside":     {inner(8), ErrImport, "unwrap"},
+		"no bytes inside":    {inner(0), ErrImport, "unwrap"},
+		"ValidTo past":       {with(func(m *ImportMaterial) { m.ValidTo = fake.Now() }), ErrInvalid, "ValidTo"},
+		"ValidTo in 10000":   {with(func(m *ImportMaterial) { m.ValidTo = fake.Now().AddDate(9000, 0, 0) }), ErrInvalid, "ValidTo"},
+	} {
+		before := footprint(v)
+		_, err := c.ImportKeyMaterial(ctx, k.ID, row.m)
+		if !errors.Is(err, row.want) || !strings.Contains(err.Error(), row.say) {
+			t.Errorf("%s: %v, want %v", name, err, row.want)
+		}
+		if after := footprint(v); !maps.Equal(before, after) {
+			t.Errorf("%s changed the vault: %v, then %v", name, before, after)
+		}
+		if got := lastRecord(t, c, OpImportKeyMaterial); got.Result != audit.Failed || got.Error != errorName(row.want) {
+			t.Errorf("%s: recorded as %s %s", name, got.Result, got.Error)
+		}
+		forgive(t, v, k.ID)
+	}
+	if k := mustImport(t, c, k.ID, good.material()); k.State != Enabled {
+		t.Errorf("%+v", k)
+	}
+}
+
+// lastRecord is the newest record of an operation that is no intent.
+func lastRecord(t *testing.T, c Client, op Operation) (last audit.Record) {
+	t.Helper()
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(op)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Phase != audit.Intent {
+			last = r
+		}
+	}
+	return last
+}
+
+// forgive sets the count of failed tries back, so that a test can make more.
+func forgive(t *testing.T, v *Vault, key string) {
+	t.Helper()
+	err := v.store.Commit(t.Context(), func(tx *keystore.Tx) error {
+		state, err := getImport(tx, key)
+		if err == nil {
+			state.Token.Tries = 0
+			tx.Put(importPathOf(key), encode(state))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

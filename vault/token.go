@@ -1,0 +1,97 @@
+package vault
+
+import (
+	"crypto/hmac"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+const (
+	// tokenLife is how long an import token is good for.
+	tokenLife = 24 * time.Hour
+	// tokenTries is how many failed tries end a token.
+	tokenTries = 5
+
+	tokenMagic  = "SRT\x01"
+	tokenBody   = 4 + 4 + 16 + 16 + 8 + suite.HashSize
+	tokenSize   = tokenBody + suite.HashSize
+	tokenSingle = 1 // flag
+)
+
+// token is what an import token says. It binds a wrapping key to one CMK, one
+// wrapping algorithm and a day. It is no secret, but cannot be made without the
+// vault. Its bytes stand in docs/formats.md.
+type token struct {
+	key       [16]byte
+	serial    driver.MaterialID
+	algorithm byte
+	single    bool
+	validTo   time.Time // whole seconds
+	public    [suite.HashSize]byte
+}
+
+// sealToken encodes a token and appends its MAC.
+func (v *Vault) sealToken(t token) []byte {
+	b := append(make([]byte, 0, tokenSize), tokenMagic...)
+	flags := byte(0)
+	if t.single {
+		flags = tokenSingle
+	}
+	b = append(b, byte(v.suite), t.algorithm, flags, 0)
+	b = append(b, t.key[:]...)
+	b = append(b, t.serial[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.validTo.Unix()))
+	b = append(b, t.public[:]...)
+	mac := v.tokenMAC(b)
+	return append(b, mac[:]...)
+}
+
+// openToken checks the MAC of a token and reads it. Whatever is wrong, the error is
+// one ErrImport.
+func (v *Vault) openToken(b []byte) (token, error) {
+	if len(b) != tokenSize {
+		return token{}, fmt.Errorf("%w: this is no import token", ErrImport)
+	}
+	mac := v.tokenMAC(b[:tokenBody])
+	if !hmac.Equal(mac[:], b[tokenBody:]) {
+		return token{}, fmt.Errorf("%w: this is no import token of this vault", ErrImport)
+	}
+	return parseToken(b[:tokenBody]), nil
+}
+
+// parseToken reads a body whose MAC was right, so the vault itself wrote it.
+func parseToken(b []byte) (t token) {
+	t.algorithm, t.single = b[5], b[6] == tokenSingle
+	copy(t.key[:], b[8:])
+	copy(t.serial[:], b[24:])
+	t.validTo = time.Unix(int64(binary.BigEndian.Uint64(b[40:])), 0).UTC()
+	copy(t.public[:], b[48:])
+	return t
+}
+
+// tokenMAC covers the vault's id as well.
+func (v *Vault) tokenMAC(body []byte) [suite.HashSize]byte {
+	return v.suite.MAC(v.secrets.token(), v.id[:], body)
+}
+
+// admit says why the newest token of a CMK does not admit a try with t.
+func (i importState) admit(t token, now time.Time) error {
+	is := i.Token
+	switch {
+	case is == nil || is.Serial != t.serial.String():
+		return fmt.Errorf("%w: a newer import token was issued for this CMK; only the newest is valid", ErrImport)
+	case !now.Before(t.validTo):
+		return fmt.Errorf("%w: the import token expired at %s", ErrImport, t.validTo.Format(time.RFC3339))
+	case is.Used && is.SingleUse:
+		return fmt.Errorf("%w: the import token was for a single use", ErrImport)
+	case is.Tries >= tokenTries:
+		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImport, tokenTries)
+	case is.Gone:
+		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImport)
+	}
+	return nil
+}
