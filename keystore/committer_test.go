@@ -231,7 +231,8 @@ func TestCancelledInTheQueue(t *testing.T) {
 }
 
 func TestCloseAnswersThoseWhoWait(t *testing.T) {
-	s := createSmall(t, config(t, storetest.NewMemory()))
+	cfg := config(t, storetest.NewMemory())
+	s := createSmall(t, cfg)
 	release := occupy(t, s)
 	waiting := make(chan error, 10)
 	for range 10 {
@@ -255,6 +256,9 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 			t.Errorf("after Close: %v", err)
 		}
 	}
+	s, err := reopen(cfg)
+	must(t, err)
+	checked(t, s)
 }
 
 // Readers see a value that was committed, whole, while it changes.

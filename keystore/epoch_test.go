@@ -2,6 +2,7 @@ package keystore_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,6 +40,10 @@ func doom(path string) func(*keystore.Tx) error {
 		tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "destroyed %d", seq) })
 		return nil
 	}
+}
+
+func destroyDoomed(s *keystore.Store) error {
+	return s.ChangeEpoch(context.Background(), doom("m/doomed"))
 }
 
 // survived checks that n survivors are readable.
@@ -128,9 +133,9 @@ func TestEpochChangeRefused(t *testing.T) {
 	checked(t, s)
 }
 
-// crashes takes the state of the disk before each step of an epoch change, and
-// after it: what a process that is killed there would leave.
-func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, survivors int) (steps []string, states []state) {
+// crashes takes the state of the disk before each step of change, and after it:
+// what a process that is killed there would leave.
+func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, change func(*keystore.Store) error) (steps []string, states []state) {
 	t.Helper()
 	armed := false
 	cfg.SetStep(func(name string) error {
@@ -139,9 +144,9 @@ func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, survivors i
 		}
 		return nil
 	})
-	s := withMaterial(t, cfg, survivors)
+	s := withMaterial(t, cfg, 5)
 	armed = true
-	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	must(t, change(s))
 	armed = false
 	steps, states = append(steps, "end"), append(states, stateOf(t, cfg.Dir, m))
 	checked(t, s)
@@ -154,8 +159,7 @@ func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, survivors i
 func TestEpochChangeKilledAnywhere(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	const survivors = 5
-	steps, states := crashes(t, cfg, m, survivors)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
 	first := states[0]
 	for i, x := range states {
 		x.put(t, cfg.Dir, m)
@@ -183,6 +187,80 @@ func TestEpochChangeKilledAnywhere(t *testing.T) {
 		}
 	}
 	if !slices.Contains(steps, "root.copy erase") || len(steps) < 25 {
+		t.Errorf("steps: %q", steps)
+	}
+}
+
+// A step that fails, and all after it, leaves a store that fails closed or goes on,
+// and that the next Open brings to the same end.
+func TestEpochChangeFailsAnywhere(t *testing.T) {
+	for cut := 1; ; cut++ {
+		m := storetest.NewMemory()
+		cfg := config(t, m)
+		armed, n, crash := false, 0, errors.New("crash")
+		failing := cfg
+		failing.SetStep(func(string) error {
+			if armed {
+				n++
+			}
+			if n >= cut {
+				return crash
+			}
+			return nil
+		})
+		s := withMaterial(t, failing, 5)
+		before := stateOf(t, cfg.Dir, m)
+		armed = true
+		err := destroyDoomed(s)
+		if err != nil && !errors.Is(err, crash) {
+			t.Fatalf("step %d fails: %v", cut, err)
+		}
+		if applied := s.Version("m/doomed") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
+			t.Errorf("step %d fails: the operation is durable, which %v does not say", cut, err)
+		}
+		s.Close()
+		s, openErr := reopen(cfg)
+		if openErr != nil {
+			t.Fatalf("step %d fails: Open: %v", cut, openErr)
+		}
+		settled(t, s, cfg, m, before)
+		if err == nil {
+			return
+		}
+	}
+}
+
+// A Rekey that is killed at any step is opened by the old root or the new one. Once
+// the new one is in force, the old root file opens no mutable record.
+func TestRekeyKilledAnywhere(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	renewed := cfg
+	renewed.Root = bytes.Repeat([]byte{9}, 32)
+	steps, states := crashes(t, cfg, m, func(s *keystore.Store) error {
+		return s.Rekey(t.Context(), keystore.Rekeying{Root: renewed.Root})
+	})
+	for i, x := range states {
+		x.put(t, cfg.Dir, m)
+		s, err := reopen(cfg)
+		inForce := errors.Is(err, keystore.ErrUnlock)
+		if inForce {
+			s, err = reopen(renewed)
+		}
+		if err != nil {
+			t.Fatalf("killed before %q: %v", steps[i], err)
+		}
+		survived(t, s, 5)
+		checked(t, s)
+		if !inForce {
+			continue
+		}
+		opened, err := keystore.Openable(cfg, states[0].files["root"], m.Snapshot())
+		if err != nil || opened[keystore.Material]+opened[keystore.Meta] != 0 {
+			t.Errorf("killed before %q: the old root file opens %v, %v", steps[i], opened, err)
+		}
+	}
+	if len(states) < 25 {
 		t.Errorf("steps: %q", steps)
 	}
 }
@@ -288,7 +366,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 func TestEpochChangeWithoutItsFile(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	steps, states := crashes(t, cfg, m, 5)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
 	x := states[slices.Index(steps, "root new")]
 	delete(x.files, "root.next")
 	x.put(t, cfg.Dir, m)
