@@ -1,0 +1,56 @@
+package vault
+
+import (
+	"go/parser"
+	gotoken "go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestStoredHashesComeFromTheSuite: in the rooms that store anything, no file reaches
+// for a hash of its own but those that compute the callers' algorithms. All else goes
+// through internal/suite, and so by the edition.
+func TestStoredHashesComeFromTheSuite(t *testing.T) {
+	callers := []string{"../vault/algorithm.go"} // the digests of callers' messages, by the signature that they name
+	hashes := []string{"crypto/md5", "crypto/sha1", "crypto/sha256", "crypto/sha512", "crypto/sha3", "hash/maphash"}
+	files := 0
+	for _, room := range []string{"../vault", "../vault/stream", "../audit", "../keystore", "../keystore/badger", "../internal/ciphertext", "../internal/keywrap"} {
+		names, err := filepath.Glob(room + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			files++
+			for _, path := range importsOf(t, name) {
+				if slices.Contains(hashes, path) && !slices.Contains(callers, filepath.ToSlash(name)) {
+					t.Errorf("%s imports %s; take the hash of the suite", name, path)
+				}
+			}
+		}
+	}
+	if files < 80 || !slices.Contains(importsOf(t, callers[0]), "crypto/sha256") {
+		t.Errorf("%d files were read", files)
+	}
+}
+
+func importsOf(t *testing.T, name string) (paths []string) {
+	t.Helper()
+	source, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(gotoken.NewFileSet(), name, source, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range file.Imports {
+		paths = append(paths, strings.Trim(i.Path.Value, `"`))
+	}
+	return paths
+}
