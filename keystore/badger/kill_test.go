@@ -87,9 +87,7 @@ func TestKilled(t *testing.T) {
 	var acknowledged uint64
 	for cycle := range 12 {
 		pause := time.Duration(20+rand.IntN(180)) * time.Millisecond
-		if n := runAndKill(t, childDir, dir, pause); n > acknowledged {
-			acknowledged = n
-		}
+		acknowledged = max(acknowledged, child{childDir, dir, cycle%2 == 1}.runAndKill(t, pause))
 		e, err := Open(dir)
 		if err != nil {
 			t.Fatalf("cycle %d: %v", cycle, err)
@@ -108,12 +106,17 @@ func TestKilled(t *testing.T) {
 	t.Log(acknowledged, "batches acknowledged")
 }
 
-// runAndKill returns how many batches the child acknowledged in all; kind is the
-// variable that tells it what to do.
-func runAndKill(t *testing.T, kind, dir string, pause time.Duration) (acknowledged uint64) {
+// child is a process that is to be killed.
+type child struct {
+	kind, dir string // the variable that tells it what to do, and its value
+	working   bool   // its time begins with its first line, not with its start
+}
+
+// runAndKill returns how many batches the child acknowledged in all.
+func (c child) runAndKill(t *testing.T, pause time.Duration) (acknowledged uint64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), kind+"="+dir)
+	cmd.Env = append(os.Environ(), c.kind+"="+c.dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -121,10 +124,16 @@ func runAndKill(t *testing.T, kind, dir string, pause time.Duration) (acknowledg
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(pause, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
 	lines := bufio.NewScanner(out)
-	for lines.Scan() {
+	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	if !c.working {
+		timer.Reset(pause)
+	}
+	for first := c.working; lines.Scan(); first = false {
+		if first {
+			timer.Reset(pause)
+		}
 		n, err := strconv.ParseUint(lines.Text(), 10, 64)
 		if err != nil {
 			t.Errorf("child: %s", lines.Text())

@@ -25,7 +25,9 @@ func destroyUntilKilled(dir string) int {
 		fmt.Println("open:", err)
 		return 1
 	}
-	for n := s.LogState().Size; err == nil; n++ {
+	n := s.LogState().Size
+	fmt.Println(n - 1) // so many audit records were there
+	for ; err == nil; n++ {
 		path := doomedPath(n)
 		err = s.Commit(context.Background(), func(tx *keystore.Tx) error {
 			tx.PutMaterial(path, []byte("to be destroyed"))
@@ -56,9 +58,9 @@ func TestKilledWhileDestroying(t *testing.T) {
 	s := keys(t, cfg, killSurvivors, 200)
 	must(t, s.Close())
 	var destroyed uint64
-	for cycle := range 10 {
-		pause := time.Duration(60+rand.IntN(240)) * time.Millisecond
-		destroyed = max(destroyed, runAndKill(t, childStore, cfg.Dir, pause))
+	for cycle := 0; cycle < 8 || destroyed < 3; cycle++ {
+		pause := time.Duration(20+rand.IntN(180)) * time.Millisecond
+		destroyed = max(destroyed, child{childStore, cfg.Dir, cycle%3 > 0}.runAndKill(t, pause))
 		s, err := openStore(cfg)
 		if err != nil {
 			t.Fatalf("cycle %d: %v", cycle, err)
@@ -78,8 +80,5 @@ func TestKilledWhileDestroying(t *testing.T) {
 			t.Errorf("cycle %d: root.old was left: %v", cycle, err)
 		}
 	}
-	if destroyed < 2 { // the first audit record is that of the creation
-		t.Fatal("no cycle got as far as a destruction")
-	}
-	t.Log(destroyed-1, "destructions acknowledged")
+	t.Log(destroyed-1, "destructions acknowledged") // the first audit record is that of the creation
 }
