@@ -1,0 +1,114 @@
+package tpm
+
+import (
+	"crypto/rand"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/internal/suite"
+)
+
+// An authorization lends a session to one command of go-tpm's direct API, with the
+// authorization value of the command's first handle. It implements [tpm2.Session].
+type authorization struct {
+	*session
+	auth  []byte
+	attrs byte
+}
+
+// with authorizes a command whose parameters are not secret.
+func (s *session) with(auth []byte) tpm2.Session {
+	return authorization{s, auth, attrContinue}
+}
+
+// hiding authorizes a command and encrypts its first parameter.
+func (s *session) hiding(auth []byte) tpm2.Session {
+	return authorization{s, auth, attrContinue | attrIn}
+}
+
+// Init does nothing: the session was started.
+func (a authorization) Init(transport.TPM) error { return nil }
+
+// CleanupFailure does nothing: a failed command leaves the session as it is.
+func (a authorization) CleanupFailure(transport.TPM) error { return nil }
+
+// NonceTPM returns the TPM's last nonce.
+func (a authorization) NonceTPM() tpm2.TPM2BNonce {
+	return tpm2.TPM2BNonce{Buffer: a.nonceTPM[:]}
+}
+
+// NewNonceCaller makes the nonce of the next command.
+func (a authorization) NewNonceCaller() error {
+	rand.Read(a.nonceCaller[:])
+	return nil
+}
+
+// Authorize makes the MAC of a command.
+func (a authorization) Authorize(code tpm2.TPMCC, params, _ []byte, names []tpm2.TPM2BName, _ int) (*tpm2.TPMSAuthCommand, error) {
+	secret := a.secret(a.auth)
+	defer suite.Wipe(secret)
+	hash := commandHash(code, names, params)
+	mac := a.commandMAC(secret, hash[:], a.attrs)
+	return &tpm2.TPMSAuthCommand{
+		Handle:        a.handle,
+		Nonce:         tpm2.TPM2BNonce{Buffer: a.nonceCaller[:]},
+		Attributes:    sessionAttributes(a.attrs),
+		Authorization: tpm2.TPM2BData{Buffer: mac[:]},
+	}, nil
+}
+
+func sessionAttributes(attrs byte) tpm2.TPMASession {
+	return tpm2.TPMASession{
+		ContinueSession: attrs&attrContinue != 0,
+		Decrypt:         attrs&attrIn != 0,
+		Encrypt:         attrs&attrOut != 0,
+	}
+}
+
+// Validate checks the MAC of a response.
+func (a authorization) Validate(_ tpm2.TPMRC, code tpm2.TPMCC, params []byte, _ []tpm2.TPM2BName, _ int, rsp *tpm2.TPMSAuthResponse) error {
+	secret := a.secret(a.auth)
+	defer suite.Wipe(secret)
+	hash := responseHash(code, params)
+	var attrs byte
+	if rsp.Attributes.ContinueSession {
+		attrs |= attrContinue
+	}
+	if rsp.Attributes.Decrypt {
+		attrs |= attrIn
+	}
+	if rsp.Attributes.Encrypt {
+		attrs |= attrOut
+	}
+	return a.accept(secret, hash[:], answer{rsp.Nonce.Buffer, rsp.Authorization.Buffer, attrs})
+}
+
+// IsEncryption reports whether the response's first parameter is encrypted.
+func (a authorization) IsEncryption() bool { return a.attrs&attrOut != 0 }
+
+// IsDecryption reports whether the command's first parameter is encrypted.
+func (a authorization) IsDecryption() bool { return a.attrs&attrIn != 0 }
+
+// Encrypt encrypts the command's first parameter in place, where that is asked for.
+func (a authorization) Encrypt(param []byte) error {
+	if a.IsDecryption() {
+		secret := a.secret(a.auth)
+		defer suite.Wipe(secret)
+		a.encrypt(secret, param)
+	}
+	return nil
+}
+
+// Decrypt decrypts the response's first parameter in place, where that is asked for.
+func (a authorization) Decrypt(param []byte) error {
+	if a.IsEncryption() {
+		secret := a.secret(a.auth)
+		defer suite.Wipe(secret)
+		a.decrypt(secret, param)
+	}
+	return nil
+}
+
+// Handle returns the session's handle.
+func (a authorization) Handle() tpm2.TPMHandle { return a.handle }

@@ -1,0 +1,70 @@
+package tpm
+
+import (
+	"log/slog"
+	"time"
+
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// Config says which TPM to use, and how. Its zero value is the TPM of this machine.
+type Config struct {
+	// Device is where the TPM is: empty for this machine's (/dev/tpmrm0, else
+	// /dev/tpm0), the path of a device, "unix:PATH" or "tcp:HOST:PORT" for a software
+	// TPM. What answers on a socket must be this program's alone: it has no resource
+	// manager, and what is left in it by others is flushed.
+	Device string
+	// Dial connects instead of Device, and again whenever the connection is lost. The
+	// same holds for what it connects to as for a socket.
+	Dial func() (transport.TPMCloser, error)
+	// OwnerAuth is the authorization of the owner hierarchy. It is needed only to make
+	// the storage root key, or a counter, on a TPM that has none and whose owner set
+	// one. It is read as long as the driver is open.
+	OwnerAuth []byte
+	// SRK pins the storage root key: its name in hexadecimal, as Info().Device.Serial
+	// has it. Another key is ErrOtherTPM. Empty: any.
+	SRK string
+	// Counter is the NV index of a rollback counter, such as 0x01500001; it is made
+	// where there is none. 0: no counter.
+	Counter uint32
+	// Queue bounds how many calls wait; more are Throttled. 0: 1024.
+	Queue int
+	// Patience is how long a call looks for a TPM that went away; 0: half a second.
+	Patience time.Duration
+	// TrustSoftware reports a software TPM at the level of a chip, for a virtual
+	// machine whose host is trusted with its TPM.
+	TrustSoftware bool
+}
+
+func (c Config) queue() int {
+	if c.Queue > 0 {
+		return c.Queue
+	}
+	return 1024
+}
+
+func (c Config) patience() time.Duration {
+	if c.Patience > 0 {
+		return c.Patience
+	}
+	return 500 * time.Millisecond
+}
+
+const redacted = "[REDACTED]"
+
+// Format prints no authorization.
+func (Config) Format(s fmt.State, _ rune) { s.Write([]byte(redacted)) }
+
+// String prints no authorization.
+func (Config) String() string { return redacted }
+
+// GoString prints no authorization.
+func (Config) GoString() string { return redacted }
+
+// LogValue logs no authorization.
+func (Config) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON writes no authorization.
+func (Config) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

@@ -1,0 +1,64 @@
+package tpm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// dialTimeout bounds how long a socket may take to answer.
+const dialTimeout = 2 * time.Second
+
+// exclusive reports whether nobody else has handles in the TPM, so that strays are
+// this program's own, from before it lost its connection.
+func (c Config) exclusive() bool {
+	return c.Dial != nil || strings.HasPrefix(c.Device, "unix:") || strings.HasPrefix(c.Device, "tcp:")
+}
+
+// connect opens the transport. Errors are one line that says what was tried and what
+// to do.
+func (c Config) connect() (transport.TPMCloser, error) {
+	if c.Dial != nil {
+		return c.Dial()
+	}
+	for _, network := range []string{"unix", "tcp"} {
+		if address, ok := strings.CutPrefix(c.Device, network+":"); ok {
+			conn, err := net.DialTimeout(network, address, dialTimeout)
+			if err != nil {
+				return nil, fmt.Errorf("%w; is the software TPM running, and free of other clients?", err)
+			}
+			return &stream{Conn: conn}, nil
+		}
+	}
+	if c.Device != "" {
+		conn, err := openDevice(c.Device)
+		return conn, explain(err)
+	}
+	conn, err := openDevice("/dev/tpmrm0")
+	if errors.Is(err, fs.ErrNotExist) {
+		conn, err = openDevice("/dev/tpm0")
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("this machine has no TPM: there is neither /dev/tpmrm0 nor /dev/tpm0; switch it on in the firmware setup (fTPM, PTT or Security Device)")
+		}
+	}
+	return conn, explain(err)
+}
+
+// explain adds what to do.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; add the user of this program to the group tss (usermod -aG tss USER), and start it anew", err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w; another program has it: use /dev/tpmrm0, which several can share", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; leave the device empty to use this machine's TPM", err)
+	}
+	return err
+}

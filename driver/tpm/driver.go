@@ -1,0 +1,212 @@
+package tpm
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+)
+
+// A Driver is a TPM that was opened: a [driver.Driver], a [driver.Importer], a
+// [driver.Random] and, if Config.Counter is set, a [driver.Counter].
+type Driver struct {
+	info  driver.Info
+	kinds map[driver.KeySpec]kind
+	about profile
+
+	gate   gate
+	queue  *queue
+	device *device
+	ended  chan struct{}
+}
+
+var (
+	_ driver.Driver   = (*Driver)(nil)
+	_ driver.Importer = (*Driver)(nil)
+	_ driver.Random   = (*Driver)(nil)
+)
+
+// Open finds the TPM, asks it what it can do, adopts its storage root key or makes one,
+// and starts the goroutine that owns it. Its error is one line that says what was tried
+// and what to do: Unavailable where the TPM is not there or another than cfg.SRK pins,
+// Denied where its owner must allow something.
+func Open(cfg Config) (*Driver, error) {
+	const op = "Open"
+	arena := lockedmem.New(0)
+	dev := &device{
+		cfg:    cfg,
+		arena:  arena,
+		link:   link{limit: limit},
+		pinned: cfg.SRK,
+		slots:  slots{known: make(map[[sha256.Size]byte]*resident)},
+	}
+	var about profile
+	err := dev.perform(context.Background(), func(d *device) (err error) {
+		if about, err = d.ask(); err != nil {
+			return err
+		}
+		about.sm2Hash, err = d.probeSM2(about)
+		return err
+	})
+	if err == nil && cfg.Counter != 0 {
+		err = dev.perform(context.Background(), (*device).defineCounter)
+	}
+	if err != nil {
+		dev.close()
+		arena.Close()
+		return nil, openFault(op, err)
+	}
+	d := &Driver{
+		about:  about,
+		kinds:  make(map[driver.KeySpec]kind),
+		queue:  newQueue(cfg.queue()),
+		device: dev,
+		ended:  make(chan struct{}),
+	}
+	d.describe(cfg)
+	go d.serve()
+	return d, nil
+}
+
+// openFault classifies what kept a TPM from being opened.
+func openFault(op string, err error) error {
+	var lost *lostError
+	switch {
+	case errors.As(err, &lost):
+		return fault(op, driver.Unavailable, fmt.Errorf("no TPM: %w", lost.err))
+	case errors.Is(err, errOwner):
+		return fault(op, driver.Denied, err)
+	}
+	return classify(op, err)
+}
+
+// describe makes Info of what the TPM said.
+func (d *Driver) describe(cfg Config) {
+	d.info = driver.Info{
+		Name:    "tpm",
+		Level:   driver.LevelTPM,
+		Device:  d.about.device(d.device.pinned),
+		Random:  true,
+		Counter: cfg.Counter != 0,
+	}
+	if d.about.software() && !cfg.TrustSoftware {
+		d.info.Level = driver.LevelSoftware
+	}
+	for _, k := range d.about.kinds() {
+		d.kinds[k.row.Spec] = k
+		d.info.Specs = append(d.info.Specs, k.row)
+	}
+}
+
+// Info returns what the TPM is and can do. The serial of the device is the name of its
+// storage root key. A software TPM has the level of software.
+func (d *Driver) Info() driver.Info { return d.info }
+
+// serve is the goroutine that owns the TPM.
+func (d *Driver) serve() {
+	defer close(d.ended)
+	loaded := func(r *resident) bool { return r.handle != 0 }
+	for {
+		j := d.queue.next(loaded)
+		if j == nil {
+			return
+		}
+		err := j.ctx.Err()
+		if err == nil {
+			err = d.device.perform(j.ctx, j.act)
+		}
+		d.queue.finish(j, err)
+	}
+}
+
+// enter checks the context before anything else, then lets a call in.
+func (d *Driver) enter(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.gate.enter() {
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+// offered lets a call on a spec in.
+func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (kind, error) {
+	if err := d.enter(ctx, op); err != nil {
+		return kind{}, err
+	}
+	k, ok := d.kinds[spec]
+	if !ok {
+		d.gate.leave()
+		return kind{}, fault(op, driver.Unsupported, errSpec)
+	}
+	return k, nil
+}
+
+// DestroyKey does nothing lasting: the key dies with what wraps its blob.
+func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.Blob) error {
+	if err := d.enter(ctx, "DestroyKey"); err != nil {
+		return err
+	}
+	d.gate.leave()
+	return nil
+}
+
+// Random fills p from the TPM's generator, in as many commands as that takes. It comes
+// encrypted.
+func (d *Driver) Random(ctx context.Context, p []byte) error {
+	const op = "TPM2_GetRandom"
+	if err := d.enter(ctx, op); err != nil {
+		return err
+	}
+	defer d.gate.leave()
+	if len(p) == 0 {
+		return nil
+	}
+	return d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) error { return dev.random(p) }})
+}
+
+// random asks for at most 32 bytes at a time, which every TPM gives, and takes what it
+// gets.
+func (d *device) random(p []byte) error {
+	for len(p) > 0 {
+		ask := min(len(p), 32)
+		rsp, err := d.execute(command{
+			code:    tpm2.TPMCCGetRandom,
+			params:  []byte{0, byte(ask)},
+			session: d.session,
+			out:     true,
+		})
+		if err != nil {
+			return err
+		}
+		r := reader{rest: rsp.params}
+		got := r.sized()
+		if r.done() != nil || len(got) == 0 || len(got) > ask {
+			return errResponse
+		}
+		p = p[copy(p, got):]
+		clear(got)
+	}
+	return nil
+}
+
+// Close waits for running calls, and takes out of the TPM what the driver has in it.
+func (d *Driver) Close() error {
+	if !d.gate.shut() {
+		return nil
+	}
+	d.queue.close()
+	<-d.ended
+	d.device.close()
+	d.device.slots.releaseAll()
+	if err := d.device.arena.Close(); err != nil {
+		return fault("Close", driver.Unknown, err)
+	}
+	return nil
+}

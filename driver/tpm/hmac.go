@@ -1,0 +1,115 @@
+package tpm
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// maxInput is the most that PRF takes.
+const maxInput = 4096
+
+// A hmacKey is a derivation key.
+type hmacKey struct{ key }
+
+var _ driver.PRF = (*hmacKey)(nil)
+
+// PRF is HMAC-SHA-256 in one command, or in a sequence of three and more where input is
+// longer than the TPM's buffer, 1024 bytes as a rule.
+func (k *hmacKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
+	const op = "TPM2_HMAC"
+	if err := k.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer k.leave()
+	if len(input) > maxInput {
+		return nil, fault(op, driver.Invalid, errLength)
+	}
+	buffer := k.driver.about.buffer()
+	var out []byte
+	err := k.run(ctx, op, func(d *device, e entity) (err error) {
+		if len(input) <= buffer {
+			out, err = d.hmac(k, e, dst, input)
+		} else {
+			out, err = d.hmacSequence(k, e, sequence{dst, input, buffer})
+		}
+		return err
+	})
+	return out, err
+}
+
+// hmac appends the HMAC of input to dst.
+func (d *device) hmac(k *hmacKey, e entity, dst, input []byte) ([]byte, error) {
+	params := appendSized(make([]byte, 0, len(input)+4), input)
+	defer suite.Wipe(params)
+	rsp, err := d.execute(command{
+		code:    tpm2.TPMCCMAC,
+		handles: []entity{e},
+		params:  binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMAlgNull)),
+		session: d.session,
+		auth:    k.res.auth.Bytes(),
+		in:      true,
+		out:     true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return appendDigest(dst, rsp.params)
+}
+
+// A sequence is a long HMAC.
+type sequence struct {
+	dst, input []byte
+	step       int
+}
+
+// hmacSequence starts a sequence, which takes a slot of its own, feeds it, and ends it.
+func (d *device) hmacSequence(k *hmacKey, e entity, s sequence) ([]byte, error) {
+	auth := newAuth()
+	defer suite.Wipe(auth)
+	rsp, err := d.execute(command{
+		code:    tpm2.TPMCCMACStart,
+		handles: []entity{e},
+		params:  binary.BigEndian.AppendUint16(appendSized(nil, auth), uint16(tpm2.TPMAlgNull)),
+		session: d.session,
+		auth:    k.res.auth.Bytes(),
+		in:      true,
+		yields:  true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	at := rsp.handle
+	feed := command{code: tpm2.TPMCCSequenceUpdate, handles: []entity{{handle: at}}, session: d.session, auth: auth, in: true}
+	for ; len(s.input) > s.step; s.input = s.input[s.step:] {
+		feed.params = appendSized(nil, s.input[:s.step])
+		if _, err := d.execute(feed); err != nil {
+			d.flush(at)
+			return nil, err
+		}
+	}
+	feed.code, feed.out = tpm2.TPMCCSequenceComplete, true
+	feed.params = binary.BigEndian.AppendUint32(appendSized(nil, s.input), uint32(tpm2.TPMRHNull))
+	if rsp, err = d.execute(feed); err != nil {
+		d.flush(at)
+		return nil, err
+	}
+	defer suite.Wipe(rsp.params)
+	r := reader{rest: rsp.params} // a ticket follows the digest
+	return appendDigest(s.dst, appendSized(nil, r.sized()))
+}
+
+// appendDigest appends a sized digest to dst and wipes where it came from.
+func appendDigest(dst, params []byte) ([]byte, error) {
+	defer suite.Wipe(params)
+	r := reader{rest: params}
+	digest := r.sized()
+	if r.done() != nil || len(digest) != suite.HashSize {
+		return nil, errResponse
+	}
+	return append(dst, digest...), nil
+}

@@ -1,0 +1,88 @@
+package tpm
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// ImportKey wraps material for the TPM's storage root key in the host, and has the TPM
+// take it over: 32 bytes for HMAC-SHA-256, PKCS #8 DER otherwise. Of RSA it takes two
+// primes and the exponent 65537. The key is reported as one that was outside.
+func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
+	const op = "TPM2_Import"
+	k, err := d.offered(ctx, op, spec)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	defer d.gate.leave()
+	n, auth := keyName{id, spec}, newAuth()
+	defer suite.Wipe(auth)
+	area := imported(k.area(n.binding(auth)))
+	sensitive, err := adopt(k, &area, material)
+	if err != nil {
+		return driver.Created{}, fault(op, driver.Invalid, errMaterial)
+	}
+	sensitive.AuthValue.Buffer = auth
+	plain := tpm2.Marshal(sensitive)
+	defer suite.Wipe(plain)
+	var made pair
+	err = d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) (err error) {
+		made, err = dev.takeOver(area, plain)
+		return err
+	}})
+	if err != nil {
+		return driver.Created{}, err
+	}
+	return made.created(op, n, auth)
+}
+
+// takeOver encrypts a sensitive area for the storage root key and imports it.
+func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
+	key, err := tpm2.ImportEncapsulationKey(&d.srk.public)
+	if err != nil {
+		return pair{}, err
+	}
+	name, err := tpm2.ObjectName(&area)
+	if err != nil {
+		return pair{}, err
+	}
+	duplicate, seed, err := tpm2.CreateDuplicate(rand.Reader, key, name.Buffer, plain)
+	if err != nil {
+		return pair{}, err
+	}
+	made := pair{parent: d.srk.name, public: tpm2.Marshal(area)}
+	err = d.withSRK(func(parent entity) error {
+		rsp, err := tpm2.Import{
+			ParentHandle: d.parent(parent, d.session.with(nil)),
+			ObjectPublic: tpm2.New2B(area),
+			Duplicate:    tpm2.TPM2BPrivate{Buffer: duplicate},
+			InSymSeed:    tpm2.TPM2BEncryptedSecret{Buffer: seed},
+			Symmetric:    tpm2.TPMTSymDef{Algorithm: tpm2.TPMAlgNull},
+		}.Execute(&d.link)
+		if err == nil {
+			made.private = rsp.OutPrivate.Buffer
+		}
+		return err
+	})
+	return made, err
+}
+
+// keyedHash is the sensitive area of a derivation key. Its unique is a hash of it with
+// a random seed.
+func keyedHash(area *tpm2.TPMTPublic, material []byte) tpm2.TPMTSensitive {
+	seed := make([]byte, sha256.Size)
+	rand.Read(seed)
+	unique := suite.AES.Hash(seed, material)
+	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{Buffer: unique[:]})
+	return tpm2.TPMTSensitive{
+		SensitiveType: tpm2.TPMAlgKeyedHash,
+		SeedValue:     tpm2.TPM2BDigest{Buffer: seed},
+		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BSensitiveData{Buffer: material}),
+	}
+}

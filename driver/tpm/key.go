@@ -1,0 +1,88 @@
+package tpm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+)
+
+// A key is an open key. Each usage embeds it.
+type key struct {
+	driver *Driver
+	kind   kind
+	res    *resident
+	gate   *gate
+	once   *sync.Once
+}
+
+// key makes the Key that the usage of a kind wants.
+func (d *Driver) key(k kind, r *resident, area *tpm2.TPMTPublic) driver.Key {
+	base := key{driver: d, kind: k, res: r, gate: new(gate), once: new(sync.Once)}
+	switch {
+	case k.row.Spec.Usage == driver.Derive:
+		return &hmacKey{key: base}
+	case k.row.Spec.Usage == driver.Sign:
+		return &signKey{key: base, area: area}
+	case k.curve != 0:
+		return &sm2Key{key: base}
+	}
+	return &rsaKey{key: base, area: area}
+}
+
+// Close lets the key go. It stays in the TPM until its place is needed.
+func (k *key) Close() error {
+	k.gate.shut()
+	k.once.Do(func() {
+		// After the driver was closed nothing is left to let go.
+		if k.driver.gate.enter() {
+			defer k.driver.gate.leave()
+			k.driver.device.slots.release(k.res)
+		}
+	})
+	return nil
+}
+
+// enter checks the context, then lets a call into the driver and the key.
+func (k *key) enter(ctx context.Context, op string) error {
+	if err := k.driver.enter(ctx, op); err != nil {
+		return err
+	}
+	if !k.gate.enter() {
+		k.driver.gate.leave()
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+func (k *key) leave() {
+	k.gate.leave()
+	k.driver.gate.leave()
+}
+
+// run has the TPM do something with the key while it is loaded.
+func (k *key) run(ctx context.Context, op string, act func(*device, entity) error) error {
+	return k.driver.queue.do(op, &job{
+		ctx:  ctx,
+		lane: ordinary,
+		cost: op + string(k.kind.row.Spec.Algorithm),
+		key:  k.res,
+		act: func(d *device) error {
+			e, err := d.use(k.res)
+			if err != nil {
+				return err
+			}
+			return act(d, e)
+		},
+	})
+}
+
+// Format prints no authorization.
+func (k *key) Format(s fmt.State, _ rune) { fmt.Fprint(s, redacted) }
+
+// LogValue logs no authorization.
+func (k *key) LogValue() slog.Value { return slog.StringValue(redacted) }

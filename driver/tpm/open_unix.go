@@ -1,0 +1,43 @@
+//go:build unix
+
+package tpm
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// A file carries commands through the kernel's driver, which limits how long each may
+// take. It is opened for blocking calls: in the other mode a read can come before the
+// response, and looks like the end of the file.
+type file struct {
+	*os.File
+	buf [4096]byte
+}
+
+// openDevice opens a TPM's device file.
+func openDevice(path string) (transport.TPMCloser, error) {
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeDevice == 0 {
+		f.Close()
+		return nil, fmt.Errorf("%s is not a device; write \"unix:%s\" if it is a socket", path, path)
+	}
+	return &file{File: f}, nil
+}
+
+// Send writes a command and reads its response, which is valid until the next one.
+func (f *file) Send(command []byte) ([]byte, error) {
+	if _, err := f.Write(command); err != nil {
+		return nil, err
+	}
+	n, err := f.Read(f.buf[:])
+	return f.buf[:n], err
+}

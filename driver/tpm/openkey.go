@@ -1,0 +1,86 @@
+package tpm
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+)
+
+// OpenKey loads a key, which has the TPM check its blob. A blob of another TPM, or of
+// this one before it was cleared, is NotFound and wraps ErrOtherTPM.
+func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, b driver.Blob) (driver.Key, error) {
+	const op = "TPM2_Load"
+	k, err := d.offered(ctx, op, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer d.gate.leave()
+	if len(b) == 0 {
+		return nil, fault(op, driver.NotFound, errAbsent)
+	}
+	n := keyName{id, spec}
+	parts, err := decode(n, b)
+	if err != nil {
+		return nil, fault(op, driver.Authentic, err)
+	}
+	area, err := parseArea(parts.public)
+	if err != nil {
+		return nil, fault(op, driver.Authentic, err)
+	}
+	if err := k.check(area, n.binding(parts.auth)); err != nil {
+		return nil, fault(op, driver.Authentic, err)
+	}
+	var r *resident
+	err = d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) (err error) {
+		r, err = dev.open(n.hash(labelBlob, b), parts)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return d.key(k, r, area), nil
+}
+
+// open loads the key of a blob, unless it is known.
+func (d *device) open(hash [32]byte, parts blob) (*resident, error) {
+	if r := d.slots.find(hash); r != nil {
+		return r, nil
+	}
+	if !bytes.Equal(parts.parent, d.srk.name) {
+		return nil, fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+	}
+	auth, err := d.arena.Alloc(authLength)
+	if err != nil {
+		return nil, fault("TPM2_Load", driver.Throttled, err)
+	}
+	copy(auth.Bytes(), parts.auth)
+	r := &resident{id: hash, public: slices.Clone(parts.public), private: slices.Clone(parts.private), auth: auth}
+	if _, err := d.use(r); err != nil {
+		auth.Free()
+		return nil, d.judge(parts.parent, err)
+	}
+	d.slots.keep(r)
+	return r, nil
+}
+
+// judge tells apart why a blob of this TPM does not load: the TPM was cleared
+// meanwhile, or the blob is damaged.
+func (d *device) judge(parent []byte, err error) error {
+	const parameter = 0x40
+	code := codeOf(err)
+	if base(code) != tpm2.TPMRCIntegrity && (code&0x80 == 0 || code&parameter == 0) {
+		return err
+	}
+	now, _, errNow := d.adopt(d.srk.handle)
+	if errNow != nil {
+		return errNow
+	}
+	if d.srk.context == nil && (now == nil || !bytes.Equal(now.name, parent)) {
+		return fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+	}
+	return &driver.Error{Op: "TPM2_Load", Class: driver.Authentic, Code: uint64(code), Err: errDamaged}
+}

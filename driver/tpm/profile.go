@@ -1,0 +1,138 @@
+package tpm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+)
+
+// A profile is what a TPM says that it is and can do.
+type profile struct {
+	algs     map[tpm2.TPMAlgID]bool
+	curves   map[tpm2.TPMECCCurve]bool
+	commands map[tpm2.TPMCC]bool
+	fixed    map[tpm2.TPMPT]uint32
+	// sm2Hash is the hash under which the TPM signs SM2 digests, found by trying; 0:
+	// it does not.
+	sm2Hash tpm2.TPMAlgID
+}
+
+// ask fills a profile. It takes four commands, and four more where there is SM2.
+func (d *device) ask() (profile, error) {
+	p := profile{
+		algs:     make(map[tpm2.TPMAlgID]bool),
+		curves:   make(map[tpm2.TPMECCCurve]bool),
+		commands: make(map[tpm2.TPMCC]bool),
+	}
+	var err error
+	if p.fixed, err = d.properties(tpm2.TPMPTFamilyIndicator); err != nil {
+		return p, err
+	}
+	for _, c := range []struct {
+		capability tpm2.TPMCap
+		first      uint32
+		each       func(*tpm2.TPMSCapabilityData) error
+	}{
+		{tpm2.TPMCapAlgs, 0, p.noteAlgs},
+		{tpm2.TPMCapECCCurves, 0, p.noteCurves},
+		{tpm2.TPMCapCommands, uint32(tpm2.TPMCCNVUndefineSpaceSpecial), p.noteCommands},
+	} {
+		rsp, err := tpm2.GetCapability{Capability: c.capability, Property: c.first, PropertyCount: 254}.Execute(&d.link)
+		if err != nil {
+			return p, err
+		}
+		if err := c.each(&rsp.CapabilityData); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (p profile) noteAlgs(data *tpm2.TPMSCapabilityData) error {
+	list, err := data.Data.Algorithms()
+	if err != nil {
+		return err
+	}
+	for _, a := range list.AlgProperties {
+		p.algs[a.Alg] = true
+	}
+	return nil
+}
+
+func (p profile) noteCurves(data *tpm2.TPMSCapabilityData) error {
+	list, err := data.Data.ECCCurves()
+	if err != nil {
+		return err
+	}
+	for _, c := range list.ECCCurves {
+		p.curves[c] = true
+	}
+	return nil
+}
+
+func (p profile) noteCommands(data *tpm2.TPMSCapabilityData) error {
+	list, err := data.Data.Command()
+	if err != nil {
+		return err
+	}
+	for _, c := range list.CommandAttributes {
+		p.commands[tpm2.TPMCC(c.CommandIndex)] = true
+	}
+	return nil
+}
+
+// properties reads the group of properties that first begins.
+func (d *device) properties(first tpm2.TPMPT) (map[tpm2.TPMPT]uint32, error) {
+	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(first), PropertyCount: 127}.Execute(&d.link)
+	if err != nil {
+		return nil, err
+	}
+	list, err := rsp.CapabilityData.Data.TPMProperties()
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[tpm2.TPMPT]uint32)
+	for _, p := range list.TPMProperty {
+		found[p.Property] = p.Value
+	}
+	return found, nil
+}
+
+// text joins properties that are four characters each.
+func (p profile) text(list ...tpm2.TPMPT) string {
+	var b []byte
+	for _, property := range list {
+		b = binary.BigEndian.AppendUint32(b, p.fixed[property])
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", ""))
+}
+
+// device describes the TPM.
+func (p profile) device(serial string) driver.Device {
+	return driver.Device{
+		Manufacturer: p.text(tpm2.TPMPTManufacturer),
+		Model:        strings.Join(strings.Fields(p.text(tpm2.TPMPTVendorString1, tpm2.TPMPTVendorString2, tpm2.TPMPTVendorString3, tpm2.TPMPTVendorString4)), " "),
+		Serial:       serial,
+		Firmware:     fmt.Sprintf("%08x.%08x", p.fixed[tpm2.TPMPTFirmwareVersion1], p.fixed[tpm2.TPMPTFirmwareVersion2]),
+	}
+}
+
+// software reports whether the TPM is a program: that of libtpms, or the reference
+// implementation of the specification.
+func (p profile) software() bool {
+	d := p.device("")
+	return d.Manufacturer == "IBM" && strings.HasPrefix(d.Model, "SW") || strings.Contains(d.Model, "fTPM") && d.Manufacturer == "XCG" || d.Manufacturer == "SIMU"
+}
+
+// buffer is the most that one parameter of data may hold.
+func (p profile) buffer() int {
+	const least = 1024
+	if n := p.fixed[tpm2.TPMPTInputBuffer]; n > 0 {
+		return int(n)
+	}
+	return least
+}

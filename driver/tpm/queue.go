@@ -1,0 +1,204 @@
+package tpm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"strongroom.example/driver"
+)
+
+// A lane is how urgent a call is.
+type lane uint8
+
+const (
+	urgent   lane = iota // unlocking, and asking how the TPM is
+	ordinary             // using keys
+	slow                 // making keys: seconds on a chip
+	lanes
+)
+
+// A job is a call that waits for the TPM.
+type job struct {
+	ctx   context.Context
+	lane  lane
+	cost  string    // what kind of work it is, for the estimate of its time
+	key   *resident // the key that it uses, or nil
+	act   func(*device) error
+	done  chan error
+	since time.Time
+	takes time.Duration // what it is expected to take
+}
+
+// A queue holds jobs until the TPM gets to them. Its methods are safe for concurrent
+// use.
+type queue struct {
+	limit int
+
+	mu      sync.Mutex
+	waiting [lanes][]*job
+	size    int
+	busy    *job // what the TPM works on
+	begun   time.Time
+	costs   map[string]time.Duration
+	ahead   time.Duration // what all waiting jobs are expected to take
+	wake    chan struct{}
+	closed  bool
+}
+
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, costs: make(map[string]time.Duration), wake: make(chan struct{}, 1)}
+}
+
+// do has the TPM do a job, and waits for it. A context ends the wait, not the work.
+func (q *queue) do(op string, j *job) error {
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	j.done = make(chan error, 1)
+	if err := q.put(op, j); err != nil {
+		return err
+	}
+	select {
+	case err := <-j.done:
+		return classify(op, err)
+	case <-j.ctx.Done():
+	}
+	if q.remove(j) {
+		return j.ctx.Err()
+	}
+	return classify(op, <-j.done)
+}
+
+// put queues a job, if there is room and its deadline can be met.
+func (q *queue) put(op string, j *job) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	if q.size >= q.limit {
+		return fault(op, driver.Throttled, errBusy)
+	}
+	j.since = time.Now()
+	if deadline, ok := j.ctx.Deadline(); ok && q.wait(j).After(deadline) {
+		return fault(op, driver.Throttled, errLate)
+	}
+	q.waiting[j.lane] = append(q.waiting[j.lane], j)
+	q.size++
+	j.takes = q.costs[j.cost]
+	q.ahead += j.takes
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// wait estimates when the TPM will get to a job that comes now.
+func (q *queue) wait(j *job) time.Time {
+	at := j.since
+	if q.busy != nil {
+		at = at.Add(max(0, q.busy.takes-at.Sub(q.begun)))
+	}
+	if j.lane == urgent {
+		return at
+	}
+	return at.Add(q.ahead)
+}
+
+// remove takes a job out, and reports whether it had not begun.
+func (q *queue) remove(j *job) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, other := range q.waiting[j.lane] {
+		if other == j {
+			q.take(j.lane, i)
+			return true
+		}
+	}
+	return false
+}
+
+func (q *queue) take(l lane, i int) *job {
+	j := q.waiting[l][i]
+	q.waiting[l] = append(q.waiting[l][:i], q.waiting[l][i+1:]...)
+	q.size--
+	q.ahead -= j.takes
+	return j
+}
+
+// Keys that are not loaded wait behind keys that are: for maxSkip, or maxSkips times what
+// their job takes. Slow jobs wait behind all others for maxDefer.
+const (
+	maxSkip  = 50 * time.Millisecond
+	maxSkips = 8
+	maxDefer = 10 * time.Second
+)
+
+// next waits for a job and begins it. Nil: the queue was closed, and is empty.
+func (q *queue) next(loaded func(*resident) bool) *job {
+	for {
+		q.mu.Lock()
+		if j := q.choose(loaded); j != nil {
+			q.busy, q.begun = j, time.Now()
+			q.mu.Unlock()
+			return j
+		}
+		closed := q.closed
+		q.mu.Unlock()
+		if closed {
+			return nil
+		}
+		<-q.wake
+	}
+}
+
+// choose picks the next job: by lane, and in a lane those whose key is loaded first,
+// within reason.
+func (q *queue) choose(loaded func(*resident) bool) *job {
+	if w := q.waiting[slow]; len(w) > 0 && time.Since(w[0].since) > maxDefer {
+		return q.take(slow, 0)
+	}
+	for l := range lanes {
+		w := q.waiting[l]
+		if len(w) == 0 {
+			continue
+		}
+		if time.Since(w[0].since) < max(maxSkip, maxSkips*w[0].takes) {
+			for i, j := range w {
+				if j.key != nil && loaded(j.key) {
+					return q.take(l, i)
+				}
+			}
+		}
+		return q.take(l, 0)
+	}
+	return nil
+}
+
+// finish ends a job and learns from the time that it took.
+func (q *queue) finish(j *job, err error) {
+	q.mu.Lock()
+	if err == nil {
+		took := time.Since(q.begun)
+		if old, ok := q.costs[j.cost]; ok {
+			took = old + (took-old)/4
+		}
+		q.costs[j.cost] = took
+	}
+	q.busy = nil
+	q.mu.Unlock()
+	j.done <- err
+}
+
+// close turns new jobs away. Those that wait are still done.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}

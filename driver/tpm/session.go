@@ -1,0 +1,151 @@
+package tpm
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
+)
+
+const nonceSize = 32
+
+// A session authorizes commands by HMAC-SHA-256 and encrypts parameters with
+// AES-128-CFB (Part 1, 17 and 19). Its key comes from a salt that only the TPM can
+// decrypt, so a listener learns neither key nor parameters. Nonces roll: it belongs to
+// one goroutine. go-tpm's own sessions know one authorization value each and cut it
+// at a zero byte, hence this one, which is lent to each command by with.
+type session struct {
+	handle                tpm2.TPMHandle
+	key                   *lockedmem.Buffer // nil where the session is not salted
+	nonceCaller, nonceTPM [nonceSize]byte
+	born                  time.Time
+	uses                  int
+}
+
+// A sessionKind is what a session is started for.
+type sessionKind struct {
+	kind tpm2.TPMSE
+	salt *storageKey // nil: not salted, for use while there is no SRK
+}
+
+// startSession starts a session of a kind.
+func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*session, error) {
+	s := &session{born: time.Now()}
+	rand.Read(s.nonceCaller[:])
+	start := tpm2.StartAuthSession{
+		TPMKey:      tpm2.TPMRHNull,
+		Bind:        tpm2.TPMRHNull,
+		NonceCaller: tpm2.TPM2BNonce{Buffer: s.nonceCaller[:]},
+		SessionType: k.kind,
+		Symmetric: tpm2.TPMTSymDef{
+			Algorithm: tpm2.TPMAlgAES,
+			KeyBits:   tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(128)),
+			Mode:      tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCFB),
+		},
+		AuthHash: tpm2.TPMAlgSHA256,
+	}
+	var salt []byte
+	if k.salt != nil {
+		key, err := tpm2.ImportEncapsulationKey(&k.salt.public)
+		if err != nil {
+			return nil, err
+		}
+		var secret []byte
+		if salt, secret, err = tpm2.CreateEncryptedSalt(rand.Reader, key); err != nil {
+			return nil, err
+		}
+		start.TPMKey, start.EncryptedSalt.Buffer = k.salt.handle, secret
+	}
+	defer suite.Wipe(salt)
+	rsp, err := start.Execute(t)
+	if err != nil {
+		return nil, err
+	}
+	if copy(s.nonceTPM[:], rsp.NonceTPM.Buffer) != nonceSize {
+		return nil, errResponse
+	}
+	s.handle = tpm2.TPMHandle(rsp.SessionHandle)
+	if salt == nil {
+		return s, nil
+	}
+	if s.key, err = arena.Alloc(sha256.Size); err != nil {
+		return nil, err
+	}
+	suite.AES.KDF(s.key.Bytes(), salt, "ATH", slices.Concat(s.nonceTPM[:], s.nonceCaller[:]))
+	return s, nil
+}
+
+// The attributes of a session (Part 2, 8.4).
+const (
+	attrContinue byte = 1 << 0
+	attrIn       byte = 1 << 5 // the first parameter of the command is encrypted
+	attrOut      byte = 1 << 6 // that of the response is
+)
+
+// secret is the session's key followed by an authorization value without trailing
+// zeros, as the TPM takes it. The caller wipes it.
+func (s *session) secret(auth []byte) []byte {
+	for len(auth) > 0 && auth[len(auth)-1] == 0 {
+		auth = auth[:len(auth)-1]
+	}
+	secret := make([]byte, 0, 64)
+	if s.key != nil {
+		secret = append(secret, s.key.Bytes()...)
+	}
+	return append(secret, auth...)
+}
+
+// commandMAC authorizes a command whose parameters hash to hash.
+func (s *session) commandMAC(secret, hash []byte, attrs byte) [suite.HashSize]byte {
+	return suite.AES.MAC(secret, hash, s.nonceCaller[:], s.nonceTPM[:], []byte{attrs})
+}
+
+// accept checks the TPM's answer and rolls the nonce.
+func (s *session) accept(secret, hash []byte, a answer) error {
+	if copy(s.nonceTPM[:], a.nonce) != nonceSize || len(a.nonce) != nonceSize {
+		return errResponse
+	}
+	want := suite.AES.MAC(secret, hash, s.nonceTPM[:], s.nonceCaller[:], []byte{a.attrs})
+	if !hmac.Equal(want[:], a.mac) {
+		return errForged
+	}
+	s.uses++
+	return nil
+}
+
+// An answer is what the TPM says of the session in a response.
+type answer struct {
+	nonce, mac []byte
+	attrs      byte
+}
+
+// responseHash is what an answer's MAC is over.
+func responseHash(code tpm2.TPMCC, params []byte) [suite.HashSize]byte {
+	var head [8]byte
+	binary.BigEndian.PutUint32(head[4:], uint32(code))
+	return suite.AES.Hash(head[:], params)
+}
+
+// encrypt encrypts a parameter on its way in, decrypt one on its way out.
+func (s *session) encrypt(secret, param []byte) {
+	cfb(secret, s.nonceCaller[:], s.nonceTPM[:], param, true)
+}
+
+func (s *session) decrypt(secret, param []byte) {
+	cfb(secret, s.nonceTPM[:], s.nonceCaller[:], param, false)
+}
+
+// drop wipes the key. The TPM keeps its half until it is flushed or reset.
+func (s *session) drop() {
+	if s != nil {
+		s.key.Free()
+	}
+}

@@ -1,0 +1,137 @@
+package tpm
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"encoding/binary"
+	"errors"
+	"math/big"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"strongroom.example/driver"
+)
+
+// A signKey is a key that signs.
+type signKey struct {
+	key
+	area *tpm2.TPMTPublic
+}
+
+var _ driver.Signer = (*signKey)(nil)
+
+// A scheme is how the TPM is to sign.
+type scheme struct{ alg, hash tpm2.TPMAlgID }
+
+func (d *Driver) scheme(alg driver.SignAlg) scheme {
+	switch alg {
+	case driver.RSAPKCS1SHA256:
+		return scheme{tpm2.TPMAlgRSASSA, tpm2.TPMAlgSHA256}
+	case driver.RSAPKCS1SHA384:
+		return scheme{tpm2.TPMAlgRSASSA, tpm2.TPMAlgSHA384}
+	case driver.RSAPKCS1SHA512:
+		return scheme{tpm2.TPMAlgRSASSA, tpm2.TPMAlgSHA512}
+	case driver.RSAPSSSHA256:
+		return scheme{tpm2.TPMAlgRSAPSS, tpm2.TPMAlgSHA256}
+	case driver.ECDSASHA384:
+		return scheme{tpm2.TPMAlgECDSA, tpm2.TPMAlgSHA384}
+	case driver.ECDSASHA512:
+		return scheme{tpm2.TPMAlgECDSA, tpm2.TPMAlgSHA512}
+	case driver.SM2DSA:
+		return scheme{tpm2.TPMAlgSM2, d.about.sm2Hash}
+	}
+	return scheme{tpm2.TPMAlgECDSA, tpm2.TPMAlgSHA256}
+}
+
+// Sign signs a digest in one command.
+func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, digest []byte) ([]byte, error) {
+	const op = "TPM2_Sign"
+	if err := k.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer k.leave()
+	if !slices.Contains(k.kind.row.Sign, alg) {
+		return nil, fault(op, driver.Unsupported, errAlg)
+	}
+	if len(digest) != alg.DigestSize() {
+		return nil, fault(op, driver.Invalid, errLength)
+	}
+	var signature []byte
+	err := k.run(ctx, op, func(d *device, e entity) (err error) {
+		signature, err = d.sign(e, k.res.auth.Bytes(), digest, k.driver.scheme(alg))
+		return err
+	})
+	if err == nil && alg == driver.RSAPSSSHA256 {
+		err = k.checkSalt(op, digest, signature)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return signature, nil
+}
+
+var errSalt = errors.New("this TPM makes PSS salts of another length than the hash")
+
+// checkSalt holds a PSS signature to a salt as long as the hash: some chips make it as
+// long as fits.
+func (k *signKey) checkSalt(op string, digest, signature []byte) error {
+	n, err := k.area.Unique.RSA()
+	if err != nil {
+		return fault(op, driver.Unknown, err)
+	}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n.Buffer), E: 65537}
+	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if rsa.VerifyPSS(public, crypto.SHA256, digest, signature, options) != nil {
+		return fault(op, driver.Unsupported, errSalt)
+	}
+	return nil
+}
+
+// sign makes a signature: DER for curves, bytes for RSA. go-tpm does not marshal the
+// scheme of SM2, hence by hand for all.
+func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
+	params := appendSized(make([]byte, 0, 96), digest)
+	params = binary.BigEndian.AppendUint16(params, uint16(s.alg))
+	params = binary.BigEndian.AppendUint16(params, uint16(s.hash))
+	params = binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMSTHashCheck))
+	params = binary.BigEndian.AppendUint32(params, uint32(tpm2.TPMRHNull))
+	rsp, err := d.execute(command{
+		code:    tpm2.TPMCCSign,
+		handles: []entity{e},
+		params:  appendSized(params, nil),
+		session: d.session,
+		auth:    auth,
+		in:      true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := reader{rest: rsp.params}
+	got := scheme{tpm2.TPMAlgID(r.u16()), tpm2.TPMAlgID(r.u16())}
+	first, second := r.sized(), []byte(nil)
+	rsa := s.alg == tpm2.TPMAlgRSASSA || s.alg == tpm2.TPMAlgRSAPSS
+	if !rsa {
+		second = r.sized()
+	}
+	if r.done() != nil || got != s {
+		return nil, errResponse
+	}
+	if rsa {
+		return slices.Clone(first), nil
+	}
+	return signatureDER(first, second)
+}
+
+// signatureDER encodes r and s as ASN.1.
+func signatureDER(r, s []byte) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(r))
+		b.AddASN1BigInt(new(big.Int).SetBytes(s))
+	})
+	return b.Bytes()
+}

@@ -1,0 +1,142 @@
+package tpm
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// A storageKey is the key under which all others are wrapped. Its authorization is
+// empty, so that what protects a key is that it is under this TPM's.
+type storageKey struct {
+	entity
+	public tpm2.TPMTPublic
+	// context is the saved form of a key that is not persistent. It takes one of the
+	// TPM's few slots while it is loaded.
+	context []byte
+}
+
+// The persistent handles: where everybody keeps the SRK, and where this package puts it
+// when that is taken by something else.
+const (
+	wellKnown  tpm2.TPMHandle = 0x81000001
+	spareFirst tpm2.TPMHandle = 0x81000010
+	spareLast  tpm2.TPMHandle = 0x8100001F
+)
+
+var errOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx 0x81000001)")
+
+// serial is the key's name in hexadecimal: the identity of this TPM.
+func (k *storageKey) serial() string { return hex.EncodeToString(k.name) }
+
+// findSRK adopts the storage root key of the TPM, or makes one.
+func (d *device) findSRK() (*storageKey, error) {
+	k, free, err := d.adopt(wellKnown)
+	if err != nil || k != nil {
+		return k, err
+	}
+	if free {
+		return d.createSRK(wellKnown)
+	}
+	for at := spareFirst; at <= spareLast; at++ {
+		if k, free, err = d.adopt(at); err != nil || k != nil {
+			return k, err
+		}
+		if free {
+			return d.createSRK(at)
+		}
+	}
+	return nil, fmt.Errorf("the persistent handles 0x%X and 0x%X to 0x%X all hold keys that are no storage root keys: free one with tpm2_evictcontrol", wellKnown, spareFirst, spareLast)
+}
+
+// adopt takes the key at a persistent handle, if it is a sound storage key. free says
+// that there is nothing.
+func (d *device) adopt(at tpm2.TPMHandle) (k *storageKey, free bool, err error) {
+	rsp, err := tpm2.ReadPublic{ObjectHandle: at}.Execute(&d.link)
+	if base(codeOf(err)) == tpm2.TPMRCHandle {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	public, err := rsp.OutPublic.Contents()
+	if err != nil || !sound(public) {
+		return nil, false, nil
+	}
+	name, err := tpm2.ObjectName(public)
+	if err != nil {
+		return nil, false, nil
+	}
+	return &storageKey{entity: entity{at, name.Buffer}, public: *public}, false, nil
+}
+
+// sound reports whether a key may be the storage root key: it never leaves the TPM, it
+// only stores, it cannot lock the TPM, and its public half encrypts salts.
+func sound(p *tpm2.TPMTPublic) bool {
+	a := p.ObjectAttributes
+	return (p.Type == tpm2.TPMAlgECC || p.Type == tpm2.TPMAlgRSA) && p.NameAlg == tpm2.TPMAlgSHA256 &&
+		a.Restricted && a.Decrypt && a.FixedTPM && a.FixedParent && a.NoDA && a.UserWithAuth && !a.SignEncrypt
+}
+
+// template is the storage root key that the TCG's guidance and other programs make
+// ("H": with an empty unique), so that all derive the same key from one TPM.
+func template() tpm2.TPMTPublic {
+	t := tpm2.ECCSRKTemplate
+	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+	return t
+}
+
+// createSRK makes the storage root key and keeps it at a persistent handle. Where that
+// is refused the key stays transient, and is loaded when it is needed.
+func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
+	s, err := startSession(&d.link, d.arena, sessionKind{kind: tpm2.TPMSEHMAC})
+	if err != nil {
+		return nil, err
+	}
+	defer d.flush(s.handle)
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.with(d.cfg.OwnerAuth)}
+	rsp, err := tpm2.CreatePrimary{PrimaryHandle: owner, InPublic: tpm2.New2B(template())}.Execute(&d.link)
+	switch base(codeOf(err)) {
+	case tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail:
+		return nil, fmt.Errorf("%w (%w)", errOwner, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.flush(rsp.ObjectHandle)
+	public, err := rsp.OutPublic.Contents()
+	if err != nil {
+		return nil, err
+	}
+	k := &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}
+	_, err = tpm2.EvictControl{
+		Auth:             owner,
+		ObjectHandle:     &tpm2.NamedHandle{Handle: k.handle, Name: rsp.Name},
+		PersistentHandle: at,
+	}.Execute(&d.link)
+	if err == nil {
+		k.handle = at
+		return k, nil
+	}
+	if codeOf(err) == 0 {
+		return nil, err
+	}
+	k.context, err = d.save(k.handle)
+	k.handle = 0
+	return k, err
+}
+
+// withSRK runs something while the storage root key has a handle.
+func (d *device) withSRK(act func(parent entity) error) error {
+	if d.srk.context == nil {
+		return act(d.srk.entity)
+	}
+	handle, err := d.restore(d.srk.context)
+	if err != nil {
+		return err
+	}
+	defer d.flush(handle)
+	return act(entity{handle, d.srk.name})
+}

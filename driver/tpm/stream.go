@@ -1,0 +1,41 @@
+package tpm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+)
+
+const (
+	headerSize  = 10
+	maxResponse = 64 << 10
+)
+
+// A stream carries commands over a socket on which a TPM answers in order. A response
+// is valid until the next command.
+type stream struct {
+	net.Conn
+	buf [4096]byte
+}
+
+// Send writes a command and reads the whole response.
+func (s *stream) Send(command []byte) ([]byte, error) {
+	if _, err := s.Write(command); err != nil {
+		return nil, err
+	}
+	n, err := io.ReadAtLeast(s, s.buf[:], headerSize)
+	if err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint32(s.buf[2:]))
+	if size < headerSize || size > maxResponse || n > size {
+		return nil, fmt.Errorf("%w (a response of %d bytes)", errResponse, uint32(size))
+	}
+	rsp := s.buf[:]
+	if size > len(rsp) {
+		rsp = append(make([]byte, 0, size), s.buf[:n]...)[:size]
+	}
+	_, err = io.ReadFull(s, rsp[n:size])
+	return rsp[:size], err
+}

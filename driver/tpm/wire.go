@@ -1,0 +1,66 @@
+package tpm
+
+import (
+	"encoding/binary"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// appendSized appends a TPM2B: a two-byte length, then the bytes.
+func appendSized(b, value []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(value)))
+	return append(b, value...)
+}
+
+// A reader takes a response apart. After the first field that is not there it stays
+// bad, and all fields are empty.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if r.bad || n > len(r.rest) {
+		r.bad = true
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) u8() uint8 {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) u16() uint16 {
+	if b := r.bytes(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) u32() uint32 {
+	if b := r.bytes(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+// sized reads a TPM2B.
+func (r *reader) sized() []byte { return r.bytes(int(r.u16())) }
+
+// done reports an error unless all was there and nothing is left.
+func (r *reader) done() error {
+	if r.bad || len(r.rest) != 0 {
+		return errResponse
+	}
+	return nil
+}
+
+func handleBytes(h tpm2.TPMHandle) []byte {
+	return binary.BigEndian.AppendUint32(nil, uint32(h))
+}
