@@ -3,21 +3,8 @@ package drivertest
 import (
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"strongroom.example/driver"
-)
-
-const (
-	// closeLimit is how long Close may wait for running calls before it hangs. Some
-	// chips take a minute to make an RSA key.
-	closeLimit = 2 * time.Minute
-	// closeGrace is how long a call that has left the driver may take to be seen.
-	closeGrace = time.Second
-	// closePause lies between calls, so that fast ones do not starve the one to Close.
-	closePause = 200 * time.Microsecond
 )
 
 // closeWaits closes a driver under load. Calls that were running must succeed, and
@@ -34,37 +21,19 @@ func closeWaits(t tb, s *subject) {
 		lists = append(lists, []operation{generation(d, slow)})
 		keys = append(keys, opening{key: slow})
 	}
-	var closed atomic.Bool
-	var started sync.WaitGroup
-	ends := make(chan ending, len(lists))
-	for _, list := range lists {
-		started.Add(1)
-		go func() {
-			started.Done()
-			ends <- callUntilClosed(list, &closed)
-		}()
-	}
-	started.Wait()
-	time.Sleep(30 * time.Millisecond)
-	if !closeWithin(t, d, closeLimit) {
-		return
-	}
-	until := time.Now()
-	closed.Store(true)
-	for range lists {
-		end, ok := receive(ends)
-		if !ok {
-			t.Errorf("a call does not return although the driver is closed")
-			return
-		}
-		wantClass(t, end.err, "a call while the driver closes", driver.Unavailable)
-		for _, c := range end.last {
-			if c.from.Before(until) && c.to.After(until.Add(closeGrace)) {
-				t.Errorf("Close returned %v before %s, which was running", c.to.Sub(until), c.name)
-			}
-		}
-	}
+	closeUnderLoad(t, lists, d.Close)
 	tidy(t, s, d, keys)
+}
+
+// keyCloseWaits closes each handle under load, and the driver goes on.
+func keyCloseWaits(t tb, s *subject) {
+	for _, row := range s.samples() {
+		k := s.key(t, row)
+		opened := openKey[driver.Key](t, s.Driver, k)
+		list := keyOperations(t, k, opened)
+		closeUnderLoad(t, [][]operation{list, list, list, list}, opened.Close)
+		works(t, s.Driver, k, "after a handle was closed under load")
+	}
 }
 
 // slow names a key that most devices take long to make, so that Close has something
@@ -85,44 +54,6 @@ func generation(d driver.Driver, k key) operation {
 	}}
 }
 
-// A span is one call, in time.
-type span struct {
-	name     string
-	from, to time.Time
-}
-
-// An ending is how a loop of calls ended: its last two calls, and the error of the
-// later one.
-type ending struct {
-	last [2]span
-	err  error
-}
-
-// callUntilClosed calls in turn until one fails. Calls that go on working after Close
-// end it without an error.
-func callUntilClosed(list []operation, closed *atomic.Bool) (end ending) {
-	for {
-		for _, op := range list {
-			late, from := closed.Load(), time.Now()
-			end.err = op.call(context.Background())
-			end.last = [2]span{end.last[1], {op.name, from, time.Now()}}
-			if end.err != nil || late {
-				return end
-			}
-			time.Sleep(closePause)
-		}
-	}
-}
-
-func receive(ends <-chan ending) (ending, bool) {
-	select {
-	case end := <-ends:
-		return end, true
-	case <-time.After(closeLimit):
-		return ending{}, false
-	}
-}
-
 // tidy destroys the keys of a driver that is closed, so that a device is not filled.
 // Without Reopen nothing is left of them.
 func tidy(t tb, s *subject, d driver.Driver, keys []opening) {
@@ -135,23 +66,6 @@ func tidy(t tb, s *subject, d driver.Driver, keys []opening) {
 		destroy(t, d, k.key)
 	}
 	closeDriver(t, d)
-}
-
-// closeWithin closes d, and reports whether it was done in time.
-func closeWithin(t tb, d driver.Driver, limit time.Duration) bool {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- d.Close() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		return true
-	case <-time.After(limit):
-		t.Errorf("Close hangs")
-		return false
-	}
 }
 
 // useAfterClose calls every method of a closed driver and of its keys.

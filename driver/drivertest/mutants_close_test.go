@@ -3,6 +3,7 @@ package drivertest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom.example/driver"
@@ -16,6 +17,8 @@ func closeMutants() []mutant {
 			caught: []string{"UseAfterClose", "CloseWaits"}},
 		{name: "Close again is an error", open: over(func(m *Memory) *closeOnce { return &closeOnce{Memory: m} }),
 			caught: []string{"CloseTwice"}},
+		{name: "Close of a key does not wait", open: withKeys(func(k memoryPRF) driver.Key { return &hastyKey{slowPRF: newSlowPRF(k, make(chan struct{}))} }),
+			caught: []string{"KeyCloseWaits"}},
 		{name: "key works after its Close", open: withKeys(func(k memoryPRF) driver.Key { return openForever{k} }),
 			caught: []string{"UseAfterKeyClose"}},
 		{name: "Close of one handle closes another", open: withKeys(sharedGates()),
@@ -23,8 +26,7 @@ func closeMutants() []mutant {
 	}
 }
 
-// A hasty driver returns from Close at once. Its PRF takes a while, and longer than
-// the suite's grace when it is closed meanwhile.
+// A hasty driver returns from Close at once, whatever its PRF is about.
 type hasty struct {
 	*Memory
 	closing chan struct{}
@@ -33,23 +35,27 @@ type hasty struct {
 
 func (d *hasty) Close() error {
 	d.once.Do(func() { close(d.closing) })
-	d.gate.mu.Lock()
-	defer d.gate.mu.Unlock()
-	d.gate.shut = true
+	d.gate.hasten()
 	return nil
 }
 
 func (d *hasty) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	opened, err := d.Memory.OpenKey(ctx, id, spec, blob)
 	if k, ok := opened.(memoryPRF); ok {
-		return slowPRF{k, d.closing}, nil
+		return newSlowPRF(k, d.closing), nil
 	}
 	return opened, err
 }
 
+// A slowPRF takes a while, and longer where calls meet, so that Close comes upon one.
 type slowPRF struct {
 	memoryPRF
-	closing <-chan struct{}
+	closing chan struct{}
+	running *atomic.Int32
+}
+
+func newSlowPRF(k memoryPRF, closing chan struct{}) slowPRF {
+	return slowPRF{k, closing, new(atomic.Int32)}
 }
 
 func (k slowPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
@@ -60,13 +66,41 @@ func (k slowPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	if len(input) > maxPRFInput {
 		return dst, failure("PRF", driver.Invalid, errLength)
 	}
-	time.Sleep(5 * time.Millisecond)
+	defer k.running.Add(-1)
+	k.linger(k.running.Add(1) > 1)
+	return prf(k.row.Spec.Algorithm, dst, k.material.raw, input), nil
+}
+
+// linger waits a while for Close, and then for longer than the suite's grace.
+func (k slowPRF) linger(met bool) {
+	while := 5 * time.Millisecond
+	if met {
+		while = 50 * time.Millisecond
+	}
 	select {
 	case <-k.closing:
 		time.Sleep(closeGrace + closeGrace/2)
-	default:
+	case <-time.After(while):
 	}
-	return prf(k.row.Spec.Algorithm, dst, k.material.raw, input), nil
+}
+
+// A hastyKey returns from Close at once.
+type hastyKey struct {
+	slowPRF
+	once sync.Once
+}
+
+func (k *hastyKey) Close() error {
+	k.once.Do(func() { close(k.closing) })
+	k.own.hasten()
+	return nil
+}
+
+// hasten shuts a gate and waits for nobody.
+func (g *gate) hasten() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = true
 }
 
 type deaf struct{ *Memory }

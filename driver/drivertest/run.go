@@ -101,6 +101,7 @@ func checks() []check {
 		{"CanceledNeverReachesDevice", canceledNeverReachesDevice},
 		{"ContextNotKept", contextNotKept},
 		{"UseAfterKeyClose", useAfterKeyClose},
+		{"KeyCloseWaits", keyCloseWaits},
 		{"DestroyAbsent", destroyAbsent},
 		{"DestroyTwice", destroyTwice},
 		{"CloseWaits", closeWaits},
