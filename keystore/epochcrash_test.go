@@ -1,0 +1,215 @@
+package keystore_test
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// crashes takes the state of the disk before each step of change, and after it:
+// what a process that is killed there would leave.
+func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, change func(*keystore.Store) error) (steps []string, states []state) {
+	t.Helper()
+	armed := false
+	cfg.SetStep(func(name string) error {
+		if armed {
+			steps, states = append(steps, name), append(states, stateOf(t, cfg.Dir, m))
+		}
+		return nil
+	})
+	s := withMaterial(t, cfg, 5)
+	armed = true
+	must(t, change(s))
+	armed = false
+	steps, states = append(steps, "end"), append(states, stateOf(t, cfg.Dir, m))
+	checked(t, s)
+	return steps, states
+}
+
+// Killed at any step, and from every sixth of them killed again at any step of the
+// Open that follows, the store has all of the operation or nothing, and after all
+// of it no key for what it destroyed.
+func TestEpochChangeKilledAnywhere(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
+	first := states[0]
+	for i, x := range states {
+		x.put(t, cfg.Dir, m)
+		var again []state
+		counted := cfg
+		counted.SetStep(func(string) error {
+			again = append(again, stateOf(t, cfg.Dir, m))
+			return nil
+		})
+		s, err := reopen(counted)
+		if err != nil {
+			t.Fatalf("killed before %q: %v", steps[i], err)
+		}
+		settled(t, s, cfg, m, first)
+		if i%6 != 2 {
+			continue
+		}
+		for j, y := range again {
+			y.put(t, cfg.Dir, m)
+			s, err := reopen(cfg)
+			if err != nil {
+				t.Fatalf("killed before %q, then at step %d of Open: %v", steps[i], j, err)
+			}
+			settled(t, s, cfg, m, first)
+		}
+	}
+	if !slices.Contains(steps, "root.copy erase") || len(steps) < 25 {
+		t.Errorf("steps: %q", steps)
+	}
+}
+
+// A step that fails, and all after it, leaves a store that fails closed or goes on,
+// and that the next Open brings to the same end.
+func TestEpochChangeFailsAnywhere(t *testing.T) {
+	for cut := 1; ; cut++ {
+		m := storetest.NewMemory()
+		cfg := config(t, m)
+		armed, n, crash := false, 0, errors.New("crash")
+		failing := cfg
+		failing.SetStep(func(string) error {
+			if armed {
+				n++
+			}
+			if n >= cut {
+				return crash
+			}
+			return nil
+		})
+		s := withMaterial(t, failing, 5)
+		before := stateOf(t, cfg.Dir, m)
+		armed = true
+		err := destroyDoomed(s)
+		if err != nil && !errors.Is(err, crash) {
+			t.Fatalf("step %d fails: %v", cut, err)
+		}
+		if applied := s.Version("m/doomed") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
+			t.Errorf("step %d fails: the operation is durable, which %v does not say", cut, err)
+		}
+		s.Close()
+		s, openErr := reopen(cfg)
+		if openErr != nil {
+			t.Fatalf("step %d fails: Open: %v", cut, openErr)
+		}
+		settled(t, s, cfg, m, before)
+		if err == nil {
+			return
+		}
+	}
+}
+
+// A Rekey that is killed at any step is opened by the old root or the new one. Once
+// the new one is in force, the old root file opens no mutable record.
+func TestRekeyKilledAnywhere(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	renewed := cfg
+	renewed.Root = bytes.Repeat([]byte{9}, 32)
+	steps, states := crashes(t, cfg, m, func(s *keystore.Store) error {
+		return s.Rekey(t.Context(), keystore.Rekeying{Root: renewed.Root})
+	})
+	for i, x := range states {
+		x.put(t, cfg.Dir, m)
+		s, err := reopen(cfg)
+		inForce := errors.Is(err, keystore.ErrUnlock)
+		if inForce {
+			s, err = reopen(renewed)
+		}
+		if err != nil {
+			t.Fatalf("killed before %q: %v", steps[i], err)
+		}
+		survived(t, s, 5)
+		checked(t, s)
+		if !inForce {
+			continue
+		}
+		opened, err := keystore.Openable(cfg, states[0].files["root"], m.Snapshot())
+		if err != nil || opened[keystore.Material]+opened[keystore.Meta] != 0 {
+			t.Errorf("killed before %q: the old root file opens %v, %v", steps[i], opened, err)
+		}
+	}
+	if len(states) < 25 {
+		t.Errorf("steps: %q", steps)
+	}
+}
+
+// settled checks a store after a change that was cut short, and closes it.
+func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.Memory, before state) {
+	t.Helper()
+	survived(t, s, 5)
+	_, err := s.Get(t.Context(), "m/doomed")
+	destroyed := errors.Is(err, keystore.ErrNotFound)
+	meta, metaErr := s.Get(t.Context(), "meta")
+	must(t, metaErr)
+	if err != nil && !destroyed || destroyed != (s.LogState().Size == 2) || destroyed != (string(meta.Value) == "destroyed") {
+		t.Errorf("half of the operation: %v, %d audit records, %q", err, s.LogState().Size, meta.Value)
+	}
+	checked(t, s)
+	now := stateOf(t, cfg.Dir, m)
+	for name := range now.files {
+		if name != "root" && name != "root.copy" && name != "tip" {
+			t.Errorf("%s was left", name)
+		}
+	}
+	if destroyed {
+		buried(t, cfg, m, before, now)
+	}
+}
+
+// buried checks that a copy of the engine from before the destruction is of no use
+// beside the present files.
+func buried(t *testing.T, cfg keystore.Config, m *storetest.Memory, before, now state) {
+	t.Helper()
+	for name, x := range map[string]state{
+		"old engine":         {before.pairs, now.files},
+		"old engine and tip": {before.pairs, mixed(now.files, before.files, "tip")},
+	} {
+		x.put(t, cfg.Dir, m)
+		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
+			t.Errorf("%s: %v", name, err)
+		}
+		opened, err := keystore.Openable(cfg, read(t, filepath.Join(cfg.Dir, "root")), before.pairs)
+		must(t, err)
+		if opened[keystore.Material] != 0 || opened[keystore.Meta] == 0 {
+			t.Errorf("%s: records that the present keys open: %v", name, opened)
+		}
+	}
+	now.put(t, cfg.Dir, m)
+}
+
+// mixed is files with some of the others in their place.
+func mixed(files, others map[string][]byte, names ...string) map[string][]byte {
+	out := maps.Clone(files)
+	for _, n := range names {
+		out[n] = others[n]
+	}
+	return out
+}
+
+// The file that began the change is lost in the one moment in which it stands
+// alone: Open begins the change again, since the head has it on record.
+func TestEpochChangeWithoutItsFile(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
+	x := states[slices.Index(steps, "root new")]
+	delete(x.files, "root.next")
+	x.put(t, cfg.Dir, m)
+	s, err := reopen(cfg)
+	must(t, err)
+	if s.LogState().Size != 2 {
+		t.Fatal("the operation was not durable")
+	}
+	settled(t, s, cfg, m, states[0])
+}
