@@ -213,3 +213,17 @@ func TestEpochChangeWithoutItsFile(t *testing.T) {
 	}
 	settled(t, s, cfg, m, states[0])
 }
+
+// Both copies are damaged while they are replaced: the file that replaces them
+// opens the store.
+func TestOnlyTheNextRootFileIsLeft(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
+	x := states[slices.Index(steps, "root new")]
+	x.files["root"], x.files["root.copy"] = []byte("damaged"), nil
+	x.put(t, cfg.Dir, m)
+	s, err := reopen(cfg)
+	must(t, err)
+	settled(t, s, cfg, m, states[0])
+}

@@ -10,7 +10,7 @@ import (
 // file's MAC (ErrUnlock), the head against the tip (ErrRolledBack), every record
 // against the census, and the tail of the log (ErrCorrupt). A replacement of the
 // root file that was cut short is finished or abandoned, a bad copy healed, a
-// change of epoch ended.
+// change of epoch ended; ErrFull if the disk has no room for that.
 func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if cfg.Suite != root.suite {
 		return nil, fmt.Errorf("%w: the root file names suite %v, not %v", ErrCorrupt, root.suite, cfg.Suite)

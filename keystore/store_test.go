@@ -64,7 +64,7 @@ func TestInTheSMSuite(t *testing.T) {
 }
 
 func fill(tx *keystore.Tx) error {
-	for i := range 30 {
+	for i := range 12 {
 		tx.Put(fmt.Sprintf("k/%02d", i), []byte("value"))
 	}
 	tx.PutMaterial("m/1", []byte("material"))

@@ -63,6 +63,28 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 	}
 }
 
+// Open does not end a change on a full disk, and spoils nothing.
+func TestOpenOnAFullDisk(t *testing.T) {
+	m := storetest.NewMemory()
+	cfg := config(t, m)
+	steps, states := crashes(t, cfg, m, destroyDoomed)
+	for i, x := range states {
+		x.put(t, cfg.Dir, m)
+		m.Fault(func(keystore.Batch) error { return keystore.ErrFull })
+		s, err := reopen(cfg)
+		if err != nil && !errors.Is(err, keystore.ErrFull) {
+			t.Fatalf("killed before %q: %v", steps[i], err)
+		}
+		if err == nil {
+			must(t, s.Close())
+		}
+		m.Fault(nil)
+		s, err = reopen(cfg)
+		must(t, err)
+		settled(t, s, cfg, m, states[0])
+	}
+}
+
 // Close in the midst of a change: the caller learns it, and Open ends it.
 func TestCloseDuringEpochChange(t *testing.T) {
 	m := storetest.NewMemory()
