@@ -20,11 +20,14 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 }
 
 // Rekey puts a new root and new epochs in force, re-seals every mutable record and
-// drops the past material key. Past record keys stay for past log records: a store
-// has at most 512 roots in its life (ErrTooLarge).
+// drops the past material key; as in ChangeEpoch, other operations are served
+// meanwhile. Past record keys stay for past log records: a store has at most 512
+// roots in its life (ErrTooLarge).
+//
 // What op stages is durable before the first copy of the root file changes. If a
 // crash comes between, the old root still opens the store, and then the Rekey is
-// abandoned, with op's record of it; the new root completes it.
+// abandoned, with op's record of it; the new root completes it. Any fault after
+// that moment fails closed.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
 	err := s.changeEpoch(ctx, func() error { return s.rekey(r) })
 	if errors.Is(err, ErrUnfinished) {
@@ -70,7 +73,10 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 		}
 		return err
 	}
-	if err := errors.Join(s.tip.sync(), s.writeRoot(root)); err != nil {
+	if err := s.tip.sync(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.writeRoot(root); err != nil {
 		return s.fail(err)
 	}
 	s.swap(root, keys, rootKeys)
