@@ -184,6 +184,9 @@ func decrypt(private any, alg driver.EncryptAlg, ciphertext []byte) ([]byte, err
 		if alg == driver.RSARaw {
 			return rawRSA(key, ciphertext)
 		}
+		if len(ciphertext) != key.Size() { // the standard library takes shorter ones
+			return nil, errCiphertext
+		}
 		return rsa.DecryptOAEP(oaepHash(alg), nil, key, ciphertext, nil)
 	case *sm2.PrivateKey:
 		return decryptSM2(key, ciphertext)

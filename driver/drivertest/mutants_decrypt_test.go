@@ -20,6 +20,7 @@ func decryptMutants() []mutant {
 			caught: []string{"DstAppended"}},
 		{name: "unlisted encryption algorithm is Invalid", open: withKeys(func(k memoryDecrypter) driver.Key { return unlistedInvalid{k} }),
 			caught: []string{"DecryptUnlistedAlgorithm"}},
+		{name: "Decrypt reads a number of any length", open: numberReaders, caught: []string{"DecryptEveryFaultAuthentic"}},
 		{name: "raw RSA loses leading zeros", open: zeroLosers, caught: []string{"DecryptRoundTrip"}},
 	}
 }
@@ -83,4 +84,18 @@ func (k zeroLoser) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAl
 		out = bytes.TrimLeft(out, "\x00")
 	}
 	return append(dst, out...), err
+}
+
+func numberReaders() driver.Driver {
+	return rekeyed[memoryDecrypter]{NewMemory(spec(driver.RSA2048, driver.Decrypt)), func(k memoryDecrypter) driver.Key { return numberReader{k} }}
+}
+
+// A numberReader supplies the zeros that a short ciphertext lacks.
+type numberReader struct{ memoryDecrypter }
+
+func (k numberReader) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	if n := len(ciphertext); n > 0 && n < 256 {
+		ciphertext = append(make([]byte, 256-n), ciphertext...)
+	}
+	return k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
 }
