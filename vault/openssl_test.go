@@ -70,7 +70,7 @@ func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 
 // TestOpenSSLVerifies has openssl verify the vault's signatures.
 func TestOpenSSLVerifies(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"
 	const distid = " -pubin -inkey public.pem -rawin -digest sm3 -in message -sigfile signature -pkeyopt distid:"
@@ -92,6 +92,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 		"SM2 by dgst":     {SM2, SignOptions{}, "dgst -sm3 -sigopt distid:" + SM2DefaultID + " -verify public.pem -signature signature message"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			needs(t, row.spec)
 			w := newWorkbench(t)
 			k := w.publish(c, row.spec, SignVerify)
 			message := []byte("the message\n")
@@ -150,7 +151,7 @@ func digestOf(t *testing.T, c Client, key string, o SignOptions, message []byte)
 
 // TestOpenSSLEncrypts has openssl encrypt to the vault's public keys.
 func TestOpenSSLEncrypts(t *testing.T) {
-	v, _ := newTestVault(t, Config{})
+	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	const encrypt = "pkeyutl -encrypt -pubin -inkey public.pem -in message -out encrypted"
 	for name, row := range map[string]struct {
@@ -164,6 +165,7 @@ func TestOpenSSLEncrypts(t *testing.T) {
 		"SM2":          {SM2, SM2C1C3C2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			needs(t, string(row.spec), string(row.alg))
 			w := newWorkbench(t)
 			k := w.publish(c, row.spec, AsymmetricDecrypt)
 			message := []byte("test\n")
