@@ -22,7 +22,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	defer clear(auth)
 	var made pair
 	err = d.queue.do(op, &job{ctx: ctx, lane: slow, cost: op + string(spec.Algorithm), act: func(dev *device) (err error) {
-		made, err = dev.create(k.area(n.binding(auth)), auth)
+		made, err = dev.create(k.area(n.binding(auth)), tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: auth}})
 		return err
 	}})
 	if err != nil {
@@ -37,16 +37,14 @@ type pair struct {
 	public, private []byte
 }
 
-// create has the TPM make a key.
-func (d *device) create(area tpm2.TPMTPublic, auth []byte) (pair, error) {
+// create has the TPM make a key, or seal what sensitive holds.
+func (d *device) create(area tpm2.TPMTPublic, sensitive tpm2.TPMSSensitiveCreate) (pair, error) {
 	var made pair
 	err := d.withSRK(func(parent entity) error {
 		rsp, err := tpm2.Create{
 			ParentHandle: d.parent(parent, d.session.hiding(nil)),
-			InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{
-				UserAuth: tpm2.TPM2BAuth{Buffer: auth},
-			}},
-			InPublic: tpm2.New2B(area),
+			InSensitive:  tpm2.TPM2BSensitiveCreate{Sensitive: &sensitive},
+			InPublic:     tpm2.New2B(area),
 		}.Execute(&d.link)
 		if err != nil {
 			return err

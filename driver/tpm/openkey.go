@@ -75,12 +75,14 @@ func (d *device) judge(parent []byte, err error) error {
 	if base(code) != tpm2.TPMRCIntegrity && (code&0x80 == 0 || code&parameter == 0) {
 		return err
 	}
-	now, _, errNow := d.adopt(d.srk.handle)
-	if errNow != nil {
-		return errNow
-	}
-	if d.srk.context == nil && (now == nil || !bytes.Equal(now.name, parent)) {
-		return fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+	if d.srk.context == nil {
+		now, _, err := d.adopt(d.srk.handle)
+		if err != nil {
+			return err
+		}
+		if now == nil || !bytes.Equal(now.name, parent) {
+			return fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+		}
 	}
 	return &driver.Error{Op: "TPM2_Load", Class: driver.Authentic, Code: uint64(code), Err: errDamaged}
 }

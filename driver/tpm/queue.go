@@ -202,3 +202,9 @@ func (q *queue) close() {
 	default:
 	}
 }
+
+func (q *queue) waitingNow() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.size
+}

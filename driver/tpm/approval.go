@@ -1,0 +1,153 @@
+package tpm
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/asn1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// An Approval lets a TPM give out what is sealed under an approver's key while the
+// registers PCRs have the values that were approved. It is no secret, and may be kept
+// and sent in any form.
+type Approval struct {
+	PCRs      []uint
+	Policy    []byte // digest of the policy that is approved
+	Signature []byte // ECDSA over it, ASN.1
+}
+
+var errApprover = errors.New("an approver has an ECDSA key on P-256")
+
+// Approve signs that a machine in a state may have what is sealed under the approver's
+// key: ECDSA on P-256. The state is that of now (ReadPCRs), or one that is foretold for
+// the next firmware.
+func Approve(approver crypto.Signer, state PCRs) (Approval, error) {
+	const op = "Approve"
+	if err := checkPCRs(op, state.indices()); err != nil {
+		return Approval{}, err
+	}
+	if key, ok := approver.Public().(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		return Approval{}, fault(op, driver.Invalid, errApprover)
+	}
+	policy := state.policy()
+	digest := approved(policy)
+	signature, err := approver.Sign(rand.Reader, digest, crypto.SHA256)
+	if err != nil {
+		return Approval{}, fault(op, driver.Unknown, err)
+	}
+	return Approval{state.indices(), policy, signature}, nil
+}
+
+// approved is what an approver signs. There is no policyRef.
+func approved(policy []byte) []byte {
+	h := suite.AES.Hash(policy)
+	return h[:]
+}
+
+// approverArea is the approver's key as the TPM loads it.
+func approverArea(key *ecdsa.PublicKey) (tpm2.TPMTPublic, error) {
+	if key.Curve != elliptic.P256() {
+		return tpm2.TPMTPublic{}, errApprover
+	}
+	point, err := key.Bytes()
+	if err != nil {
+		return tpm2.TPMTPublic{}, errApprover
+	}
+	return tpm2.TPMTPublic{
+		Type:             tpm2.TPMAlgECC,
+		NameAlg:          tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{SignEncrypt: true, UserWithAuth: true},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			CurveID: tpm2.TPMECCNistP256,
+			Scheme: tpm2.TPMTECCScheme{
+				Scheme:  tpm2.TPMAlgECDSA,
+				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
+			},
+		}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
+			X: tpm2.TPM2BECCParameter{Buffer: point[1:33]},
+			Y: tpm2.TPM2BECCParameter{Buffer: point[33:]},
+		}),
+	}, nil
+}
+
+// authorizePolicy is the digest of the policy that an approver allows it
+// (TPM2_PolicyAuthorize).
+func authorizePolicy(approver *ecdsa.PublicKey) ([]byte, error) {
+	area, err := approverArea(approver)
+	if err != nil {
+		return nil, err
+	}
+	name, err := tpm2.ObjectName(&area)
+	if err != nil {
+		return nil, err
+	}
+	var code [4]byte
+	binary.BigEndian.PutUint32(code[:], uint32(tpm2.TPMCCPolicyAuthorize))
+	first := suite.AES.Hash(make([]byte, 32), code[:], name.Buffer)
+	policy := suite.AES.Hash(first[:])
+	return policy[:], nil
+}
+
+// fitting finds the approval of the state that the machine is in.
+func (d *device) fitting(approvals []Approval) (Approval, error) {
+	for _, a := range approvals {
+		if checkPCRs("Recover", a.PCRs) != nil {
+			continue
+		}
+		state, err := d.readPCRs(a.PCRs)
+		if err != nil {
+			return Approval{}, err
+		}
+		if slices.Equal(state.policy(), a.Policy) {
+			return a, nil
+		}
+	}
+	return Approval{}, fault("TPM2_PolicyAuthorize", driver.Denied,
+		fmt.Errorf("none of %d approvals is for the state that this machine started in: have the approver sign it (ReadPCRs, Approve), or open the vault by another protector", len(approvals)))
+}
+
+// ticket has the TPM verify an approval.
+func (d *device) ticket(approver *ecdsa.PublicKey, a Approval) (tpm2.TPM2BName, tpm2.TPMTTKVerified, error) {
+	var none tpm2.TPMTTKVerified
+	area, err := approverArea(approver)
+	if err != nil {
+		return tpm2.TPM2BName{}, none, err
+	}
+	var rs struct{ R, S *big.Int }
+	if rest, err := asn1.Unmarshal(a.Signature, &rs); err != nil || len(rest) != 0 || rs.R.Sign() <= 0 || rs.S.Sign() <= 0 || rs.R.BitLen() > 256 || rs.S.BitLen() > 256 {
+		return tpm2.TPM2BName{}, none, fault("TPM2_VerifySignature", driver.Denied, errors.New("an approval without a signature"))
+	}
+	key, err := tpm2.LoadExternal{InPublic: tpm2.New2B(area), Hierarchy: tpm2.TPMRHOwner}.Execute(&d.link)
+	if err != nil {
+		return tpm2.TPM2BName{}, none, err
+	}
+	defer d.flush(key.ObjectHandle)
+	rsp, err := tpm2.VerifySignature{
+		KeyHandle: key.ObjectHandle,
+		Digest:    tpm2.TPM2BDigest{Buffer: approved(a.Policy)},
+		Signature: tpm2.TPMTSignature{
+			SigAlg: tpm2.TPMAlgECDSA,
+			Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{
+				Hash:       tpm2.TPMAlgSHA256,
+				SignatureR: tpm2.TPM2BECCParameter{Buffer: rs.R.FillBytes(make([]byte, 32))},
+				SignatureS: tpm2.TPM2BECCParameter{Buffer: rs.S.FillBytes(make([]byte, 32))},
+			}),
+		},
+	}.Execute(&d.link)
+	if err != nil {
+		return tpm2.TPM2BName{}, none, err
+	}
+	return key.Name, rsp.Validation, nil
+}

@@ -1,0 +1,34 @@
+package tpm
+
+import (
+	"context"
+
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/driver"
+)
+
+// Do runs commands of a test on the TPM between those of the driver.
+func (d *Driver) Do(act func(transport.TPM) error) error {
+	return d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
+		return act(&dev.link)
+	}})
+}
+
+// Sent returns how many commands were sent.
+func (d *Driver) Sent() (n uint64) {
+	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
+		n = dev.link.sent
+		return nil
+	}})
+	return n
+}
+
+// Areas returns the public and private area in a protector's blob.
+func Areas(b driver.Blob) (public, private []byte) {
+	s, err := decodeSealed(b)
+	if err != nil {
+		panic(err)
+	}
+	return s.public, s.private
+}

@@ -1,0 +1,164 @@
+package tpm
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/hmac"
+	"errors"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// A Policy says when the TPM gives a root out. Its zero value: always, on this machine.
+// That is the choice for machines whose firmware is updated by others.
+type Policy struct {
+	// PCRs binds to the present values of registers. A firmware update then locks the
+	// protector out: have another one, and protect the root anew after the update.
+	PCRs []uint
+	// Approver binds to what the owner of this key approves (P-256), instead of present
+	// values: an update that was approved before does not lock out. Nil: none.
+	Approver *ecdsa.PublicKey
+	// Approvals are those that are known. Recover takes the one that fits.
+	Approvals []Approval
+}
+
+// A Protector seals roots in the TPM. It belongs to its Driver and needs no Close.
+type Protector struct {
+	driver *Driver
+	policy Policy
+}
+
+var _ driver.Protector = (*Protector)(nil)
+
+var errPolicy = errors.New("a policy names PCRs or an approver, not both: an approver's approvals name the PCRs")
+
+// Protector returns a protector under a policy. A policy that makes no sense is Invalid.
+func (d *Driver) Protector(p Policy) (*Protector, error) {
+	const op = "Protector"
+	if len(p.PCRs) > 0 && p.Approver != nil {
+		return nil, fault(op, driver.Invalid, errPolicy)
+	}
+	if len(p.PCRs) > 0 {
+		if err := checkPCRs(op, p.PCRs); err != nil {
+			return nil, err
+		}
+	}
+	if p.Approver != nil {
+		if _, err := approverArea(p.Approver); err != nil {
+			return nil, fault(op, driver.Invalid, err)
+		}
+	}
+	return &Protector{d, p}, nil
+}
+
+// Kind returns "tpm".
+func (p *Protector) Kind() string { return "tpm" }
+
+// MachineBound returns true: what is sealed is lost with this TPM.
+func (p *Protector) MachineBound() bool { return true }
+
+const rootSize = 32
+
+// Protect seals root in the TPM under the policy as it is now. Protecting the same root
+// again replaces a blob that no longer opens.
+func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	const op = "TPM2_Create"
+	if err := p.driver.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer p.driver.gate.leave()
+	if len(root) != rootSize {
+		return nil, fault(op, driver.Invalid, errors.New("a root is 32 bytes long"))
+	}
+	tie := tieOf(b)
+	payload := slices.Concat(root, tie[:])
+	defer suite.Wipe(payload)
+	var blob driver.Blob
+	err := p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
+		blob, err = d.seal(p.policy, tie[:], payload)
+		return err
+	}})
+	return blob, err
+}
+
+// tieOf binds a root to its vault: it is sealed with it.
+func tieOf(b driver.Binding) [suite.HashSize]byte {
+	return suite.AES.Hash([]byte("strongroom tpm root\x00"), b.VaultID[:], []byte{byte(b.Edition)})
+}
+
+// Recover has the TPM give the root out. All refusals are Denied. Where the TPM is
+// another than the one that sealed, or was cleared since, the error wraps ErrOtherTPM.
+func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
+	const op = "TPM2_Unseal"
+	if err := p.driver.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer p.driver.gate.leave()
+	s, err := decodeSealed(blob)
+	if err != nil {
+		return nil, fault(op, driver.Denied, err)
+	}
+	tie := tieOf(b)
+	var out []byte
+	err = p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
+		out, err = d.unseal(p.policy, s, func(payload []byte) ([]byte, error) {
+			if len(payload) != rootSize+len(tie) || !hmac.Equal(payload[rootSize:], tie[:]) {
+				return nil, fault(op, driver.Denied, errors.New("the blob is that of another vault"))
+			}
+			return append(dst, payload[:rootSize]...), nil
+		})
+		return err
+	}})
+	if errors.Is(err, ErrOtherTPM) {
+		err = fault(op, driver.Denied, ErrOtherTPM)
+	}
+	return out, err
+}
+
+// sealArea is the public area of a sealed root.
+func sealArea(policy []byte, enforced bool) tpm2.TPMTPublic {
+	return tpm2.TPMTPublic{
+		Type:    tpm2.TPMAlgKeyedHash,
+		NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{
+			FixedTPM: true, FixedParent: true, NoDA: true,
+			// With a policy nothing else opens it, not even its authorization value.
+			UserWithAuth: !enforced, AdminWithPolicy: enforced,
+		},
+		AuthPolicy: tpm2.TPM2BDigest{Buffer: policy},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgKeyedHash, &tpm2.TPMSKeyedHashParms{}),
+		Unique:     tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{}),
+	}
+}
+
+// seal seals a payload under a policy.
+func (d *device) seal(p Policy, tie, payload []byte) (driver.Blob, error) {
+	s := sealed{mode: modeNone}
+	policy := tie
+	switch {
+	case p.Approver != nil:
+		var err error
+		if policy, err = authorizePolicy(p.Approver); err != nil {
+			return nil, err
+		}
+		s.mode = modeApproved
+	case len(p.PCRs) > 0:
+		state, err := d.readPCRs(p.PCRs)
+		if err != nil {
+			return nil, err
+		}
+		s.mode, s.pcrs, policy = modePCR, state.indices(), state.policy()
+	}
+	made, err := d.create(sealArea(policy, s.mode != modeNone), tpm2.TPMSSensitiveCreate{
+		Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: payload}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.parent, s.public, s.private = made.parent, made.public, made.private
+	return s.encode(), nil
+}

@@ -1,0 +1,69 @@
+package tpm
+
+import (
+	"bytes"
+	"slices"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// A sealed is a protector's blob:
+//
+//	magic ‖ mode ‖ parent ‖ pcrs ‖ public ‖ private ‖ check
+//
+// with the middle four sized as in the blob of a key, one byte for each register in
+// pcrs, and the hash of all before as check.
+type sealed struct {
+	mode                    byte
+	parent, public, private []byte
+	pcrs                    []uint
+}
+
+const (
+	magicSealed = "SRQ\x01" // the last byte is the format
+	labelSealed = "strongroom tpm sealed root\x00"
+
+	modeNone     = 0
+	modePCR      = 1
+	modeApproved = 2
+)
+
+func (s sealed) encode() driver.Blob {
+	out := append([]byte(magicSealed), s.mode)
+	registers := make([]byte, len(s.pcrs))
+	for i, index := range s.pcrs {
+		registers[i] = byte(index)
+	}
+	for _, part := range [][]byte{s.parent, registers, s.public, s.private} {
+		out = appendSized(out, part)
+	}
+	check := suite.AES.Hash([]byte(labelSealed), out)
+	return append(out, check[:]...)
+}
+
+// decodeSealed takes a blob apart and copies it.
+func decodeSealed(blob driver.Blob) (sealed, error) {
+	if len(blob) < len(magicSealed)+1+suite.HashSize {
+		return sealed{}, errDamaged
+	}
+	body, check := blob[:len(blob)-suite.HashSize], blob[len(blob)-suite.HashSize:]
+	want := suite.AES.Hash([]byte(labelSealed), body)
+	rest, ok := bytes.CutPrefix(slices.Clone(body), []byte(magicSealed))
+	if !ok || !bytes.Equal(want[:], check) {
+		return sealed{}, errDamaged
+	}
+	r := reader{rest: rest}
+	s := sealed{mode: r.u8(), parent: r.sized()}
+	for _, index := range r.sized() {
+		s.pcrs = append(s.pcrs, uint(index))
+	}
+	s.public, s.private = r.sized(), r.sized()
+	if r.done() != nil || s.mode > modeApproved || (s.mode == modePCR) != (len(s.pcrs) > 0) {
+		return sealed{}, errDamaged
+	}
+	if s.mode == modePCR && checkPCRs("Recover", s.pcrs) != nil {
+		return sealed{}, errDamaged
+	}
+	return s, nil
+}

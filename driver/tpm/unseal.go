@@ -1,0 +1,136 @@
+package tpm
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+var errState = errors.New("this machine did not start in the state that the root is sealed to: its firmware, its boot loader or their settings changed; open the vault by another protector, and protect the root anew")
+
+// unseal has the TPM give out what is sealed, hands it to take, and wipes it.
+func (d *device) unseal(p Policy, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
+	const op = "TPM2_Unseal"
+	if !bytes.Equal(s.parent, d.srk.name) {
+		return nil, fault(op, driver.Denied, ErrOtherTPM)
+	}
+	room := maxLoaded - 1
+	if d.srk.context != nil {
+		room--
+	}
+	d.slots.evict(d, room)
+	r := &resident{public: s.public, private: s.private}
+	var err error
+	if r.handle, err = d.load(r); err != nil {
+		return nil, d.denied(d.judge(s.parent, err))
+	}
+	defer d.flush(r.handle)
+	const fresh = 3
+	for try := 1; ; try++ {
+		out, err := d.unsealOnce(p, s, opening{r.entity(), take})
+		// Any register that anybody extends meanwhile voids the session.
+		if codeOf(err) != tpm2.TPMRCPCRChanged || try == fresh {
+			return out, d.denied(err)
+		}
+	}
+}
+
+// An opening is a sealed object that is loaded, and what becomes of its content.
+type opening struct {
+	object entity
+	take   func([]byte) ([]byte, error)
+}
+
+func (d *device) unsealOnce(p Policy, s sealed, o opening) ([]byte, error) {
+	session := d.session
+	if s.mode != modeNone {
+		var err error
+		if session, err = d.policySession(p, s); err != nil {
+			return nil, err
+		}
+		defer session.drop()
+		defer d.flush(session.handle)
+	}
+	rsp, err := d.execute(command{code: tpm2.TPMCCUnseal, handles: []entity{o.object}, session: session, out: true})
+	if err != nil {
+		return nil, err
+	}
+	defer suite.Wipe(rsp.params)
+	content := reader{rest: rsp.params}
+	payload := content.sized()
+	if err := content.done(); err != nil {
+		return nil, err
+	}
+	return o.take(payload)
+}
+
+// policySession starts a session and satisfies the policy in it.
+func (d *device) policySession(p Policy, s sealed) (*session, error) {
+	pcrs := s.pcrs
+	var approval Approval
+	if s.mode == modeApproved {
+		if p.Approver == nil {
+			return nil, fault("TPM2_PolicyAuthorize", driver.Denied, errors.New("the root is sealed under an approver's key: name it in the policy, and the approvals"))
+		}
+		var err error
+		if approval, err = d.fitting(p.Approvals); err != nil {
+			return nil, err
+		}
+		pcrs = approval.PCRs
+	}
+	session, err := d.startSession(tpm2.TPMSEPolicy)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tpm2.PolicyPCR{PolicySession: session.handle, Pcrs: selection(pcrs)}.Execute(&d.link)
+	if err == nil && s.mode == modeApproved {
+		err = d.authorize(session, p.Approver, approval)
+	}
+	if err != nil {
+		d.flush(session.handle)
+		session.drop()
+		return nil, err
+	}
+	return session, nil
+}
+
+// authorize turns the policy that was approved into that of the approver.
+func (d *device) authorize(s *session, approver *ecdsa.PublicKey, a Approval) error {
+	name, ticket, err := d.ticket(approver, a)
+	if err != nil {
+		return err
+	}
+	_, err = tpm2.PolicyAuthorize{
+		PolicySession:  s.handle,
+		ApprovedPolicy: tpm2.TPM2BDigest{Buffer: a.Policy},
+		KeySign:        name,
+		CheckTicket:    ticket,
+	}.Execute(&d.link)
+	return err
+}
+
+// denied classifies why the TPM does not give out. The TPM saying no, in whatever
+// words, is a refusal; the TPM being in no state to answer is not.
+func (d *device) denied(err error) error {
+	const op = "TPM2_Unseal"
+	code := codeOf(err)
+	switch {
+	case errors.Is(err, ErrOtherTPM):
+		return fault(op, driver.Denied, ErrOtherTPM)
+	case errors.Is(err, driver.Authentic):
+		return fault(op, driver.Denied, errDamaged)
+	case code == 0 || remedyOf(code) != surface:
+		return err
+	case base(code) == tpm2.TPMRCPolicyFail, base(code) == tpm2.TPMRCPolicy, code == tpm2.TPMRCPCRChanged:
+		return &driver.Error{Op: op, Class: driver.Denied, Code: uint64(code), Err: errState}
+	case code&0x80 != 0:
+		return &driver.Error{Op: op, Class: driver.Denied, Code: uint64(code), Err: fmt.Errorf("%w", err)}
+	}
+	return err
+}
