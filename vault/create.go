@@ -47,7 +47,7 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		if err != nil {
 			return err
 		}
-		k.Residence, k.Level = ver.Residence, ver.Level
+		k.settle(ver)
 		if o.Origin == OriginExternal {
 			made = v.awaitImport(e, k)
 			return nil
@@ -141,14 +141,17 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, k.Driver, spec)
 	}
 	ver := version{
-		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: k.Origin, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver},
+		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: k.Origin, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver, Provenance: ProvenanceVault},
 		Algorithm:  spec.Algorithm, DeviceUse: spec.Usage,
 	}
 	if k.Origin == OriginExternal && !importable(d, spec) {
 		return version{}, fmt.Errorf("%w: driver %q does not import %s", ErrUnsupported, k.Driver, spec)
 	}
 	if can.Resident {
-		ver.Residence, ver.Level = Resident, info.Level
+		ver.Residence, ver.Level, ver.Provenance = Resident, info.Level, ProvenanceDevice
+	}
+	if k.Origin == OriginExternal {
+		ver.Provenance = ProvenanceImported
 	}
 	ver.Material = driver.MaterialID(v.hedge.id()).String()
 	return ver, nil

@@ -55,6 +55,8 @@ var (
 	ErrCorrupt = errors.New("vault is damaged")
 	// ErrRolledBack: the store is older than the vault's own memory of it.
 	ErrRolledBack = errors.New("vault was rolled back")
+	// ErrNotExportable: the material lives in a device and never leaves it.
+	ErrNotExportable = errors.New("material cannot leave its device")
 	// ErrImport: the import token or the imported material is not accepted; the text
 	// says which. Nothing was changed, but that failed tries are counted.
 	ErrImport = errors.New("import is not accepted")
@@ -131,7 +133,7 @@ var sentinels = []struct {
 }{
 	{ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
-	{ErrImport, "IMPORT"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
+	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"},
 	{ErrAuditUnavailable, "AUDIT_UNAVAILABLE"}, {ErrStorageFull, "STORAGE_FULL"}, {ErrCorrupt, "CORRUPT"},
 	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrUnavailable, "UNAVAILABLE"},

@@ -52,6 +52,20 @@ const (
 	Wrapped Residence = "WRAPPED"
 )
 
+// A Provenance says where material was made. A move does not change it: resident
+// material of another provenance than ProvenanceDevice was once outside the device.
+type Provenance string
+
+// The provenances.
+const (
+	// ProvenanceDevice: in the device, which it has never left.
+	ProvenanceDevice Provenance = "DEVICE"
+	// ProvenanceVault: in this process, by the software engine.
+	ProvenanceVault Provenance = "VAULT"
+	// ProvenanceImported: by the owner, elsewhere.
+	ProvenanceImported Provenance = "IMPORTED"
+)
+
 // KeyOptions describe a new CMK. The zero value is a symmetric key on the default
 // driver.
 type KeyOptions struct {
@@ -94,21 +108,28 @@ type Key struct {
 	ValidTo time.Time `json:"validTo,omitzero"`
 	// Rotated is when the primary version was made.
 	Rotated time.Time `json:"rotated"`
-	// Residence, Level and Driver are the primary version's.
-	Residence Residence              `json:"residence"`
-	Level     driver.ProtectionLevel `json:"level"`
-	Driver    string                 `json:"driver"`
+	// Residence, Level, Driver and Provenance are the primary version's.
+	Residence  Residence              `json:"residence"`
+	Level      driver.ProtectionLevel `json:"level"`
+	Driver     string                 `json:"driver"`
+	Provenance Provenance             `json:"provenance"`
+}
+
+// settle takes over where the primary version lives.
+func (k *Key) settle(ver version) {
+	k.Residence, k.Level, k.Driver, k.Provenance = ver.Residence, ver.Level, ver.Driver, ver.Provenance
 }
 
 // KeyVersion is what the vault tells of one version of a CMK.
 type KeyVersion struct {
-	Key       string                 `json:"key"`
-	Number    uint32                 `json:"number"`
-	Created   time.Time              `json:"created"`
-	Origin    Origin                 `json:"origin"`
-	Residence Residence              `json:"residence"`
-	Level     driver.ProtectionLevel `json:"level"`
-	Driver    string                 `json:"driver"`
+	Key        string                 `json:"key"`
+	Number     uint32                 `json:"number"`
+	Created    time.Time              `json:"created"`
+	Origin     Origin                 `json:"origin"`
+	Residence  Residence              `json:"residence"`
+	Level      driver.ProtectionLevel `json:"level"`
+	Driver     string                 `json:"driver"`
+	Provenance Provenance             `json:"provenance"`
 	// Attributes are what the device says of the material.
 	Attributes map[string]string `json:"attributes,omitempty"`
 }

@@ -20,6 +20,7 @@ const (
 	OpUntagKey                  Operation = "UntagKey"
 	OpEnableKey                 Operation = "EnableKey"
 	OpDisableKey                Operation = "DisableKey"
+	OpMoveKey                   Operation = "MoveKey"
 	OpRotateKey                 Operation = "RotateKey"
 	OpEncrypt                   Operation = "Encrypt"
 	OpDecrypt                   Operation = "Decrypt"

@@ -55,7 +55,7 @@ func promote(tx *keystore.Tx, ver version) (Key, error) {
 		return Key{}, errStale // another rotation was first
 	}
 	k.Version, k.Rotated = ver.Number, ver.Created
-	k.Residence, k.Level = ver.Residence, ver.Level
+	k.settle(ver)
 	tx.Put(path, encode(k))
 	return k, nil
 }

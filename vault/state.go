@@ -35,6 +35,7 @@ var stateTable = map[Operation][len(states)]byte{
 	OpEnableKey:                 {'-', '+', '+', '-', '-', '-', '-', '-'},
 	OpDisableKey:                {'-', '+', '+', '-', '-', '-', '-', '-'},
 	OpRotateKey:                 {'-', '+', '-', '-', '-', '-', '-', '-'},
+	OpMoveKey:                   {'-', '+', '+', '-', '-', '+', '-', '-'},
 	OpParametersForImport:       {'-', '+', '-', '+', '-', '-', '-', '-'},
 	OpImportKeyMaterial:         {'-', '+', '-', '+', '-', '-', '-', '-'},
 	OpDeleteImportedKeyMaterial: {'-', '+', '+', '-', '-', '+', '-', '-'},

@@ -60,6 +60,10 @@ var acts = map[Operation]func(context.Context, Client, subject) error{
 	OpDeleteImportedKeyMaterial: func(ctx context.Context, c Client, s subject) error {
 		return c.DeleteImportedKeyMaterial(ctx, s.key.ID)
 	},
+	OpMoveKey: func(ctx context.Context, c Client, s subject) error {
+		_, err := c.MoveKey(ctx, s.key.ID, softDriver)
+		return err
+	},
 	OpEncrypt: func(ctx context.Context, c Client, s subject) error {
 		_, err := c.Encrypt(ctx, s.key.ID, nil, nil)
 		return err

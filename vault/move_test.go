@@ -1,0 +1,280 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// newMoveVault makes a vault on the software engine that has a device beside it.
+func newMoveVault(t *testing.T) (*Vault, *drivertest.Faulty, Config, string) {
+	t.Helper()
+	device := drivertest.NewFaulty(drivertest.NewMemory())
+	t.Cleanup(func() { device.Close() })
+	cfg := Config{Drivers: map[string]driver.Driver{"hsm": device}}
+	v, dir := newTestVault(t, cfg)
+	return v, device, cfg, dir
+}
+
+func TestMoveKey(t *testing.T) {
+	v, _, cfg, dir := newMoveVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	var made [][]byte
+	for range 3 {
+		ct, err := c.Encrypt(ctx, k.ID, []byte("4711"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, ct)
+		if _, err := c.RotateKey(ctx, k.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receipts, err := c.MoveKey(ctx, k.ID, "hsm")
+	if err != nil || len(receipts) != 4 {
+		t.Fatalf("%d receipts, %v", len(receipts), err)
+	}
+	for i, text := range receipts {
+		r, err := audit.OpenReceipt(text, v.LogKey())
+		if err != nil || r.Key != k.ID || r.Version != uint32(i+1) || r.From.Driver != softDriver || r.To.Driver != "hsm" {
+			t.Errorf("receipt %d: %+v, %v", i, r, err)
+		}
+	}
+	checkMoved(t, v, k.ID, receipts)
+	closeChecked(t, v)
+	if v, err = Open(ctx, dir, cfg, passphrase(t, "correct horse")); err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	for i, ct := range made {
+		if got, err := v.As(DefaultOwner).Decrypt(ctx, ct, nil); err != nil || string(got) != "4711" {
+			t.Errorf("version %d: %q, %v", i+1, got, err)
+		}
+	}
+	if _, err := v.As(DefaultOwner).MoveKey(ctx, k.ID, softDriver); !errors.Is(err, ErrNotExportable) {
+		t.Errorf("out of the device: %v", err)
+	}
+}
+
+// checkMoved checks what is told of a CMK after its move: where it is, where it
+// was made, that nothing of it is left behind, and that the audit has the receipts.
+func checkMoved(t *testing.T, v *Vault, key string, receipts [][]byte) {
+	t.Helper()
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k, err := c.DescribeKey(ctx, key)
+	if err != nil || k.Driver != "hsm" || k.Residence != Resident || k.Provenance != ProvenanceVault {
+		t.Errorf("after the move: %+v, %v", k, err)
+	}
+	versions, err := c.ListKeyVersions(ctx, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ver := range versions {
+		if ver.Driver != "hsm" || ver.Residence != Resident || ver.Provenance != ProvenanceVault {
+			t.Errorf("version after the move: %+v", ver)
+		}
+	}
+	if n := len(v.store.Paths("material/")); n != len(versions) {
+		t.Errorf("%d records of material for %d versions", n, len(versions))
+	}
+	if left := v.store.Paths(intents); len(left) != 0 {
+		t.Errorf("intents are left: %v", left)
+	}
+	var recorded [][]byte
+	for r, err := range c.AuditRecords(ctx, audit.Filter{Operation: string(OpMoveKey)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := r.Detail["receipt"]; ok {
+			recorded = append(recorded, []byte(text))
+		}
+	}
+	if !slices.EqualFunc(recorded, receipts, bytes.Equal) {
+		t.Errorf("the audit has %d receipts, %d were given", len(recorded), len(receipts))
+	}
+}
+
+// TestMoveEverySpec moves a key of each kind that the device takes, and uses it there.
+func TestMoveEverySpec(t *testing.T) {
+	v, device, _, _ := newMoveVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	for _, row := range specTable {
+		spec := row.device(v.suite)
+		can, _ := device.Info().Find(spec)
+		if !can.Import || row.spec == RSA3072 || row.spec == RSA4096 {
+			continue
+		}
+		t.Run(spec.String(), func(t *testing.T) {
+			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: row.usage})
+			s := subject{key: k}
+			var err error
+			switch row.usage {
+			case EncryptDecrypt:
+				s.ct, err = c.Encrypt(ctx, k.ID, []byte("m"), nil)
+			case SignVerify:
+				s.signature, err = c.Sign(ctx, k.ID, []byte("m"), SignOptions{})
+			case GenerateVerifyMac:
+				s.mac, err = c.GenerateMac(ctx, k.ID, []byte("m"))
+			case AsymmetricDecrypt:
+				s.encrypted = encryptTo(t, c, k.ID, []byte("m"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.MoveKey(ctx, k.ID, "hsm"); err != nil {
+				t.Fatal(err)
+			}
+			for op, usages := range usageTable {
+				after := op == OpDecrypt || op == OpVerify || op == OpSign || op == OpVerifyMac || op == OpAsymmetricDecrypt
+				if !after || !slices.Contains(usages, row.usage) {
+					continue
+				}
+				if err := acts[op](ctx, c, s); err != nil {
+					t.Errorf("%s after the move: %v", op, err)
+				}
+			}
+		})
+	}
+}
+
+// TestMoveFails: whatever the device does, the CMK stays whole where it was.
+func TestMoveFails(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault drivertest.Fault
+		want  error
+	}{
+		"refused":          {drivertest.Fault{Method: drivertest.MethodImportKey, Fail: true, Class: driver.Denied}, ErrUnavailable},
+		"unknown, after":   {drivertest.Fault{Method: drivertest.MethodImportKey, Fail: true, Class: driver.Unknown, After: true}, ErrUnavailable},
+		"busy once":        {drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 1, Fail: true, Class: driver.Throttled}, nil},
+		"gone when opened": {drivertest.Fault{Method: drivertest.MethodOpenKey, Fail: true, Class: driver.Denied}, ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, device, cfg, dir := newMoveVault(t)
+			c, ctx := v.As(DefaultOwner), t.Context()
+			k := mustKey(t, c, KeyOptions{})
+			ct, err := c.Encrypt(ctx, k.ID, []byte("m"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			device.Add(row.fault)
+			_, err = c.MoveKey(ctx, k.ID, "hsm")
+			if !errors.Is(err, row.want) || row.want == nil && err != nil {
+				t.Errorf("%v, want %v", err, row.want)
+			}
+			device.Clear()
+			if row.want != nil {
+				if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "m" {
+					t.Errorf("after the failed move: %q, %v", got, err)
+				}
+			}
+			closeChecked(t, v)
+			if v, err = Open(ctx, dir, cfg, passphrase(t, "correct horse")); err != nil {
+				t.Fatal(err)
+			}
+			defer closeChecked(t, v)
+			if left := v.store.Paths(intents); len(left) != 0 {
+				t.Errorf("intents are left: %v", left)
+			}
+		})
+	}
+}
+
+func TestMoveBadInput(t *testing.T) {
+	v, _, _, _ := newMoveVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	resident := mustKey(t, c, KeyOptions{Driver: "hsm"})
+	size := v.store.LogState().Size
+	for name, row := range map[string]struct {
+		key, to string
+		want    error
+		count   int
+	}{
+		"to nowhere":      {k.ID, "other", ErrInvalid, 0},
+		"to itself":       {k.ID, softDriver, nil, 0},
+		"resident":        {resident.ID, softDriver, ErrNotExportable, 0},
+		"resident itself": {resident.ID, "hsm", nil, 0},
+		"no key":          {"none", "hsm", ErrNotFound, 0},
+	} {
+		got, err := c.MoveKey(ctx, row.key, row.to)
+		if !errors.Is(err, row.want) || row.want == nil && err != nil || len(got) != row.count {
+			t.Errorf("%s: %d receipts, %v, want %v", name, len(got), err, row.want)
+		}
+	}
+	if got := v.store.LogState().Size - size; got != 4 {
+		t.Errorf("%d records, want one for each of the four CMKs that are there", got)
+	}
+}
+
+// TestMoveKilledAtEachCommit cuts a move off before each batch of the store, the
+// epoch change's among them, and opens what is left: the CMK is whole, in one place.
+func TestMoveKilledAtEachCommit(t *testing.T) {
+	engine, device, dir := storetest.NewMemory(), drivertest.NewMemory(), filepath.Join(t.TempDir(), "v")
+	defer device.Close()
+	cfg := Config{Drivers: map[string]driver.Driver{"hsm": device}, openEngine: engine.Open}
+	v, err := Create(t.Context(), dir, cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(t.Context(), k.ID, []byte("m"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type cut struct{ pairs, files map[string][]byte }
+	var cuts []cut
+	engine.Fault(func(keystore.Batch) error {
+		cuts = append(cuts, cut{engine.Snapshot(), readFiles(t, dir)})
+		return nil
+	})
+	if _, err := c.MoveKey(t.Context(), k.ID, "hsm"); err != nil {
+		t.Fatal(err)
+	}
+	engine.Fault(nil)
+	cuts = append(cuts, cut{engine.Snapshot(), readFiles(t, dir)})
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	places := map[string]int{}
+	// Backwards, since opening an early cut takes the material out of the device.
+	for i, cut := range slices.Backward(cuts) {
+		for path := range readFiles(t, dir) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		writeFiles(t, cut.files)
+		engine.Restore(cut.pairs)
+		v, err := Open(t.Context(), dir, cfg, passphrase(t, "p"))
+		if err != nil {
+			t.Fatalf("cut %d: %v", i, err)
+		}
+		c := v.As(DefaultOwner)
+		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "m" {
+			t.Errorf("cut %d: %q, %v", i, got, err)
+		}
+		if n, left := len(v.store.Paths("material/")), v.store.Paths(intents); n != 1 || len(left) != 0 {
+			t.Errorf("cut %d: %d materials, intents %v", i, n, left)
+		}
+		now, err := c.DescribeKey(t.Context(), k.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places[now.Driver]++
+		closeChecked(t, v)
+	}
+	if places[softDriver] < 2 || places["hsm"] < 3 {
+		t.Errorf("%d cuts, found in %v", len(cuts), places)
+	}
+}
