@@ -69,7 +69,10 @@ func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)
-	outcome.Phase, outcome.Key, outcome.KeyVersion, outcome.Driver = audit.Outcome, in.Key, in.Number, in.Driver
+	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
+	if in.Operation != OpExpireImportToken { // whose intent has no record
+		outcome.Phase = audit.Outcome
+	}
 	outcome.Detail = map[string]string{"material": in.Material.String()}
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
 		if tx.Version(intentPath(in.Material)) != 0 {

@@ -44,6 +44,7 @@ type wrapRow struct {
 	code    byte // in the import token
 	key     KeySpec
 	seam    driver.WrapAlg      // as drivers and unwrap know it
+	host    driver.EncryptAlg   // what unwrapping in the host takes
 	private bool                // takes private keys
 	parts   []WrappingAlgorithm // what an edition may exclude
 }
@@ -51,12 +52,12 @@ type wrapRow struct {
 // wrapTable lists the wrapping algorithms. Of those that fit a CMK and a wrapping
 // key, the first is the default. Codes are never given twice.
 var wrapTable = []wrapRow{
-	{WrapRSAESOAEPSHA256, 1, RSA2048, driver.WrapRSAOAEPSHA256, false, nil},
-	{WrapRSAAESSHA256, 2, RSA2048, unwrap.RSAAESKWPSHA256, true, nil},
-	{WrapRSAESOAEPSHA1, 3, RSA2048, driver.WrapRSAOAEPSHA1, false, nil},
-	{WrapRSAAESSHA1, 4, RSA2048, driver.WrapRSAAESKWP, true, []WrappingAlgorithm{WrapRSAESOAEPSHA1}},
-	{WrapRSAESPKCS1V15, 5, RSA2048, unwrap.RSAPKCS1, false, nil},
-	{WrapSM2, 6, SM2, driver.WrapSM2, false, nil},
+	{WrapRSAESOAEPSHA256, 1, RSA2048, driver.WrapRSAOAEPSHA256, driver.RSAOAEPSHA256, false, nil},
+	{WrapRSAAESSHA256, 2, RSA2048, unwrap.RSAAESKWPSHA256, driver.RSAOAEPSHA256, true, nil},
+	{WrapRSAESOAEPSHA1, 3, RSA2048, driver.WrapRSAOAEPSHA1, driver.RSAOAEPSHA1, false, nil},
+	{WrapRSAAESSHA1, 4, RSA2048, driver.WrapRSAAESKWP, driver.RSAOAEPSHA1, true, []WrappingAlgorithm{WrapRSAESOAEPSHA1}},
+	{WrapRSAESPKCS1V15, 5, RSA2048, unwrap.RSAPKCS1, driver.RSARaw, false, nil},
+	{WrapSM2, 6, SM2, driver.WrapSM2, driver.SM2ASN1, false, nil},
 }
 
 // chooseWrap returns the row of a request for a CMK.
@@ -132,8 +133,9 @@ type issuedToken struct {
 	Algorithm WrappingAlgorithm `json:"algorithm"`
 	ValidTo   time.Time         `json:"validTo"`
 	SingleUse bool              `json:"singleUse,omitempty"`
-	// Tries counts those that failed and those that run.
-	Tries int `json:"tries,omitempty"`
+	// Failed and Running count tries. What a crash cut off has failed.
+	Failed  int `json:"failed,omitempty"`
+	Running int `json:"running,omitempty"`
 	// Tried: material was unwrapped with it, or tried to be.
 	Tried bool `json:"tried,omitempty"`
 	Used  bool `json:"used,omitempty"`

@@ -47,7 +47,7 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 		if im, err = c.vault.newImporting(ctx, t, m); err != nil {
 			return err
 		}
-		e.rec.KeyVersion, e.rec.Algorithm, e.rec.Detail = 1, string(im.ver.Algorithm), im.detail()
+		e.rec.KeyVersion, e.rec.Algorithm, e.rec.Detail = 1, string(im.ver.Algorithm), im.detail
 		return c.vault.make(ctx, e, making{
 			ver: im.ver, op: OpImportKeyMaterial, token: im.token.serial.String(),
 			begin: im.begin, create: im.create, keep: im.keep, finish: func(*keystore.Tx) error { return nil },
@@ -73,6 +73,7 @@ type importing struct {
 	again  bool
 	issued issuedToken
 	marks  []mark
+	detail map[string]string
 	key    Key // as it is after
 }
 
@@ -88,8 +89,11 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	if t.expired {
 		return nil, orElse(v.expireMaterial(ctx, t.ID), errStale)
 	}
-	im := &importing{v: v, t: t, material: m}
+	im := &importing{v: v, t: t, material: m, detail: map[string]string{}}
 	im.material.ValidTo = m.ValidTo.UTC()
+	if !m.ValidTo.IsZero() {
+		im.detail["validTo"] = im.material.ValidTo.Format(time.RFC3339)
+	}
 	err := im.readToken()
 	if err != nil {
 		return nil, err
@@ -128,15 +132,8 @@ func (im *importing) readToken() (err error) {
 		return fmt.Errorf("%w: wrapping algorithm %d of an import token", ErrCorrupt, im.token.algorithm)
 	}
 	im.row = wrapTable[n]
+	im.detail["algorithm"] = string(im.row.alg)
 	return nil
-}
-
-func (im *importing) detail() map[string]string {
-	d := map[string]string{"algorithm": string(im.row.alg)}
-	if !im.material.ValidTo.IsZero() {
-		d["validTo"] = im.material.ValidTo.Format(time.RFC3339)
-	}
-	return d
 }
 
 // begin counts the try, before anything is unwrapped: tries at the same time are no
@@ -152,10 +149,11 @@ func (im *importing) begin(tx *keystore.Tx) error {
 	if err := state.admit(im.token, im.v.deadline.Now()); err != nil {
 		return err
 	}
-	state.Token.Tries++
+	state.Token.Running++
 	state.Token.Tried = true
 	tx.Put(importPathOf(im.t.ID), encode(state))
 	im.issued = *state.Token
+	im.detail["path"] = string(im.issued.Path)
 	im.v.markClock(tx)
 	return nil
 }
@@ -233,7 +231,7 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 		}
 		marks = hostMarks(material)
 	}
-	importer, err := importerOf(im.v.drivers[im.t.Driver], spec, PathHost)
+	importer, err := im.v.hostImporter(im.v.drivers[im.t.Driver], spec, im.row)
 	if err != nil {
 		return created, nil, err
 	}
@@ -258,7 +256,7 @@ func (im *importing) keep(tx *keystore.Tx, created driver.Created) error {
 	if err := im.v.claim(tx, k, &state, im.marks); err != nil {
 		return err
 	}
-	state.Token.Tries--
+	state.Token.Running--
 	state.Token.Used = true
 	if state.Token.SingleUse {
 		if err := im.v.dropToken(tx, k.ID, state.Token); err != nil {
@@ -319,8 +317,8 @@ func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
 	return k, nil
 }
 
-// endTry takes a try back where neither token nor material was to blame. At the
-// last failed try the wrapping key goes.
+// endTry counts a try as failed, unless neither token nor material was to blame. At
+// the last failed try the wrapping key goes.
 func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
 	if in.Token == "" {
 		return nil
@@ -329,10 +327,11 @@ func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
 	if err != nil || state.Token == nil || state.Token.Serial != in.Token {
 		return err
 	}
-	switch {
-	case class != errorName(ErrImport) && class != abandoned:
-		state.Token.Tries--
-	case state.Token.Tries >= tokenTries:
+	state.Token.Running--
+	if class == errorName(ErrImport) || class == abandoned {
+		state.Token.Failed++
+	}
+	if state.Token.Failed >= tokenTries {
 		if err := v.dropToken(tx, in.Key, state.Token); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom.example/driver"
@@ -97,16 +98,17 @@ func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
 	if a.issued.Path == PathDevice {
 		a.issued.Driver, a.issued.Spec.Usage = t.Driver, driver.Unwrap
 	}
-	if _, err = importerOf(d, spec, a.issued.Path); err != nil {
-		return a, err
+	if a.issued.Path == PathHost {
+		_, err = v.hostImporter(d, spec, a.row)
 	}
-	return a, nil
+	return a, err
 }
 
-// importerOf returns the driver as an Importer where the path needs one.
-func importerOf(d driver.Driver, spec driver.KeySpec, path ImportPath) (driver.Importer, error) {
-	if path == PathDevice {
-		return nil, nil
+// hostImporter returns the driver as an Importer of material that the host unwraps.
+func (v *Vault) hostImporter(d driver.Driver, spec driver.KeySpec, row wrapRow) (driver.Importer, error) {
+	wrapping, _ := unwrap.KeySpec(row.seam)
+	if can, _ := v.drivers[softDriver].Info().Find(wrapping); !slices.Contains(can.Decrypt, row.host) {
+		return nil, fmt.Errorf("%w: this process does without %s (GODEBUG=fips140=only)", ErrUnsupported, row.alg)
 	}
 	can, _ := d.Info().Find(spec)
 	importer, able := d.(driver.Importer)

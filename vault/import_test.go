@@ -347,7 +347,7 @@ func forgive(t *testing.T, v *Vault, key string) {
 	err := v.store.Commit(t.Context(), func(tx *keystore.Tx) error {
 		state, err := getImport(tx, key)
 		if err == nil {
-			state.Token.Tries = 0
+			state.Token.Failed = 0
 			tx.Put(importPathOf(key), encode(state))
 		}
 		return err

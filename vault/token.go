@@ -88,8 +88,10 @@ func (i importState) admit(t token, now time.Time) error {
 		return fmt.Errorf("%w: the import token expired at %s", ErrImport, t.validTo.Format(time.RFC3339))
 	case is.Used && is.SingleUse:
 		return fmt.Errorf("%w: the import token was for a single use", ErrImport)
-	case is.Tries >= tokenTries:
+	case is.Failed >= tokenTries:
 		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImport, tokenTries)
+	case is.Failed+is.Running >= tokenTries:
+		return fmt.Errorf("%w: as many tries as the import token has left are under way", ErrThrottled)
 	case is.Gone:
 		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImport)
 	}

@@ -1,0 +1,120 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"testing"
+)
+
+// TestSameMaterialTwice: two CMKs may have the same material, and neither opens what
+// the other encrypted.
+func TestSameMaterialTwice(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	one, two := newExternal(t, c), newExternal(t, c)
+	for _, k := range []Key{one, two} {
+		mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(7)).material())
+	}
+	ct, err := c.Encrypt(ctx, one.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := parseKeyID(two.ID)
+	crossed := bytes.Clone(ct)
+	copy(crossed[6:], id[:]) // names the other CMK
+	if got, err := c.Decrypt(ctx, crossed, nil); !errors.Is(err, ErrCiphertext) {
+		t.Errorf("the other CMK decrypted it: %q, %v", got, err)
+	}
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestOneMaterialOneUse: material that the vault has for one usage and spec is
+// refused for another, also after it was deleted there: GenerateMac would be an
+// oracle for the PRF of a CMK that encrypts.
+func TestOneMaterialOneUse(t *testing.T) {
+	v, _ := newTestVault(t, Config{Edition: testEdition()})
+	c := v.As(DefaultOwner)
+	plain := make([]byte, 32)
+	rand.Read(plain)
+	short := append(bytes.Clone(plain[:16]), make([]byte, 16)...) // the same HMAC key as its first half
+	first := KeyOptions{Origin: OriginExternal}
+	material := plain
+	if testEdition() == SM {
+		material = plain[:16]
+		plain = short
+	}
+	k := mustKey(t, c, first)
+	mustImport(t, c, k.ID, newParcel(t, c, k, material).material())
+	for range 2 {
+		for _, o := range []KeyOptions{
+			{Origin: OriginExternal, Spec: HMAC256}, {Origin: OriginExternal, Spec: HMACSM3},
+		} {
+			if excluded(testEdition(), o.Spec) != nil {
+				continue
+			}
+			mac := mustKey(t, c, o)
+			p := newParcel(t, c, mac, plain)
+			refusedImport(t, c, mac.ID, p.material(), "another usage or spec")
+			if _, err := c.GenerateMac(t.Context(), mac.ID, []byte("m")); !errors.Is(err, ErrKeyState) {
+				t.Errorf("the oracle answers: %v", err)
+			}
+			mustImport(t, c, mac.ID, newParcel(t, c, mac, randomBytes(32)).material()) // the CMK is not bound by the refusal
+		}
+		if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+		mustImport(t, c, k.ID, newParcel(t, c, k, material).material())
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// TestOnePrivateKeyOneUse: a private key that signs is refused for decryption.
+func TestOnePrivateKeyOneUse(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	signer := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: RSA2048, Usage: SignVerify})
+	decrypter := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: RSA2048, Usage: AsymmetricDecrypt})
+	row, err := chooseSpec(RSA2048, SignVerify, testEdition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := newMaterial(t, c, row)
+	mustImport(t, c, signer.ID, newParcel(t, c, signer, plain).material())
+	refusedImport(t, c, decrypter.ID, newParcel(t, c, decrypter, plain).material(), "another usage or spec")
+	other := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: RSA2048, Usage: SignVerify})
+	mustImport(t, c, other.ID, newParcel(t, c, other, plain).material())
+	// A key of another spec does not fit at all.
+	curve := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
+	refusedImport(t, c, curve.ID, newParcel(t, c, curve, plain).material(), "unwrap")
+}
+
+// TestNothingStoredTellsMaterial: what stays after deletion is keyed, so that it
+// cannot be tried against guesses without the vault.
+func TestNothingStoredTellsMaterial(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(3)).material())
+	state, err := v.importOf(t.Context(), k.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range hostMarks(ownKey(3)) {
+		if bytes.Contains(encode(state), m.value[:]) || bytes.Equal(state.Commitment, m.value[:]) {
+			t.Error("the mark itself is stored")
+		}
+	}
+	other, _ := newTestVault(t, testConfig())
+	m := hostMarks(ownKey(3))[0]
+	if bytes.Equal(v.commitment(m, k.ID), other.commitment(m, k.ID)) || v.indexPath(m) == other.indexPath(m) {
+		t.Error("two vaults keep the same of the same material")
+	}
+}

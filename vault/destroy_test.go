@@ -1,0 +1,308 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// estate is a vault over an engine in memory, with survivors and a CMK whose material
+// is destroyed.
+type estate struct {
+	engine    *storetest.Memory
+	cfg       Config
+	dir       string
+	doomed    Key
+	ct        []byte
+	survivors [][]byte
+	material  *parcel
+}
+
+func newEstate(t *testing.T, n int) (*estate, *Vault) {
+	t.Helper()
+	x := &estate{engine: storetest.NewMemory(), dir: filepath.Join(t.TempDir(), "v"), cfg: testConfig()}
+	x.cfg.openEngine = func(dir string) (keystore.Engine, error) { return x.engine.Open(dir) }
+	v, err := Create(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := v.As(DefaultOwner)
+	encrypt := func(k Key) []byte {
+		ct, err := c.Encrypt(t.Context(), k.ID, []byte("x"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ct
+	}
+	for range n {
+		x.survivors = append(x.survivors, encrypt(mustKey(t, c, KeyOptions{})))
+	}
+	kept := newExternal(t, c)
+	mustImport(t, c, kept.ID, newParcel(t, c, kept, ownKey(2)).material())
+	x.survivors = append(x.survivors, encrypt(kept))
+	x.doomed = newExternal(t, c)
+	x.material = newParcel(t, c, x.doomed, ownKey(1))
+	mustImport(t, c, x.doomed.ID, x.material.material())
+	x.ct = encrypt(x.doomed)
+	return x, v
+}
+
+// disk is everything of a vault that a crash leaves.
+type disk struct {
+	pairs map[string][]byte
+	files map[string][]byte
+}
+
+func (x *estate) disk(t *testing.T) disk {
+	t.Helper()
+	return disk{x.engine.Snapshot(), readFiles(t, x.dir)}
+}
+
+func (x *estate) restore(t *testing.T, d disk) {
+	t.Helper()
+	for path := range readFiles(t, x.dir) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFiles(t, d.files)
+	x.engine.Restore(d.pairs)
+}
+
+// open opens the vault and checks that every survivor is there. It reports whether
+// the doomed material is.
+func (x *estate) open(t *testing.T, what string) (there bool) {
+	t.Helper()
+	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	defer closeChecked(t, v)
+	c := v.As(DefaultOwner)
+	for i, ct := range x.survivors {
+		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
+			t.Errorf("%s: survivor %d: %q, %v", what, i, got, err)
+		}
+	}
+	if left := v.store.Paths(intents); len(left) != 0 {
+		t.Errorf("%s: unsettled %q", what, left)
+	}
+	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	got, err := c.Decrypt(t.Context(), x.ct, nil)
+	switch {
+	case k.State == Enabled && err == nil && string(got) == "x":
+		return true
+	case k.State == PendingImport && errors.Is(err, ErrKeyState):
+		x.buried(t, v, what)
+		return false
+	}
+	t.Errorf("%s: state %s, %q, %v", what, k.State, got, err)
+	return false
+}
+
+// buried checks that nothing of the destroyed material is left, and that the same
+// material brings everything back.
+func (x *estate) buried(t *testing.T, v *Vault, what string) {
+	t.Helper()
+	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // one wrapping key
+		t.Errorf("%s: %d materials, want %d", what, n, want)
+	}
+	c := v.As(DefaultOwner)
+	mustImport(t, c, x.doomed.ID, newParcel(t, c, x.doomed, x.material.plain).material())
+	if got, err := c.Decrypt(t.Context(), x.ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("%s: imported again: %q, %v", what, got, err)
+	}
+}
+
+// TestDeleteKilledAtEachCommit cuts DeleteImportedKeyMaterial off before and after
+// each batch of the store, the epoch change's among them, and opens what is left.
+func TestDeleteKilledAtEachCommit(t *testing.T) {
+	x, v := newEstate(t, 4)
+	var cuts []disk
+	x.engine.Fault(func(keystore.Batch) error {
+		cuts = append(cuts, x.disk(t))
+		return nil
+	})
+	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+		t.Fatal(err)
+	}
+	x.engine.Fault(nil)
+	cuts = append(cuts, x.disk(t))
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	destroyed := 0
+	for i, cut := range cuts {
+		x.restore(t, cut)
+		if !x.open(t, fmt.Sprintf("cut before batch %d of %d", i, len(cuts)-1)) {
+			destroyed++
+		}
+	}
+	if len(cuts) < 6 || destroyed != len(cuts)-1 {
+		t.Errorf("%d cuts, destroyed after %d of them; only the first may leave the material", len(cuts), destroyed)
+	}
+}
+
+// TestDeleteFailsAtEachCommit has each batch fail: the caller is told, and the next
+// open ends what was begun.
+func TestDeleteFailsAtEachCommit(t *testing.T) {
+	for n := 0; ; n++ {
+		x, v := newEstate(t, 2)
+		batches := 0
+		x.engine.Fault(func(keystore.Batch) error {
+			if batches++; batches > n {
+				return errors.New("disk is gone")
+			}
+			return nil
+		})
+		err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID)
+		x.engine.Fault(nil)
+		v.Close()
+		if err == nil {
+			if n < 5 {
+				t.Errorf("only %d batches", n)
+			}
+			x.open(t, "all went well")
+			return
+		}
+		if there := x.open(t, fmt.Sprintf("batch %d failed", n)); there != (n == 0) {
+			t.Errorf("batch %d failed: material there: %v", n, there)
+		}
+	}
+}
+
+// TestOldEngineIsOfNoUse: an old copy of the engine, with or without the old tip,
+// beside the present root file does not open.
+func TestOldEngineIsOfNoUse(t *testing.T) {
+	x, v := newEstate(t, 2)
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := x.disk(t)
+	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := x.disk(t)
+	oldTip := map[string][]byte{}
+	for path, b := range after.files {
+		oldTip[path] = b
+		if filepath.Base(path) == "tip" {
+			oldTip[path] = before.files[path]
+		}
+	}
+	for name, d := range map[string]disk{
+		"old engine":         {before.pairs, after.files},
+		"old engine and tip": {before.pairs, oldTip},
+	} {
+		x.restore(t, d)
+		if v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p")); !errors.Is(err, ErrRolledBack) {
+			t.Errorf("%s: %v", name, err)
+			if err == nil {
+				v.Close()
+			}
+		}
+	}
+	x.restore(t, after)
+	if x.open(t, "present files") {
+		t.Error("the present files have the material")
+	}
+	// What a copy of everything can do stands in SECURITY.md.
+	x.restore(t, before)
+	if !x.open(t, "a copy of everything") {
+		t.Error("the copy is not what it should be, and the test shows nothing")
+	}
+}
+
+// TestOldEngineDirectory is the same over the embedded engine's own files.
+func TestOldEngineDirectory(t *testing.T) {
+	v, dir := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	ct, err := c.Encrypt(t.Context(), k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	store, saved := filepath.Join(dir, "store"), filepath.Join(t.TempDir(), "store")
+	if err := os.CopyFS(saved, os.DirFS(store)); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse")); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.As(DefaultOwner).Decrypt(t.Context(), ct, nil); !errors.Is(err, ErrKeyState) {
+		t.Errorf("after deletion: %v", err)
+	}
+	closeChecked(t, v)
+	if err := errors.Join(os.RemoveAll(store), os.CopyFS(store, os.DirFS(saved))); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse")); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("old engine directory: %v", err)
+		if err == nil {
+			v.Close()
+		}
+	}
+}
+
+// TestHandleIsRetired: destroyed material is not kept open, neither what was open
+// before nor what a slow operation opens afterwards.
+func TestHandleIsRetired(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	ver, err := v.keys.version(ctx, k.ID, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := ver.material()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, open := v.handles.open[id]; !open {
+		t.Fatal("not open before")
+	}
+	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, open := v.handles.open[id]; open {
+		t.Error("still open")
+	}
+	late := &countingKey{}
+	one := v.handles.put(id, late)
+	v.handles.give(one)
+	if _, open := v.handles.take(id); open || late.closed != 1 {
+		t.Errorf("kept open, closed %d times", late.closed)
+	}
+	if _, err := v.prf(ctx, ver, nil, nil); err == nil || !strings.Contains(err.Error(), "material") {
+		t.Errorf("used by its old record: %v", err)
+	}
+}
+
+type countingKey struct{ closed int }
+
+func (k *countingKey) Close() error { k.closed++; return nil }

@@ -1,0 +1,137 @@
+package vault
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// importCrashDir is set in the child of TestImportKilled: the vault's directory.
+const importCrashDir = "STRONGROOM_IMPORT_CRASH_DIR"
+
+// TestImportKilled kills a program that deletes and imports material at a random
+// moment, again and again: each open succeeds, what was begun is ended, no survivor
+// is lost, and the CMK has its material whole or not at all.
+func TestImportKilled(t *testing.T) {
+	if dir := os.Getenv(importCrashDir); dir != "" {
+		importVictim(t, dir)
+		return
+	}
+	v, dir := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	survivor := mustKey(t, c, KeyOptions{Alias: "survivor"})
+	doomed := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "doomed"})
+	mustImport(t, c, doomed.ID, newParcel(t, c, doomed, ownKey(1)).material())
+	var cts [2][]byte
+	for i, k := range []Key{survivor, doomed} {
+		ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cts[i] = ct
+	}
+	closeChecked(t, v)
+	states := map[KeyState]int{}
+	for range 12 {
+		acked := killImporter(t, dir)
+		states[confirmImport(t, dir, cts, acked)]++
+	}
+	t.Logf("12 kills: %v", states)
+}
+
+// importVictim deletes and imports until it is killed, and says what it was told.
+func importVictim(t *testing.T, dir string) {
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		fmt.Println("failed", err)
+		t.Fatal(err)
+	}
+	c := v.As(DefaultOwner)
+	fmt.Println("ready")
+	for {
+		k, err := c.DescribeKey(t.Context(), "doomed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.State == Enabled {
+			time.Sleep(rand.N(60 * time.Millisecond)) // else it would hardly ever be killed here
+			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Println(PendingImport)
+			continue
+		}
+		mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+		fmt.Println(Enabled)
+	}
+}
+
+// killImporter kills a victim a moment after its start, or after one of its first
+// results, and returns the last state that it was told of.
+func killImporter(t *testing.T, dir string) (acked KeyState) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run=^TestImportKilled$", "-test.v=false", "-edition="+testEdition().String())
+	cmd.Env = append(os.Environ(), importCrashDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("the vault did not open after a kill: %s", lines.Text())
+	}
+	defer cmd.Wait()
+	for at := rand.N(4); ; at-- {
+		if at == 0 {
+			timer := time.AfterFunc(rand.N(80*time.Millisecond), func() { cmd.Process.Kill() })
+			defer timer.Stop()
+		}
+		if !lines.Scan() {
+			break
+		}
+		acked = KeyState(lines.Text())
+	}
+	return acked
+}
+
+// confirmImport opens what a kill left.
+func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyState {
+	t.Helper()
+	ctx := t.Context()
+	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatalf("open after a kill: %v", err)
+	}
+	defer closeChecked(t, v)
+	c := v.As(DefaultOwner)
+	if left := v.store.Paths(intents); len(left) != 0 {
+		t.Errorf("unsettled: %q", left)
+	}
+	if got, err := c.Decrypt(ctx, cts[0], nil); err != nil || string(got) != "x" {
+		t.Errorf("survivor: %q, %v", got, err)
+	}
+	k, err := c.DescribeKey(ctx, "doomed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Decrypt(ctx, cts[1], nil)
+	whole := k.State == Enabled && err == nil && string(got) == "x"
+	gone := k.State == PendingImport && errors.Is(err, ErrKeyState)
+	if !whole && !gone {
+		t.Errorf("state %s after %q was acknowledged: %q, %v", k.State, acked, got, err)
+	}
+	// At most the survivor's material, the CMK's and one wrapping key.
+	if n := len(v.store.Paths("material/")); n > 3 || gone && n > 2 {
+		t.Errorf("state %s with %d materials", k.State, n)
+	}
+	return k.State
+}

@@ -1,0 +1,157 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/clock"
+)
+
+// newImportDevice makes a vault over a device that fails on demand, with a time that
+// a test decides.
+func newImportDevice(t *testing.T) (Client, *hoarder, *drivertest.Memory, *clock.Fake) {
+	t.Helper()
+	device := drivertest.NewMemory()
+	faulty := &hoarder{Faulty: drivertest.NewFaulty(device)}
+	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	cfg := deviceConfig(faulty)
+	cfg.clock = fake
+	v, _ := newTestVault(t, cfg)
+	return v.As(DefaultOwner), faulty, device, fake
+}
+
+// settleNow does what is on the agenda.
+func settleNow(t *testing.T, c Client, fake *clock.Fake) {
+	t.Helper()
+	fake.Advance(agendaRetry)
+	c.vault.keepAgenda(t.Context())
+	for end := time.Now().Add(10 * time.Second); len(c.vault.store.Paths(intents)) > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("left: %q", c.vault.store.Paths(intents))
+		}
+		time.Sleep(5 * time.Millisecond) // the tick may have taken it
+	}
+}
+
+// TestImportInDevice: where the driver unwraps, the host does not; what goes leaves
+// the device.
+func TestImportInDevice(t *testing.T) {
+	for _, alg := range []WrappingAlgorithm{WrapRSAESOAEPSHA256, WrapRSAESOAEPSHA1, WrapRSAESPKCS1V15} {
+		t.Run(string(alg), func(t *testing.T) {
+			needs(t, alg)
+			c, faulty, device, fake := newImportDevice(t)
+			k := newExternal(t, c)
+			p := askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: alg})
+			path, calls, wrapping := PathDevice, 1, 1
+			if alg == WrapRSAESPKCS1V15 {
+				path, calls, wrapping = PathHost, 0, 0
+			}
+			k = mustImport(t, c, k.ID, p.material())
+			if got := faulty.Calls(drivertest.MethodImportWrapped); p.parameters.Path != path || got != calls || k.Driver != "hsm" || k.Residence != Resident {
+				t.Errorf("path %s, %d calls of ImportWrapped, %+v", p.parameters.Path, got, k)
+			}
+			if r := lastRecord(t, c, OpImportKeyMaterial); r.Detail["path"] != string(path) || r.Detail["algorithm"] != string(alg) {
+				t.Errorf("recorded %v", r.Detail)
+			}
+			mustImport(t, c, k.ID, p.material()) // only compared, and not kept
+			if n := objects(t, device); n != 1+wrapping {
+				t.Errorf("%d objects after the second import", n)
+			}
+			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+				t.Fatal(err)
+			}
+			settleNow(t, c, fake)
+			if n := objects(t, device); n != 0 {
+				t.Errorf("%d objects after deletion", n)
+			}
+			other := askParcel(t, c, k.ID, ownKey(2), ImportRequest{Algorithm: alg})
+			refusedImport(t, c, k.ID, other.material(), "other material")
+			if n := objects(t, device); n != wrapping {
+				t.Errorf("%d objects after a refusal", n)
+			}
+			mustImport(t, c, k.ID, askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: alg}).material())
+			settleNow(t, c, fake) // the wrapping key of the replaced token
+			if n := objects(t, device); n != 1+wrapping {
+				t.Errorf("%d objects at the end", n)
+			}
+		})
+	}
+}
+
+// TestImportDeviceFails: whatever the device does, nothing is left in it, the try is
+// not counted, and the token is still good.
+func TestImportDeviceFails(t *testing.T) {
+	for _, method := range []drivertest.Method{drivertest.MethodImportWrapped, drivertest.MethodOpenKey, drivertest.MethodPRF} {
+		c, faulty, device, _ := newImportDevice(t)
+		k := newExternal(t, c)
+		p := newParcel(t, c, k, ownKey(1))
+		faulty.Add(drivertest.Fault{Method: method, Fail: true, Class: driver.Unknown, After: true})
+		for range tokenTries + 1 {
+			if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s: %v", method, err)
+			}
+		}
+		if n := objects(t, device); n != 1 || len(c.vault.store.Paths(intents)) != 0 {
+			t.Errorf("%s: %d objects, %d intents", method, n, len(c.vault.store.Paths(intents)))
+		}
+		faulty.Clear()
+		mustImport(t, c, k.ID, p.material())
+	}
+}
+
+// TestDeviceKeepsMaterial: a device that does not destroy, or says it did and did
+// not, gets no record of success. The vault tries again by itself.
+func TestDeviceKeepsMaterial(t *testing.T) {
+	for name, fault := range map[string]drivertest.Fault{
+		"DestroyKey fails":    {Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown},
+		"still there":         {},
+		"cannot be looked at": {Method: drivertest.MethodOpenKey, Fail: true, Class: driver.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, faulty, device, fake := newImportDevice(t)
+			k := newExternal(t, c)
+			mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+			if name == "still there" {
+				faulty.hoards.Store(true)
+			} else {
+				faulty.Add(fault)
+			}
+			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%v", err)
+			}
+			if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrKeyState) {
+				t.Errorf("used after deletion: %v", err)
+			}
+			if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Operation != "" {
+				t.Errorf("recorded as done: %+v", r)
+			}
+			faulty.Clear()
+			faulty.hoards.Store(false)
+			settleNow(t, c, fake)
+			if n := objects(t, device); n != 0 {
+				t.Errorf("%d objects left", n)
+			}
+			if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Key != k.ID || r.Principal != string(DefaultOwner) {
+				t.Errorf("recorded as %+v", r)
+			}
+		})
+	}
+}
+
+// hoarder is a Faulty that, when told so, says that it destroys, and does not.
+type hoarder struct {
+	*drivertest.Faulty
+	hoards atomic.Bool
+}
+
+func (h *hoarder) DestroyKey(ctx context.Context, id driver.MaterialID, blob driver.Blob) error {
+	if h.hoards.Load() {
+		return nil
+	}
+	return h.Faulty.DestroyKey(ctx, id, blob)
+}

@@ -1,0 +1,163 @@
+package vault
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+)
+
+// importUntil makes a CMK whose material expires.
+func importUntil(t *testing.T, c Client, at time.Time) (Key, *parcel) {
+	t.Helper()
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	m := p.material()
+	m.ValidTo = at
+	k = mustImport(t, c, k.ID, m)
+	if !k.ValidTo.Equal(at) {
+		t.Errorf("ValidTo %v, want %v", k.ValidTo, at)
+	}
+	return k, p
+}
+
+// TestExpiryIsExact: material works until ValidTo and not from then on, whether the
+// vault has come to destroying it or not.
+func TestExpiryIsExact(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	ctx := t.Context()
+	at := fake.Now().Add(time.Hour)
+	k, _ := importUntil(t, c, at)
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.agenda.set(importPathOf(k.ID), time.Time{}) // the tick is late
+	fake.Advance(time.Hour - time.Nanosecond)
+	if _, err := c.Decrypt(ctx, ct, nil); err != nil {
+		t.Errorf("a nanosecond before: %v", err)
+	}
+	fake.Advance(time.Nanosecond)
+	for _, back := range []time.Duration{0, 24 * time.Hour} {
+		fake.Set(fake.Now().Add(-back))
+		if _, err := c.Decrypt(ctx, ct, nil); !errors.Is(err, ErrKeyState) {
+			t.Errorf("at ValidTo, clock set back by %v: %v", back, err)
+		}
+		if k, err := c.DescribeKey(ctx, k.ID); err != nil || k.State != PendingImport {
+			t.Errorf("%v, %v", k.State, err)
+		}
+	}
+	for listed, err := range c.ListKeys(ctx, KeyFilter{State: PendingImport}) {
+		if err != nil || listed.ID != k.ID {
+			t.Errorf("listed %+v, %v", listed, err)
+		}
+	}
+	if err := c.EnableKeys(ctx, k.ID); !errors.Is(err, ErrKeyState) {
+		t.Errorf("enabling: %v", err)
+	}
+	if err := c.SetAlias(ctx, k.ID, "late"); err != nil { // stores what it shows
+		t.Fatal(err)
+	}
+	if len(v.store.Paths("material/")) == 0 {
+		t.Fatal("the tick was not late")
+	}
+	mustExpire(t, v, k)
+}
+
+// mustExpire does what the tick does, and looks for what it left.
+func mustExpire(t *testing.T, v *Vault, k Key) {
+	t.Helper()
+	if err := v.expire(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if left := v.store.Paths("material/"); len(left) != 0 {
+		t.Errorf("material left: %q", left)
+	}
+	r := lastRecord(t, v.As(DefaultOwner), OpExpireKeyMaterial)
+	if r.Result != audit.OK || r.Key != k.ID || r.Principal != string(byItself) || r.Phase != audit.Outcome {
+		t.Errorf("recorded as %+v", r)
+	}
+	stored, err := v.keys.key(t.Context(), k.ID)
+	if err != nil || stored.State != PendingImport || !stored.ValidTo.IsZero() {
+		t.Errorf("%+v, %v", stored, err)
+	}
+}
+
+// TestTickExpires: the vault does it by itself.
+func TestTickExpires(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	k, p := importUntil(t, c, fake.Now().Add(time.Hour))
+	fake.Advance(time.Hour)
+	for end := time.Now().Add(10 * time.Second); len(v.store.Paths("material/"))+len(v.store.Paths(intents)) > 0; {
+		if time.Now().After(end) {
+			t.Fatal("the tick did not come")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	refusedImport(t, c, k.ID, p.material(), "ended with the material")
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+}
+
+// TestExpiryAtOpen: what expired while the vault was closed is gone when it is open.
+func TestExpiryAtOpen(t *testing.T) {
+	v, c, fake, dir := newClockVault(t)
+	k, _ := importUntil(t, c, fake.Now().Add(time.Hour))
+	closeChecked(t, v)
+	fake.Advance(time.Hour)
+	v, err := Open(t.Context(), dir, v.cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if left := v.store.Paths("material/"); len(left) != 0 {
+		t.Errorf("material left: %q", left)
+	}
+	if k, err := v.As(DefaultOwner).DescribeKey(t.Context(), k.ID); err != nil || k.State != PendingImport {
+		t.Errorf("%v, %v", k.State, err)
+	}
+}
+
+// TestValidToIsSetAnew by importing the same material again, also when it has just
+// expired and the tick is late.
+func TestValidToIsSetAnew(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	ctx := t.Context()
+	k, p := importUntil(t, c, fake.Now().Add(time.Hour))
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := p.material()
+	again.ValidTo = fake.Now().Add(3 * time.Hour)
+	mustImport(t, c, k.ID, again)
+	fake.Advance(2 * time.Hour)
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
+	}
+	next := newParcel(t, c, k, ownKey(1))
+	v.agenda.set(importPathOf(k.ID), time.Time{})
+	fake.Advance(2 * time.Hour)
+	if k := mustImport(t, c, k.ID, next.material()); !k.ValidTo.IsZero() || k.State != Enabled {
+		t.Errorf("%+v", k)
+	}
+	fake.Advance(1000 * time.Hour)
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("without an end: %q, %v", got, err)
+	}
+	if r := lastRecord(t, c, OpExpireKeyMaterial); r.Result != audit.OK {
+		t.Errorf("what had expired was not destroyed first: %+v", r)
+	}
+}
+
+// TestDisabledKeyExpires: expiry does not wait for a CMK to be enabled.
+func TestDisabledKeyExpires(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	k, _ := importUntil(t, c, fake.Now().Add(time.Hour))
+	if err := c.DisableKeys(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	v.agenda.set(importPathOf(k.ID), time.Time{})
+	fake.Advance(time.Hour)
+	mustExpire(t, v, k)
+}

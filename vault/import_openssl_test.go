@@ -1,0 +1,210 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/fips140"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// owner is who has material, and nothing but openssl to bring it.
+type owner struct {
+	t   *testing.T
+	dir string
+}
+
+func newOwner(t *testing.T) owner {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the openssl command is missing: install the package openssl")
+		}
+		t.Skip("needs the openssl command: install the package openssl")
+	}
+	return owner{t, t.TempDir()}
+}
+
+func (o owner) openssl(args ...string) {
+	o.t.Helper()
+	cmd := exec.Command("openssl", args...)
+	cmd.Dir = o.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		o.t.Fatalf("openssl %q: %v\n%s", args, err, out)
+	}
+}
+
+func (o owner) read(name string) []byte {
+	o.t.Helper()
+	b, err := os.ReadFile(filepath.Join(o.dir, name))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return b
+}
+
+// opensslOptions are what pkeyutl is told of each algorithm.
+var opensslOptions = map[WrappingAlgorithm][]string{
+	WrapRSAESPKCS1V15:   {"rsa_padding_mode:pkcs1"},
+	WrapRSAESOAEPSHA1:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
+	WrapRSAESOAEPSHA256: {"rsa_padding_mode:oaep", "rsa_oaep_md:sha256"},
+	WrapRSAAESSHA1:      {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
+	WrapRSAAESSHA256:    {"rsa_padding_mode:oaep", "rsa_oaep_md:sha256"},
+	WrapSM2:             nil,
+}
+
+// wrap encrypts a file for the public key in base 64, by pkeyutl.
+func (o owner) wrap(file string, p ImportParameters) []byte {
+	o.t.Helper()
+	text := base64.StdEncoding.EncodeToString(p.PublicKey.DER)
+	if err := os.WriteFile(filepath.Join(o.dir, "public_key.base64"), []byte(text), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	o.openssl("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
+	args := []string{"pkeyutl", "-in", file, "-out", "encrypted_key_material.bin", "-inkey", "public_key.bin", "-keyform", "DER", "-pubin", "-encrypt"}
+	for _, option := range opensslOptions[p.Algorithm] {
+		args = append(args, "-pkeyopt", option)
+	}
+	o.openssl(args...)
+	o.openssl("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
+	wrapped, err := base64.StdEncoding.DecodeString(string(o.read("encrypted_key_material.base64")))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return wrapped
+}
+
+// wrapPrivate wraps a file by RSA_AES_KEY_WRAP.
+func (o owner) wrapPrivate(file string, p ImportParameters) []byte {
+	o.t.Helper()
+	o.openssl("rand", "-out", "aes_key.bin", "32")
+	o.openssl("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6", "-K", hex.EncodeToString(o.read("aes_key.bin")),
+		"-in", file, "-out", "wrapped.bin")
+	return append(o.wrap("aes_key.bin", p), o.read("wrapped.bin")...)
+}
+
+// TestImportFromOpenSSL runs the recipes: three algorithms of RSA, and SM2, with 32
+// bytes and in the SM edition 16. Material of the other edition's size is refused.
+func TestImportFromOpenSSL(t *testing.T) {
+	for _, edition := range editions {
+		for _, alg := range []WrappingAlgorithm{WrapRSAESPKCS1V15, WrapRSAESOAEPSHA1, WrapRSAESOAEPSHA256, WrapSM2} {
+			t.Run(edition.String()+"/"+string(alg), func(t *testing.T) {
+				o := newOwner(t)
+				v, _ := newTestVault(t, Config{Edition: edition})
+				c, ctx := v.As(DefaultOwner), t.Context()
+				k := newExternal(t, c)
+				p, err := c.ParametersForImport(ctx, k.ID, ImportRequest{Algorithm: alg})
+				enforced := fips140.Enforced() && (alg == WrapRSAESOAEPSHA1 || alg == WrapSM2)
+				if refused := excluded(edition, alg); refused != nil || enforced {
+					if !errors.Is(err, ErrUnsupported) {
+						t.Errorf("%v, want %v", err, refused)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				size := map[Edition]int{Standard: 32, FIPS: 32, SM: 16}[edition]
+				if p.MaterialSize != size {
+					t.Errorf("MaterialSize %d, want %d", p.MaterialSize, size)
+				}
+				o.openssl("rand", "-out", "other_material.bin", strconv.Itoa(48-size))
+				refusedImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("other_material.bin", p)}, "unwrap")
+				o.openssl("rand", "-out", "raw_material.bin", strconv.Itoa(size))
+				mustImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("raw_material.bin", p)})
+				ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+	}
+}
+
+// TestMacOfImportedKey: what the vault computes by imported material is what openssl
+// computes by it, so it is that material and no other.
+func TestMacOfImportedKey(t *testing.T) {
+	o := newOwner(t)
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: HMAC256})
+	o.openssl("rand", "-out", "raw_material.bin", "32")
+	p, err := c.ParametersForImport(t.Context(), k.ID, ImportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("raw_material.bin", p)})
+	if err := os.WriteFile(filepath.Join(o.dir, "message"), []byte("a message"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.openssl("dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString(o.read("raw_material.bin")), "-binary", "-out", "mac", "message")
+	got, err := c.GenerateMac(t.Context(), k.ID, []byte("a message"))
+	if err != nil || !bytes.Equal(got, o.read("mac")) {
+		t.Errorf("%x, %v", got, err)
+	}
+}
+
+// TestPrivateKeysFromOpenSSL: the key that openssl made signs in the vault, and
+// openssl verifies it by the public half that it made itself.
+func TestPrivateKeysFromOpenSSL(t *testing.T) {
+	for _, row := range []struct {
+		spec     KeySpec
+		generate []string
+	}{
+		{RSA2048, []string{"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"}},
+		{RSA4096, []string{"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"}},
+		{ECCP256, []string{"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"}},
+		{ECCP384, []string{"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"}},
+	} {
+		for _, alg := range []WrappingAlgorithm{WrapRSAAESSHA1, WrapRSAAESSHA256} {
+			t.Run(string(row.spec)+"/"+string(alg), func(t *testing.T) {
+				if alg == WrapRSAAESSHA1 {
+					needs(t, WrapRSAESOAEPSHA1)
+				}
+				o := newOwner(t)
+				v, _ := newTestVault(t, testConfig())
+				c := v.As(DefaultOwner)
+				k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: row.spec, Usage: SignVerify})
+				o.openssl(append([]string{"genpkey", "-out", "private.pem"}, row.generate...)...)
+				o.openssl("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
+				o.openssl("pkey", "-in", "private.pem", "-pubout", "-out", "public.pem")
+				p, err := c.ParametersForImport(t.Context(), k.ID, ImportRequest{Algorithm: alg})
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrapPrivate("private.der", p)})
+				o.verify(c, k)
+			})
+		}
+	}
+}
+
+// verify has the vault sign, and openssl verify.
+func (o owner) verify(c Client, k Key) {
+	o.t.Helper()
+	options, digest := SignOptions{}, "-sha256"
+	switch k.Spec {
+	case RSA2048, RSA4096:
+		options.Algorithm = RSAPKCS1SHA256
+	case ECCP384:
+		digest = "-sha384"
+	}
+	signature, err := c.Sign(o.t.Context(), k.ID, []byte("a message"), options)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"message": []byte("a message"), "signature": signature} {
+		if err := os.WriteFile(filepath.Join(o.dir, name), b, 0o600); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	o.openssl("dgst", "-verify", "public.pem", digest, "-signature", "signature", "message")
+}

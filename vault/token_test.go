@@ -1,0 +1,238 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+)
+
+// refusedImport tries an import that must be refused with words that say why, and
+// must change nothing.
+func refusedImport(t *testing.T, c Client, key string, m ImportMaterial, say string) {
+	t.Helper()
+	before := footprint(c.vault)
+	_, err := c.ImportKeyMaterial(t.Context(), key, m)
+	if !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), say) {
+		t.Errorf("%v, want %v for %q", err, ErrImport, say)
+	}
+	if after := footprint(c.vault); !maps.Equal(before, after) {
+		t.Errorf("%s: changed the vault: %v, then %v", say, before, after)
+	}
+}
+
+// TestTokenLivesADay: to the second, and whatever is done to the clock.
+func TestTokenLivesADay(t *testing.T) {
+	v, c, fake, dir := newClockVault(t)
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	if want := fake.Now().Add(24 * time.Hour); !p.parameters.ValidTo.Equal(want) {
+		t.Errorf("valid to %v, want %v", p.parameters.ValidTo, want)
+	}
+	fake.Advance(24*time.Hour - time.Second)
+	mustImport(t, c, k.ID, p.material())
+	fake.Advance(time.Second)
+	refusedExpired := func() {
+		t.Helper()
+		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("%v", err)
+		}
+	}
+	refusedExpired()
+	fake.Advance(time.Second)
+	refusedExpired()
+	fake.Set(fake.Now().Add(-48 * time.Hour))
+	refusedExpired()
+	v = reopen(t, v, dir)
+	c = v.As(DefaultOwner)
+	refusedExpired()
+	closeChecked(t, v)
+	fake.Reboot()
+	v, err := Open(t.Context(), dir, v.cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	c = v.As(DefaultOwner)
+	refusedExpired()
+	for _, path := range v.store.Paths("material/") {
+		if strings.Contains(path, tokenOf(t, v, p).serial.String()) {
+			t.Error("the wrapping key outlived its token")
+		}
+	}
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+}
+
+func tokenOf(t *testing.T, v *Vault, p *parcel) token {
+	t.Helper()
+	tok, err := v.openToken(p.parameters.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// TestTokenDiesAfterFiveTries: a try that fails by what was sent counts, over a
+// restart as well; one that fails by a wrong token does not.
+func TestTokenDiesAfterFiveTries(t *testing.T) {
+	v, dir := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	bad := p.material()
+	bad.EncryptedMaterial = make([]byte, 256)
+	forged := p.material()
+	forged.Token = bytes.Repeat([]byte{1}, tokenSize)
+	for range 10 {
+		refusedImport(t, c, k.ID, forged, "no import token")
+	}
+	for range 3 {
+		refusedImport(t, c, k.ID, bad, "unwrap")
+	}
+	v = reopen(t, v, dir)
+	defer closeChecked(t, v)
+	c = v.As(DefaultOwner)
+	refusedImport(t, c, k.ID, bad, "unwrap")
+	serial := tokenOf(t, v, p).serial
+	if v.store.Version(materialPath(serial)) == 0 {
+		t.Error("the wrapping key went too early")
+	}
+	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, bad); !errors.Is(err, ErrImport) {
+		t.Errorf("fifth try: %v", err)
+	}
+	if v.store.Version(materialPath(serial)) != 0 {
+		t.Error("the wrapping key outlived its token")
+	}
+	refusedImport(t, c, k.ID, p.material(), "dead after 5")
+	refusedImport(t, c, k.ID, p.material(), "dead after 5")
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+}
+
+// TestFourTriesAreForgiven: success does not wait for a clean record.
+func TestFourTriesAreForgiven(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	bad := p.material()
+	bad.EncryptedMaterial = make([]byte, 256)
+	for range tokenTries - 1 {
+		refusedImport(t, c, k.ID, bad, "unwrap")
+	}
+	for range 3 {
+		mustImport(t, c, k.ID, p.material())
+	}
+	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, bad); !errors.Is(err, ErrImport) {
+		t.Errorf("fifth failed try: %v", err)
+	}
+	refusedImport(t, c, k.ID, p.material(), "dead after 5")
+}
+
+// TestTriesAtOnce: who tries many things at the same time has five tries as well.
+func TestTriesAtOnce(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	bad := newParcel(t, c, k, ownKey(1)).material()
+	bad.EncryptedMaterial = make([]byte, 256)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	unwrapped := 0
+	for range 20 {
+		wg.Go(func() {
+			_, err := c.ImportKeyMaterial(t.Context(), k.ID, bad)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				t.Error("accepted")
+			} else if strings.Contains(err.Error(), "unwrap") {
+				unwrapped++
+			}
+		})
+	}
+	wg.Wait()
+	if unwrapped != tokenTries {
+		t.Errorf("%d tries reached the wrapping key, want %d", unwrapped, tokenTries)
+	}
+}
+
+func TestSingleUse(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	p := askParcel(t, c, k.ID, ownKey(1), ImportRequest{SingleUse: true})
+	bad := p.material()
+	bad.EncryptedMaterial = make([]byte, 256)
+	refusedImport(t, c, k.ID, bad, "unwrap") // uses nothing up
+	mustImport(t, c, k.ID, p.material())
+	if v.store.Version(materialPath(tokenOf(t, v, p).serial)) != 0 {
+		t.Error("the wrapping key outlived its use")
+	}
+	refusedImport(t, c, k.ID, p.material(), "single use")
+}
+
+// TestUntriedTokenOutlivesDeletion: a wrapping key that nothing was sent under opens
+// nothing, and so its token stays good.
+func TestUntriedTokenOutlivesDeletion(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	next := newParcel(t, c, k, ownKey(1))
+	if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	mustImport(t, c, k.ID, next.material())
+}
+
+// TestTokenOfAnotherVault: the MAC covers the vault, even where all else agrees.
+func TestTokenOfAnotherVault(t *testing.T) {
+	one, _ := newTestVault(t, testConfig())
+	two, _ := newTestVault(t, testConfig())
+	k := newExternal(t, one.As(DefaultOwner))
+	p := newParcel(t, one.As(DefaultOwner), k, ownKey(1))
+	if _, err := two.openToken(p.parameters.Token); !errors.Is(err, ErrImport) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTokenBytes: each bit of a token counts, and every field comes back.
+func TestTokenBytes(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	in := token{key: [16]byte{1, 2}, serial: driver.MaterialID{3, 4}, algorithm: 5, single: true, validTo: time.Unix(1<<31, 0).UTC(), public: [32]byte{6}}
+	b := v.sealToken(in)
+	if out, err := v.openToken(b); err != nil || out != in || len(b) != tokenSize {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for i := range 8 * len(b) {
+		b[i/8] ^= 1 << (i % 8)
+		if _, err := v.openToken(b); !errors.Is(err, ErrImport) {
+			t.Fatalf("bit %d flipped: %v", i, err)
+		}
+		b[i/8] ^= 1 << (i % 8)
+	}
+	for n := range b {
+		if _, err := v.openToken(b[:n]); !errors.Is(err, ErrImport) {
+			t.Fatalf("cut to %d: %v", n, err)
+		}
+	}
+}
+
+// FuzzOpenToken: no bytes but the vault's own are a token.
+func FuzzOpenToken(f *testing.F) {
+	v, _ := newTestVault(f, testConfig())
+	good := v.sealToken(token{algorithm: 1})
+	f.Add(good)
+	f.Add([]byte(nil))
+	f.Add(append(bytes.Clone(good[:tokenBody]), make([]byte, tokenSize-tokenBody)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := v.openToken(b); (err == nil) != bytes.Equal(b, good) {
+			t.Errorf("%x: %v", b, err)
+		}
+	})
+}
