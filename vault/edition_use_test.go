@@ -92,6 +92,14 @@ func TestEditionIsBound(t *testing.T) {
 				if _, err := Open(t.Context(), dir, Config{Edition: other}, passphrase(t, "correct horse")); !errors.Is(err, ErrUnlock) {
 					t.Errorf("opened as what it is not: %v", err)
 				}
+				if suiteOf(other) != suiteOf(edition) {
+					bad[8] = byte(edition) // the suite alone
+					sum = suiteOf(other).Hash(bad)
+					writeRoots(t, dir, append(bad, sum[:]...))
+					if _, err := Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "correct horse")); !errors.Is(err, ErrCorrupt) {
+						t.Errorf("opened in another suite: %v", err)
+					}
+				}
 				writeRoots(t, dir, good)
 				v, err = Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "correct horse"))
 				if err != nil {
