@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/unwrap":     {"driver", "internal/keywrap", "internal/pkcs1", "internal/suite"},
 	"internal/testtoken":  {},
 	"internal/driveruri":  {},
-	"internal/vaulttest":  {"public", "internal/..."},
+	"internal/vaulttest":  {"public", "internal/...", "github.com/emmansun/gmsm/..."},
 	"bench":               {"public"},
 	"examples/quickstart": {"public"},
 }

@@ -1,0 +1,165 @@
+package vaulttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/vault"
+)
+
+// message is what the checks encrypt and sign.
+const message = "pay 4711 to the bearer"
+
+// purpose is an encryption context. The audit must never show its value.
+func purpose() vault.EncryptionContext {
+	return vault.EncryptionContext{"tenant": "acme-and-sons", "b": "1"}
+}
+
+// sample is a key with what its operations need.
+type sample struct {
+	row
+	key       vault.Key
+	ct        []byte // made by Encrypt, under purpose
+	dataKey   []byte // made by GenerateDataKeyWithoutPlaintext, under purpose
+	encrypted []byte // made by an outsider
+	signature []byte
+	mac       []byte
+	sign      vault.SignOptions
+	decrypt   vault.EncryptionAlgorithm
+}
+
+// sample readies the shared key of a row in x.
+func (s *subject) sample(t *testing.T, x *home, r row) sample {
+	t.Helper()
+	ctx, c := t.Context(), x.owner()
+	m := sample{row: r, key: x.key(t, r)}
+	var err, errDataKey error
+	switch r.usage {
+	case vault.EncryptDecrypt:
+		m.ct, err = c.Encrypt(ctx, m.key.ID, []byte(message), purpose())
+		m.dataKey, errDataKey = c.GenerateDataKeyWithoutPlaintext(ctx, m.key.ID, 32, purpose())
+	case vault.GenerateVerifyMac:
+		m.mac, err = c.GenerateMac(ctx, m.key.ID, []byte(message))
+	case vault.SignVerify:
+		m.sign.Algorithm = s.firstSigning(t, r)
+		m.signature, err = c.Sign(ctx, m.key.ID, []byte(message), m.sign)
+	case vault.AsymmetricDecrypt:
+		m.decrypt = s.firstDecrypting(t, r)
+		m.encrypted = encryptTo(t, m.decrypt, parse(t, x.public(t, r)), []byte(message))
+	}
+	if err = errors.Join(err, errDataKey); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (s *subject) firstSigning(t *testing.T, r row) vault.SignAlgorithm {
+	t.Helper()
+	for _, x := range s.signings() {
+		if x.row == r && x.can {
+			return x.alg
+		}
+	}
+	t.Fatalf("%s has no algorithm", r)
+	return ""
+}
+
+func (s *subject) firstDecrypting(t *testing.T, r row) vault.EncryptionAlgorithm {
+	t.Helper()
+	for _, x := range s.decryptings() {
+		if x.row == r && x.can {
+			return x.alg
+		}
+	}
+	t.Fatalf("%s has no algorithm", r)
+	return ""
+}
+
+// act is one operation on a CMK of one usage.
+type act struct {
+	op     vault.Operation
+	usage  vault.KeyUsage
+	method drivertest.Method // what it asks the device for; "" for nothing
+	named  bool              // by key id, not by a ciphertext
+	run    func(ctx context.Context, c vault.Client, m sample) error
+}
+
+// acts has a call for every operation that uses a key.
+func acts() []act {
+	return []act{
+		{vault.OpEncrypt, vault.EncryptDecrypt, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.Encrypt(ctx, m.key.ID, []byte(message), purpose())
+			return err
+		}},
+		{vault.OpDecrypt, vault.EncryptDecrypt, drivertest.MethodPRF, false, func(ctx context.Context, c vault.Client, m sample) error {
+			got, err := c.Decrypt(ctx, m.ct, purpose())
+			return same(got, err)
+		}},
+		{vault.OpReEncryptFrom, vault.EncryptDecrypt, drivertest.MethodPRF, false, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.ReEncrypt(ctx, m.ct, "", purpose(), nil)
+			return err
+		}},
+		{vault.OpGenerateDataKey, vault.EncryptDecrypt, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.GenerateDataKeyWithoutPlaintext(ctx, m.key.ID, 32, purpose())
+			return err
+		}},
+		{vault.OpOpenDataKey, vault.EncryptDecrypt, drivertest.MethodPRF, false, func(ctx context.Context, c vault.Client, m sample) error {
+			dk, err := c.OpenDataKey(ctx, m.dataKey, purpose())
+			if err == nil {
+				dk.Destroy()
+			}
+			return err
+		}},
+		{vault.OpGenerateMac, vault.GenerateVerifyMac, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.GenerateMac(ctx, m.key.ID, []byte(message))
+			return err
+		}},
+		{vault.OpVerifyMac, vault.GenerateVerifyMac, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
+			return valid(c.VerifyMac(ctx, m.key.ID, []byte(message), m.mac))
+		}},
+		{vault.OpSign, vault.SignVerify, drivertest.MethodSign, true, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.Sign(ctx, m.key.ID, []byte(message), m.sign)
+			return err
+		}},
+		{vault.OpVerify, vault.SignVerify, "", true, func(ctx context.Context, c vault.Client, m sample) error {
+			return valid(c.Verify(ctx, m.key.ID, []byte(message), m.signature, m.sign))
+		}},
+		{vault.OpPublicKey, vault.SignVerify, "", true, func(ctx context.Context, c vault.Client, m sample) error {
+			_, err := c.PublicKey(ctx, m.key.ID)
+			return err
+		}},
+		{vault.OpAsymmetricDecrypt, vault.AsymmetricDecrypt, drivertest.MethodDecrypt, true, func(ctx context.Context, c vault.Client, m sample) error {
+			got, err := c.AsymmetricDecrypt(ctx, m.key.ID, m.encrypted, m.decrypt)
+			return same(got, err)
+		}},
+	}
+}
+
+// actsOf returns the acts for one usage.
+func actsOf(u vault.KeyUsage) (out []act) {
+	for _, a := range acts() {
+		if a.usage == u {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// same is err, or says that what was decrypted is not the message.
+func same(got []byte, err error) error {
+	if err == nil && string(got) != message {
+		return fmt.Errorf("decrypted to %q", got)
+	}
+	return err
+}
+
+// valid is err, or says that what must verify does not.
+func valid(ok bool, err error) error {
+	if err == nil && !ok {
+		return errors.New("not valid")
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package vaulttest
+
+import (
+	"crypto"
+	"slices"
+
+	"strongroom.example/driver"
+	"strongroom.example/vault"
+)
+
+// signAlg is one way to sign: as the vault, the driver and openssl name it.
+type signAlg struct {
+	alg    vault.SignAlgorithm
+	device driver.SignAlg
+	specs  []vault.KeySpec
+	hash   crypto.Hash // 0: the message itself, or SM2's own digest
+	// openssl verifies by this command line.
+	openssl string
+}
+
+// signAlgs lists them; the first of a spec is its default.
+func signAlgs() []signAlg {
+	rsa := []vault.KeySpec{vault.RSA2048, vault.RSA3072, vault.RSA4096}
+	one := func(s vault.KeySpec) []vault.KeySpec { return []vault.KeySpec{s} }
+	const files = " -verify public.pem -signature signature message"
+	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"
+	const pkeyutl = "pkeyutl -verify -pubin -inkey public.pem -rawin -in message -sigfile signature"
+	return []signAlg{
+		{vault.RSAPSSSHA256, driver.RSAPSSSHA256, rsa, crypto.SHA256, "dgst -sha256" + pss + files},
+		{vault.RSAPKCS1SHA256, driver.RSAPKCS1SHA256, rsa, crypto.SHA256, "dgst -sha256" + files},
+		{vault.RSAPKCS1SHA384, driver.RSAPKCS1SHA384, rsa, crypto.SHA384, "dgst -sha384" + files},
+		{vault.RSAPKCS1SHA512, driver.RSAPKCS1SHA512, rsa, crypto.SHA512, "dgst -sha512" + files},
+		{vault.ECCP256R1, driver.ECDSASHA256, one(vault.ECCP256), crypto.SHA256, "dgst -sha256" + files},
+		{vault.ECCP384R1, driver.ECDSASHA384, one(vault.ECCP384), crypto.SHA384, "dgst -sha384" + files},
+		{vault.ECCP521R1, driver.ECDSASHA512, one(vault.ECCP521), crypto.SHA512, "dgst -sha512" + files},
+		{vault.EdDSA, driver.EdDSAEd25519, one(vault.Ed25519), 0, pkeyutl},
+		{vault.SM2DSA, driver.SM2DSA, one(vault.SM2), 0, pkeyutl + " -digest sm3 -pkeyopt distid:" + vault.SM2DefaultID},
+	}
+}
+
+// encryptAlg is one way to encrypt to a public key.
+type encryptAlg struct {
+	alg    vault.EncryptionAlgorithm
+	device driver.EncryptAlg
+	specs  []vault.KeySpec
+	// openssl takes these options more to encrypt.
+	openssl string
+}
+
+// encryptAlgs lists them; the first of a spec is its default.
+func encryptAlgs() []encryptAlg {
+	rsa := []vault.KeySpec{vault.RSA2048, vault.RSA3072, vault.RSA4096}
+	const padding = " -pkeyopt rsa_padding_mode:"
+	return []encryptAlg{
+		{vault.RSAESOAEPSHA256, driver.RSAOAEPSHA256, rsa, padding + "oaep -pkeyopt rsa_oaep_md:sha256"},
+		{vault.RSAESOAEPSHA1, driver.RSAOAEPSHA1, rsa, padding + "oaep -pkeyopt rsa_oaep_md:sha1"},
+		{vault.RSAESPKCS1V15, driver.RSARaw, rsa, padding + "pkcs1"},
+		{vault.SM2C1C3C2, driver.SM2ASN1, []vault.KeySpec{vault.SM2}, ""},
+	}
+}
+
+// signing is an algorithm that signs under the keys of a row.
+type signing struct {
+	row
+	signAlg
+	can bool // false: the driver or the edition does without it
+}
+
+// String names the pair in sub-tests.
+func (x signing) String() string { return string(x.spec) + "/" + string(x.alg) }
+
+// signings pairs every usable row with every algorithm of its spec.
+func (s *subject) signings() (out []signing) {
+	for _, r := range s.usable() {
+		_, info, _ := s.place(s.shared, r)
+		for _, a := range signAlgs() {
+			if r.usage == vault.SignVerify && slices.Contains(a.specs, r.spec) {
+				out = append(out, signing{r, a, slices.Contains(info.Sign, a.device)})
+			}
+		}
+	}
+	return out
+}
+
+// decrypting is an algorithm that decrypts under the keys of a row.
+type decrypting struct {
+	row
+	encryptAlg
+	can bool // false: the driver or the edition does without it
+}
+
+// String names the pair in sub-tests.
+func (x decrypting) String() string { return string(x.spec) + "/" + string(x.alg) }
+
+// decryptings pairs every usable row with every algorithm of its spec.
+func (s *subject) decryptings() (out []decrypting) {
+	for _, r := range s.usable() {
+		_, info, _ := s.place(s.shared, r)
+		for _, a := range encryptAlgs() {
+			if r.usage != vault.AsymmetricDecrypt || !slices.Contains(a.specs, r.spec) {
+				continue
+			}
+			refused := s.edition == vault.FIPS && (a.alg == vault.RSAESPKCS1V15 || a.alg == vault.RSAESOAEPSHA1)
+			out = append(out, decrypting{r, a, slices.Contains(info.Decrypt, a.device) && !refused})
+		}
+	}
+	return out
+}

@@ -1,0 +1,143 @@
+package vaulttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"strongroom.example/audit"
+	"strongroom.example/vault"
+)
+
+// audits: every operation is on record with who, what, which key and which driver, and
+// with nothing secret; the export verifies offline, and not when a bit of it is wrong.
+func audits(t *testing.T, s *subject) {
+	for _, x := range s.homes() {
+		s.recordsUses(t, x)
+		recordsTheRest(t, x)
+		exports(t, x)
+	}
+}
+
+// recordsUses makes each use of each kind of key and looks for its record.
+func (s *subject) recordsUses(t *testing.T, x *home) {
+	t.Helper()
+	type use struct {
+		op  vault.Operation
+		row row
+	}
+	want := map[string]use{}
+	for _, r := range s.each() {
+		m := s.sample(t, x, r)
+		for _, a := range actsOf(r.usage) {
+			id := fmt.Sprintf("audit of %s by %s", a.op, r)
+			want[id] = use{a.op, r}
+			ctx := vault.WithReason(vault.WithRequestID(t.Context(), id), "because")
+			if err := a.run(ctx, x.owner(), m); err != nil {
+				t.Fatalf("%s: %v", id, err)
+			}
+		}
+	}
+	for got, err := range x.owner().AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, asked := want[got.RequestID]
+		if !asked || got.Operation != string(u.op) {
+			continue // ReEncrypt leaves the record of its other half as well
+		}
+		delete(want, got.RequestID)
+		checkUse(t, got, x.key(t, u.row))
+	}
+	for id := range want {
+		t.Errorf("no record: %s", id)
+	}
+}
+
+// checkUse checks what the record of one use of a key says.
+func checkUse(t *testing.T, got audit.Record, k vault.Key) {
+	t.Helper()
+	id := got.RequestID
+	if got.Driver != k.Driver || got.Key != k.ID || got.KeyVersion != k.Version {
+		t.Errorf("%s: on %q, key %s version %d", id, got.Driver, got.Key, got.KeyVersion)
+	}
+	if got.Decision != "ALLOW" || got.Result != audit.OK || got.Error != "" || got.Phase != audit.Single || got.Reason != "because" {
+		t.Errorf("%s: %+v", id, got)
+	}
+	if got.Principal != string(k.Creator) || got.Time.IsZero() || (len(got.ContextHash) == 0) != (k.Usage != vault.EncryptDecrypt) {
+		t.Errorf("%s: %+v", id, got)
+	}
+}
+
+// recordsTheRest looks for the records of what makes a key, of what fails and of what
+// is refused.
+func recordsTheRest(t *testing.T, x *home) {
+	t.Helper()
+	const id = "audit of the rest"
+	ctx := vault.WithRequestID(t.Context(), id)
+	c := x.owner()
+	k, err := c.CreateKey(ctx, vault.KeyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ct := encrypt(t, x, k.ID)
+	_, rotated := c.RotateKey(ctx, k.ID)
+	_, wrong := c.Decrypt(ctx, ct, nil)
+	_, refused := x.vault.As("eve").Encrypt(ctx, k.ID, nil, nil)
+	if err := errors.Join(rotated, c.DisableKeys(ctx, k.ID)); err != nil || wrong == nil || refused == nil {
+		t.Fatalf("%v, %v, %v", err, wrong, refused)
+	}
+	want := []string{
+		"CreateKey INTENT  ", "CreateKey OUTCOME OK ", "RotateKey INTENT  ", "RotateKey OUTCOME OK ",
+		"Decrypt  FAILED CIPHERTEXT", "Encrypt  REFUSED DENIED", "DisableKey  OK ",
+	}
+	var got []string
+	for _, r := range recorded(t, x, audit.Filter{Key: k.ID}, id) {
+		got = append(got, fmt.Sprintf("%s %s %s %s", r.Operation, r.Phase, r.Result, r.Error))
+		if r.Driver != k.Driver {
+			t.Errorf("%s is recorded on driver %q", r.Operation, r.Driver)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("records %q, want %q", got, want)
+	}
+}
+
+// exports verifies the whole log as an outsider does.
+func exports(t *testing.T, x *home) {
+	t.Helper()
+	n := uint64(0)
+	for r, err := range x.owner().AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), message) || strings.Contains(string(text), purpose()["tenant"]) {
+			t.Fatalf("a record tells plaintext or context: %s", text)
+		}
+		if r.Seq != n {
+			t.Fatalf("record %d stands at %d", r.Seq, n)
+		}
+		n++
+	}
+	var export bytes.Buffer
+	if err := x.owner().ExportAudit(t.Context(), &export); err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.VerifyExport(bytes.NewReader(export.Bytes()), x.vault.LogKey())
+	if err != nil || report.Records < n+2 { // and the reading, and the export
+		t.Errorf("%+v, %v, of at least %d records", report, err, n+2)
+	}
+	bad := bytes.Clone(export.Bytes())
+	bad[len(bad)/2] ^= 1
+	if _, err := audit.VerifyExport(bytes.NewReader(bad), x.vault.LogKey()); !errors.Is(err, audit.ErrFault) {
+		t.Errorf("a flipped bit: %v", err)
+	}
+}

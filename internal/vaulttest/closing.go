@@ -1,0 +1,83 @@
+package vaulttest
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/vault"
+)
+
+// reopen: after a restart each key is what it was, and what was made with it holds.
+func reopen(t *testing.T, s *subject) {
+	for _, x := range s.homes() {
+		var samples []sample
+		for _, r := range s.each() {
+			samples = append(samples, s.sample(t, x, r))
+		}
+		before := x.owner()
+		x.reopen(t)
+		if _, err := before.DescribeKey(t.Context(), samples[0].key.ID); !errors.Is(err, vault.ErrClosed) {
+			t.Errorf("a client of the vault as it was: %v", err)
+		}
+		for _, m := range samples {
+			if k, err := x.owner().DescribeKey(t.Context(), m.key.ID); err != nil || !equal(k, m.key) {
+				t.Errorf("%+v, %v, before %+v", k, err, m.key)
+			}
+			if m.usage != vault.GenerateVerifyMac {
+				continue
+			}
+			if mac, err := x.owner().GenerateMac(t.Context(), m.key.ID, []byte(message)); err != nil || !bytes.Equal(mac, m.mac) {
+				t.Errorf("another MAC than before, %v", err)
+			}
+		}
+		allWork(t, x, samples)
+	}
+}
+
+// closed: what is closed answers ErrClosed, its directory is in use until then, and
+// only its protector opens it.
+func closed(t *testing.T, s *subject) {
+	cfg := s.Config(t)
+	if builtIn(cfg) {
+		cfg = asDevice(t, cfg)
+	}
+	h := s.Harness
+	if s.faulty != s.shared {
+		h.Reopen = nil // the engine stays as it is
+	}
+	x := newHome(t, h, cfg)
+	c, ctx := x.owner(), t.Context()
+	k := x.create(t, vault.KeyOptions{})
+	dk, err := c.GenerateDataKey(ctx, k.ID, 32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := vault.Open(ctx, x.dir, cfg, x.protector(t)); !errors.Is(err, vault.ErrInUse) {
+		t.Errorf("opened twice: %v, %v", v, err)
+	}
+	x.close(t)
+	if _, err := c.Encrypt(ctx, k.ID, nil, nil); !errors.Is(err, vault.ErrClosed) {
+		t.Errorf("Encrypt: %v", err)
+	}
+	if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrClosed) {
+		t.Errorf("data key: %v", err)
+	}
+	wantNoWayIn(t, x)
+	x.open(t)
+	allWork(t, x, []sample{s.sample(t, x, s.each()[0])})
+}
+
+// wantNoWayIn tries a stranger's protector and a second Create.
+func wantNoWayIn(t *testing.T, x *home) {
+	t.Helper()
+	cfg := x.cfg
+	cfg.Drivers, cfg.Driver = map[string]driver.Driver{}, ""
+	if v, err := vault.Open(t.Context(), x.dir, cfg, stranger()); !errors.Is(err, vault.ErrUnlock) {
+		t.Errorf("a stranger's protector: %v, %v", v, err)
+	}
+	if v, err := vault.Create(t.Context(), x.dir, cfg, stranger()); !errors.Is(err, vault.ErrExists) {
+		t.Errorf("Create over a vault: %v, %v", v, err)
+	}
+}

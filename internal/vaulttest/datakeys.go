@@ -1,0 +1,113 @@
+package vaulttest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+
+	"strongroom.example/vault"
+)
+
+// dataKeys: a data key of each length is made, kept as a ciphertext, and is the same
+// when it is opened again.
+func dataKeys(t *testing.T, s *subject) {
+	ctx, c := t.Context(), s.shared.owner()
+	k := s.shared.key(t, s.each()[0])
+	for _, size := range []int{14, vault.DataKey128, vault.DataKey256, vault.MaxRandom} {
+		dk, err := c.GenerateDataKey(ctx, k.ID, size, purpose())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.OpenDataKey(ctx, dk.Ciphertext(), purpose())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := bytesOf(t, dk)
+		if dk.Key() != k.ID || dk.Size() != size || len(plain) != size || !bytes.Equal(plain, bytesOf(t, again)) {
+			t.Errorf("size %d: keys of %d and %d bytes differ", size, len(plain), again.Size())
+		}
+		if text := fmt.Sprintf("%v %+v %#v %x", dk, dk, dk, dk); bytes.Contains([]byte(text), fmt.Appendf(nil, "%x", plain[:4])) {
+			t.Errorf("prints as %s", text)
+		}
+		dk.Destroy()
+		again.Destroy()
+		if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrClosed) {
+			t.Errorf("used after Destroy: %v", err)
+		}
+	}
+	for _, size := range []int{-1, 0} {
+		if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, vault.ErrInvalid) {
+			t.Errorf("size %d: %v", size, err)
+		}
+	}
+	if _, err := c.GenerateDataKey(ctx, k.ID, vault.MaxRandom+1, nil); !errors.Is(err, vault.ErrTooLarge) {
+		t.Errorf("size %d: %v", vault.MaxRandom+1, err)
+	}
+	s.dataCipher(t, k)
+}
+
+// dataCipher encrypts data with a data key that nobody saw when it was made.
+func (s *subject) dataCipher(t *testing.T, k vault.Key) {
+	t.Helper()
+	ctx, c := t.Context(), s.shared.owner()
+	size := vault.DataKey256
+	if s.edition == vault.SM {
+		size = vault.DataKey128
+	}
+	ct, err := c.GenerateDataKeyWithoutPlaintext(ctx, k.ID, size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dk, err := c.OpenDataKey(ctx, ct, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dk.Destroy()
+	aead, err := dk.AEAD()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := aead.Seal(nil, nil, []byte(message), []byte("aad"))
+	got, err := aead.Open(nil, nil, sealed, []byte("aad"))
+	if err := same(got, err); err != nil {
+		t.Error(err)
+	}
+	for i := range sealed {
+		sealed[i] ^= 1
+		if _, err := aead.Open(nil, nil, sealed, []byte("aad")); !errors.Is(err, vault.ErrCiphertext) {
+			t.Errorf("byte %d flipped: %v", i, err)
+		}
+		sealed[i] ^= 1
+	}
+}
+
+// bytesOf returns a copy of the key's bytes.
+func bytesOf(t *testing.T, k *vault.DataKey) (out []byte) {
+	t.Helper()
+	if err := k.Use(func(b []byte) error { out = bytes.Clone(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// random: GenerateRandom gives as many bytes as were asked for, and never the same.
+func random(t *testing.T, s *subject) {
+	ctx, c := t.Context(), s.shared.owner()
+	seen := map[string]bool{}
+	for range 16 {
+		p, err := c.GenerateRandom(ctx, 16)
+		if err != nil || len(p) != 16 || seen[string(p)] {
+			t.Fatalf("%d bytes, %v, seen before: %v", len(p), err, seen[string(p)])
+		}
+		seen[string(p)] = true
+	}
+	if p, err := c.GenerateRandom(ctx, vault.MaxRandom); err != nil || len(p) != vault.MaxRandom {
+		t.Errorf("%d bytes, %v", len(p), err)
+	}
+	for n, want := range map[int]error{-1: vault.ErrInvalid, 0: vault.ErrInvalid, vault.MaxRandom + 1: vault.ErrTooLarge} {
+		if _, err := c.GenerateRandom(ctx, n); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package vaulttest
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/vault"
+)
+
+// home is one vault, with its drivers and the keys that the checks share.
+type home struct {
+	Harness
+	cfg    vault.Config // as the harness gave it
+	dir    string
+	device *device // the default driver; nil for the engine inside the vault
+	vault  *vault.Vault
+	made   map[row]made
+}
+
+// made is a shared key, and what the device said of it when it was made.
+type made struct {
+	key        vault.Key
+	attributes map[string]string
+}
+
+// newHome creates a vault. It is closed, and its drivers after it, at the end of t.
+func newHome(t *testing.T, h Harness, cfg vault.Config) *home {
+	t.Helper()
+	x := &home{Harness: h, cfg: cfg, dir: filepath.Join(t.TempDir(), "vault"), made: map[row]made{}}
+	t.Cleanup(func() { x.closeDrivers(t) })
+	v, err := vault.Create(t.Context(), x.dir, x.watched(cfg), h.protector(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.vault = v
+	t.Cleanup(func() { x.close(t) })
+	return x
+}
+
+// watched returns cfg with its default driver wrapped.
+func (x *home) watched(cfg vault.Config) vault.Config {
+	if builtIn(cfg) {
+		return cfg
+	}
+	x.device = newDevice(cfg.Drivers[cfg.Driver])
+	cfg.Drivers = maps.Clone(cfg.Drivers)
+	cfg.Drivers[cfg.Driver] = x.device
+	return cfg
+}
+
+// driver returns the name of the default driver.
+func (x *home) driver() string {
+	if builtIn(x.cfg) {
+		return softName
+	}
+	return x.cfg.Driver
+}
+
+// owner returns the vault as its owner sees it.
+func (x *home) owner() vault.Client {
+	if x.cfg.Owner != "" {
+		return x.vault.As(x.cfg.Owner)
+	}
+	return x.vault.As(vault.DefaultOwner)
+}
+
+// check verifies all that is stored.
+func (x *home) check(t *testing.T) {
+	t.Helper()
+	if x.vault == nil {
+		return
+	}
+	if err := x.owner().Check(context.Background()); err != nil {
+		t.Errorf("integrity check: %v", err)
+	}
+}
+
+// close closes the vault, which must close every key of the driver.
+func (x *home) close(t *testing.T) {
+	t.Helper()
+	if x.vault == nil {
+		return
+	}
+	x.check(t)
+	if err := x.vault.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	x.vault = nil
+	if x.device == nil {
+		return
+	}
+	if n := x.device.open.Load(); n != 0 {
+		t.Errorf("%d keys of the driver are open after Close", n)
+	}
+}
+
+func (x *home) closeDrivers(t *testing.T) {
+	t.Helper()
+	for name, d := range x.cfg.Drivers {
+		if err := d.Close(); err != nil {
+			t.Errorf("closing driver %s: %v", name, err)
+		}
+	}
+}
+
+// reopen closes the vault and opens it, as a program does that starts again.
+func (x *home) reopen(t *testing.T) {
+	t.Helper()
+	x.close(t)
+	x.open(t)
+}
+
+// open opens the closed vault.
+func (x *home) open(t *testing.T) {
+	t.Helper()
+	if x.Reopen != nil {
+		x.closeDrivers(t)
+		x.cfg = x.Reopen(t, x.cfg)
+	}
+	x.openAs(t, x.watched(x.cfg))
+}
+
+func (x *home) openAs(t *testing.T, cfg vault.Config) {
+	t.Helper()
+	v, err := vault.Open(t.Context(), x.dir, cfg, x.protector(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.vault = v
+}
+
+// create makes a key of its own for a check.
+func (x *home) create(t *testing.T, o vault.KeyOptions) vault.Key {
+	t.Helper()
+	k, err := x.owner().CreateKey(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// key returns the shared key of a row.
+func (x *home) key(t *testing.T, r row) vault.Key {
+	t.Helper()
+	m, ok := x.made[r]
+	if !ok {
+		m.key = x.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage})
+		if x.device != nil && m.key.Driver == x.driver() {
+			m.attributes = x.device.lastCreated().Attributes
+		}
+		x.made[r] = m
+	}
+	return m.key
+}
+
+// public returns the public half of the shared key of a row.
+func (x *home) public(t *testing.T, r row) vault.PublicKey {
+	t.Helper()
+	p, err := x.owner().PublicKey(t.Context(), x.key(t, r).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// calls counts what the device was asked; 0 where there is none.
+func (x *home) calls() int {
+	if x.device == nil {
+		return 0
+	}
+	return x.device.Calls("")
+}
+
+var _ driver.Driver = (*device)(nil)

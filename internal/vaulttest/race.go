@@ -1,0 +1,81 @@
+package vaulttest
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"strongroom.example/audit"
+	"strongroom.example/vault"
+)
+
+// callers is how many goroutines use one vault at once.
+const callers = 16
+
+// disableRacesEncrypt: a key is disabled while it is used. In the order of the audit
+// nothing was encrypted between an acknowledged Disable and the next Enable.
+func disableRacesEncrypt(t *testing.T, s *subject) {
+	ctx, c := t.Context(), s.shared.owner()
+	k := s.shared.create(t, vault.KeyOptions{}).ID
+	var stop atomic.Bool
+	var users sync.WaitGroup
+	for range callers {
+		users.Go(func() {
+			for !stop.Load() {
+				_, err := c.Encrypt(ctx, k, nil, nil)
+				if err != nil && !errors.Is(err, vault.ErrKeyState) && !errors.Is(err, vault.ErrThrottled) {
+					t.Errorf("Encrypt: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 10 {
+		if err := errors.Join(c.DisableKeys(ctx, k), c.EnableKeys(ctx, k)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.DisableKeys(ctx, k); err != nil {
+		t.Error(err)
+	}
+	stop.Store(true)
+	users.Wait()
+	uses, disabled := 0, false
+	for r, err := range c.AuditRecords(ctx, audit.Filter{Key: k, Result: audit.OK}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch vault.Operation(r.Operation) {
+		case vault.OpDisableKey:
+			disabled = true
+		case vault.OpEnableKey:
+			disabled = false
+		case vault.OpEncrypt:
+			if uses++; disabled {
+				t.Errorf("record %d: encrypted while disabled", r.Seq)
+			}
+		}
+	}
+	if uses == 0 || !disabled {
+		t.Errorf("%d uses, disabled at the end: %v", uses, disabled)
+	}
+}
+
+// concurrent: keys of every usage give right answers to callers at once.
+func concurrent(t *testing.T, s *subject) {
+	for _, r := range s.each() {
+		m := s.sample(t, s.shared, r)
+		var users sync.WaitGroup
+		for range callers {
+			users.Go(func() {
+				for _, a := range actsOf(r.usage) {
+					if err := a.run(t.Context(), s.shared.owner(), m); err != nil {
+						t.Errorf("%s by %s: %v", a.op, r, err)
+					}
+				}
+			})
+		}
+		users.Wait()
+	}
+}

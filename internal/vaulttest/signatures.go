@@ -1,0 +1,123 @@
+package vaulttest
+
+import (
+	"errors"
+	"testing"
+
+	"strongroom.example/vault"
+)
+
+// signatures: every algorithm of every spec signs messages and digests, and outsiders
+// take the signature for the message and for nothing else.
+func signatures(t *testing.T, s *subject) {
+	for _, x := range s.signings() {
+		t.Run(x.String(), func(t *testing.T) {
+			if !x.can {
+				s.wantNoSignature(t, x)
+				return
+			}
+			for _, kind := range []vault.MessageType{vault.Raw, vault.Digest} {
+				s.signsFor(t, x, kind)
+			}
+		})
+	}
+}
+
+func (s *subject) wantNoSignature(t *testing.T, x signing) {
+	t.Helper()
+	o := vault.SignOptions{Algorithm: x.alg}
+	if _, err := s.shared.owner().Sign(t.Context(), s.shared.key(t, x.row).ID, []byte(message), o); !errors.Is(err, vault.ErrUnsupported) {
+		t.Errorf("the driver does not list it: %v", err)
+	}
+}
+
+// signsFor signs the message or its digest, and checks who takes the signature.
+func (s *subject) signsFor(t *testing.T, x signing, kind vault.MessageType) {
+	t.Helper()
+	ctx, c := t.Context(), s.shared.owner()
+	k, public := s.shared.key(t, x.row).ID, parse(t, s.shared.public(t, x.row))
+	o, input := vault.SignOptions{Algorithm: x.alg, MessageType: kind}, []byte(message)
+	digest := digestOf(t, x.signAlg, public, input)
+	if kind == vault.Digest {
+		s.wrongDigests(t, x, k, len(digest))
+		if digest == nil {
+			return
+		}
+		input = digest
+	}
+	signature, err := c.Sign(ctx, k, input, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !verifies(t, x.signAlg, public, []byte(message), signature) || verifies(t, x.signAlg, public, []byte("other"), signature) {
+		t.Errorf("%s: an outsider takes it for another message, or not for this one", kind)
+	}
+	raw := vault.SignOptions{Algorithm: x.alg}
+	flipped := append([]byte(nil), signature...)
+	flipped[len(flipped)-1] ^= 1
+	for name, row := range map[string]struct {
+		message   string
+		signature []byte
+		want      bool
+	}{
+		"good": {message, signature, true}, "other message": {"other", signature, false}, "flipped": {message, flipped, false},
+		"cut": {message, signature[:len(signature)-1], false}, "empty": {message, nil, false},
+	} {
+		if ok, err := c.Verify(ctx, k, []byte(row.message), row.signature, raw); ok != row.want || err != nil {
+			t.Errorf("%s, %s: %v, %v", kind, name, ok, err)
+		}
+	}
+	if digest != nil {
+		o.MessageType = vault.Digest
+		if ok, err := c.Verify(ctx, k, digest, signature, o); !ok || err != nil {
+			t.Errorf("%s, by digest: %v, %v", kind, ok, err)
+		}
+	}
+}
+
+// wrongDigests gives digests of lengths that the algorithm does not take.
+func (s *subject) wrongDigests(t *testing.T, x signing, key string, size int) {
+	t.Helper()
+	o := vault.SignOptions{Algorithm: x.alg, MessageType: vault.Digest}
+	for _, n := range []int{0, 1, size - 1, size + 1} {
+		if n < 0 {
+			continue
+		}
+		if _, err := s.shared.owner().Sign(t.Context(), key, make([]byte, n), o); !errors.Is(err, vault.ErrInvalid) {
+			t.Errorf("digest of %d bytes: %v", n, err)
+		}
+	}
+}
+
+// badMessages: what no key signs has its own error, before the device is asked.
+func badMessages(t *testing.T, s *subject) {
+	ctx, c := t.Context(), s.shared.owner()
+	for _, r := range s.each() {
+		if r.usage != vault.SignVerify {
+			continue
+		}
+		k, first := s.shared.key(t, r).ID, s.firstSigning(t, r)
+		if _, err := c.Sign(ctx, k, make([]byte, vault.MaxMessage), vault.SignOptions{Algorithm: first}); err != nil {
+			t.Errorf("%d bytes: %v", vault.MaxMessage, err)
+		}
+		before := s.shared.calls()
+		for name, row := range map[string]struct {
+			message []byte
+			o       vault.SignOptions
+			want    error
+		}{
+			"long message":      {make([]byte, vault.MaxMessage+1), vault.SignOptions{}, vault.ErrTooLarge},
+			"unknown type":      {nil, vault.SignOptions{MessageType: "HASH"}, vault.ErrInvalid},
+			"unknown algorithm": {nil, vault.SignOptions{Algorithm: "x"}, vault.ErrInvalid},
+			"long SM2 id":       {nil, vault.SignOptions{SM2ID: make([]byte, 8192)}, vault.ErrTooLarge},
+			"SM2 id and digest": {make([]byte, 32), vault.SignOptions{SM2ID: []byte("x"), MessageType: vault.Digest}, vault.ErrInvalid},
+		} {
+			if _, err := c.Sign(ctx, k, row.message, row.o); !errors.Is(err, row.want) {
+				t.Errorf("%s: %v, want %v", name, err, row.want)
+			}
+		}
+		if n := s.shared.calls() - before; n != 0 {
+			t.Errorf("the device was asked %d times", n)
+		}
+	}
+}

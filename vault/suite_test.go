@@ -1,0 +1,52 @@
+package vault_test
+
+import (
+	"crypto/fips140"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/vaulttest"
+	"strongroom.example/vault"
+)
+
+// TestSuite runs the suite of the public face over the software engine in each edition
+// that this process can have, and over a driver whose keys are objects.
+func TestSuite(t *testing.T) {
+	t.Run("soft in Standard", func(t *testing.T) { vaulttest.Run(t, softHarness(vault.Standard)) })
+	t.Run("soft in FIPS", func(t *testing.T) {
+		if !fips140.Enabled() {
+			t.Skip("the process does not use Go's FIPS 140-3 module; run with GODEBUG=fips140=only")
+		}
+		vaulttest.Run(t, softHarness(vault.FIPS))
+	})
+	t.Run("soft in SM", func(t *testing.T) {
+		if fips140.Enforced() {
+			t.Skip("the process enforces FIPS 140, which refuses the algorithms of the SM edition")
+		}
+		vaulttest.Run(t, softHarness(vault.SM))
+	})
+	t.Run("memory", func(t *testing.T) {
+		if fips140.Enforced() {
+			t.Skip("the process enforces FIPS 140, and the test double knows algorithms that Go refuses then")
+		}
+		vaulttest.Run(t, memoryHarness())
+	})
+}
+
+func softHarness(e vault.Edition) vaulttest.Harness {
+	return vaulttest.Harness{Config: func(*testing.T) vault.Config { return vault.Config{Edition: e} }}
+}
+
+// memoryHarness has a driver whose keys are objects in a device that outlives it.
+func memoryHarness(only ...driver.KeySpec) vaulttest.Harness {
+	config := func(d *drivertest.Memory) vault.Config {
+		return vault.Config{Drivers: map[string]driver.Driver{"memory": d}, Driver: "memory"}
+	}
+	return vaulttest.Harness{
+		Config: func(*testing.T) vault.Config { return config(drivertest.NewMemory(only...)) },
+		Reopen: func(_ *testing.T, cfg vault.Config) vault.Config {
+			return config(cfg.Drivers["memory"].(*drivertest.Memory).Reopen())
+		},
+	}
+}
