@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 		return d
 	}
 	drivertest.Harness{
-		Open:   func(st *testing.T) driver.Driver { return open(st, testtoken.NewSWTPM(t)) },
+		Open:   func(st *testing.T) driver.Driver { return open(st, chip(t)) },
 		Reopen: func(st *testing.T, d driver.Driver) driver.Driver { return open(st, chips[d]) },
 	}.Run(t)
 }

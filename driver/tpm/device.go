@@ -38,6 +38,7 @@ const (
 // ready makes sure of a connection, the right storage root key and a session.
 func (d *device) ready() error {
 	if d.link.conn == nil {
+		d.drop() // it may have been lost where nobody cared, as in flush
 		if err := d.connect(); err != nil {
 			d.drop()
 			return err

@@ -32,3 +32,12 @@ func Areas(b driver.Blob) (public, private []byte) {
 	}
 	return s.public, s.private
 }
+
+// Auth returns the authorization value in a key's blob.
+func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
+	parts, err := decode(keyName{id, spec}, b)
+	if err != nil {
+		panic(err)
+	}
+	return parts.auth
+}

@@ -24,7 +24,7 @@ func dialer(dial func() (testtoken.Conn, error)) func() (transport.TPMCloser, er
 // openWired opens a fresh TPM behind a wire.
 func openWired(t testing.TB) (*tpm.Driver, *testtoken.Wire, *testtoken.SWTPM) {
 	t.Helper()
-	s := testtoken.NewSWTPM(t)
+	s := chip(t)
 	w := testtoken.NewWire(s.Dial)
 	return openConfig(t, tpm.Config{Dial: dialer(w.Dial)}), w, s
 }

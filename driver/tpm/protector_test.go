@@ -15,12 +15,11 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/tpm"
-	"strongroom.example/internal/testtoken"
 )
 
 func openFresh(t testing.TB) *tpm.Driver {
 	t.Helper()
-	return openConfig(t, tpm.Config{Device: "unix:" + testtoken.NewSWTPM(t).Socket()})
+	return openConfig(t, tpm.Config{Device: "unix:" + chip(t).Socket()})
 }
 
 func protector(t testing.TB, d *tpm.Driver, p tpm.Policy) *tpm.Protector {

@@ -1,0 +1,46 @@
+package tpm_test
+
+import (
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/internal/testtoken"
+)
+
+// chip starts a fresh TPM. When its test is over nothing may have moved its counter of
+// wrong authorizations, by which a TPM locks: not a wrong blob, not a power cut.
+func chip(t testing.TB) *testtoken.SWTPM {
+	t.Helper()
+	s := testtoken.NewSWTPM(t)
+	t.Cleanup(func() {
+		if n := failures(t, s); n != 0 {
+			t.Errorf("%d failures count against a lockout", n)
+		}
+	})
+	return s
+}
+
+// failures reads the counter of wrong authorizations. No driver may be connected.
+func failures(t testing.TB, s *testtoken.SWTPM) uint32 {
+	t.Helper()
+	s.Start() // if it is off
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rsp, err := tpm2.GetCapability{
+		Capability:    tpm2.TPMCapTPMProperties,
+		Property:      uint32(tpm2.TPMPTLockoutCounter),
+		PropertyCount: 1,
+	}.Execute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := rsp.CapabilityData.Data.TPMProperties()
+	if err != nil || len(list.TPMProperty) != 1 || list.TPMProperty[0].Property != tpm2.TPMPTLockoutCounter {
+		t.Fatalf("the TPM does not tell its lockout counter: %v", err)
+	}
+	return list.TPMProperty[0].Value
+}

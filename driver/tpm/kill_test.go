@@ -1,0 +1,220 @@
+package tpm_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
+)
+
+// cycles is how often things are broken: 50 times, or as STRONGROOM_FAULT_CYCLES says.
+func cycles(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("STRONGROOM_FAULT_CYCLES")
+	if text == "" {
+		return 50
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A tally is what became of calls while the TPM was killed.
+type tally struct {
+	mu                  sync.Mutex
+	good, failed, wrong int
+	slowest             time.Duration
+	complaints          []string
+}
+
+// call runs one call and notes how it ended: a right result, or a clean error in time.
+func (c *tally) call(name string, run func() error) error {
+	from := time.Now()
+	err := run()
+	took := time.Since(from)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slowest = max(c.slowest, took)
+	switch {
+	case err == nil:
+		c.good++
+	case errors.Is(err, driver.Unavailable) || errors.Is(err, driver.Unknown) && name == "Increment":
+		c.failed++
+	default:
+		c.wrong++
+		c.complaints = append(c.complaints, fmt.Sprintf("%s: %v", name, err))
+	}
+	return err
+}
+
+var errOtherResult = errors.New("another result")
+
+// TestKill kills the TPM under load, again and again, with calls in flight, and starts
+// it anew. Each call gives the right result, or a clean error in time; the counter
+// counts every acknowledged call once.
+func TestKill(t *testing.T) {
+	s := chip(t)
+	d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), Counter: 0x01500001})
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	key := generate(t, d, p256Spec)
+	signer := openAs[driver.Signer](t, d, key)
+	public := parsePublic(t, key.PublicDER)
+	want, first := prf(t, k), read(t, d)
+
+	var c tally
+	var counted, doubtful uint64
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	load := func(name string, run func() error) {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c.call(name, run)
+				}
+			}
+		})
+	}
+	load("PRF", func() error {
+		out, err := k.PRF(context.Background(), nil, []byte("question"))
+		if err == nil && !bytes.Equal(out, want) {
+			err = errOtherResult
+		}
+		return err
+	})
+	load("Sign", func() error {
+		digest := make([]byte, 32)
+		signature, err := signer.Sign(context.Background(), driver.ECDSASHA256, digest)
+		if err == nil && !verifyECDSA(public, digest, signature) {
+			err = errOtherResult
+		}
+		return err
+	})
+	load("Increment", func() error {
+		_, err := d.Increment(context.Background())
+		switch {
+		case err == nil:
+			counted++
+		case errors.Is(err, driver.Unknown):
+			doubtful++
+		}
+		return err
+	})
+	for range cycles(t) {
+		time.Sleep(time.Duration(rand.IntN(12_000)) * time.Microsecond)
+		s.Kill()
+		time.Sleep(time.Duration(rand.IntN(5_000)) * time.Microsecond)
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	all.Wait()
+	if !bytes.Equal(prf(t, k), want) {
+		t.Error("another answer at the end")
+	}
+	if now := read(t, d); now < first+counted || now > first+counted+doubtful {
+		t.Errorf("the counter is at %d, after %d, %d counted and %d in doubt", now, first, counted, doubtful)
+	}
+	if c.wrong > 0 || c.good == 0 || c.slowest > time.Second {
+		t.Errorf("%d calls were wrong, the slowest took %v: %v", c.wrong, c.slowest, c.complaints[:min(5, len(c.complaints))])
+	}
+	t.Logf("%d kills: %d calls good, %d with a clean error, the slowest %v; %d counted, %d in doubt", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
+}
+
+func read(t *testing.T, d *tpm.Driver) uint64 {
+	t.Helper()
+	n, err := d.Read(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestBreakEverywhere breaks the connection at each command of a key's life in turn,
+// before and after it is executed.
+func TestBreakEverywhere(t *testing.T) {
+	d, w, _ := openWired(t)
+	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
+	life := func() error {
+		n := named{spec: hmacSpec}
+		var err error
+		if n.Created, err = d.GenerateKey(context.Background(), n.id, n.spec); err != nil {
+			return err
+		}
+		k, err := d.OpenKey(context.Background(), n.id, n.spec, n.Blob)
+		if err != nil {
+			return err
+		}
+		defer k.Close()
+		if _, err := k.(driver.PRF).PRF(context.Background(), nil, make([]byte, 2000)); err != nil {
+			return err
+		}
+		root := make([]byte, 32)
+		blob, err := p.Protect(context.Background(), binding, root)
+		if err != nil {
+			return err
+		}
+		out, err := p.Recover(context.Background(), nil, binding, blob)
+		if err == nil && !bytes.Equal(out, root) {
+			err = errOtherResult
+		}
+		return err
+	}
+	before := w.Count()
+	if err := life(); err != nil {
+		t.Fatal(err)
+	}
+	commands := w.Count() - before
+	for i := range commands {
+		for _, executed := range []bool{false, true} {
+			w.Break(0, i, executed)
+			if err := life(); err != nil {
+				t.Errorf("broken at command %d (executed: %v): %v", i, executed, err)
+			}
+		}
+	}
+	if strays := strays(t, d); strays > 3 {
+		t.Errorf("%d handles are left in the TPM", strays)
+	}
+	t.Logf("%d commands, each broken in two ways", commands)
+}
+
+// strays counts what is loaded: two keys and a session are the driver's.
+func strays(t *testing.T, d *tpm.Driver) (n int) {
+	t.Helper()
+	err := d.Do(func(c transport.TPM) error {
+		for _, first := range []uint32{0x80000000, 0x02000000, 0x03000000} {
+			rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: first, PropertyCount: 64}.Execute(c)
+			if err != nil {
+				return err
+			}
+			list, err := rsp.CapabilityData.Data.Handles()
+			if err != nil {
+				return err
+			}
+			n += len(list.Handle)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
