@@ -19,6 +19,9 @@ func testReceipt() Receipt {
 
 func TestReceipt(t *testing.T) {
 	for _, id := range []suite.ID{suite.AES, suite.SM} {
+		if !id.Usable() {
+			continue // the process enforces FIPS 140
+		}
 		key, err := NewLogKey(id, "strongroom.example/log/1", bytes.Repeat([]byte{7}, 32))
 		if err != nil {
 			t.Fatal(err)

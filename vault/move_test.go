@@ -20,7 +20,7 @@ func newMoveVault(t *testing.T) (*Vault, *drivertest.Faulty, Config, string) {
 	t.Helper()
 	device := drivertest.NewFaulty(drivertest.NewMemory())
 	t.Cleanup(func() { device.Close() })
-	cfg := Config{Drivers: map[string]driver.Driver{"hsm": device}}
+	cfg := Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": device}}
 	v, dir := newTestVault(t, cfg)
 	return v, device, cfg, dir
 }
@@ -115,6 +115,7 @@ func TestMoveEverySpec(t *testing.T) {
 			continue
 		}
 		t.Run(spec.String(), func(t *testing.T) {
+			needs(t, row.spec)
 			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: row.usage})
 			s := subject{key: k}
 			var err error
@@ -221,7 +222,7 @@ func TestMoveBadInput(t *testing.T) {
 func TestMoveKilledAtEachCommit(t *testing.T) {
 	engine, device, dir := storetest.NewMemory(), drivertest.NewMemory(), filepath.Join(t.TempDir(), "v")
 	defer device.Close()
-	cfg := Config{Drivers: map[string]driver.Driver{"hsm": device}, openEngine: engine.Open}
+	cfg := Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": device}, openEngine: engine.Open}
 	v, err := Create(t.Context(), dir, cfg, passphrase(t, "p"))
 	if err != nil {
 		t.Fatal(err)
