@@ -22,6 +22,9 @@ func (otherTPM) Error() string {
 	return "it belongs to another TPM, or this one was cleared or replaced since: the storage root key is not the same"
 }
 
+// Is makes it a driver.ErrWrongDevice.
+func (otherTPM) Is(target error) bool { return target == driver.ErrWrongDevice }
+
 // WrongDevice reports that the failure is one of the device, not of the data.
 func (otherTPM) WrongDevice() bool { return true }
 
