@@ -2,7 +2,6 @@ package vault
 
 import (
 	"slices"
-	"time"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/unwrap"
@@ -113,36 +112,3 @@ func importable(d driver.Driver, spec driver.KeySpec) bool {
 	_, able := d.(driver.Importer)
 	return can.Import && able || len(can.WrappedImport) > 0
 }
-
-// importState is what the vault keeps of the import of one CMK.
-type importState struct {
-	// Token is the newest import token that was issued.
-	Token *issuedToken `json:"token,omitempty"`
-	// Commitment binds the CMK to the material of its first import.
-	Commitment []byte `json:"commitment,omitempty"`
-}
-
-// issuedToken is an import token as the vault remembers it.
-type issuedToken struct {
-	// Serial is the material id of the wrapping key.
-	Serial string `json:"serial"`
-	// Spec is what the driver knows the wrapping key as.
-	Spec      driver.KeySpec    `json:"spec"`
-	Driver    string            `json:"driver"`
-	Path      ImportPath        `json:"path"`
-	Algorithm WrappingAlgorithm `json:"algorithm"`
-	ValidTo   time.Time         `json:"validTo"`
-	SingleUse bool              `json:"singleUse,omitempty"`
-	// Failed and Running count tries. What a crash cut off has failed.
-	Failed  int `json:"failed,omitempty"`
-	Running int `json:"running,omitempty"`
-	// Tried: material was unwrapped with it, or tried to be.
-	Tried bool `json:"tried,omitempty"`
-	Used  bool `json:"used,omitempty"`
-	// Gone: the wrapping key was removed.
-	Gone bool `json:"gone,omitempty"`
-}
-
-func importPathOf(key string) string { return imports + key }
-
-const imports = "import/"

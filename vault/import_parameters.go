@@ -172,16 +172,3 @@ func (v *Vault) deviceSpec(k Key) (driver.KeySpec, error) {
 	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
 	return row.device(v.suite), err
 }
-
-// getImport reads what is kept of a CMK's import; nothing yet is no error.
-func getImport(tx *keystore.Tx, key string) (importState, error) {
-	path := importPathOf(key)
-	if tx.Version(path) == 0 {
-		return importState{}, nil
-	}
-	r, err := tx.Get(path)
-	if err != nil {
-		return importState{}, err
-	}
-	return decode[importState](path, r.Value)
-}

@@ -8,9 +8,14 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +23,7 @@ import (
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/soft"
 	"strongroom.example/internal/clock"
 	"strongroom.example/internal/keywrap"
@@ -354,5 +360,163 @@ func forgive(t *testing.T, v *Vault, key string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestImportEverySpec: a CMK of each kind takes its owner's material and works.
+func TestImportEverySpec(t *testing.T) {
+	for _, row := range specTable {
+		if row.spec == RSA3072 || row.spec == RSA4096 {
+			continue // TestPrivateKeysFromOpenSSL has RSA-4096
+		}
+		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) {
+			needs(t, row.spec)
+			v, _ := newTestVault(t, testConfig())
+			c := v.As(DefaultOwner)
+			mustKey(t, c, KeyOptions{Alias: "target"})
+			s := newSubject(t, c, row, OriginExternal)
+			if err := c.DeleteImportedKeyMaterial(t.Context(), s.key.ID); err != nil {
+				t.Fatal(err)
+			}
+			s.parcel.renew(t, v, s.key)
+			for _, op := range []Operation{OpDecrypt, OpSign, OpVerify, OpAsymmetricDecrypt, OpGenerateMac, OpVerifyMac} {
+				if row.usage.allows(op) {
+					if err := acts[op](t.Context(), c, s); err != nil {
+						t.Errorf("%s: %v", op, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestChooseWrap: what is asked for fits the material, or is refused with a name.
+func TestChooseWrap(t *testing.T) {
+	prf, sign := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}
+	for _, row := range []struct {
+		r    ImportRequest
+		spec driver.KeySpec
+		e    Edition
+		alg  WrappingAlgorithm
+		want error
+	}{
+		{ImportRequest{}, prf, Standard, WrapRSAESOAEPSHA256, nil},
+		{ImportRequest{}, prf, FIPS, WrapRSAESOAEPSHA256, nil},
+		{ImportRequest{}, prf, SM, WrapRSAESOAEPSHA256, nil},
+		{ImportRequest{}, sign, Standard, WrapRSAAESSHA256, nil},
+		{ImportRequest{WrappingKeySpec: SM2}, prf, SM, WrapSM2, nil},
+		{ImportRequest{Algorithm: WrapSM2}, prf, SM, WrapSM2, nil},
+		{ImportRequest{Algorithm: WrapRSAAESSHA1}, prf, Standard, WrapRSAAESSHA1, nil},
+		{ImportRequest{WrappingKeySpec: RSA2048, Algorithm: WrapRSAESPKCS1V15}, prf, SM, WrapRSAESPKCS1V15, nil},
+		{ImportRequest{WrappingKeySpec: SM2}, prf, FIPS, "", ErrUnsupported},
+		{ImportRequest{Algorithm: WrapRSAESPKCS1V15}, prf, FIPS, "", ErrUnsupported},
+		{ImportRequest{Algorithm: WrapRSAESOAEPSHA1}, prf, FIPS, "", ErrUnsupported},
+		{ImportRequest{Algorithm: WrapRSAAESSHA1}, sign, FIPS, "", ErrUnsupported},
+		{ImportRequest{Algorithm: WrapRSAESOAEPSHA256}, sign, Standard, "", ErrInvalid},
+		{ImportRequest{WrappingKeySpec: SM2}, sign, SM, "", ErrInvalid},
+		{ImportRequest{WrappingKeySpec: RSA4096}, prf, Standard, "", ErrInvalid},
+		{ImportRequest{WrappingKeySpec: SM2, Algorithm: WrapRSAESPKCS1V15}, prf, SM, "", ErrInvalid},
+		{ImportRequest{Algorithm: "ROT13"}, prf, Standard, "", ErrInvalid},
+	} {
+		got, err := chooseWrap(row.r, row.spec, row.e)
+		if !errors.Is(err, row.want) || row.want == nil && (err != nil || got.alg != row.alg) {
+			t.Errorf("%+v for %s in %v: %s, %v; want %s, %v", row.r, row.spec, row.e, got.alg, err, row.alg, row.want)
+		}
+	}
+}
+
+// TestExternalOnDriverThatDoesNotImport: the CMK goes to the software engine, or is
+// refused where the driver was named.
+func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
+	device := drivertest.NewMemory(driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign})
+	v, _ := newTestVault(t, deviceConfig(noImport{device}))
+	c := v.As(DefaultOwner)
+	if k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256}); k.Driver != softDriver {
+		t.Errorf("on driver %s", k.Driver)
+	}
+	if _, err := c.CreateKey(t.Context(), KeyOptions{Origin: OriginExternal, Spec: ECCP256, Driver: "hsm"}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.CreateKey(t.Context(), KeyOptions{Origin: "FOUND"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("unknown origin: %v", err)
+	}
+}
+
+// noImport is a driver that says it does not import.
+type noImport struct{ *drivertest.Memory }
+
+func (d noImport) Info() driver.Info {
+	info := d.Memory.Info()
+	info.Specs = slices.Clone(info.Specs)
+	for i := range info.Specs {
+		info.Specs[i].Import, info.Specs[i].WrappedImport = false, nil
+	}
+	return info
+}
+
+// TestDeleteRacesEncrypt: nothing is used after an acknowledged deletion, everybody
+// is told the same, and what was released before comes back with the material.
+func TestDeleteRacesEncrypt(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	var wg sync.WaitGroup
+	var gone atomic.Bool
+	released := make([][][]byte, 8)
+	for i := range released {
+		wg.Go(func() {
+			for {
+				late := gone.Load()
+				ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+				if err != nil {
+					if !errors.Is(err, ErrKeyState) {
+						t.Errorf("while it is destroyed: %v", err)
+					}
+					return
+				}
+				if late {
+					t.Error("used after an acknowledged deletion")
+				}
+				released[i] = append(released[i], ct)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
+		t.Error(err)
+	}
+	gone.Store(true)
+	wg.Wait()
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	for _, cts := range released {
+		for _, ct := range cts {
+			if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+	}
+}
+
+// TestAuditTellsNoMaterial, wrapped or not, in any spelling.
+func TestAuditTellsNoMaterial(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, randomBytes(len(ownKey(0))))
+	mustImport(t, c, k.ID, p.material())
+	var log bytes.Buffer
+	if err := c.ExportAudit(t.Context(), &log); err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range map[string][]byte{"material": p.plain, "wrapped": p.wrapped[:48], "token": p.parameters.Token[:48]} {
+		for _, form := range []string{string(secret), hex.EncodeToString(secret), base64.StdEncoding.EncodeToString(secret)[:20]} {
+			if strings.Contains(log.String(), form) {
+				t.Errorf("%s is in the audit", name)
+			}
+		}
+	}
+	if r := lastRecord(t, c, OpImportKeyMaterial); r.Detail["path"] != string(PathHost) || r.Detail["algorithm"] == "" {
+		t.Errorf("recorded %+v", r)
 	}
 }

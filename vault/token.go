@@ -13,8 +13,6 @@ import (
 const (
 	// tokenLife is how long an import token is good for.
 	tokenLife = 24 * time.Hour
-	// tokenTries is how many failed tries end a token.
-	tokenTries = 5
 
 	tokenMagic  = "SRT\x01"
 	tokenBody   = 4 + 4 + 16 + 16 + 8 + suite.HashSize
@@ -76,24 +74,4 @@ func parseToken(b []byte) (t token) {
 // tokenMAC covers the vault's id as well.
 func (v *Vault) tokenMAC(body []byte) [suite.HashSize]byte {
 	return v.suite.MAC(v.secrets.token(), v.id[:], body)
-}
-
-// admit says why the newest token of a CMK does not admit a try with t.
-func (i importState) admit(t token, now time.Time) error {
-	is := i.Token
-	switch {
-	case is == nil || is.Serial != t.serial.String():
-		return fmt.Errorf("%w: a newer import token was issued for this CMK; only the newest is valid", ErrImport)
-	case !now.Before(t.validTo):
-		return fmt.Errorf("%w: the import token expired at %s", ErrImport, t.validTo.Format(time.RFC3339))
-	case is.Used && is.SingleUse:
-		return fmt.Errorf("%w: the import token was for a single use", ErrImport)
-	case is.Failed >= tokenTries:
-		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImport, tokenTries)
-	case is.Failed+is.Running >= tokenTries:
-		return fmt.Errorf("%w: as many tries as the import token has left are under way", ErrThrottled)
-	case is.Gone:
-		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImport)
-	}
-	return nil
 }

@@ -1,0 +1,93 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+	"strongroom.example/internal/unwrap"
+	"strongroom.example/keystore"
+)
+
+// create unwraps the material into the driver, and marks it through its own PRF or
+// public key.
+func (im *importing) create(ctx context.Context) (created driver.Created, err error) {
+	d, wrapped := im.v.drivers[im.t.Driver], driver.Wrapped{Alg: im.row.seam, Ciphertext: im.material.EncryptedMaterial}
+	if wrapped.With, err = im.openWrappingKey(ctx); err != nil {
+		return created, err
+	}
+	defer wrapped.With.Close()
+	if im.issued.Path == PathDevice {
+		im.marks = nil
+		created, err = d.(driver.WrappedImporter).ImportWrapped(ctx, im.id, im.ver.spec(), wrapped)
+	} else {
+		created, im.marks, err = im.host(ctx, wrapped)
+	}
+	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
+		return created, errMaterial
+	}
+	if err != nil {
+		return created, err
+	}
+	key, err := d.OpenKey(ctx, im.id, im.ver.spec(), created.Blob)
+	if err != nil {
+		return created, err
+	}
+	defer key.Close()
+	own, err := im.v.markOf(ctx, key, im.ver.spec(), created.PublicDER)
+	im.marks = append([]mark{own}, im.marks...)
+	if err == nil && im.again {
+		err = d.DestroyKey(ctx, im.id, created.Blob)
+	}
+	return created, err
+}
+
+// openWrappingKey opens the wrapping key of the token that was admitted.
+func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
+	d, ok := im.v.drivers[im.issued.Driver]
+	if !ok {
+		return nil, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, im.issued.Driver)
+	}
+	r, err := im.v.store.Get(ctx, materialPath(im.token.serial))
+	if errors.Is(err, keystore.ErrNotFound) {
+		return nil, errStale // the token was replaced meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := d.OpenKey(ctx, im.token.serial, im.issued.Spec, r.Value)
+	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
+		return nil, fmt.Errorf("%w: wrapping key: %w", ErrCorrupt, err)
+	}
+	return key, err
+}
+
+// host unwraps in locked memory and imports from there.
+func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver.Created, marks []mark, err error) {
+	buf, err := im.v.arena.Alloc(unwrap.MaxMaterial)
+	if err != nil {
+		return created, nil, err
+	}
+	defer buf.Free()
+	rejection := im.v.suite.MAC(im.v.secrets.rejection(), []byte(im.issued.Serial))
+	defer suite.Wipe(rejection[:])
+	material, err := unwrap.Unwrap(ctx, buf.Bytes()[:0], w, rejection[:])
+	if err != nil {
+		return created, nil, err
+	}
+	spec := im.ver.spec()
+	if symmetric(spec) {
+		if len(material) != materialSize(im.t.Key, spec, im.v.cfg.Edition) {
+			return created, nil, errMaterial
+		}
+		marks = hostMarks(material)
+	}
+	importer, err := im.v.hostImporter(im.v.drivers[im.t.Driver], spec, im.row)
+	if err != nil {
+		return created, nil, err
+	}
+	created, err = importer.ImportKey(ctx, im.id, spec, material)
+	return created, marks, err
+}

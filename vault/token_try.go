@@ -1,0 +1,76 @@
+package vault
+
+import (
+	"fmt"
+	"time"
+
+	"strongroom.example/keystore"
+)
+
+// tokenTries is how many failed tries end a token.
+const tokenTries = 5
+
+// admit says why the newest token of a CMK does not admit a try with t.
+func (i importState) admit(t token, now time.Time) error {
+	is := i.Token
+	switch {
+	case is == nil || is.Serial != t.serial.String():
+		return fmt.Errorf("%w: a newer import token was issued for this CMK; only the newest is valid", ErrImport)
+	case !now.Before(t.validTo):
+		return fmt.Errorf("%w: the import token expired at %s", ErrImport, t.validTo.Format(time.RFC3339))
+	case is.Used && is.SingleUse:
+		return fmt.Errorf("%w: the import token was for a single use", ErrImport)
+	case is.Failed >= tokenTries:
+		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImport, tokenTries)
+	case is.Failed+is.Running >= tokenTries:
+		return fmt.Errorf("%w: as many tries as the import token has left are under way", ErrThrottled)
+	case is.Gone:
+		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImport)
+	}
+	return nil
+}
+
+// begin counts the try, before anything is unwrapped: tries at the same time are no
+// way around the limit, and neither is a kill.
+func (im *importing) begin(tx *keystore.Tx) error {
+	if tx.Version(keyPath(im.t.ID)) != im.t.record {
+		return errStale
+	}
+	state, err := getImport(tx, im.t.ID)
+	if err != nil {
+		return err
+	}
+	if err := state.admit(im.token, im.v.deadline.Now()); err != nil {
+		return err
+	}
+	state.Token.Running++
+	state.Token.Tried = true
+	tx.Put(importPathOf(im.t.ID), encode(state))
+	im.issued = *state.Token
+	im.detail["path"] = string(im.issued.Path)
+	im.v.markClock(tx)
+	return nil
+}
+
+// endTry counts a try as failed, unless neither token nor material was to blame. At
+// the last failed try the wrapping key goes.
+func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
+	if in.Token == "" {
+		return nil
+	}
+	state, err := getImport(tx, in.Key)
+	if err != nil || state.Token == nil || state.Token.Serial != in.Token {
+		return err
+	}
+	state.Token.Running--
+	if class == errorName(ErrImport) || class == abandoned {
+		state.Token.Failed++
+	}
+	if state.Token.Failed >= tokenTries {
+		if err := v.dropToken(tx, in.Key, state.Token); err != nil {
+			return err
+		}
+	}
+	tx.Put(importPathOf(in.Key), encode(state))
+	return nil
+}
