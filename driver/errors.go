@@ -1,6 +1,14 @@
 package driver
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrWrongDevice is the cause, beside its class, of an error that says that a blob
+// belongs to another device, or to this one before it was cleared: NotFound for key
+// material, Denied for a root. Another try does not help; another protector does.
+var ErrWrongDevice = errors.New("it belongs to another device, or to this one before it was cleared")
 
 // A Class says what kind of failure an error is, and so whether to try again. It
 // is itself a target for errors.Is: errors.Is(err, driver.Throttled).

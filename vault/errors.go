@@ -60,6 +60,10 @@ var (
 	// ErrImport: the import token or the imported material is not accepted; the text
 	// says which. Nothing was changed, but that failed tries are counted.
 	ErrImport = errors.New("import is not accepted")
+	// ErrWrongDevice: the material, or the protector's blob, belongs to another device,
+	// or to this one before it was cleared. A protector that is not bound to the
+	// device, such as a recovery code, opens the vault.
+	ErrWrongDevice = errors.New("this is not the device that it was made on")
 	// ErrClosed: the vault, or the data key, was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -116,6 +120,7 @@ var translations = []translation{
 	{ciphertext.ErrContext, ErrInvalid},
 	{ciphertext.ErrFormat, ErrCiphertext},
 	{ciphertext.ErrOpen, ErrCiphertext},
+	{driver.ErrWrongDevice, ErrWrongDevice},
 	{driver.Invalid, ErrInvalid},
 	{driver.Unsupported, ErrUnsupported},
 	{driver.NotFound, ErrUnavailable},
@@ -131,7 +136,7 @@ var sentinels = []struct {
 	err  error
 	name string
 }{
-	{ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
+	{ErrWrongDevice, "WRONG_DEVICE"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
 	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"},

@@ -44,6 +44,7 @@ const (
 	OpListProtectors    Operation = "ListProtectors"
 	OpAddProtector      Operation = "AddProtector"
 	OpRemoveProtector   Operation = "RemoveProtector"
+	OpHealProtector     Operation = "HealProtector"
 	OpRotateRoot        Operation = "RotateRoot"
 	OpReadAudit         Operation = "ReadAudit"
 	OpExportAudit       Operation = "ExportAudit"

@@ -56,29 +56,44 @@ func protectAll(ctx context.Context, b driver.Binding, root []byte, protectors [
 	return entries, nil
 }
 
-// recoverRoot fills root by the first protector that opens an entry of its kind
-// and returns that entry's id.
-func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (string, error) {
+// unlocking is how a root was recovered.
+type unlocking struct {
+	by string // the entry's id
+	// strangers are protectors whose device is another than that of every entry.
+	strangers []driver.Protector
+}
+
+// recoverRoot fills root by the first protector that opens an entry of its kind.
+func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (u unlocking, err error) {
 	var tried []error
 	for _, p := range protectors {
+		foreign := false
 		for _, e := range entries {
 			if e.Kind != p.Kind() {
 				continue
 			}
 			got, err := p.Recover(ctx, root.Bytes()[:0], b, e.Blob)
 			if err == nil && len(got) == rootSize {
-				return e.ID, nil
+				u.by = e.ID
+				return u, nil
 			}
 			if ctx.Err() != nil {
-				return "", ctx.Err()
+				return u, ctx.Err()
 			}
+			foreign = errors.Is(err, driver.ErrWrongDevice)
 			tried = append(tried, fmt.Errorf("%s: %w", p.Kind(), err))
 		}
+		if foreign {
+			u.strangers = append(u.strangers, p)
+		}
 	}
-	if len(tried) == 0 {
-		return "", fmt.Errorf("%w: it has protectors of other kinds than the %d given", ErrUnlock, len(protectors))
+	switch {
+	case len(tried) == 0:
+		return u, fmt.Errorf("%w: it has protectors of other kinds than the %d given", ErrUnlock, len(protectors))
+	case len(u.strangers) > 0:
+		return u, fmt.Errorf("%w: %w: %w", ErrUnlock, ErrWrongDevice, errors.Join(tried...))
 	}
-	return "", fmt.Errorf("%w: %w", ErrUnlock, errors.Join(tried...))
+	return u, fmt.Errorf("%w: %w", ErrUnlock, errors.Join(tried...))
 }
 
 // ListProtectors tells the vault's protectors.

@@ -102,7 +102,9 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	return v, err
 }
 
-// Open opens the vault in dir by the first of the protectors that fits. Errors:
+// Open opens the vault in dir by the first of the protectors that fits. Give those of
+// devices first: one whose device was cleared or replaced is made whole when a later
+// protector opens the vault, and that is recorded. Errors: ErrWrongDevice,
 // ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
 // ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
 // this process cannot have it.
@@ -136,7 +138,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		return nil, err
 	}
 	defer root.Free()
-	by, err := recoverRoot(ctx, root, v.binding(), description.Protectors, protectors)
+	unlocked, err := recoverRoot(ctx, root, v.binding(), description.Protectors, protectors)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +151,21 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	}
 	opened := v.record(OpOpenVault, cfg.Owner)
 	opened.Detail = editionDetail(cfg.Edition)
-	opened.Detail["protector"] = by
+	opened.Detail["protector"] = unlocked.by
 	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
 		v.markClock(tx)
 		v.note(tx, opened)
 		return nil
 	})
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range unlocked.strangers {
+		if err = v.heal(ctx, p, root.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
 }
 
 // newVault returns a vault that has nothing open yet.

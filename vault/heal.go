@@ -1,0 +1,43 @@
+package vault
+
+import (
+	"context"
+	"slices"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// heal makes a protector whole whose device was cleared or replaced, after another
+// one opened the vault: the root is protected by the device that is here now. That
+// takes the place of the one entry of its kind; where there are several, of other
+// machines perhaps, it is added to them. A device that does not do it leaves things
+// as they are, and that is recorded.
+func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error {
+	rec := v.record(OpHealProtector, v.cfg.Owner)
+	rec.Detail = map[string]string{"kind": p.Kind()}
+	fresh, err := protectAll(ctx, v.binding(), root, []driver.Protector{p})
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		rec.Result, rec.Error = audit.Failed, errorName(translate(err))
+		return v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+	}
+	rec.Detail["protector"] = fresh[0].ID
+	entries := slices.Clone(v.store.Root().Protectors)
+	var same []int
+	for i, e := range entries {
+		if e.Kind == p.Kind() {
+			same = append(same, i)
+		}
+	}
+	if len(same) == 1 {
+		rec.Detail["replaced"] = entries[same[0]].ID
+		entries[same[0]] = fresh[0]
+	} else {
+		entries = append(entries, fresh[0])
+	}
+	return v.store.ReplaceProtectors(ctx, entries, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+}

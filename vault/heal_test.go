@@ -1,0 +1,131 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+)
+
+// chip is a protector bound to a device that can be cleared.
+type chip struct {
+	owner []byte
+	fails error
+}
+
+func (*chip) Kind() string       { return "chip" }
+func (*chip) MachineBound() bool { return true }
+
+func (c *chip) Protect(_ context.Context, _ driver.Binding, root []byte) (driver.Blob, error) {
+	if c.fails != nil {
+		return nil, c.fails
+	}
+	blob := append(driver.Blob(nil), c.owner...)
+	for _, b := range root {
+		blob = append(blob, b^0x5c) // it hides nothing, as long as the test runs
+	}
+	return blob, nil
+}
+
+func (c *chip) Recover(_ context.Context, dst []byte, _ driver.Binding, blob driver.Blob) ([]byte, error) {
+	if !bytes.HasPrefix(blob, c.owner) {
+		return nil, &driver.Error{Op: "Recover", Class: driver.Denied, Err: driver.ErrWrongDevice}
+	}
+	for _, b := range blob[len(c.owner):] {
+		dst = append(dst, b^0x5c)
+	}
+	return dst, nil
+}
+
+// TestWrongDevice: the directory alone does not open beside another device and says
+// why; with a passphrase it does, and the device opens it alone from then on.
+func TestWrongDevice(t *testing.T) {
+	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
+	old, fresh, word := &chip{owner: []byte("old.")}, &chip{owner: []byte("new.")}, passphrase(t, "p")
+	v, err := Create(ctx, dir, cfg, old, word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	if _, err := Open(ctx, dir, cfg, fresh); !errors.Is(err, ErrWrongDevice) || !errors.Is(err, ErrUnlock) {
+		t.Fatalf("on another machine: %v", err)
+	}
+	open := func(p ...driver.Protector) *Vault {
+		t.Helper()
+		v, err := Open(ctx, dir, cfg, p...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeChecked(t, v) })
+		return v
+	}
+	v = open(fresh, word)
+	if n := len(healings(t, v, audit.OK)); n != 1 {
+		t.Errorf("%d records of a healing", n)
+	}
+	if entries, err := v.As(DefaultOwner).ListProtectors(ctx); err != nil || len(entries) != 2 {
+		t.Errorf("%d protectors, %v; the stale one is to be replaced", len(entries), err)
+	}
+	closeChecked(t, v)
+	v = open(fresh)
+	closeChecked(t, v)
+	if _, err := Open(ctx, dir, cfg, old); !errors.Is(err, ErrWrongDevice) {
+		t.Errorf("by the device of before: %v", err)
+	}
+}
+
+// TestHealFails: a device that does not protect the root keeps nobody out.
+func TestHealFails(t *testing.T) {
+	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
+	word := passphrase(t, "p")
+	v, err := Create(ctx, dir, cfg, &chip{owner: []byte("old.")}, word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	broken := &chip{owner: []byte("new."), fails: &driver.Error{Op: "Protect", Class: driver.Denied}}
+	if v, err = Open(ctx, dir, cfg, broken, word); err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if n := len(healings(t, v, audit.Failed)); n != 1 {
+		t.Errorf("%d records of a healing that failed", n)
+	}
+}
+
+// TestHealAdds: where several machines have their protector in one vault, a new one
+// takes nobody's place.
+func TestHealAdds(t *testing.T) {
+	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
+	word := passphrase(t, "p")
+	v, err := Create(ctx, dir, cfg, &chip{owner: []byte("one.")}, &chip{owner: []byte("two.")}, word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	if v, err = Open(ctx, dir, cfg, &chip{owner: []byte("new.")}, word); err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	for _, owner := range []string{"one.", "two.", "new."} {
+		if v, err = Open(ctx, dir, cfg, &chip{owner: []byte(owner)}); err != nil {
+			t.Fatalf("%s: %v", owner, err)
+		}
+		closeChecked(t, v)
+	}
+}
+
+func healings(t *testing.T, v *Vault, want audit.Result) (out []audit.Record) {
+	t.Helper()
+	for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Operation: string(OpHealProtector), Result: want}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
