@@ -1,0 +1,184 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"crypto"
+	"crypto/fips140"
+	"crypto/rand"
+	"errors"
+	"slices"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// Abilities are what a token can do.
+type abilities struct {
+	specs []driver.SpecInfo
+	// native are the OAEP variants that the token does itself; others are done over
+	// raw RSA.
+	native map[driver.EncryptAlg]bool
+	// keyWrap is the mechanism that unwraps AES-KWP (RFC 5649), 0 for none.
+	keyWrap uint
+	random  bool
+	// leaks: a key that is not extractable came out.
+	leaks    bool
+	findings []Finding
+}
+
+// An examination is a self-test under way. Its keys are objects of one session.
+type examination struct {
+	session
+	abilities
+	profile profile
+	listed  map[uint]bool
+	largest uint // RSA modulus in bits
+}
+
+// examine tries everything that the driver offers. What the token answers is a
+// finding; only a session that dies ends it.
+func (s session) examine(p profile) (*abilities, error) {
+	list, err := s.mod.ctx.GetMechanismList(s.epoch.slot)
+	if err != nil {
+		return nil, from("C_GetMechanismList", err)
+	}
+	x := &examination{session: s, profile: p, listed: make(map[uint]bool)}
+	x.native = make(map[driver.EncryptAlg]bool)
+	for _, m := range list {
+		x.listed[m.Mechanism] = true
+	}
+	info, err := s.mod.ctx.GetMechanismInfo(s.epoch.slot, []*p11.Mechanism{p11.NewMechanism(p11.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)})
+	if err == nil {
+		x.largest = info.MaxKeySize
+	}
+	x.tryAll()
+	if _, err := s.mod.ctx.GetSessionInfo(s.handle); err != nil {
+		return nil, from("C_GetSessionInfo", err)
+	}
+	return &x.abilities, nil
+}
+
+func (x *examination) tryAll() {
+	x.trySecret(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive})
+	x.trySecret(driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal})
+	x.tryRSA()
+	for _, alg := range []driver.KeyAlgorithm{driver.ECP256, driver.ECP384, driver.ECP521, driver.Ed25519} {
+		x.tryCurve(driver.KeySpec{Algorithm: alg, Usage: driver.Sign})
+	}
+	x.tryUnwrap()
+	x.tryRandom()
+	x.tryLeaks()
+}
+
+// note adds a finding and reports whether it is good.
+func (x *examination) note(ability string, err error) bool {
+	f := Finding{Ability: ability, Works: err == nil}
+	if err != nil {
+		f.Note = err.Error()
+	}
+	x.findings = append(x.findings, f)
+	return err == nil
+}
+
+var errNotListed = errors.New("the token does not list the mechanisms")
+
+// fresh makes a key of a shape that lives as long as the session, and its public
+// half. done destroys it.
+func (x *examination) fresh(spec driver.KeySpec) (o *object, public crypto.PublicKey, done func(), err error) {
+	done = func() {}
+	sh, ok := shapeOf(spec)
+	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
+		return nil, nil, done, errNotListed
+	}
+	r := request{shape: sh}
+	rand.Read(r.id[:])
+	handle, err := x.generate(r)
+	if err != nil {
+		return nil, nil, done, err
+	}
+	done = func() { x.sweep(r.id) } // what is left ends with the session
+	if _, err = x.fitting(handle, r, false); err == nil {
+		public, err = x.public(handle, r)
+	}
+	return x.at(handle, r), public, done, err
+}
+
+// trySecret tries a symmetric spec: made in the token, and taken from the host.
+func (x *examination) trySecret(spec driver.KeySpec) {
+	o, _, done, err := x.fresh(spec)
+	defer done()
+	if err == nil {
+		err = x.answers(o, reference{})
+	}
+	if !x.note(spec.String(), err) {
+		return
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	row := driver.SpecInfo{Spec: spec, Resident: true}
+	row.Import = x.note(spec.String()+" import", x.tryImport(spec, secret))
+	x.specs = append(x.specs, row)
+}
+
+// answers is object.answers, with the iv of the token's profile.
+func (x *examination) answers(o *object, ref reference) error {
+	if o.shape.spec.Usage == driver.Seal {
+		return o.answersGCM(x.session, x.profile.deviceIV, ref.secret)
+	}
+	return o.answers(x.session, ref)
+}
+
+// tryImport takes material in and uses it.
+func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
+	sh, _ := shapeOf(spec)
+	m, err := sh.parse(in)
+	if err != nil {
+		return err
+	}
+	defer m.forget()
+	r := request{shape: sh}
+	rand.Read(r.id[:])
+	handle, err := x.place(r, m.values)
+	if err != nil {
+		return err
+	}
+	defer x.sweep(r.id)
+	if _, err := x.fitting(handle, r, false); err != nil {
+		return err
+	}
+	return x.answers(x.at(handle, r), m.reference)
+}
+
+// tryCurve tries signatures on a curve.
+func (x *examination) tryCurve(spec driver.KeySpec) {
+	o, public, done, err := x.fresh(spec)
+	defer done()
+	if err == nil {
+		err = x.answers(o, reference{public: public})
+	}
+	if !x.note(spec.String(), err) {
+		return
+	}
+	row := driver.SpecInfo{Spec: spec, Resident: true, Sign: signAlgs(o.shape)}
+	in, err := freshPKCS8(spec.Algorithm)
+	if err == nil {
+		err = x.tryImport(spec, in)
+	}
+	row.Import = x.note(spec.String()+" import", err)
+	x.specs = append(x.specs, row)
+}
+
+func (x *examination) tryRandom() {
+	first, second := make([]byte, 32), make([]byte, 32)
+	err := errors.Join(x.mod.random(uint(x.handle), first), x.mod.random(uint(x.handle), second))
+	if err == nil && string(first) == string(second) {
+		err = errTrial
+	}
+	x.random = x.note("random numbers", err)
+}
+
+// sha1Allowed: Go refuses SHA-1 where the process enforces FIPS 140, and with it the
+// host's half of OAEP with SHA-1.
+func sha1Allowed() bool { return !fips140.Enforced() }

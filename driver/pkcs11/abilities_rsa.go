@@ -1,0 +1,106 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"slices"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// tryRSA tries keys of 2048 bits. Larger ones are taken to work alike where the
+// token's mechanism information has room for them, since making them takes long.
+func (x *examination) tryRSA() {
+	in, err := freshPKCS8(driver.RSA2048)
+	if err != nil {
+		x.note("RSA", err)
+		return
+	}
+	defer suite.Wipe(in)
+	x.trySignRSA(in)
+	x.tryDecryptRSA(in)
+}
+
+// largerRSA adds a row for each size.
+func (x *examination) largerRSA(row driver.SpecInfo) {
+	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
+		row.Spec.Algorithm = alg
+		if sh, ok := shapeOf(row.Spec); ok && (sh.size == 2048 || sh.size <= x.largest) {
+			x.specs = append(x.specs, row)
+		}
+	}
+}
+
+func (x *examination) trySignRSA(in []byte) {
+	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Sign}
+	o, public, done, err := x.fresh(spec)
+	defer done()
+	if !x.note(spec.String(), err) {
+		return
+	}
+	row := driver.SpecInfo{Spec: spec, Resident: true}
+	for _, alg := range signAlgs(o.shape) {
+		if x.note(spec.String()+" "+string(alg), o.answersSign(x.session, alg, public)) {
+			row.Sign = append(row.Sign, alg)
+		}
+	}
+	// Importing is tried with the first algorithm.
+	if !slices.Contains(row.Sign, driver.RSAPKCS1SHA256) {
+		return
+	}
+	row.Import = x.note(spec.String()+" import", x.tryImport(spec, in))
+	x.largerRSA(row)
+}
+
+func (x *examination) tryDecryptRSA(in []byte) {
+	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}
+	o, public, done, err := x.fresh(spec)
+	defer done()
+	if !x.note(spec.String(), err) {
+		return
+	}
+	row := driver.SpecInfo{Spec: spec, Resident: true}
+	raw := x.note(spec.String()+" "+string(driver.RSARaw), o.answersDecrypt(x.session, driver.RSARaw, false, public))
+	if raw {
+		row.Decrypt = append(row.Decrypt, driver.RSARaw)
+	}
+	for _, alg := range []driver.EncryptAlg{driver.RSAOAEPSHA1, driver.RSAOAEPSHA256} {
+		if alg == driver.RSAOAEPSHA1 && !sha1Allowed() {
+			continue
+		}
+		x.native[alg] = x.note(spec.String()+" "+string(alg), o.answersDecrypt(x.session, alg, true, public))
+		if x.native[alg] || raw && x.note(spec.String()+" "+string(alg)+" over raw RSA", o.answersDecrypt(x.session, alg, false, public)) {
+			row.Decrypt = append(row.Decrypt, alg)
+		}
+	}
+	if len(row.Decrypt) == 0 {
+		return
+	}
+	row.Import = raw && x.note(spec.String()+" import", x.tryImport(spec, in))
+	x.largerRSA(row)
+}
+
+// freshPKCS8 makes a key pair in the host. The caller wipes it.
+func freshPKCS8(alg driver.KeyAlgorithm) ([]byte, error) {
+	var key crypto.PrivateKey
+	var err error
+	switch curve := curveOf(alg); {
+	case alg == driver.Ed25519:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case curve != nil:
+		key, err = ecdsa.GenerateKey(curve, rand.Reader)
+	default:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKCS8PrivateKey(key)
+}

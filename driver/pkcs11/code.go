@@ -1,0 +1,44 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"errors"
+	"fmt"
+
+	p11 "github.com/miekg/pkcs11"
+)
+
+// A codeError is a return value of the token that is not CKR_OK.
+type codeError struct {
+	call string
+	code uint
+}
+
+func (e *codeError) Error() string { return fmt.Sprintf("%s: %s", e.call, p11.Error(e.code)) }
+
+// code makes an error of a return value.
+func code(call string, rv uint) error {
+	if rv == p11.CKR_OK {
+		return nil
+	}
+	return &codeError{call, rv}
+}
+
+// from makes an error of what miekg/pkcs11 returned from a call.
+func from(call string, err error) error {
+	var rv p11.Error
+	if errors.As(err, &rv) {
+		return &codeError{call, uint(rv)}
+	}
+	return err
+}
+
+// codeOf returns the return value behind an error, or CKR_OK.
+func codeOf(err error) uint {
+	var e *codeError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return p11.CKR_OK
+}

@@ -1,0 +1,131 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"errors"
+	"slices"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// A request is a key that is to be made: of a shape, under an id, for good or for
+// the life of a session.
+type request struct {
+	shape      shape
+	id         driver.MaterialID
+	persistent bool
+}
+
+// The tiers of a template, from the one that asks most. Tokens refuse attributes
+// that they do not know.
+const (
+	tierMechanisms = iota // CKA_ALLOWED_MECHANISMS as well
+	tierCopyable          // CKA_COPYABLE as well
+	tierModifiable        // CKA_MODIFIABLE as well
+	tierBase
+	tiers
+)
+
+// protected are the attributes that every secret and private key has. Every role is
+// set, since what is left out is true on some tokens.
+func (r request) protected(tier int) template {
+	t := template{
+		flag(p11.CKA_TOKEN, r.persistent), yes(p11.CKA_PRIVATE), yes(p11.CKA_SENSITIVE), no(p11.CKA_EXTRACTABLE),
+		raw(p11.CKA_ID, r.id[:]), raw(p11.CKA_LABEL, r.shape.label(r.id)),
+	}
+	for _, role := range privateRoles(r.shape.secret()) {
+		t = append(t, flag(role, slices.Contains(r.shape.roles, role)))
+	}
+	if tier <= tierModifiable {
+		t = append(t, no(p11.CKA_MODIFIABLE))
+	}
+	if tier <= tierCopyable {
+		t = append(t, no(p11.CKA_COPYABLE))
+	}
+	if tier <= tierMechanisms {
+		t = append(t, words(p11.CKA_ALLOWED_MECHANISMS, r.shape.mechanisms...))
+	}
+	return t
+}
+
+// public is the template of the public half, which stays in the token to be read.
+func (r request) public() template {
+	t := template{
+		flag(p11.CKA_TOKEN, r.persistent), no(p11.CKA_PRIVATE),
+		raw(p11.CKA_ID, r.id[:]), raw(p11.CKA_LABEL, r.shape.label(r.id)),
+	}
+	if r.shape.kind == p11.CKK_RSA {
+		t = append(t, number(p11.CKA_MODULUS_BITS, r.shape.size), raw(p11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	} else {
+		t = append(t, raw(p11.CKA_EC_PARAMS, r.shape.curve))
+	}
+	for _, role := range publicRoles() {
+		t = append(t, flag(role, slices.Contains(r.shape.publicRoles, role)))
+	}
+	return t
+}
+
+// generate has the token make the key.
+func (s session) generate(r request) (p11.ObjectHandle, error) {
+	mechanism := []*p11.Mechanism{p11.NewMechanism(r.shape.generate, nil)}
+	return s.inTiers(r, func(tier int) (p11.ObjectHandle, error) {
+		if r.shape.secret() {
+			t := append(r.protected(tier), number(p11.CKA_VALUE_LEN, r.shape.size))
+			o, err := s.mod.ctx.GenerateKey(s.handle, mechanism, t.attributes())
+			return o, from("C_GenerateKey", err)
+		}
+		_, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), r.protected(tier).attributes())
+		return o, from("C_GenerateKeyPair", err)
+	})
+}
+
+// place puts material into the token. The caller wipes the values.
+func (s session) place(r request, values template) (p11.ObjectHandle, error) {
+	head := template{number(p11.CKA_CLASS, r.shape.class), number(p11.CKA_KEY_TYPE, r.shape.kind)}
+	return s.inTiers(r, func(tier int) (p11.ObjectHandle, error) {
+		o, err := s.mod.create(uint(s.handle), slices.Concat(head, r.protected(tier), values))
+		return p11.ObjectHandle(o), err
+	})
+}
+
+// inTiers makes an object with the template that asks most of those that the token
+// takes. Some tokens fail on an attribute that they cannot store, and then may leave
+// half an object: it is swept away.
+func (s session) inTiers(r request, make func(tier int) (p11.ObjectHandle, error)) (o p11.ObjectHandle, err error) {
+	for tier := range tiers {
+		o, err = make(tier)
+		switch {
+		case codeOf(err) == p11.CKR_GENERAL_ERROR:
+			if swept := s.sweep(r.id); swept != nil {
+				return 0, err
+			}
+		case !templateRefused(err):
+			return o, err
+		}
+	}
+	return o, err
+}
+
+// sweep destroys all that has an id.
+func (s session) sweep(id driver.MaterialID) error {
+	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
+	for _, o := range found {
+		if err := s.destroy(o); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func templateRefused(err error) bool {
+	switch codeOf(err) {
+	case p11.CKR_ATTRIBUTE_TYPE_INVALID, p11.CKR_ATTRIBUTE_VALUE_INVALID, p11.CKR_TEMPLATE_INCONSISTENT, p11.CKR_ATTRIBUTE_READ_ONLY:
+		return true
+	}
+	return false
+}
+
+var errPolicy = errors.New("the token made a key that is not what was asked for: it is not used")

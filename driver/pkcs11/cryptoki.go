@@ -1,0 +1,124 @@
+//go:build cgo && unix
+
+package pkcs11
+
+/*
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "cryptoki.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"unsafe"
+
+	"strongroom.example/internal/suite"
+)
+
+// A cryptoki is the function list of a module, for the calls that carry secrets:
+// they cross into C once, and read and write the caller's memory, so that nothing
+// is left on the C heap. The package miekg/pkcs11 does the rest; both see one
+// module, since the system loads a library once.
+type cryptoki struct{ list *C.ck_functions }
+
+// The operations of a session with a key.
+type operation C.int
+
+const (
+	opSign    operation = C.ck_op_sign
+	opEncrypt operation = C.ck_op_encrypt
+	opDecrypt operation = C.ck_op_decrypt
+)
+
+// names returns what the standard calls the initialising call and the call itself.
+func (o operation) names() (string, string) {
+	switch o {
+	case opSign:
+		return "C_SignInit", "C_Sign"
+	case opEncrypt:
+		return "C_EncryptInit", "C_Encrypt"
+	}
+	return "C_DecryptInit", "C_Decrypt"
+}
+
+// load loads a module. The reason of a failure is the system's own.
+func load(path string) (cryptoki, error) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	var reason *C.char
+	list := C.ck_load(name, &reason)
+	if list == nil {
+		return cryptoki{}, errors.New(C.GoString(reason))
+	}
+	return cryptoki{list}, nil
+}
+
+// A call is one operation with a key: what goes in, and where the result goes.
+type call struct {
+	op        operation
+	session   uint
+	key       uint
+	mechanism uint
+	parameter []uint // as the machine words of a structure without pointers
+	in, out   []byte
+}
+
+// operate returns how much of out was filled. in may be empty; out may not.
+func (c cryptoki) operate(a *call) (int, error) {
+	n, failed := C.ck_ulong(len(a.out)), C.int(0)
+	rv := C.ck_operate(c.list, C.int(a.op), C.ck_ulong(a.session), C.ck_ulong(a.key), C.ck_ulong(a.mechanism),
+		unsafe.Pointer(unsafe.SliceData(a.parameter)), C.ck_ulong(len(a.parameter))*C.sizeof_ck_ulong,
+		pointer(a.in), C.ck_ulong(len(a.in)), pointer(a.out), &n, &failed)
+	return result(a, uint(rv), int(n), failed)
+}
+
+// gcm is operate with AES-GCM, an iv of 12 bytes and a tag of 16.
+func (c cryptoki) gcm(a *call, iv *[12]byte, aad []byte) (int, error) {
+	n, failed := C.ck_ulong(len(a.out)), C.int(0)
+	rv := C.ck_gcm(c.list, C.int(a.op), C.ck_ulong(a.session), C.ck_ulong(a.key), pointer(iv[:]),
+		pointer(aad), C.ck_ulong(len(aad)), pointer(a.in), C.ck_ulong(len(a.in)), pointer(a.out), &n, &failed)
+	return result(a, uint(rv), int(n), failed)
+}
+
+func result(a *call, rv uint, n int, failedInit C.int) (int, error) {
+	if rv == 0 && n <= len(a.out) {
+		return n, nil
+	}
+	first, name := a.op.names()
+	if failedInit != 0 {
+		name = first
+	}
+	return 0, &codeError{call: name, code: rv}
+}
+
+// login logs the user in. An empty PIN stands for a keypad on the token.
+func (c cryptoki) login(session uint, pin []byte) error {
+	return code("C_Login", uint(C.ck_login(c.list, C.ck_ulong(session), pointer(pin), C.ck_ulong(len(pin)))))
+}
+
+// random fills out.
+func (c cryptoki) random(session uint, out []byte) error {
+	return code("C_GenerateRandom", uint(C.ck_random(c.list, C.ck_ulong(session), pointer(out), C.ck_ulong(len(out)))))
+}
+
+// create makes an object of a template, and wipes its own copy of the values.
+func (c cryptoki) create(session uint, t template) (uint, error) {
+	values, cells := t.flatten()
+	defer suite.Wipe(values)
+	list := make([]C.ck_cell, len(cells))
+	for i, cell := range cells {
+		list[i] = C.ck_cell{C.ck_ulong(t[i].kind), C.ck_ulong(cell.offset), C.ck_ulong(cell.size)}
+	}
+	var object C.ck_ulong
+	rv := C.ck_create(c.list, C.ck_ulong(session), pointer(values), unsafe.SliceData(list), C.ck_ulong(len(list)), &object)
+	return uint(object), code("C_CreateObject", uint(rv))
+}
+
+func pointer(b []byte) *C.ck_byte { return (*C.ck_byte)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// cString copies text to the C heap until free is called.
+func cString(text string) (p unsafe.Pointer, free func()) {
+	c := C.CString(text)
+	return unsafe.Pointer(c), func() { C.free(unsafe.Pointer(c)) }
+}

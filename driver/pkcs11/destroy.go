@@ -1,0 +1,49 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// DestroyKey destroys every object under id and looks whether they are gone.
+func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
+	if err := d.enter(ctx, "DestroyKey"); err != nil {
+		return err
+	}
+	defer d.gate.leave()
+	done, err := d.write(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = d.run(ctx, func(s session) error { return s.destroyAll(id) })
+	if errors.Is(err, driver.NotFound) {
+		return nil // and the sentinel is there: the token is well
+	}
+	return err
+}
+
+var errStillThere = errors.New("the token still shows an object that it has destroyed")
+
+func (s session) destroyAll(id driver.MaterialID) error {
+	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return errAbsent
+	}
+	if err := s.sweep(id); err != nil {
+		return err
+	}
+	if found, err = s.find(template{raw(p11.CKA_ID, id[:])}); err == nil && len(found) > 0 {
+		return fault("C_DestroyObject", driver.Unknown, errStillThere)
+	}
+	return err
+}

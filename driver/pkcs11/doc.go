@@ -1,0 +1,30 @@
+// Package pkcs11 is the driver for PKCS #11 tokens: hardware security modules, smart
+// cards, and the software tokens that tests use. Keys are objects in the token that
+// it made or took in, sensitive and not extractable, each with one role.
+//
+// It needs cgo and a Unix. Built otherwise, [Open] answers Unsupported.
+//
+// # Sessions
+//
+// A token's sessions die: another library in the process closes them all or
+// finalises the module, a network HSM restarts, a card is pulled and put back. The
+// driver then opens new ones, logs in, looks its objects up again and repeats the
+// call, once. What cannot be repaired is Unavailable, and one call at a time tries
+// again.
+//
+// The module is loaded once in a process and initialised with operating-system
+// locking. If someone else initialised it first, the driver never finalises it.
+//
+// # PIN
+//
+// The PIN is read from its source for each login and wiped after it. A value that
+// the token refused is not tried a second time in the life of the process, and
+// nothing is tried when the token says that the next wrong PIN locks it.
+//
+// # What the token is trusted for
+//
+// The mechanism list of a token is only a hint. Open tries each ability on session
+// objects, against Go's cryptography where it can, and [driver.Info] lists what
+// worked. After each creation the attributes are read back; a key that is not what
+// was asked for is destroyed.
+package pkcs11

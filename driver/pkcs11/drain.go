@@ -1,0 +1,78 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"sync"
+)
+
+// A drain stands before a module. Calls go through it side by side; to finalise the
+// module it is shut, which waits until no call is inside: a module that is finalised
+// under a running call may crash the process.
+type drain struct {
+	mu      sync.Mutex
+	inside  int
+	blocked chan struct{} // closed when the drain opens again; nil while it is open
+	empty   chan struct{} // closed when the last call leaves; nil while nobody waits
+}
+
+// enter lets a call in, which must leave. While the drain is shut it waits.
+func (d *drain) enter(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d.mu.Lock()
+		blocked := d.blocked
+		if blocked == nil {
+			d.inside++
+			d.mu.Unlock()
+			return nil
+		}
+		d.mu.Unlock()
+		select {
+		case <-blocked:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (d *drain) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inside--
+	if d.inside == 0 && d.empty != nil {
+		close(d.empty)
+		d.empty = nil
+	}
+}
+
+// shut keeps new calls waiting and waits for those inside. If the context ends first
+// the drain stays open. One goroutine at a time may shut it.
+func (d *drain) shut(ctx context.Context) error {
+	d.mu.Lock()
+	d.blocked = make(chan struct{})
+	if d.inside == 0 {
+		d.mu.Unlock()
+		return nil
+	}
+	empty := make(chan struct{})
+	d.empty = empty
+	d.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		d.open()
+		return ctx.Err()
+	}
+}
+
+// open lets calls in again.
+func (d *drain) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.blocked)
+	d.blocked, d.empty = nil, nil
+}

@@ -1,0 +1,117 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// A Driver is a [driver.Driver] over one token. It is a [driver.Importer],
+// [driver.WrappedImporter], [driver.Lister] and [driver.Random] as well, as far as
+// Info says so.
+type Driver struct {
+	info     driver.Info
+	profile  profile
+	able     *abilities
+	gate     gate
+	token    *token
+	pool     *pool
+	ids      keyedLock
+	sealings sealings
+}
+
+var (
+	_ driver.Driver          = (*Driver)(nil)
+	_ driver.Importer        = (*Driver)(nil)
+	_ driver.WrappedImporter = (*Driver)(nil)
+	_ driver.Lister          = (*Driver)(nil)
+	_ driver.Random          = (*Driver)(nil)
+)
+
+// Info returns the capability table, as the self-test confirmed it.
+func (d *Driver) Info() driver.Info { return d.info }
+
+// enter checks the context before anything else, then lets a call in.
+func (d *Driver) enter(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.gate.enter() {
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+// enterFor is enter for a call that makes or opens a key. It returns the shape.
+func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (shape, error) {
+	if err := d.enter(ctx, op); err != nil {
+		return shape{}, err
+	}
+	sh, known := shapeOf(spec)
+	if _, listed := d.info.Find(spec); !known || !listed {
+		d.gate.leave()
+		return shape{}, fault(op, driver.Unsupported, errSpec)
+	}
+	return sh, nil
+}
+
+// GenerateKey makes a key in the token, for good. If the token has one under id, of
+// the same spec, that is returned; one of another spec is Invalid.
+func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
+	sh, err := d.enterFor(ctx, "GenerateKey", spec)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	defer d.gate.leave()
+	if spec.Usage == driver.Unwrap {
+		return driver.Created{}, fault("GenerateKey", driver.Unsupported, errSpec)
+	}
+	return d.make(ctx, request{sh, id, true}, session.generate)
+}
+
+// make makes a key, or returns the one that is there.
+func (d *Driver) make(ctx context.Context, r request, how func(session, request) (p11.ObjectHandle, error)) (created driver.Created, err error) {
+	done, err := d.write(ctx, r.id)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	defer done()
+	err = d.run(ctx, func(s session) (err error) {
+		created, err = s.makeOnce(r, how)
+		return err
+	})
+	return created, err
+}
+
+// write keeps others from writing under id, or anywhere if the token bears no more
+// than one writer, until done is called.
+func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), err error) {
+	if err := d.ids.take(ctx, id); err != nil {
+		return nil, err
+	}
+	if !d.profile.oneWriter {
+		return func() { d.ids.give(id) }, nil
+	}
+	if err := d.token.writer.take(ctx); err != nil {
+		d.ids.give(id)
+		return nil, err
+	}
+	return func() {
+		d.token.writer.give()
+		d.ids.give(id)
+	}, nil
+}
+
+// Close waits for running calls and closes the driver's sessions. With the last
+// driver of a token the login ends, and with the last of a module the module is
+// finalised, if this package initialised it.
+func (d *Driver) Close() error {
+	if !d.gate.shut() {
+		return nil
+	}
+	return d.leave()
+}

@@ -1,0 +1,86 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"crypto/x509"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// ImportKey puts material that is in the host's memory into the token. The token
+// cannot know that it was never elsewhere: its attribute "always_sensitive" says so.
+// Go's parsers leave parts of an asymmetric key on the heap. If the token has a key
+// under id it must be the same.
+func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
+	const op = "ImportKey"
+	sh, err := d.enterFor(ctx, op, spec)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	defer d.gate.leave()
+	if row, _ := d.info.Find(spec); !row.Import {
+		return driver.Created{}, fault(op, driver.Unsupported, errSpec)
+	}
+	m, err := sh.parse(in)
+	if err != nil {
+		return driver.Created{}, fault(op, driver.Invalid, err)
+	}
+	defer m.forget()
+	done, err := d.write(ctx, id)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	defer done()
+	var created driver.Created
+	err = d.run(ctx, func(s session) (err error) {
+		created, err = s.adopt(request{sh, id, true}, m)
+		return err
+	})
+	return created, err
+}
+
+// adopt makes an object of material, or checks the one that is there.
+func (s session) adopt(r request, m material) (driver.Created, error) {
+	o, there, err := s.existing(r)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	if !there {
+		if o, err = s.place(r, m.values); err != nil {
+			return driver.Created{}, err
+		}
+	}
+	f, err := s.fitting(o, r, there)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	if there && s.at(o, r).answers(s, m.reference) != nil {
+		return driver.Created{}, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	}
+	return m.created(f)
+}
+
+// at is an object whose handle is known.
+func (s session) at(o p11.ObjectHandle, r request) *object {
+	found := &object{shape: r.shape, id: r.id}
+	found.at.Store(&place{s.epoch, o})
+	return found
+}
+
+// created describes an imported key: its public half is known in the host.
+func (m material) created(f facts) (driver.Created, error) {
+	created := driver.Created{Attributes: f.told}
+	if m.public == nil {
+		return created, nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(m.public)
+	if err != nil {
+		return driver.Created{}, fault("ImportKey", driver.Invalid, errMaterial)
+	}
+	created.PublicDER = der
+	return created, nil
+}

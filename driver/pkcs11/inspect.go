@@ -1,0 +1,100 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+
+	p11 "github.com/miekg/pkcs11"
+)
+
+// facts are what the token says of a key.
+type facts struct {
+	// fit: it is of the shape, sensitive, not extractable, and has its one role.
+	fit bool
+	// sized: it has the shape's size or curve.
+	sized bool
+	// told is for people and for the audit.
+	told map[string]string
+}
+
+// inspect reads a key's attributes, one by one, since many tokens answer nothing at
+// all if they do not know one.
+func (s session) inspect(o p11.ObjectHandle, sh shape) (facts, error) {
+	f := facts{fit: true, told: make(map[string]string)}
+	must := map[uint]bool{p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}
+	for kind, want := range must {
+		value, err := s.attribute(o, kind)
+		if err != nil {
+			return facts{}, err
+		}
+		f.fit = f.fit && len(value) == 1 && (value[0] != 0) == want
+	}
+	for _, role := range privateRoles(sh.secret()) {
+		value, err := s.attribute(o, role)
+		if err != nil {
+			return facts{}, err
+		}
+		on := len(value) == 1 && value[0] != 0 // a role that is not known is not there
+		f.fit = f.fit && on == slices.Contains(sh.roles, role)
+	}
+	fits, err := s.sized(o, sh)
+	if err != nil {
+		return facts{}, err
+	}
+	f.sized, f.fit = fits, f.fit && fits
+	return f, s.tell(o, f.told)
+}
+
+// sized reports whether the key has the shape's size or curve.
+func (s session) sized(o p11.ObjectHandle, sh shape) (bool, error) {
+	kind := uint(p11.CKA_VALUE_LEN)
+	switch {
+	case sh.kind == p11.CKK_RSA:
+		kind = p11.CKA_MODULUS
+	case !sh.secret():
+		kind = p11.CKA_EC_PARAMS
+	}
+	value, err := s.attribute(o, kind)
+	if err != nil {
+		return false, err
+	}
+	switch kind {
+	case p11.CKA_MODULUS:
+		return uint(len(bytes.TrimLeft(value, "\x00")))*8 == sh.size, nil
+	case p11.CKA_EC_PARAMS:
+		return sameCurve(value, sh), nil
+	}
+	size, told := unword(value)
+	return !told || size == 0 || size == sh.size, nil // SoftHSM says 0 of what it unwrapped
+}
+
+// sameCurve compares curves. Ed25519 has a second encoding: its name as a printable
+// string (PKCS #11 v3.0, 2.3.10).
+func sameCurve(value []byte, sh shape) bool {
+	return bytes.Equal(value, sh.curve) || sh.kind == ckkECEdwards && bytes.Contains(value, []byte("edwards25519"))
+}
+
+// tell notes the attributes that people ask for. What a token does not tell is left
+// out.
+func (s session) tell(o p11.ObjectHandle, told map[string]string) error {
+	for kind, name := range map[uint]string{
+		p11.CKA_SENSITIVE:         "sensitive",
+		p11.CKA_EXTRACTABLE:       "extractable",
+		p11.CKA_ALWAYS_SENSITIVE:  "always_sensitive",
+		p11.CKA_NEVER_EXTRACTABLE: "never_extractable",
+		p11.CKA_LOCAL:             "local",
+		p11.CKA_MODIFIABLE:        "modifiable",
+	} {
+		value, err := s.attribute(o, kind)
+		if err != nil {
+			return err
+		}
+		if len(value) == 1 {
+			told[name] = strconv.FormatBool(value[0] != 0)
+		}
+	}
+	return nil
+}

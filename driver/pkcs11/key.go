@@ -1,0 +1,129 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// A handle is what every opened key has.
+type handle struct {
+	driver *Driver
+	object *object
+	gate   gate
+}
+
+// enter checks the context, then lets a call into the driver and the key.
+func (h *handle) enter(ctx context.Context, op string) error {
+	if err := h.driver.enter(ctx, op); err != nil {
+		return err
+	}
+	if !h.gate.enter() {
+		h.driver.gate.leave()
+		return fault(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+func (h *handle) leave() {
+	h.gate.leave()
+	h.driver.gate.leave()
+}
+
+// Close waits for running calls. The object stays in the token.
+func (h *handle) Close() error {
+	h.gate.shut()
+	return nil
+}
+
+// OpenKey looks for the key and checks that it is of spec. A blob is Authentic,
+// since keys of a token have none.
+func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	const op = "OpenKey"
+	sh, err := d.enterFor(ctx, op, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer d.gate.leave()
+	if len(blob) != 0 {
+		return nil, fault(op, driver.Authentic, errBlob)
+	}
+	h := &handle{driver: d, object: &object{shape: sh, id: id}}
+	var public crypto.PublicKey
+	err = d.run(ctx, func(s session) (err error) {
+		o, err := h.object.handle(s)
+		if err != nil {
+			return err
+		}
+		public, err = s.opened(o, sh)
+		return h.object.note(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d.keyOf(h, public), nil
+}
+
+// opened checks a key that was found, and returns what is needed of its public half:
+// the modulus of an RSA key.
+func (s session) opened(o p11.ObjectHandle, sh shape) (crypto.PublicKey, error) {
+	facts, err := s.inspect(o, sh)
+	if err != nil {
+		return nil, err
+	}
+	if !facts.fit {
+		return nil, errAbsent // what is there is not the key that was asked for
+	}
+	if sh.kind != p11.CKK_RSA {
+		return nil, nil
+	}
+	return s.rsaPublic(o)
+}
+
+// keyOf gives a handle the interface of its usage.
+func (d *Driver) keyOf(h *handle, public crypto.PublicKey) driver.Key {
+	spec := h.object.shape.spec
+	row, _ := d.info.Find(spec)
+	switch spec.Usage {
+	case driver.Derive:
+		return &prfKey{handle: h}
+	case driver.Seal:
+		return &aeadKey{handle: h, left: d.sealings.of(h.object.id)}
+	case driver.Sign:
+		return &signKey{handle: h, algs: row.Sign, size: signatureSize(h.object.shape)}
+	case driver.Decrypt:
+		return &decryptKey{handle: h, algs: row.Decrypt, public: public.(*rsa.PublicKey)}
+	}
+	return &unwrapKey{handle: h, public: public.(*rsa.PublicKey)}
+}
+
+// appendInto has f fill a buffer of n bytes and appends what it filled to dst: in
+// place if there is room, else by way of a buffer that is wiped. An error leaves
+// nothing behind.
+func appendInto(dst []byte, n int, f func(out []byte) (int, error)) ([]byte, error) {
+	var out []byte
+	inPlace := cap(dst)-len(dst) >= n
+	if inPlace {
+		out = dst[len(dst) : len(dst)+n]
+	} else {
+		out = make([]byte, n)
+		defer suite.Wipe(out)
+	}
+	filled, err := f(out)
+	if err != nil {
+		suite.Wipe(out)
+		return nil, err
+	}
+	if inPlace {
+		suite.Wipe(out[filled:])
+		return dst[:len(dst)+filled], nil
+	}
+	return append(dst, out[:filled]...), nil
+}

@@ -1,0 +1,114 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"bytes"
+	"context"
+	"iter"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// ListKeys yields the ids of the keys that this package made in the token: those
+// with its label and an id of 16 bytes. The list is read at once, in one session;
+// the time it takes grows with the objects in the token.
+func (d *Driver) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, error] {
+	return func(yield func(driver.MaterialID, error) bool) {
+		ids, err := d.list(ctx)
+		if err != nil {
+			yield(driver.MaterialID{}, err)
+			return
+		}
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Driver) list(ctx context.Context) (ids []driver.MaterialID, err error) {
+	if err := d.enter(ctx, "ListKeys"); err != nil {
+		return nil, err
+	}
+	defer d.gate.leave()
+	err = d.run(ctx, func(s session) (err error) {
+		ids, err = s.list()
+		return err
+	})
+	return ids, err
+}
+
+func (s session) list() ([]driver.MaterialID, error) {
+	var ids []driver.MaterialID
+	watched := false
+	for _, class := range []uint{p11.CKO_SECRET_KEY, p11.CKO_PRIVATE_KEY} {
+		found, err := s.find(template{number(p11.CKA_CLASS, class), yes(p11.CKA_TOKEN)})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range found {
+			id, ours, err := s.ours(o)
+			if err != nil {
+				return nil, err
+			}
+			watched = watched || ours && id == sentinelID()
+			if ours && !isReserved(id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	if !watched {
+		return nil, errAbsent // the token does not show what it has
+	}
+	return ids, nil
+}
+
+// ours reports whether this package made an object. One that is destroyed meanwhile
+// is not.
+func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
+	label, err := s.attribute(o, p11.CKA_LABEL)
+	if codeOf(err) == p11.CKR_OBJECT_HANDLE_INVALID {
+		return driver.MaterialID{}, false, nil
+	}
+	if err != nil || !bytes.HasPrefix(label, []byte(labelPrefix)) {
+		return driver.MaterialID{}, false, err
+	}
+	id, err := s.attribute(o, p11.CKA_ID)
+	if codeOf(err) == p11.CKR_OBJECT_HANDLE_INVALID || len(id) != len(driver.MaterialID{}) {
+		return driver.MaterialID{}, false, nil
+	}
+	return driver.MaterialID(id), err == nil, err
+}
+
+// Random fills p from the token's generator. An error leaves zeros.
+func (d *Driver) Random(ctx context.Context, p []byte) error {
+	const op = "Random"
+	if err := d.enter(ctx, op); err != nil {
+		return err
+	}
+	defer d.gate.leave()
+	if !d.info.Random {
+		return fault(op, driver.Unsupported, errSpec)
+	}
+	chunk := d.profile.randomChunk
+	if chunk == 0 {
+		chunk = max(1, len(p))
+	}
+	err := d.run(ctx, func(s session) error {
+		for at := 0; at < len(p); at += chunk {
+			if err := s.mod.random(uint(s.handle), p[at:min(at+chunk, len(p))]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		suite.Wipe(p)
+	}
+	return err
+}

@@ -1,0 +1,59 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+func TestMain(m *testing.M) { os.Exit(testtoken.Main(m)) }
+
+// config is the configuration for a token of a test.
+func config(token testtoken.PKCS11) pkcs11.Config {
+	return pkcs11.Config{
+		Module: token.Module,
+		Args:   token.Args,
+		Label:  token.Label,
+		PIN:    pkcs11.PIN{File: token.PINFile},
+	}
+}
+
+// open opens a driver, which the test closes.
+func open(t testing.TB, token testtoken.PKCS11) driver.Driver {
+	t.Helper()
+	d, err := pkcs11.Open(context.Background(), config(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// opened opens a driver until the test ends.
+func opened(t testing.TB, token testtoken.PKCS11) driver.Driver {
+	t.Helper()
+	d := open(t, token)
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return d
+}
+
+// tokens are what the tests run on: SoftHSM and NSS, or the token that the
+// environment names.
+func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
+	t.Helper()
+	if token, ok := testtoken.FromEnvironment(t); ok {
+		t.Run("environment", func(t *testing.T) { run(t, token) })
+		return
+	}
+	t.Run("SoftHSM", func(t *testing.T) { run(t, testtoken.NewSoftHSM(t)) })
+	t.Run("NSS", func(t *testing.T) { run(t, testtoken.NewNSS(t)) })
+}

@@ -1,0 +1,77 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"crypto/x509"
+	"errors"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// makeOnce makes a key unless an earlier attempt left it.
+func (s session) makeOnce(r request, how func(session, request) (p11.ObjectHandle, error)) (driver.Created, error) {
+	o, there, err := s.existing(r)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	if !there {
+		if o, err = how(s, r); err != nil {
+			return driver.Created{}, err
+		}
+	}
+	f, err := s.fitting(o, r, there)
+	if err != nil {
+		return driver.Created{}, err
+	}
+	return s.describe(o, r, f)
+}
+
+// fitting checks a key against what was asked for. One that was just made and does
+// not fit is destroyed; one that was there is left alone.
+func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, error) {
+	f, err := s.inspect(o, r.shape)
+	switch {
+	case err != nil:
+		return facts{}, err
+	case !f.fit && there:
+		return facts{}, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	case !f.fit:
+		return facts{}, fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(o)))
+	}
+	return f, nil
+}
+
+var errOtherMaterial = errors.New("the token has other material under this id")
+
+// existing looks for what an earlier attempt left. Nothing else may have the id,
+// since some tokens replace a key whose id is used again.
+func (s session) existing(r request) (p11.ObjectHandle, bool, error) {
+	all, err := s.find(template{raw(p11.CKA_ID, r.id[:])})
+	if err != nil || len(all) == 0 {
+		return 0, false, err
+	}
+	same, err := s.find(r.shape.search(r.id))
+	if err != nil {
+		return 0, false, err
+	}
+	if len(same) != 1 {
+		return 0, false, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	}
+	return same[0], true, nil
+}
+
+// describe tells what is known of a key.
+func (s session) describe(o p11.ObjectHandle, r request, f facts) (driver.Created, error) {
+	public, err := s.public(o, r)
+	if err != nil || public == nil {
+		return driver.Created{Attributes: f.told}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return driver.Created{}, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+	}
+	return driver.Created{PublicDER: der, Attributes: f.told}, nil
+}

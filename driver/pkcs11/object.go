@@ -1,0 +1,114 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// An object is a key in the token, found by class and id. It remembers its handle as
+// long as that is good.
+type object struct {
+	shape shape
+	id    driver.MaterialID
+	at    atomic.Pointer[place]
+}
+
+// A place is a handle, and the epoch for which it is good.
+type place struct {
+	epoch  *epoch
+	handle p11.ObjectHandle
+}
+
+var errTwice = errors.New("two objects of the token have one id")
+
+// handle returns the object's handle. errAbsent: the token shows no such object.
+func (o *object) handle(s session) (p11.ObjectHandle, error) {
+	if at := o.at.Load(); at != nil && at.epoch == s.epoch {
+		return at.handle, nil
+	}
+	found, err := s.find(o.shape.search(o.id))
+	if err != nil {
+		return 0, err
+	}
+	switch len(found) {
+	case 0:
+		return 0, errAbsent
+	case 1:
+		o.at.Store(&place{s.epoch, found[0]})
+		return found[0], nil
+	}
+	return 0, fault("C_FindObjects", driver.Unknown, errTwice)
+}
+
+// note looks at the error of a call with the handle, which may be good no more.
+func (o *object) note(err error) error {
+	switch codeOf(err) {
+	case p11.CKR_OBJECT_HANDLE_INVALID, p11.CKR_KEY_HANDLE_INVALID, p11.CKR_UNWRAPPING_KEY_HANDLE_INVALID:
+		o.at.Store(nil)
+	}
+	return err
+}
+
+// operate runs one call with the object as its key.
+func (o *object) operate(s session, a call) (int, error) {
+	key, err := o.handle(s)
+	if err != nil {
+		return 0, err
+	}
+	a.session, a.key = uint(s.handle), uint(key)
+	n, err := s.mod.operate(&a)
+	return n, o.note(err)
+}
+
+// find returns the handles of the objects that match, at most two more than a
+// caller can want.
+func (s session) find(t template) (found []p11.ObjectHandle, err error) {
+	const batch = 512
+	if err := s.mod.ctx.FindObjectsInit(s.handle, t.attributes()); err != nil {
+		return nil, from("C_FindObjectsInit", err)
+	}
+	for {
+		some, _, err := s.mod.ctx.FindObjects(s.handle, batch)
+		if err != nil {
+			s.mod.ctx.FindObjectsFinal(s.handle)
+			return nil, from("C_FindObjects", err)
+		}
+		found = append(found, some...)
+		if len(some) == 0 {
+			return found, from("C_FindObjectsFinal", s.mod.ctx.FindObjectsFinal(s.handle))
+		}
+	}
+}
+
+// attribute reads one attribute that is no secret. What the token does not tell is
+// nil without an error.
+func (s session) attribute(o p11.ObjectHandle, kind uint) ([]byte, error) {
+	list, err := s.mod.ctx.GetAttributeValue(s.handle, o, []*p11.Attribute{{Type: kind}})
+	switch code := codeOf(from("C_GetAttributeValue", err)); code {
+	case p11.CKR_OK:
+	case p11.CKR_ATTRIBUTE_SENSITIVE, p11.CKR_ATTRIBUTE_TYPE_INVALID, p11.CKR_ATTRIBUTE_VALUE_INVALID:
+		return nil, nil
+	default:
+		return nil, from("C_GetAttributeValue", err)
+	}
+	if len(list) != 1 {
+		return nil, fault("C_GetAttributeValue", driver.Unknown, fmt.Errorf("%d attributes in the place of one", len(list)))
+	}
+	return list[0].Value, nil
+}
+
+// destroy destroys an object. One that is gone already is no error.
+func (s session) destroy(o p11.ObjectHandle) error {
+	err := from("C_DestroyObject", s.mod.ctx.DestroyObject(s.handle, o))
+	if codeOf(err) == p11.CKR_OBJECT_HANDLE_INVALID {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"strongroom.example/driver"
+)
+
+// Open opens the token that c names: it loads the module, logs in, and finds out by
+// trying what the token can do; for a token that is new to the process that takes a
+// second on SoftHSM, and longer on a slow device. The first time it leaves a small
+// key of its own in the token, which tells a broken token from a missing key.
+//
+// The driver's dynamic type is *Driver. The context bounds Open alone.
+func Open(ctx context.Context, c Config) (driver.Driver, error) {
+	d, err := open(ctx, c)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if err := d.prepare(ctx); err != nil {
+		d.leave()
+		return nil, failed(err)
+	}
+	return d, nil
+}
+
+// open joins the token.
+func open(ctx context.Context, c Config) (*Driver, error) {
+	if err := c.check(); err != nil {
+		return nil, fault("Open", driver.Invalid, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	pin, err := newCredential(ctx, c.PIN)
+	if err != nil {
+		return nil, fault("PIN", driver.Denied, err)
+	}
+	m, err := modules.use(ctx, c.Module, c.Args)
+	if err != nil {
+		pin.close()
+		return nil, err
+	}
+	d := &Driver{}
+	if d.token, err = m.tokenNamed(ctx, tokenName{c.Serial, c.Label}); err == nil {
+		err = d.token.join(ctx, pin)
+	}
+	if err != nil {
+		pin.close()
+		m.release()
+		return nil, err
+	}
+	e := d.token.epoch.Load()
+	d.profile = profileOf(c.Profile, trim(e.info.ManufacturerID))
+	d.pool = newPool(m, sessions(c, d.profile, e.info.MaxRwSessionCount))
+	return d, nil
+}
+
+// sessions is how many sessions are used side by side. The token's own limit counts
+// the anchor as well; 0 and all ones mean that it has none.
+func sessions(c Config, p profile, limit uint) int {
+	n := c.MaxSessions
+	if n == 0 {
+		n = p.sessions
+	}
+	if n == 0 {
+		n = max(16, 4*runtime.GOMAXPROCS(0))
+	}
+	if limit > 1 && limit < uint(n)+1 {
+		n = int(limit) - 1
+	}
+	return n
+}
+
+// prepare finds out what the token can do, and sees to its sentinel.
+func (d *Driver) prepare(ctx context.Context) error {
+	able, err := d.token.examined(ctx, d)
+	if err != nil {
+		return err
+	}
+	d.able = able
+	e := d.token.epoch.Load()
+	d.info = driver.Info{
+		Name:   "pkcs11",
+		Level:  d.profile.level,
+		Device: device(e.tokenSlot),
+		Specs:  able.specs,
+		Lister: true,
+		Random: able.random,
+	}
+	if able.leaks {
+		d.info.Level = driver.LevelSoftware
+	}
+	return d.watch(ctx)
+}
+
+func device(t tokenSlot) driver.Device {
+	return driver.Device{
+		Manufacturer: trim(t.info.ManufacturerID),
+		Model:        trim(t.info.Model),
+		Serial:       trim(t.info.SerialNumber),
+		Firmware:     fmt.Sprintf("%d.%d", t.info.FirmwareVersion.Major, t.info.FirmwareVersion.Minor),
+	}
+}
+
+// examined returns what the token can do. The first driver in the process finds out;
+// one with another firmware does so again.
+func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
+	t.mod.lock <- struct{}{}
+	known := t.able
+	t.mod.lock.give()
+	if known != nil {
+		return known, nil
+	}
+	var able *abilities
+	err := d.run(ctx, func(s session) (err error) {
+		able, err = s.examine(d.profile)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.mod.lock <- struct{}{}
+	defer t.mod.lock.give()
+	t.able = able
+	return able, nil
+}
+
+// watch opens the sentinel, or makes it.
+func (d *Driver) watch(ctx context.Context) error {
+	sh, ok := sentinelShape(d.info.Specs)
+	if !ok || d.token.sentinel.Load() != nil {
+		return nil
+	}
+	r := request{sh, sentinelID(), true}
+	if _, err := d.make(ctx, r, session.generate); err != nil {
+		return err
+	}
+	d.token.sentinel.Store(&object{shape: sh, id: r.id})
+	return nil
+}
+
+// leave gives up the token and the module.
+func (d *Driver) leave() error {
+	if err := d.token.mod.drain.enter(context.Background()); err == nil {
+		d.pool.close(d.token.mod.generation.Load())
+		d.token.mod.drain.leave()
+	}
+	err := d.token.part()
+	if released := d.token.mod.release(); err == nil {
+		err = released
+	}
+	if err != nil {
+		return fault("Close", driver.Unknown, err)
+	}
+	return nil
+}
+
+// Probe opens the token that c names, tries what it can do, whatever an earlier Open
+// found, and closes it.
+func Probe(ctx context.Context, c Config) (Report, error) {
+	d, err := open(ctx, c)
+	if err != nil {
+		return Report{}, failed(err)
+	}
+	defer d.leave()
+	var able *abilities
+	err = d.run(ctx, func(s session) (err error) {
+		able, err = s.examine(d.profile)
+		return err
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	r := Report{device(d.token.epoch.Load().tokenSlot), d.profile.name, d.profile.level, able.specs, able.findings}
+	if able.leaks {
+		r.Level = driver.LevelSoftware
+	}
+	return r, nil
+}

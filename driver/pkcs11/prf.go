@@ -1,0 +1,49 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+const (
+	maxMessage = 4096
+	hmacSize   = 32
+)
+
+// A prfKey is HMAC with SHA-256 (FIPS 198-1) in the token.
+type prfKey struct{ *handle }
+
+var _ driver.PRF = (*prfKey)(nil)
+
+// PRF appends the HMAC of input to dst.
+func (k *prfKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
+	const op = "PRF"
+	if err := k.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer k.leave()
+	if len(input) > maxMessage {
+		return nil, fault(op, driver.Invalid, errLength)
+	}
+	return appendInto(dst, hmacSize, func(out []byte) (n int, err error) {
+		err = k.driver.run(ctx, func(s session) (err error) {
+			n, err = k.object.hmac(s, out, input)
+			return err
+		})
+		return n, err
+	})
+}
+
+// hmac fills out, which has 32 bytes.
+func (o *object) hmac(s session, out, input []byte) (int, error) {
+	n, err := o.operate(s, call{op: opSign, mechanism: p11.CKM_SHA256_HMAC, in: input, out: out})
+	if err == nil && n != hmacSize {
+		return 0, fault("C_Sign", driver.Unknown, errResult)
+	}
+	return n, err
+}

@@ -1,0 +1,85 @@
+package pkcs11
+
+import (
+	"fmt"
+	"strings"
+
+	"strongroom.example/driver"
+)
+
+// A profile is what is known of a kind of token and cannot be found out by trying.
+type profile struct {
+	name string
+	// manufacturer begins what such a token says of itself; empty for those that are
+	// chosen by name alone.
+	manufacturer string
+	level        driver.ProtectionLevel
+	// sessions is how many are used side by side; 0 for what suits a local token.
+	sessions int
+	// randomChunk is the most that one C_GenerateRandom gives; 0 for no limit.
+	randomChunk int
+	// payload is the most that one AES-GCM call takes.
+	payload int
+	// deviceIV: the token makes the AES-GCM iv and writes it over the caller's zeros.
+	deviceIV bool
+	// noLogin: the token checks no PIN.
+	noLogin bool
+	// oneWriter: keys are made and destroyed one at a time.
+	oneWriter bool
+	// source says where the entries that differ from generic come from.
+	source string
+}
+
+const maxPayload = 64 << 10
+
+// profiles is the table. What stands first is taken for tokens of no known kind.
+func profiles() []profile {
+	return []profile{
+		{name: "generic", level: driver.LevelHSM, payload: maxPayload, randomChunk: 1024},
+		{name: "softhsm", manufacturer: "SoftHSM", level: driver.LevelSoftware, payload: maxPayload,
+			source: "keys are files of this machine, enciphered under the PIN (SoftHSMv2 README)"},
+		{name: "nss", manufacturer: "Mozilla Foundation", level: driver.LevelSoftware, payload: maxPayload, randomChunk: 1024, oneWriter: true,
+			source: "keys are in a database of this machine; two threads that write to it wait for each other for ever; C_GenerateRandom of 1 MiB is CKR_ARGUMENTS_BAD, and a key that is not extractable is wrapped all the same (measured, NSS 3.87)"},
+		{name: "cloudhsm", manufacturer: "Marvell", level: driver.LevelHSM, sessions: 32, payload: 16 << 10, randomChunk: 1024, deviceIV: true,
+			source: "AWS CloudHSM user guide, PKCS #11 mechanism annotations: 16 KiB for AES-GCM, the iv is 12 zero bytes that the HSM overwrites"},
+		{name: "luna", manufacturer: "SafeNet", level: driver.LevelHSM, sessions: 32, payload: maxPayload, randomChunk: 1024,
+			source: "Thales Luna SDK reference: network appliance; with FIPS mode on, the iv follows the tag, which the self-test does not accept, so that AES-GCM is not offered"},
+		{name: "nshield", manufacturer: "nCipher", level: driver.LevelHSM, sessions: 32, payload: maxPayload, randomChunk: 1024,
+			source: "nShield PKCS #11 guide: objects of other processes are seen after a new C_Initialize only, unless CKNFAST_ASSUME_SINGLE_PROCESS=0"},
+		{name: "yubihsm", manufacturer: "Yubico", level: driver.LevelHSM, sessions: 8, payload: 2 << 10, randomChunk: 1024,
+			source: "YubiHSM 2 user guide: 16 sessions in the device for all its users, though the token information claims no limit; 2 KiB a message; the PIN is the authentication key's id in 4 hexadecimal digits and its password"},
+		{name: "kmsp11", manufacturer: "Google", level: driver.LevelHSM, sessions: 64, payload: maxPayload, randomChunk: 1024, noLogin: true,
+			source: "Cloud HSM PKCS #11 library user guide: no login, 8 to 1,024 bytes of random; keys are made with two attributes only, which the driver does not accept"},
+	}
+}
+
+// profileNamed finds a profile by name; empty finds generic.
+func profileNamed(name string) (profile, error) {
+	for _, p := range profiles() {
+		if p.name == name || name == "" {
+			return p, nil
+		}
+	}
+	return profile{}, fmt.Errorf("there is no profile of that name among %s", strings.Join(profileNames(), ", "))
+}
+
+func profileNames() []string {
+	var names []string
+	for _, p := range profiles() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// profileOf finds a profile by name or, if that is empty, by manufacturer.
+func profileOf(name, manufacturer string) profile {
+	if name == "" {
+		for _, p := range profiles() {
+			if p.manufacturer != "" && strings.HasPrefix(manufacturer, p.manufacturer) {
+				return p
+			}
+		}
+	}
+	p, _ := profileNamed(name) // Config.check has seen that it is there
+	return p
+}

@@ -1,0 +1,79 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+var errPublic = errors.New("the token does not tell the public half of the key")
+
+// public reads the public half of a key pair; nil for a symmetric key. A private
+// key tells an RSA modulus; the point of a curve is read from the public object.
+func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
+	switch {
+	case r.shape.secret():
+		return nil, nil
+	case r.shape.kind == p11.CKK_RSA:
+		return s.rsaPublic(o)
+	}
+	found, err := s.find(template{number(p11.CKA_CLASS, p11.CKO_PUBLIC_KEY), number(p11.CKA_KEY_TYPE, r.shape.kind), raw(p11.CKA_ID, r.id[:])})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) != 1 {
+		return nil, fault("C_FindObjects", driver.Unknown, errPublic)
+	}
+	point, err := s.attribute(found[0], p11.CKA_EC_POINT)
+	if err != nil {
+		return nil, err
+	}
+	return parsePoint(point, r.shape)
+}
+
+func (s session) rsaPublic(o p11.ObjectHandle) (crypto.PublicKey, error) {
+	n, err := s.attribute(o, p11.CKA_MODULUS)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.attribute(o, p11.CKA_PUBLIC_EXPONENT)
+	if err != nil {
+		return nil, err
+	}
+	exponent := new(big.Int).SetBytes(e)
+	if len(n) == 0 || !exponent.IsInt64() || exponent.Int64() < 3 || exponent.Int64() > 1<<31-1 {
+		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+	}
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
+}
+
+// parsePoint reads CKA_EC_POINT: an OCTET STRING in DER, as the standard has it, or
+// the bare point of some tokens.
+func parsePoint(value []byte, sh shape) (crypto.PublicKey, error) {
+	bare := value
+	var octets []byte
+	if rest, err := asn1.Unmarshal(value, &octets); err == nil && len(rest) == 0 {
+		bare = octets
+	}
+	if sh.kind == ckkECEdwards {
+		if len(bare) == ed25519.PublicKeySize {
+			return ed25519.PublicKey(bare), nil
+		}
+		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+	}
+	key, err := ecdsa.ParseUncompressedPublicKey(curveOf(sh.spec.Algorithm), bare)
+	if err != nil {
+		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+	}
+	return key, nil
+}

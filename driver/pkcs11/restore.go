@@ -1,0 +1,116 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// restore brings a token back after a call failed in the epoch seen. One goroutine
+// does it; those that waited find it done. It returns nil if the call may be made
+// again.
+func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
+	if t.down.Load() && t.breaker.resting() {
+		return fault("token", driver.Unavailable, errDown)
+	}
+	if err := t.lock.take(ctx); err != nil {
+		return err
+	}
+	defer t.lock.give()
+	if t.epoch.Load() != seen && !t.down.Load() {
+		return nil
+	}
+	if t.down.Load() && t.breaker.resting() {
+		return fault("token", driver.Unavailable, errDown)
+	}
+	err := t.repair(ctx, how)
+	if ctx.Err() != nil {
+		return err // this says nothing of the token
+	}
+	t.breaker.record(err == nil)
+	t.down.Store(err != nil)
+	return err
+}
+
+// repair tries the gentle way first. A token that was away must show its sentinel,
+// since a module may open sessions on a token that has lost everything.
+func (t *token) repair(ctx context.Context, how cure) error {
+	suspicious := t.down.Load() || how == renewal
+	if how != renewal {
+		err := t.mend(ctx)
+		if err == nil && suspicious {
+			err = t.probe(ctx)
+		}
+		if err == nil || errors.Is(err, driver.Denied) || ctx.Err() != nil {
+			return err
+		}
+	}
+	if err := t.mod.renew(ctx, t.generation()); err != nil {
+		return err
+	}
+	if err := t.attach(ctx); err != nil {
+		return err
+	}
+	return t.probe(ctx)
+}
+
+// generation is that of the module when the token was attached.
+func (t *token) generation() uint64 {
+	if e := t.epoch.Load(); e != nil {
+		return e.generation
+	}
+	return t.mod.generation.Load()
+}
+
+// mend does nothing if the login stands: then it was the caller's own session or
+// handle that died. Otherwise it attaches anew.
+func (t *token) mend(ctx context.Context) error {
+	if t.alive(ctx) {
+		return nil
+	}
+	return t.attach(ctx)
+}
+
+// alive reports whether the anchor session is there and logged in.
+func (t *token) alive(ctx context.Context) bool {
+	if t.mod.drain.enter(ctx) != nil {
+		return false
+	}
+	defer t.mod.drain.leave()
+	e := t.epoch.Load()
+	if e == nil || e.generation != t.mod.generation.Load() {
+		return false
+	}
+	info, err := t.mod.ctx.GetSessionInfo(e.anchor)
+	if err != nil {
+		return false
+	}
+	return t.noLogin || e.info.Flags&p11.CKF_LOGIN_REQUIRED == 0 || info.State == p11.CKS_RW_USER_FUNCTIONS
+}
+
+var errSentinel = errors.New("the token does not show the driver's sentinel key: it is damaged, or was initialised anew")
+
+// probe uses the sentinel on the anchor session.
+func (t *token) probe(ctx context.Context) error {
+	sentinel := t.sentinel.Load()
+	if sentinel == nil {
+		return nil
+	}
+	if err := t.mod.drain.enter(ctx); err != nil {
+		return err
+	}
+	defer t.mod.drain.leave()
+	e := t.epoch.Load()
+	if e == nil {
+		return fault("token", driver.Unavailable, errDown)
+	}
+	if err := sentinel.ping(session{t.mod, e.anchor, e}); err != nil {
+		return fault("token", driver.Unavailable, errSentinel)
+	}
+	return nil
+}

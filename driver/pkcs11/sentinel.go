@@ -1,0 +1,66 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"slices"
+
+	"strongroom.example/driver"
+)
+
+// The sentinel is a small key that the driver keeps in each token. Where a call
+// fails in a way that may be the input's fault or the token's, using the sentinel
+// decides: a token that lost its keys still opens sessions and finds nothing,
+// without an error.
+
+// Ids that begin with reserved are the driver's own, and no vault's.
+const reserved = "strongroom"
+
+func sentinelID() driver.MaterialID { return driver.MaterialID([]byte(reserved + "-watch")) }
+
+func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }
+
+// sentinelShape chooses the cheapest of what the token can do.
+func sentinelShape(specs []driver.SpecInfo) (shape, bool) {
+	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Seal} {
+		i := slices.IndexFunc(specs, func(row driver.SpecInfo) bool {
+			return row.Spec.Usage == usage && row.Spec.Algorithm != driver.RSA3072 && row.Spec.Algorithm != driver.RSA4096
+		})
+		if i >= 0 {
+			return shapeOf(specs[i].Spec)
+		}
+	}
+	return shape{}, false
+}
+
+// ping uses the sentinel once.
+func (o *object) ping(s session) error {
+	var err error
+	switch o.shape.spec.Usage {
+	case driver.Derive:
+		var out [hmacSize]byte
+		_, err = o.hmac(s, out[:], out[:])
+	case driver.Seal:
+		var out [ivSize + tagSize]byte
+		_, err = o.seal(s, false, sealing{sealed: out[:]})
+	default:
+		alg := signAlgs(o.shape)[0]
+		_, err = o.sign(s, alg, make([]byte, alg.DigestSize()))
+	}
+	return err
+}
+
+// signAlgs lists what a shape can sign with, if the token can.
+func signAlgs(sh shape) []driver.SignAlg {
+	switch sh.spec.Algorithm {
+	case driver.ECP256:
+		return []driver.SignAlg{driver.ECDSASHA256}
+	case driver.ECP384:
+		return []driver.SignAlg{driver.ECDSASHA384}
+	case driver.ECP521:
+		return []driver.SignAlg{driver.ECDSASHA512}
+	case driver.Ed25519:
+		return []driver.SignAlg{driver.EdDSAEd25519}
+	}
+	return []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256}
+}

@@ -1,0 +1,27 @@
+//go:build !cgo || !unix
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+
+	"strongroom.example/driver"
+)
+
+var errBuilt = errors.New("built without PKCS#11: it needs cgo and a Unix")
+
+// Open answers Unsupported: this program was built without PKCS#11, which needs cgo
+// and a Unix.
+func Open(ctx context.Context, c Config) (driver.Driver, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, fault("Open", driver.Unsupported, errBuilt)
+}
+
+// Probe answers Unsupported, as Open does.
+func Probe(ctx context.Context, c Config) (Report, error) {
+	_, err := Open(ctx, c)
+	return Report{}, err
+}

@@ -1,0 +1,139 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
+)
+
+// A token is one token of a module, shared by all drivers that are open on it: a
+// login counts for the whole process. It stays in the module's table, so that what
+// it remembers of refused PINs outlives its drivers.
+type token struct {
+	mod  *module
+	name tokenName
+
+	// epoch is the login of the moment, nil while there is none.
+	epoch atomic.Pointer[epoch]
+	// down: the last attempt to repair failed, so calls do not try their luck first.
+	down    atomic.Bool
+	breaker breaker
+	// sentinel is nil while the first driver opens.
+	sentinel atomic.Pointer[object]
+
+	writer lock // of whoever makes or destroys a key, where there may be one only
+
+	lock    lock // guards what follows, and attaching
+	users   int
+	epochs  uint64
+	latch   *latch
+	pin     *credential
+	noLogin bool
+	able    *abilities // what the self-test found, nil before it
+}
+
+// An epoch is the time between one login and the next. Sessions and object handles
+// belong to one, and are void in another.
+type epoch struct {
+	number, generation uint64
+	tokenSlot
+	// anchor is a session that stays open and is used for nothing else: the login
+	// ends with a token's last session.
+	anchor p11.SessionHandle
+}
+
+// A tokenSession is a session that is about to log in.
+type tokenSession struct {
+	mod     *module
+	info    p11.TokenInfo
+	session p11.SessionHandle
+}
+
+// tokenNamed returns the one token of a name, for one more user. A token that is not
+// seen may have come after the module was initialised, so it is initialised again.
+func (m *module) tokenNamed(ctx context.Context, name tokenName) (*token, error) {
+	generation := m.generation.Load()
+	at, err := m.look(ctx, name)
+	if errors.Is(err, errNotThere) {
+		if err := m.renew(ctx, generation); err != nil {
+			return nil, err
+		}
+		at, err = m.look(ctx, name)
+	}
+	if err != nil {
+		return nil, failed(err)
+	}
+	exact := tokenName{trim(at.info.SerialNumber), trim(at.info.Label)}
+	if err := m.lock.take(ctx); err != nil {
+		return nil, err
+	}
+	defer m.lock.give()
+	t := m.tokens[exact.String()]
+	if t == nil {
+		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch()}
+		m.tokens[exact.String()] = t
+	}
+	return t, nil
+}
+
+// look is find inside the drain.
+func (m *module) look(ctx context.Context, name tokenName) (tokenSlot, error) {
+	if err := m.drain.enter(ctx); err != nil {
+		return tokenSlot{}, err
+	}
+	defer m.drain.leave()
+	return m.find(name)
+}
+
+// attach opens an anchor session and logs in: a new epoch. The caller holds the lock.
+func (t *token) attach(ctx context.Context) error {
+	pin, err := t.pin.read(ctx)
+	if err != nil {
+		return fault("PIN", driver.Denied, err)
+	}
+	defer suite.Wipe(pin)
+	if err := t.mod.drain.enter(ctx); err != nil {
+		return err
+	}
+	defer t.mod.drain.leave()
+	generation := t.mod.generation.Load()
+	at, err := t.mod.find(t.name)
+	if err != nil {
+		return failed(err)
+	}
+	anchor, err := t.mod.open(at.slot)
+	if err != nil {
+		return failed(err)
+	}
+	if err := t.login(tokenSession{t.mod, at.info, anchor}, pin); err != nil {
+		t.mod.ctx.CloseSession(anchor)
+		return err
+	}
+	if old := t.epoch.Load(); old != nil && old.generation == generation {
+		t.mod.ctx.CloseSession(old.anchor) // dead in most cases
+	}
+	t.epochs++
+	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor})
+	return nil
+}
+
+// login logs in where the token wants it.
+func (t *token) login(s tokenSession, pin []byte) error {
+	if t.noLogin || s.info.Flags&p11.CKF_LOGIN_REQUIRED == 0 {
+		return nil
+	}
+	return t.latch.login(s, pin)
+}
+
+// open opens a session. Some tokens have no read-only ones, so all can write.
+func (m *module) open(slot uint) (p11.SessionHandle, error) {
+	s, err := m.ctx.OpenSession(slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+	return s, from("C_OpenSession", err)
+}

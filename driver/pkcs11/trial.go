@@ -1,0 +1,164 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"math/big"
+
+	"strongroom.example/driver"
+)
+
+// A reference is what a key in the token is held against: its material, if that is
+// symmetric and known, or its public half.
+type reference struct {
+	secret []byte
+	public crypto.PublicKey
+}
+
+var errTrial = errors.New("the token's result is not that of Go's cryptography")
+
+// answers uses a key once and compares. A symmetric key whose material is not known
+// must at least agree with itself.
+func (o *object) answers(s session, ref reference) error {
+	switch o.shape.spec.Usage {
+	case driver.Derive:
+		return o.answersHMAC(s, ref.secret)
+	case driver.Seal:
+		return o.answersGCM(s, false, ref.secret)
+	case driver.Sign:
+		return o.answersSign(s, signAlgs(o.shape)[0], ref.public)
+	case driver.Decrypt:
+		return o.answersDecrypt(s, driver.RSARaw, false, ref.public)
+	}
+	return nil
+}
+
+func (o *object) answersHMAC(s session, secret []byte) error {
+	input, out, second := make([]byte, 100), make([]byte, hmacSize), make([]byte, hmacSize)
+	rand.Read(input)
+	_, err := o.hmac(s, out, input)
+	_, again := o.hmac(s, second, input)
+	if err != nil || again != nil {
+		return errors.Join(err, again)
+	}
+	if secret != nil {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write(input)
+		second = mac.Sum(nil)
+	}
+	if !hmac.Equal(out, second) {
+		return errTrial
+	}
+	return nil
+}
+
+// answersGCM seals twice: the same iv again, or a token that opens what is wrong,
+// fails it.
+func (o *object) answersGCM(s session, deviceIV bool, secret []byte) error {
+	text, aad := []byte("strongroom trial text"), []byte("associated")
+	size := ivSize + len(text) + tagSize
+	first, second, out := make([]byte, size), make([]byte, size), make([]byte, len(text)+tagSize)
+	for _, sealed := range [][]byte{first, second} {
+		if n, err := o.seal(s, deviceIV, sealing{sealed, text, aad}); err != nil || n != size {
+			return errors.Join(errTrial, err)
+		}
+	}
+	n, err := o.open(s, sealing{first, out, aad})
+	if err != nil || !bytes.Equal(out[:n], text) || bytes.Equal(first[:ivSize], second[:ivSize]) {
+		return errors.Join(errTrial, err)
+	}
+	if secret == nil {
+		return nil
+	}
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return err
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		return err
+	}
+	if plain, err := gcm.Open(nil, first[:ivSize], first[ivSize:], aad); err != nil || !bytes.Equal(plain, text) {
+		return errTrial
+	}
+	return nil
+}
+
+// answersSign verifies a signature over a random input.
+func (o *object) answersSign(s session, alg driver.SignAlg, public crypto.PublicKey) error {
+	input := make([]byte, max(alg.DigestSize(), 32))
+	rand.Read(input)
+	signature, err := o.sign(s, alg, input)
+	if err != nil {
+		return err
+	}
+	good := false
+	switch key := public.(type) {
+	case ed25519.PublicKey:
+		good = ed25519.Verify(key, input, signature)
+	case *ecdsa.PublicKey:
+		good = ecdsa.VerifyASN1(key, input, signature)
+	case *rsa.PublicKey:
+		h := map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}[alg.DigestSize()]
+		if alg == driver.RSAPSSSHA256 {
+			good = rsa.VerifyPSS(key, h, input, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		} else {
+			good = rsa.VerifyPKCS1v15(key, h, input, signature) == nil
+		}
+	}
+	if !good {
+		return errTrial
+	}
+	return nil
+}
+
+// answersDecrypt decrypts what the host encrypted. Raw RSA gets a number with
+// leading zeros.
+func (o *object) answersDecrypt(s session, alg driver.EncryptAlg, native bool, public crypto.PublicKey) error {
+	key, ok := public.(*rsa.PublicKey)
+	if !ok {
+		return errTrial
+	}
+	text := make([]byte, 32)
+	rand.Read(text)
+	ciphertext, err := encryptFor(key, alg, text)
+	if err != nil {
+		return err
+	}
+	out := make([]byte, key.Size())
+	n, err := o.decrypt(s, decryption{alg, native, ciphertext, out})
+	if err != nil {
+		return err
+	}
+	if !bytes.HasSuffix(out[:n], text) || n != len(text) && alg != driver.RSARaw {
+		return errTrial
+	}
+	return nil
+}
+
+func encryptFor(key *rsa.PublicKey, alg driver.EncryptAlg, text []byte) ([]byte, error) {
+	var h hash.Hash
+	switch alg {
+	case driver.RSARaw:
+		c := new(big.Int).Exp(new(big.Int).SetBytes(text), big.NewInt(int64(key.E)), key.N)
+		return c.FillBytes(make([]byte, key.Size())), nil
+	case driver.RSAOAEPSHA1:
+		h = sha1.New()
+	default:
+		h = sha256.New()
+	}
+	return rsa.EncryptOAEP(h, rand.Reader, key, text, nil)
+}

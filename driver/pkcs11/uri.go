@@ -1,0 +1,100 @@
+package pkcs11
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"strongroom.example/internal/driveruri"
+)
+
+// ParseURI reads a configuration from a URI of RFC 7512, such as
+//
+//	pkcs11:token=vault;serial=0a1b2c?module-path=/usr/lib/libhsm.so&pin-source=file:/etc/vault/pin
+//
+// The path takes token (the label) and serial; others of its attributes are refused,
+// since the driver would not honour them. The query takes module-path; pin-source
+// with file:PATH or a bare path, env:NAME, fd:NUMBER or systemd:NAME; and x-args,
+// x-profile and x-max-sessions for the fields of Config. pin-value is refused: a PIN
+// in a URI is seen by all who see the URI. Errors quote no values.
+func ParseURI(uri string) (Config, error) {
+	u, err := driveruri.Parse(uri)
+	if err != nil {
+		return Config{}, err
+	}
+	if u.Scheme != "pkcs11" {
+		return Config{}, errors.New("the scheme of the URI is not pkcs11")
+	}
+	var c Config
+	for name, value := range u.Path {
+		if err := c.setPath(name, value); err != nil {
+			return Config{}, err
+		}
+	}
+	for name, value := range u.Query {
+		if err := c.setQuery(name, value); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, c.check()
+}
+
+func (c *Config) setPath(name, value string) error {
+	switch name {
+	case "token":
+		c.Label = value
+	case "serial":
+		c.Serial = value
+	default:
+		return fmt.Errorf("the URI chooses by %s, which is not supported: use token and serial", name)
+	}
+	return nil
+}
+
+func (c *Config) setQuery(name, value string) error {
+	var err error
+	switch name {
+	case "module-path":
+		c.Module = value
+	case "pin-source":
+		c.PIN, err = pinSource(value)
+	case "pin-value":
+		err = errors.New("the URI holds a PIN: put the PIN into a file and use pin-source")
+	case "x-args":
+		c.Args = value
+	case "x-profile":
+		c.Profile = value
+	case "x-max-sessions":
+		if c.MaxSessions, err = strconv.Atoi(value); err != nil {
+			err = errors.New("x-max-sessions is no number")
+		}
+	default:
+		err = fmt.Errorf("the URI sets %s, which is not supported", name)
+	}
+	return err
+}
+
+// pinSource reads the value of pin-source. RFC 7512 knows a path, a file URI and a
+// command behind a bar; a command is not run.
+func pinSource(value string) (PIN, error) {
+	kind, rest, ok := strings.Cut(value, ":")
+	switch {
+	case strings.HasPrefix(value, "|"):
+		return PIN{}, errors.New("pin-source names a command, which is not run: use a file")
+	case strings.HasPrefix(value, "/"):
+		return PIN{File: value}, nil
+	case !ok || rest == "":
+	case kind == "file":
+		return PIN{File: strings.TrimPrefix(rest, "//")}, nil
+	case kind == "env":
+		return PIN{Env: rest}, nil
+	case kind == "systemd":
+		return PIN{Credential: rest}, nil
+	case kind == "fd":
+		if fd, err := strconv.Atoi(rest); err == nil {
+			return PIN{FD: fd}, nil
+		}
+	}
+	return PIN{}, errors.New("pin-source is none of file:PATH, env:NAME, fd:NUMBER, systemd:NAME")
+}
