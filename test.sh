@@ -46,6 +46,10 @@ step "what the tests need"
 check_go
 need openssl openssl
 need gcc gcc libc6-dev
+need softhsm2-util softhsm2
+need certutil libnss3-tools libnss3
+need swtpm swtpm swtpm-tools
+need tpm2_getcap tpm2-tools tpm2-openssl
 install_missing
 
 step "gofmt"
