@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
 )
 
 // TestEditionsInEveryProcess runs what follows in this file, and the walk through a
@@ -123,8 +125,10 @@ func writeRoots(t *testing.T, dir string, content []byte) {
 // TestEditionReport: the report says what is used and what is not approved, the audit
 // keeps it, and nothing is ever called validated.
 func TestEditionReport(t *testing.T) {
+	device := drivertest.NewMemory()
+	t.Cleanup(func() { device.Close() })
 	for _, edition := range editions {
-		v, _ := newTestVault(t, Config{Edition: edition})
+		v, _ := newTestVault(t, Config{Edition: edition, Drivers: map[string]driver.Driver{"hsm": device}})
 		r := v.EditionReport()
 		if r.Edition != edition || v.Edition() != edition || r.Suite != v.suite.String() {
 			t.Errorf("%+v", r)
@@ -136,7 +140,7 @@ func TestEditionReport(t *testing.T) {
 		var want []string
 		switch edition {
 		case FIPS:
-			want = []string{"uses Go's module " + fips140.Version(), "RSAES_PKCS1_V1_5", "SM2", "HMAC_SM3", "Argon2id", "XSalsa20-Poly1305", "SP 800-108"}
+			want = []string{"uses Go's module " + fips140.Version(), "RSAES_PKCS1_V1_5", "SM2", "HMAC_SM3", "Argon2id", "XSalsa20-Poly1305", "SP 800-108", `device "hsm"`}
 		case SM:
 			want = []string{"gmsm", "Argon2id", "XSalsa20-Poly1305"}
 		}
