@@ -306,3 +306,60 @@ func TestHandleIsRetired(t *testing.T) {
 type countingKey struct{ closed int }
 
 func (k *countingKey) Close() error { k.closed++; return nil }
+
+// TestImportKilledAtEachCommit cuts ParametersForImport and ImportKeyMaterial off
+// before each batch of the store: the CMK is whole or waits, and is imported then.
+func TestImportKilledAtEachCommit(t *testing.T) {
+	x, v := newEstate(t, 1)
+	c := v.As(DefaultOwner)
+	if err := c.DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+		t.Fatal(err)
+	}
+	var cuts []disk
+	x.engine.Fault(func(keystore.Batch) error {
+		cuts = append(cuts, x.disk(t))
+		return nil
+	})
+	mustImport(t, c, x.doomed.ID, newParcel(t, c, x.doomed, x.material.plain).material())
+	x.engine.Fault(nil)
+	cuts = append(cuts, x.disk(t))
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for i, cut := range cuts {
+		x.restore(t, cut)
+		if x.reimport(t, fmt.Sprintf("cut before batch %d of %d", i, len(cuts)-1)) {
+			whole++
+		}
+	}
+	if len(cuts) != 5 || whole != 1 {
+		t.Errorf("%d cuts, imported after %d; want 2 batches for each of 2 operations, and the last to import", len(cuts), whole)
+	}
+}
+
+// reimport opens the vault, reports whether the import had come to its end, and
+// brings it there.
+func (x *estate) reimport(t *testing.T, what string) bool {
+	t.Helper()
+	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	defer closeChecked(t, v)
+	c := v.As(DefaultOwner)
+	if left := v.store.Paths(intents); len(left) != 0 {
+		t.Errorf("%s: unsettled %q", what, left)
+	}
+	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	mustImport(t, c, k.ID, newParcel(t, c, k, x.material.plain).material())
+	for _, ct := range append(x.survivors, x.ct) {
+		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+	return k.State == Enabled
+}

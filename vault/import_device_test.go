@@ -155,3 +155,34 @@ func (h *hoarder) DestroyKey(ctx context.Context, id driver.MaterialID, blob dri
 	}
 	return h.Faulty.DestroyKey(ctx, id, blob)
 }
+
+// TestImportIsSettledAtOpen: the device dies after it unwrapped and does not come
+// back until the vault is opened again: what nobody was told of is destroyed.
+func TestImportIsSettledAtOpen(t *testing.T) {
+	v, faulty, device, dir := newDeviceVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodImportWrapped, Fail: true, Class: driver.Unknown, After: true})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
+	if _, err := c.ImportKeyMaterial(ctx, k.ID, p.material()); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("dead device: %v", err)
+	}
+	if objects(t, device) != 2 || len(v.store.Paths(intents)) != 1 {
+		t.Fatalf("%d objects, %d intents", objects(t, device), len(v.store.Paths(intents)))
+	}
+	closeChecked(t, v)
+	v, err := Open(ctx, dir, deviceConfig(device), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if objects(t, device) != 1 || len(v.store.Paths(intents)) != 0 {
+		t.Errorf("%d objects, %d intents after settling", objects(t, device), len(v.store.Paths(intents)))
+	}
+	state, err := v.importOf(ctx, k.ID)
+	if err != nil || state.Token.Failed != 1 || state.Token.Running != 0 {
+		t.Errorf("a try that was cut off counts: %+v, %v", state.Token, err)
+	}
+	mustImport(t, v.As(DefaultOwner), k.ID, p.material())
+}
