@@ -45,12 +45,15 @@ func (v *Vault) markOf(ctx context.Context, key driver.Key, spec driver.KeySpec,
 }
 
 // hostMarks makes the marks of symmetric material that the host has, one for each
-// PRF, so that it is known again under each.
-func hostMarks(material []byte) (marks []mark) {
-	families := map[suite.ID]driver.KeyAlgorithm{suite.AES: driver.HMACSHA256, suite.SM: driver.HMACSM3}
-	for id, alg := range families {
-		if id.Usable() {
-			marks = append(marks, mark{string(alg), id.MAC(material, []byte(markInput))})
+// PRF that CMKs of the edition have, so that it is known again under each.
+func hostMarks(material []byte, e Edition) (marks []mark) {
+	for _, f := range []struct {
+		id   suite.ID
+		spec KeySpec
+		alg  driver.KeyAlgorithm
+	}{{suite.AES, HMAC256, driver.HMACSHA256}, {suite.SM, HMACSM3, driver.HMACSM3}} {
+		if f.id.Usable() && excluded(e, f.spec) == nil {
+			marks = append(marks, mark{string(f.alg), f.id.MAC(material, []byte(markInput))})
 		}
 	}
 	return marks

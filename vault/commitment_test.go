@@ -107,13 +107,13 @@ func TestNothingStoredTellsMaterial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range hostMarks(ownKey(3)) {
+	for _, m := range hostMarks(ownKey(3), testEdition()) {
 		if bytes.Contains(encode(state), m.value[:]) || bytes.Equal(state.Commitment, m.value[:]) {
 			t.Error("the mark itself is stored")
 		}
 	}
 	other, _ := newTestVault(t, testConfig())
-	m := hostMarks(ownKey(3))[0]
+	m := hostMarks(ownKey(3), testEdition())[0]
 	if bytes.Equal(v.commitment(m, k.ID), other.commitment(m, k.ID)) || v.indexPath(m) == other.indexPath(m) {
 		t.Error("two vaults keep the same of the same material")
 	}

@@ -186,3 +186,31 @@ func TestImportIsSettledAtOpen(t *testing.T) {
 	}
 	mustImport(t, v.As(DefaultOwner), k.ID, p.material())
 }
+
+// TestImportedKeyMoves into a device, is deleted there, and comes back there.
+func TestImportedKeyMoves(t *testing.T) {
+	c, _, device, fake := newImportDevice(t)
+	ctx := t.Context()
+	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Driver: softDriver})
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.MoveKey(ctx, k.ID, "hsm"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	settleNow(t, c, fake)
+	if n := objects(t, device); n != 0 {
+		t.Errorf("%d objects after deletion", n)
+	}
+	if k = mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material()); k.Driver != "hsm" || k.Provenance != ProvenanceImported {
+		t.Errorf("%+v", k)
+	}
+	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

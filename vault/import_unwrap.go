@@ -82,7 +82,7 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 		if len(material) != materialSize(im.t.Key, spec, im.v.cfg.Edition) {
 			return created, nil, errMaterial
 		}
-		marks = hostMarks(material)
+		marks = hostMarks(material, im.v.cfg.Edition)
 	}
 	importer, err := im.v.hostImporter(im.v.drivers[im.t.Driver], spec, im.row)
 	if err != nil {
