@@ -23,10 +23,16 @@ type State struct {
 func (s State) Valid() bool { return len(s.Frontier) == bits.OnesCount64(s.Size) }
 
 // Leaf returns the hash of a leaf: H(00 ‖ leaf).
-func (t Tree) Leaf(leaf []byte) [32]byte { return t.Suite.Hash([]byte{0}, leaf) }
+func (t Tree) Leaf(leaf []byte) [32]byte {
+	return t.Suite.Sum(append(append(make([]byte, 0, 1024), 0), leaf...))
+}
 
 func (t Tree) node(left, right [32]byte) [32]byte {
-	return t.Suite.Hash([]byte{1}, left[:], right[:])
+	var b [65]byte
+	b[0] = 1
+	copy(b[1:], left[:])
+	copy(b[33:], right[:])
+	return t.Suite.Sum(b[:])
 }
 
 // Extend returns the state after leaves are added to s, and leaves s as it is.

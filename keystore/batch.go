@@ -68,7 +68,7 @@ func (s *Store) sealChange(b *Batch, generation uint64, path string, c change, p
 		return err
 	}
 	b.Put = append(b.Put, Pair{at, sealed})
-	pending[path] = pendingEntry{entry: entry{id.version, s.keys.suite.Hash(sealed), c.class, id.epoch}}
+	pending[path] = pendingEntry{entry: entry{id.version, s.keys.suite.Sum(sealed), c.class, id.epoch}}
 	return nil
 }
 

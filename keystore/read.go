@@ -56,7 +56,7 @@ func (s *Store) get(ctx context.Context, path string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	hash := s.keys.suite.Hash(sealed)
+	hash := s.keys.suite.Sum(sealed)
 	if !(known && hash == want.hash) && !(pending && !next.deleted && hash == next.hash) {
 		return Record{}, fmt.Errorf("%w: record %q is not the one last written", ErrCorrupt, path)
 	}

@@ -29,12 +29,12 @@ func (h Header) PRFInput(context []byte) []byte {
 
 // bind returns B, which stands for header and context in all that follows.
 func (h Header) bind(context []byte) [suite.HashSize]byte {
-	var framed []byte
-	for _, part := range [][]byte{[]byte(labelBind), h.append(nil), context} {
+	framed := make([]byte, 0, 3*4+len(labelBind)+HeaderSize+len(context))
+	for _, part := range [][]byte{[]byte(labelBind), h.append(make([]byte, 0, HeaderSize)), context} {
 		framed = binary.BigEndian.AppendUint32(framed, uint32(len(part)))
 		framed = append(framed, part...)
 	}
-	return h.Suite.Hash(framed)
+	return h.Suite.Sum(framed)
 }
 
 // derive returns the message key and the commitment, one after the other in one

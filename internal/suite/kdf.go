@@ -22,7 +22,9 @@ func (id ID) KDF(dst, key []byte, label string, context []byte) {
 	block := make([]byte, 0, HashSize)
 	for i := uint32(1); len(dst) > 0; i++ {
 		binary.BigEndian.PutUint32(counter[:], i)
-		h.Reset()
+		if i > 1 {
+			h.Reset()
+		}
 		h.Write(counter[:])
 		h.Write(fixed)
 		block = h.Sum(block[:0])
