@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"strongroom.example/audit"
+	"strongroom.example/keystore"
 )
 
 // importUntil makes a CMK whose material expires.
@@ -160,4 +161,23 @@ func TestDisabledKeyExpires(t *testing.T) {
 	v.agenda.set(importPathOf(k.ID), time.Time{})
 	fake.Advance(time.Hour)
 	mustExpire(t, v, k)
+}
+
+// TestNothingIsTendedAfterAFailedOpen: an Open that fails at its last step leaves no
+// goroutine that would go on to keep deadlines; TestMain looks for it.
+func TestNothingIsTendedAfterAFailedOpen(t *testing.T) {
+	x, v := newEstate(t, 1)
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x.engine.Fault(func(keystore.Batch) error { return errors.New("disk is gone") })
+	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err == nil {
+		v.Close()
+		t.Fatal("opened without its record")
+	}
+	x.engine.Fault(nil)
+	if !x.open(t, "afterwards") {
+		t.Error("material is gone")
+	}
 }

@@ -41,6 +41,7 @@ type Vault struct {
 
 	gate    sync.RWMutex // held for reading by each operation
 	closed  bool
+	awake   bool // background was started
 	stopped chan struct{}
 	done    chan struct{}
 }
@@ -218,6 +219,7 @@ func (v *Vault) start(ctx context.Context) error {
 		return err
 	}
 	v.openAgenda(ctx)
+	v.awake = true
 	go v.background()
 	return nil
 }
@@ -300,9 +302,14 @@ func (v *Vault) Close() error {
 
 // abandon releases what a failed Create or Open had taken.
 func (v *Vault) abandon(err error) {
-	if err != nil {
-		v.release()
+	if err == nil {
+		return
 	}
+	if v.awake {
+		close(v.stopped)
+		<-v.done
+	}
+	v.release()
 }
 
 // release gives back everything, in the reverse order of taking.
