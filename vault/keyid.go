@@ -1,29 +1,44 @@
 package vault
 
-import (
-	"encoding/hex"
-	"strings"
-)
+import "encoding/hex"
 
 // A CMK's id is 16 random bytes, written as a version 4 UUID (RFC 9562).
 
+// idGroups are the bytes of an id between its hyphens.
+var idGroups = [...][2]int{{0, 4}, {4, 6}, {6, 8}, {8, 10}, {10, 16}}
+
 // formatKeyID writes an id.
 func formatKeyID(id [16]byte) string {
-	h := hex.EncodeToString(id[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	b := make([]byte, 0, 36)
+	for i, g := range idGroups {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, id[g[0]:g[1]])
+	}
+	return string(b)
 }
 
-// parseKeyID reads an id; false if s is not one.
+// parseKeyID reads an id in the one form in which formatKeyID writes it; false if s
+// is not one.
 func parseKeyID(s string) (id [16]byte, ok bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, false
 	}
-	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
-	if err != nil || len(b) != len(id) {
-		return id, false
+	var digits [32]byte
+	n := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f':
+			digits[n] = c
+			n++
+		default:
+			return id, false
+		}
 	}
-	copy(id[:], b)
-	return id, formatKeyID(id) == s
+	_, err := hex.Decode(id[:], digits[:])
+	return id, err == nil
 }
 
 // newKeyID makes an id of random bytes.
