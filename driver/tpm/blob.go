@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 
 	"strongroom.example/driver"
 )
@@ -18,15 +19,20 @@ import (
 // root key, the authorization value, and both areas of the key. check is the hash of
 // id, spec and all that stands before; it finds accidents, and tells a blob of another
 // TPM from one that is damaged. What binds the key to its id and spec is in the public
-// area, which the TPM holds to the private one; see binding.
+// area, which the TPM holds to the private one; see binding. A key from a key file has a
+// public area that cannot be chosen; there it is the authorization value that binds, and
+// auth is what that is derived from; see derived.
 type blob struct {
+	adopted                       bool
 	parent, auth, public, private []byte
 }
 
 const (
 	magic     = "SRT\x01" // the last byte is the format
+	magicFile = "SRT\x02" // of a key from a key file
 	labelBlob = "strongroom tpm blob"
 	labelBind = "strongroom tpm key"
+	labelFile = "strongroom tpm key file"
 )
 
 // A keyName is what a key is bound to.
@@ -63,8 +69,26 @@ func newAuth() []byte {
 
 const authLength = 32
 
+// derived is the authorization value of a key from a key file: under another id or spec,
+// or from another seed, the TPM refuses it.
+func (n keyName) derived(seed []byte) []byte {
+	h := n.hash(labelFile, seed)
+	return base64.RawURLEncoding.AppendEncode(nil, h[:24])
+}
+
+// value is the authorization value of the key in a blob. The caller wipes it.
+func (b blob) value(n keyName) []byte {
+	if b.adopted {
+		return n.derived(b.auth)
+	}
+	return slices.Clone(b.auth)
+}
+
 func (b blob) encode(n keyName) driver.Blob {
 	out := []byte(magic)
+	if b.adopted {
+		out = []byte(magicFile)
+	}
 	for _, part := range [][]byte{b.parent, b.auth, b.public, b.private} {
 		out = appendSized(out, part)
 	}
@@ -79,12 +103,13 @@ func decode(n keyName, encoded driver.Blob) (blob, error) {
 		body, check = encoded[:len(encoded)-sha256.Size], encoded[len(encoded)-sha256.Size:]
 	}
 	want := n.hash(labelBlob, body)
-	rest, ok := bytes.CutPrefix(body, []byte(magic))
-	if !ok || !bytes.Equal(want[:], check) {
+	rest, made := bytes.CutPrefix(body, []byte(magic))
+	rest, adopted := bytes.CutPrefix(rest, []byte(magicFile))
+	if made == adopted || !bytes.Equal(want[:], check) {
 		return blob{}, errDamaged
 	}
 	r := reader{rest: rest}
-	b := blob{parent: r.sized(), auth: r.sized(), public: r.sized(), private: r.sized()}
+	b := blob{adopted: adopted, parent: r.sized(), auth: r.sized(), public: r.sized(), private: r.sized()}
 	if r.done() != nil || len(b.auth) != authLength {
 		return blob{}, errDamaged
 	}

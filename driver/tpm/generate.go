@@ -33,6 +33,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 
 // A pair is a key as the TPM returns it: both areas, and whose they are.
 type pair struct {
+	adopted         bool // from a key file
 	parent          []byte
 	public, private []byte
 }
@@ -49,7 +50,7 @@ func (d *device) create(area tpm2.TPMTPublic, sensitive tpm2.TPMSSensitiveCreate
 		if err != nil {
 			return err
 		}
-		made = pair{parent.name, rsp.OutPublic.Bytes(), rsp.OutPrivate.Buffer}
+		made = pair{parent: parent.name, public: rsp.OutPublic.Bytes(), private: rsp.OutPrivate.Buffer}
 		return nil
 	})
 	return made, err
@@ -72,7 +73,7 @@ func (p pair) created(op string, n keyName, auth []byte) (driver.Created, error)
 	}
 	a := area.ObjectAttributes
 	return driver.Created{
-		Blob:      blob{p.parent, auth, p.public, p.private}.encode(n),
+		Blob:      blob{p.adopted, p.parent, auth, p.public, p.private}.encode(n),
 		PublicDER: der,
 		Attributes: map[string]string{
 			"fixedTPM":            strconv.FormatBool(a.FixedTPM),

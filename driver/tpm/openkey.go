@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // OpenKey loads a key, which has the TPM check its blob. A blob of another TPM, or of
@@ -31,12 +32,17 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	if err != nil {
 		return nil, fault(op, driver.Authentic, err)
 	}
-	if err := k.check(area, n.binding(parts.auth)); err != nil {
-		return nil, fault(op, driver.Authentic, err)
+	if parts.adopted {
+		err = k.checkFile(area)
+	} else {
+		err = k.check(area, n.binding(parts.auth))
+	}
+	if err != nil {
+		return nil, fault(op, driver.Authentic, errDamaged)
 	}
 	var r *resident
 	err = d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) (err error) {
-		r, err = dev.open(n.hash(labelBlob, b), parts)
+		r, err = dev.open(n, n.hash(labelBlob, b), parts)
 		return err
 	}})
 	if err != nil {
@@ -46,7 +52,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 }
 
 // open loads the key of a blob, unless it is known.
-func (d *device) open(hash [32]byte, parts blob) (*resident, error) {
+func (d *device) open(n keyName, hash [32]byte, parts blob) (*resident, error) {
 	if r := d.slots.find(hash); r != nil {
 		return r, nil
 	}
@@ -57,11 +63,20 @@ func (d *device) open(hash [32]byte, parts blob) (*resident, error) {
 	if err != nil {
 		return nil, fault("TPM2_Load", driver.Throttled, err)
 	}
-	copy(auth.Bytes(), parts.auth)
+	value := parts.value(n)
+	copy(auth.Bytes(), value)
+	suite.Wipe(value)
 	r := &resident{id: hash, public: slices.Clone(parts.public), private: slices.Clone(parts.private), auth: auth}
 	if _, err := d.use(r); err != nil {
 		auth.Free()
 		return nil, d.judge(parts.parent, err)
+	}
+	if parts.adopted {
+		if err := d.prove(r); err != nil {
+			d.flush(r.handle)
+			d.slots.settle(r, 0) // frees auth
+			return nil, err
+		}
 	}
 	d.slots.keep(r)
 	return r, nil

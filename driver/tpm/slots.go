@@ -79,9 +79,8 @@ func (d *device) use(r *resident) (entity, error) {
 		}
 		return r.entity(), nil
 	}
-	room := maxLoaded - 1
 	if r.context != nil && r.generation == d.slots.generation {
-		d.slots.evict(d, room)
+		d.slots.evict(d, maxLoaded-1)
 		handle, err := d.restore(r.context)
 		if err == nil {
 			d.slots.settle(r, handle)
@@ -92,16 +91,23 @@ func (d *device) use(r *resident) (entity, error) {
 		}
 		r.context = nil // of before a reset that nobody noticed; the blob is still good
 	}
-	if d.srk.context != nil {
-		room-- // the storage root key needs a slot of its own meanwhile
-	}
-	d.slots.evict(d, room)
+	d.makeRoom()
 	handle, err := d.load(r)
 	if err != nil {
 		return entity{}, err
 	}
 	d.slots.settle(r, handle)
 	return r.entity(), nil
+}
+
+// makeRoom frees a slot for an object that is loaded under the storage root key, which
+// may need one itself meanwhile.
+func (d *device) makeRoom() {
+	room := maxLoaded - 1
+	if d.srk.context != nil {
+		room--
+	}
+	d.slots.evict(d, room)
 }
 
 // evict takes keys out of the TPM until at most left are in it. Those that are open

@@ -20,11 +20,7 @@ func (d *device) unseal(p Policy, s sealed, take func([]byte) ([]byte, error)) (
 	if !bytes.Equal(s.parent, d.srk.name) {
 		return nil, fault(op, driver.Denied, ErrOtherTPM)
 	}
-	room := maxLoaded - 1
-	if d.srk.context != nil {
-		room--
-	}
-	d.slots.evict(d, room)
+	d.makeRoom()
 	r := &resident{public: s.public, private: s.private}
 	var err error
 	if r.handle, err = d.load(r); err != nil {
