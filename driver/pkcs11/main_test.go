@@ -4,6 +4,7 @@ package pkcs11_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -57,3 +58,6 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 	t.Run("SoftHSM", func(t *testing.T) { run(t, testtoken.NewSoftHSM(t)) })
 	t.Run("NSS", func(t *testing.T) { run(t, testtoken.NewNSS(t)) })
 }
+
+// is reports whether err is of a class.
+func is(err error, class driver.Class) bool { return errors.Is(err, class) }

@@ -13,9 +13,6 @@ import (
 // decides: a token that lost its keys still opens sessions and finds nothing,
 // without an error.
 
-// Ids that begin with reserved are the driver's own, and no vault's.
-const reserved = "strongroom"
-
 func sentinelID() driver.MaterialID { return driver.MaterialID([]byte(reserved + "-watch")) }
 
 func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }

@@ -1,0 +1,86 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestProtectorConformance holds the protector to the contract. The memory of the
+// process stands for another token.
+func TestProtectorConformance(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d := opened(t, token)
+		drivertest.RunProtector(t, func(t *testing.T) (right, wrong driver.Protector) {
+			return pkcs11.NewProtector(d), pkcs11.NewProtector(drivertest.NewMemory())
+		})
+	})
+}
+
+// TestProtectorByRSA hides HMAC, so that the root's secret goes under RSA-OAEP. It
+// stays with one vault, since each has an RSA key of its own.
+func TestProtectorByRSA(t *testing.T) {
+	p := pkcs11.NewProtector(without{opened(t, testtoken.NewSoftHSM(t)), driver.HMACSHA256})
+	b, root := driver.Binding{VaultID: [16]byte{1}, Edition: driver.FIPS}, []byte("thirty-two bytes of a vault root")
+	blob, err := p.Protect(t.Context(), b, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Recover(t.Context(), nil, b, blob); err != nil || string(got) != string(root) {
+		t.Fatalf("the root does not come back: %v", err)
+	}
+	for i := range blob {
+		blob[i] ^= 4
+		if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
+			t.Errorf("byte %d flipped: %v", i, err)
+		}
+		blob[i] ^= 4
+	}
+	b.Edition = driver.Standard
+	if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
+		t.Errorf("in another edition: %v", err)
+	}
+}
+
+// TestProtectorOnTwoTokens: the blob of one token does not open with the other,
+// though both have a key for the vault.
+func TestProtectorOnTwoTokens(t *testing.T) {
+	first, second := opened(t, testtoken.NewSoftHSM(t)), opened(t, testtoken.NewSoftHSM(t))
+	b, root := driver.Binding{VaultID: [16]byte{1}}, make([]byte, 32)
+	blob, err := pkcs11.NewProtector(first).Protect(t.Context(), b, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pkcs11.NewProtector(second).Protect(t.Context(), b, root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pkcs11.NewProtector(second).Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
+		t.Errorf("another token recovers: %v", err)
+	}
+	if _, err := pkcs11.NewProtector(first).Recover(t.Context(), nil, b, blob); err != nil {
+		t.Errorf("the token itself: %v", err)
+	}
+}
+
+// without hides one algorithm of a driver.
+type without struct {
+	driver.Driver
+	hidden driver.KeyAlgorithm
+}
+
+func (w without) Info() driver.Info {
+	info := w.Driver.Info()
+	var left []driver.SpecInfo
+	for _, row := range info.Specs {
+		if row.Spec.Algorithm != w.hidden {
+			left = append(left, row)
+		}
+	}
+	info.Specs = left
+	return info
+}
