@@ -34,8 +34,14 @@ type sample struct {
 // sample readies the shared key of a row in x.
 func (s *subject) sample(t *testing.T, x *home, r row) sample {
 	t.Helper()
+	return s.sampleOf(t, x, r, x.key(t, r))
+}
+
+// sampleOf readies a key of a row.
+func (s *subject) sampleOf(t *testing.T, x *home, r row, k vault.Key) sample {
+	t.Helper()
 	ctx, c := t.Context(), x.owner()
-	m := sample{row: r, key: x.key(t, r)}
+	m := sample{row: r, key: k}
 	var err, errDataKey error
 	switch r.usage {
 	case vault.EncryptDecrypt:
@@ -48,7 +54,7 @@ func (s *subject) sample(t *testing.T, x *home, r row) sample {
 		m.signature, err = c.Sign(ctx, m.key.ID, []byte(message), m.sign)
 	case vault.AsymmetricDecrypt:
 		m.decrypt = s.firstDecrypting(t, r)
-		m.encrypted = encryptTo(t, m.decrypt, parse(t, x.public(t, r)), []byte(message))
+		m.encrypted = encryptTo(t, m.decrypt, parse(t, x.publicOf(t, k.ID)), []byte(message))
 	}
 	if err = errors.Join(err, errDataKey); err != nil {
 		t.Fatal(err)

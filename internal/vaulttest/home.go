@@ -159,7 +159,12 @@ func (x *home) key(t *testing.T, r row) vault.Key {
 // public returns the public half of the shared key of a row.
 func (x *home) public(t *testing.T, r row) vault.PublicKey {
 	t.Helper()
-	p, err := x.owner().PublicKey(t.Context(), x.key(t, r).ID)
+	return x.publicOf(t, x.key(t, r).ID)
+}
+
+func (x *home) publicOf(t *testing.T, key string) vault.PublicKey {
+	t.Helper()
+	p, err := x.owner().PublicKey(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}

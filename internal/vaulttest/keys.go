@@ -57,7 +57,7 @@ func equal(a, b vault.Key) bool {
 	same := maps.Equal(a.Tags, b.Tags) && a.Created.Equal(b.Created) && a.Rotated.Equal(b.Rotated)
 	return same && a.ID == b.ID && a.Alias == b.Alias && a.Description == b.Description && a.State == b.State &&
 		a.Usage == b.Usage && a.Spec == b.Spec && a.Origin == b.Origin && a.Creator == b.Creator && a.Version == b.Version &&
-		a.Residence == b.Residence && a.Level == b.Level && a.Driver == b.Driver
+		a.Residence == b.Residence && a.Level == b.Level && a.Driver == b.Driver && a.Provenance == b.Provenance && a.ValidTo.Equal(b.ValidTo)
 }
 
 // count lists keys.

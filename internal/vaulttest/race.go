@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"strongroom.example/audit"
 	"strongroom.example/vault"
@@ -19,11 +20,15 @@ func disableRacesEncrypt(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	k := s.shared.create(t, vault.KeyOptions{}).ID
 	var stop atomic.Bool
+	var used atomic.Int64
 	var users sync.WaitGroup
 	for range callers {
 		users.Go(func() {
 			for !stop.Load() {
 				_, err := c.Encrypt(ctx, k, nil, nil)
+				if err == nil {
+					used.Add(1)
+				}
 				if err != nil && !errors.Is(err, vault.ErrKeyState) && !errors.Is(err, vault.ErrThrottled) {
 					t.Errorf("Encrypt: %v", err)
 					return
@@ -32,6 +37,9 @@ func disableRacesEncrypt(t *testing.T, s *subject) {
 		})
 	}
 	for range 10 {
+		for before := used.Load(); used.Load() == before && !t.Failed(); {
+			time.Sleep(time.Millisecond) // until it is in use
+		}
 		if err := errors.Join(c.DisableKeys(ctx, k), c.EnableKeys(ctx, k)); err != nil {
 			t.Error(err)
 		}

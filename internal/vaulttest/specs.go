@@ -59,24 +59,24 @@ func wantUnsupported(t *testing.T, x *home, o vault.KeyOptions) {
 func (s *subject) checkPlace(t *testing.T, x *home, r row) {
 	t.Helper()
 	name, can, _ := s.place(x, r)
-	want := vault.KeyVersion{Number: 1, Origin: vault.OriginVault, Residence: vault.Wrapped, Level: driver.LevelSoftware, Driver: name}
+	want := vault.KeyVersion{Number: 1, Origin: vault.OriginVault, Residence: vault.Wrapped, Level: driver.LevelSoftware, Driver: name, Provenance: vault.ProvenanceVault}
 	if can.Resident {
-		want.Residence, want.Level = vault.Resident, s.info().Level
+		want.Residence, want.Level, want.Provenance = vault.Resident, s.info().Level, vault.ProvenanceDevice
 	}
 	k := x.key(t, r)
 	if k.Spec != r.spec || k.Usage != r.usage || k.State != vault.Enabled || k.Version != 1 || k.Origin != want.Origin {
 		t.Errorf("%+v", k)
 	}
-	if k.Driver != want.Driver || k.Residence != want.Residence || k.Level != want.Level {
-		t.Errorf("%s %s on %q, want %s %s on %q", k.Residence, k.Level, k.Driver, want.Residence, want.Level, want.Driver)
+	if k.Driver != want.Driver || k.Residence != want.Residence || k.Level != want.Level || k.Provenance != want.Provenance {
+		t.Errorf("%+v, want it as %+v", k, want)
 	}
 	versions, err := x.owner().ListKeyVersions(t.Context(), k.ID)
 	if err != nil || len(versions) != 1 {
 		t.Fatalf("%d versions, %v", len(versions), err)
 	}
 	v := versions[0]
-	if v.Key != k.ID || v.Number != 1 || v.Origin != want.Origin || v.Driver != want.Driver || v.Residence != want.Residence || v.Level != want.Level {
-		t.Errorf("version %+v", v)
+	if v.Key != k.ID || v.Number != 1 || v.Origin != want.Origin || v.Driver != want.Driver || v.Residence != want.Residence || v.Level != want.Level || v.Provenance != want.Provenance {
+		t.Errorf("%+v, want %+v", v, want)
 	}
 	if !maps.Equal(v.Attributes, x.made[r].attributes) {
 		t.Errorf("attributes %v, the device says %v", v.Attributes, x.made[r].attributes)
