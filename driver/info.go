@@ -39,6 +39,10 @@ type SpecInfo struct {
 	Spec KeySpec
 	// Resident: the material is made in the device and never leaves it.
 	Resident bool
+	// Slow: a call takes so long (a TPM: tens of milliseconds and more, one at a time)
+	// that a vault leaves keys for every message to the software engine, wrapped,
+	// unless it is told otherwise key by key.
+	Slow bool
 	// Sign and Decrypt list the algorithms for those usages.
 	Sign    []SignAlg
 	Decrypt []EncryptAlg

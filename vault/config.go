@@ -43,7 +43,8 @@ type Config struct {
 	// "soft" is taken by the software engine. The caller closes them, after the vault.
 	Drivers map[string]driver.Driver
 	// Driver is the one that new keys go to unless KeyOptions names another; empty
-	// means "soft".
+	// means "soft". Keys that it cannot do, or does slowly (driver.SpecInfo), go to
+	// "soft".
 	Driver string
 	// AcceptLossWithMachine allows a vault whose every protector is bound to this
 	// machine: if the machine is lost, so is the vault.

@@ -116,10 +116,10 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 }
 
 // driverFor returns the default driver, or the software engine where that cannot
-// do the spec, or not import it.
+// do the spec, not import it, or is slow at it.
 func (v *Vault) driverFor(row specRow, origin Origin) string {
 	d, spec := v.drivers[v.cfg.Driver], row.device(v.suite)
-	if _, can := d.Info().Find(spec); can && (origin == OriginVault || importable(d, spec)) {
+	if can, ok := d.Info().Find(spec); ok && !can.Slow && (origin == OriginVault || importable(d, spec)) {
 		return v.cfg.Driver
 	}
 	return softDriver

@@ -84,7 +84,7 @@ type KeyOptions struct {
 	// material, in PendingImport; see ParametersForImport.
 	Origin Origin
 	// Driver names one of Config.Drivers; empty means the default one, or the
-	// software engine where that cannot do Spec.
+	// software engine where that cannot do Spec or is slow at it.
 	Driver string
 }
 

@@ -32,7 +32,9 @@ func decrypter(alg driver.KeyAlgorithm, algs ...driver.EncryptAlg) driver.SpecIn
 func (p profile) kinds() []kind {
 	var list []kind
 	if p.algs[tpm2.TPMAlgHMAC] && p.algs[tpm2.TPMAlgKeyedHash] && p.algs[tpm2.TPMAlgSHA256] {
-		list = append(list, kind{row: row(driver.HMACSHA256, driver.Derive)})
+		prf := row(driver.HMACSHA256, driver.Derive)
+		prf.Slow = true
+		list = append(list, kind{row: prf})
 	}
 	if p.algs[tpm2.TPMAlgRSA] {
 		list = append(list, kind{row: signer(driver.RSA2048, p.rsaSign()...)}, kind{row: decrypter(driver.RSA2048, p.rsaDecrypt()...)})
