@@ -41,3 +41,6 @@ func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
 	}
 	return parts.auth
 }
+
+// Waiting returns how many calls are in the queue.
+func (d *Driver) Waiting() int { return d.queue.waitingNow() }

@@ -1,0 +1,225 @@
+package tpm_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+)
+
+const hmacCommand = 0x155
+
+// slowly makes one kind of command take its time.
+func slowly(w *testtoken.Wire, command uint32, takes time.Duration) {
+	w.Delay(func(c uint32) time.Duration {
+		if c == command {
+			return takes
+		}
+		return 0
+	})
+}
+
+// background makes calls that wait for each other, and returns how to wait for them.
+func background(n int, call func() error) (wait func() []error) {
+	var all sync.WaitGroup
+	errs := make([]error, n)
+	for i := range errs {
+		all.Go(func() { errs[i] = call() })
+	}
+	return func() []error { all.Wait(); return errs }
+}
+
+// until waits for the queue to have so many calls.
+func until(t *testing.T, d *tpm.Driver, waiting int) {
+	t.Helper()
+	for range 1000 {
+		if d.Waiting() >= waiting {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("%d calls wait, want %d", d.Waiting(), waiting)
+}
+
+// TestThrottledHonestly turns a call away at once that would not be done in time.
+func TestThrottledHonestly(t *testing.T) {
+	d, w, _ := openWired(t)
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	slowly(w, hmacCommand, 40*time.Millisecond)
+	for range 8 {
+		prf(t, k) // the queue learns what it takes
+	}
+	call := func(ctx context.Context) error {
+		_, err := k.PRF(ctx, nil, []byte("question"))
+		return err
+	}
+	wait := background(8, func() error { return call(context.Background()) })
+	until(t, d, 7)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	from := time.Now()
+	if err := call(ctx); !errors.Is(err, driver.Throttled) || time.Since(from) > 50*time.Millisecond {
+		t.Errorf("after %v: %v, want Throttled at once", time.Since(from), err)
+	}
+	long, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := call(long); err != nil {
+		t.Errorf("a call with time: %v", err)
+	}
+	if err := errors.Join(wait()...); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueueIsBounded fills the queue.
+func TestQueueIsBounded(t *testing.T) {
+	w := testtoken.NewWire(chip(t).Dial)
+	d := openConfig(t, tpm.Config{Dial: dialer(w.Dial), Queue: 2})
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	slowly(w, hmacCommand, 100*time.Millisecond)
+	call := func() error {
+		_, err := k.PRF(context.Background(), nil, []byte("question"))
+		return err
+	}
+	first := background(1, call)
+	time.Sleep(30 * time.Millisecond)
+	more := background(2, call)
+	until(t, d, 2)
+	if err := call(); !errors.Is(err, driver.Throttled) {
+		t.Errorf("a call too many: %v, want Throttled", err)
+	}
+	if err := errors.Join(append(first(), more()...)...); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCanceledWhileWaiting ends a wait. The TPM never sees that call.
+func TestCanceledWhileWaiting(t *testing.T) {
+	d, w, _ := openWired(t)
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	slowly(w, hmacCommand, 200*time.Millisecond)
+	wait := background(1, func() error {
+		_, err := k.PRF(context.Background(), nil, []byte("question"))
+		return err
+	})
+	time.Sleep(50 * time.Millisecond)
+	before := w.Count()
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	from := time.Now()
+	if _, err := k.PRF(ctx, nil, []byte("question")); err != context.Canceled || time.Since(from) > 100*time.Millisecond {
+		t.Errorf("after %v: %v", time.Since(from), err)
+	}
+	if err := errors.Join(wait()...); err != nil {
+		t.Error(err)
+	}
+	if n := w.Count() - before; n != 0 {
+		t.Errorf("%d commands for a call that was canceled", n)
+	}
+}
+
+// TestLanes has a key made, a key used and the TPM asked how it is, in that order, while
+// it is busy. It is done in the other order.
+func TestLanes(t *testing.T) {
+	d, w, _ := openWired(t)
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	slowly(w, hmacCommand, 150*time.Millisecond)
+	var mu sync.Mutex
+	var order []string
+	did := func(name string, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, name)
+		return err
+	}
+	use := func() error {
+		_, err := k.PRF(context.Background(), nil, []byte("question"))
+		return did("use", err)
+	}
+	busy := background(1, use)
+	time.Sleep(30 * time.Millisecond)
+	making := background(1, func() error {
+		_, err := d.GenerateKey(context.Background(), driver.MaterialID{1}, p256Spec)
+		return did("make", err)
+	})
+	until(t, d, 1)
+	using := background(1, use)
+	until(t, d, 2)
+	asking := background(1, func() error {
+		_, err := d.Health(context.Background())
+		return did("ask", err)
+	})
+	for _, wait := range []func() []error{busy, making, using, asking} {
+		if err := errors.Join(wait()...); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{"use", "ask", "use", "make"}
+	for i := range want {
+		if order[i] != want[i] {
+			t.Fatalf("done in the order %v, want %v", order, want)
+		}
+	}
+}
+
+// TestCommandsPerOperation counts what reaches the TPM.
+func TestCommandsPerOperation(t *testing.T) {
+	d, w, _ := openWired(t)
+	count := func(act func()) int {
+		before := w.Count()
+		act()
+		return w.Count() - before
+	}
+	keys := []driver.PRF{}
+	for range 3 {
+		keys = append(keys, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
+	}
+	prf(t, keys[0])
+	prf(t, keys[1])
+	if n := count(func() {
+		for i := range 100 {
+			prf(t, keys[i%2])
+		}
+	}); n != 100 {
+		t.Errorf("100 operations on two keys in turn take %d commands", n)
+	}
+	three := count(func() {
+		for i := range 99 {
+			prf(t, keys[i%3])
+		}
+	})
+	if three > 3*99 {
+		t.Errorf("99 operations on three keys in turn take %d commands", three)
+	}
+	batched := count(func() {
+		for _, wait := range []func() []error{
+			background(33, func() error { _, err := keys[0].PRF(context.Background(), nil, nil); return err }),
+			background(33, func() error { _, err := keys[1].PRF(context.Background(), nil, nil); return err }),
+			background(33, func() error { _, err := keys[2].PRF(context.Background(), nil, nil); return err }),
+		} {
+			if err := errors.Join(wait()...); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if batched > 150 {
+		t.Errorf("99 operations on three keys at once take %d commands: calls on a loaded key do not go first", batched)
+	}
+	p := protector(t, d, tpm.Policy{})
+	root, blob := seal(t, p)
+	unlock := count(func() { opens(t, p, root, blob, "unlock") })
+	if unlock > 10 {
+		t.Errorf("unlocking takes %d commands", unlock)
+	}
+	d.Close()
+	cold := count(func() {
+		d := openConfig(t, tpm.Config{Dial: dialer(w.Dial)})
+		opens(t, protector(t, d, tpm.Policy{}), root, blob, "unlock after a restart")
+	})
+	t.Logf("commands: 99 operations on three keys in turn %d, at once %d; unlocking %d, with opening the TPM %d", three, batched, unlock, cold)
+}
