@@ -25,6 +25,7 @@ type device struct {
 	slots   slots
 	clock   clock
 	down    bool // the last attempt to connect failed
+	hung    time.Time
 }
 
 // A clock tells the TPM's resets apart. Saved contexts are valid for one of them.
@@ -37,6 +38,9 @@ const (
 
 // ready makes sure of a connection, the right storage root key and a session.
 func (d *device) ready() error {
+	if time.Since(d.hung) < greeting {
+		return &lostError{errHangs} // those who wait behind a call that hung need not wait as long
+	}
 	if d.link.conn == nil {
 		d.drop() // it may have been lost where nobody cared, as in flush
 		if err := d.connect(); err != nil {
@@ -228,6 +232,11 @@ func (d *device) perform(ctx context.Context, act func(*device) error) error {
 		code := codeOf(err)
 		switch {
 		case err == nil || errors.Is(err, ErrOtherTPM) || d.down:
+			return err
+		case errors.Is(err, errHangs):
+			if time.Since(d.hung) >= greeting {
+				d.hung = time.Now()
+			}
 			return err
 		case errors.As(err, &lost) || remedyOf(code) == reopen:
 			d.drop()

@@ -44,3 +44,6 @@ func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
 
 // Waiting returns how many calls are in the queue.
 func (d *Driver) Waiting() int { return d.queue.waitingNow() }
+
+// Explain is what adds advice to the system's errors.
+func Explain(err error) error { return explain(err) }

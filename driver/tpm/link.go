@@ -16,9 +16,9 @@ const (
 	limit = 90 * time.Second
 	// greeting is that for the first command of a connection.
 	greeting = 5 * time.Second
-	// patience and testing bound how long a command is sent again and again.
+	// patience and selfTest bound how long a command is sent again and again.
 	patience = 5 * time.Second
-	testing  = 30 * time.Second
+	selfTest = 30 * time.Second
 )
 
 // A link is the connection to a TPM. It sends the same bytes again where the TPM says
@@ -30,7 +30,10 @@ type link struct {
 	sent  uint64
 }
 
-var errNoConnection = errors.New("not connected")
+var (
+	errNoConnection = errors.New("not connected")
+	errHangs        = errors.New("the TPM does not answer")
+)
 
 // Send implements [transport.TPM].
 func (l *link) Send(cmd []byte) ([]byte, error) {
@@ -45,7 +48,7 @@ func (l *link) Send(cmd []byte) ([]byte, error) {
 			return rsp, nil
 		}
 		if code == tpm2.TPMRCTesting {
-			until = until.Add(testing)
+			until = until.Add(selfTest)
 		}
 		if time.Now().Add(pause).After(until) || !l.rest(pause) {
 			return rsp, nil
@@ -61,9 +64,12 @@ func (l *link) once(cmd []byte) ([]byte, error) {
 		return nil, &lostError{errNoConnection}
 	}
 	l.sent++
-	watchdog := time.AfterFunc(l.limit, func() { l.conn.Close() })
-	rsp, err := l.conn.Send(cmd)
-	watchdog.Stop()
+	conn := l.conn
+	watchdog := time.AfterFunc(l.limit, func() { conn.Close() })
+	rsp, err := conn.Send(cmd)
+	if !watchdog.Stop() {
+		err = errHangs
+	}
 	if err != nil {
 		l.close()
 		return nil, &lostError{err}

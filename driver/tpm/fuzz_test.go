@@ -1,0 +1,101 @@
+package tpm
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+)
+
+// FuzzBlob decodes what a store may have become. What decodes encodes to the same.
+func FuzzBlob(f *testing.F) {
+	n := keyName{spec: driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}}
+	b := blob{parent: []byte("parent"), auth: newAuth(), public: []byte("public"), private: []byte("private")}
+	f.Add([]byte(b.encode(n)))
+	b.adopted = true
+	f.Add([]byte(b.encode(n)))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, err := decode(n, in)
+		if err == nil && !bytes.Equal(got.encode(n), in) {
+			t.Error("decoding and encoding changes a blob")
+		}
+	})
+}
+
+// FuzzSealed does the same for a protector's blob.
+func FuzzSealed(f *testing.F) {
+	f.Add([]byte(sealed{mode: modePCR, pcrs: []uint{0, 7}, parent: []byte("parent")}.encode()))
+	f.Add([]byte(sealed{mode: modeApproved}.encode()))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, err := decodeSealed(in)
+		if err == nil && !bytes.Equal(got.encode(), in) {
+			t.Error("decoding and encoding changes a blob")
+		}
+	})
+}
+
+// FuzzKeyFile reads key files. What is read is written so that it is read again.
+func FuzzKeyFile(f *testing.F) {
+	text, err := keyFile{EmptyAuth: true, Parent: ownerParent, Public: []byte{1}, Private: []byte{2}}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		file, err := parseKeyFile(in)
+		if err != nil {
+			return
+		}
+		out, err := file.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseKeyFile(out)
+		if err != nil || again.Parent != file.Parent || again.EmptyAuth != file.EmptyAuth ||
+			!bytes.Equal(again.Public, file.Public) || !bytes.Equal(again.Private, file.Private) {
+			t.Errorf("a key file changes: %v", err)
+		}
+	})
+}
+
+// FuzzArea reads public areas, and what the driver makes of them.
+func FuzzArea(f *testing.F) {
+	for _, k := range []kind{
+		{row: row(driver.HMACSHA256, driver.Derive)},
+		{row: decrypter(driver.RSA2048, driver.RSARaw)},
+		{signer(driver.ECP256, driver.ECDSASHA256), tpm2.TPMECCNistP256},
+		{signer(driver.SM2, driver.SM2DSA), tpm2.TPMECCSM2P256},
+	} {
+		f.Add(tpm2.Marshal(k.area(make([]byte, 32))))
+	}
+	f.Add(tpm2.Marshal(template()))
+	k := kind{signer(driver.ECP256, driver.ECDSASHA256), tpm2.TPMECCNistP256}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		area, err := parseArea(in)
+		if err != nil {
+			return
+		}
+		publicDER(area)
+		if err := k.check(area, make([]byte, 32)); err == nil && area.Type != tpm2.TPMAlgECC {
+			t.Error("an area of another type passes")
+		}
+		k.checkFile(area)
+	})
+}
+
+// FuzzResponse takes apart what something that is no TPM may answer.
+func FuzzResponse(f *testing.F) {
+	f.Add([]byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0}, false)
+	f.Add([]byte{0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, true)
+	f.Fuzz(func(t *testing.T, in []byte, inSession bool) {
+		c := command{code: tpm2.TPMCCUnseal, out: true}
+		if inSession {
+			c.session = &session{}
+		}
+		if _, err := c.parse(in, make([]byte, 32)); err == nil && inSession {
+			t.Error("a response without the session's key is taken for the TPM's")
+		}
+	})
+}
