@@ -15,25 +15,30 @@ const (
 
 // A breaker spaces the attempts to bring a token back: after each failure it rests,
 // for twice as long up to a second, less a random part. Attempts are made by one
-// goroutine at a time; the breaker has all others answer at once meanwhile.
+// goroutine at a time; all others get the last failure at once meanwhile.
 type breaker struct {
 	mu       sync.Mutex
 	failures int
 	until    time.Time
+	last     error
 }
 
-// resting reports whether no attempt may be made now.
-func (b *breaker) resting() bool {
+// resting returns the last failure while no attempt may be made.
+func (b *breaker) resting() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures > 0 && time.Now().Before(b.until)
+	if b.failures > 0 && time.Now().Before(b.until) {
+		return b.last
+	}
+	return nil
 }
 
 // record notes how an attempt ended.
-func (b *breaker) record(ok bool) {
+func (b *breaker) record(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ok {
+	b.last = err
+	if err == nil {
 		b.failures = 0
 		return
 	}

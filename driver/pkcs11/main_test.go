@@ -61,3 +61,10 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 
 // is reports whether err is of a class.
 func is(err error, class driver.Class) bool { return errors.Is(err, class) }
+
+// ask is a source that answers pin.
+func ask(pin string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return []byte(pin), nil }
+}
+
+func failing(context.Context) ([]byte, error) { return nil, errors.New("I have none") }

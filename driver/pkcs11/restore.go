@@ -15,8 +15,8 @@ import (
 // does it; those that waited find it done. It returns nil if the call may be made
 // again.
 func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
-	if t.down.Load() && t.breaker.resting() {
-		return fault("token", driver.Unavailable, errDown)
+	if err := t.breaker.resting(); err != nil {
+		return err
 	}
 	if err := t.lock.take(ctx); err != nil {
 		return err
@@ -25,14 +25,14 @@ func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
 	if t.epoch.Load() != seen && !t.down.Load() {
 		return nil
 	}
-	if t.down.Load() && t.breaker.resting() {
-		return fault("token", driver.Unavailable, errDown)
+	if err := t.breaker.resting(); err != nil {
+		return err
 	}
 	err := t.repair(ctx, how)
 	if ctx.Err() != nil {
 		return err // this says nothing of the token
 	}
-	t.breaker.record(err == nil)
+	t.breaker.record(err)
 	t.down.Store(err != nil)
 	return err
 }
@@ -40,7 +40,7 @@ func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
 // repair tries the gentle way first. A token that was away must show its sentinel,
 // since a module may open sessions on a token that has lost everything.
 func (t *token) repair(ctx context.Context, how cure) error {
-	suspicious := t.down.Load() || how == renewal
+	suspicious, seen := t.down.Load() || how == renewal, t.mod.generation.Load()
 	if how != renewal {
 		err := t.mend(ctx)
 		if err == nil && suspicious {
@@ -50,21 +50,13 @@ func (t *token) repair(ctx context.Context, how cure) error {
 			return err
 		}
 	}
-	if err := t.mod.renew(ctx, t.generation()); err != nil {
+	if err := t.mod.renew(ctx, seen); err != nil {
 		return err
 	}
 	if err := t.attach(ctx); err != nil {
 		return err
 	}
 	return t.probe(ctx)
-}
-
-// generation is that of the module when the token was attached.
-func (t *token) generation() uint64 {
-	if e := t.epoch.Load(); e != nil {
-		return e.generation
-	}
-	return t.mod.generation.Load()
 }
 
 // mend does nothing if the login stands: then it was the caller's own session or

@@ -18,8 +18,7 @@ type PKCS11 struct {
 	Label string
 	// PINFile holds the user PIN, readable by its owner alone.
 	PINFile string
-	// Dir is where a software token keeps its objects; empty for others. While it is
-	// renamed the token is away.
+	// Dir is where a software token keeps its objects; empty for others.
 	Dir string
 }
 
@@ -102,4 +101,26 @@ func directoryOf(t testing.TB, tokens, label string) string {
 	}
 	t.Fatalf("no token in %s has the label %s", tokens, label)
 	return ""
+}
+
+// away is where a token's directory is while it is away: outside of where SoftHSM
+// looks, which takes directories of any name.
+func (p PKCS11) away() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(p.Dir)), filepath.Base(p.Dir)+".away")
+}
+
+// TakeAway takes a SoftHSM token away, as if it were pulled.
+func (p PKCS11) TakeAway(t testing.TB) {
+	t.Helper()
+	if err := os.Rename(p.Dir, p.away()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// PutBack puts it back.
+func (p PKCS11) PutBack(t testing.TB) {
+	t.Helper()
+	if err := os.Rename(p.away(), p.Dir); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,0 +1,113 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// recovery is how long after its return a token may stay out of use.
+const recovery = 2 * time.Second
+
+// TestTokenAwayAndBack takes the token's directory away and puts it back. What is
+// away is Unavailable, and never NotFound: nobody may think that a key is gone.
+func TestTokenAwayAndBack(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	d := opened(t, token)
+	v := newVictim(t, d)
+	var slowest time.Duration
+	for range cycles(t) {
+		token.TakeAway(t)
+		isAway(t, v)
+		token.PutBack(t)
+		slowest = max(slowest, backWithin(t, v, recovery))
+	}
+	t.Logf("in use again after at most %v", slowest)
+}
+
+// backWithin calls until a call works, and returns how long that took.
+func backWithin(t *testing.T, v *victim, limit time.Duration) time.Duration {
+	t.Helper()
+	back := time.Now()
+	for err := v.use(t); err != nil; err = v.use(t) {
+		if !is(err, driver.Unavailable) && !is(err, driver.Denied) || time.Since(back) > limit {
+			t.Fatalf("%v after it should work again: %v", time.Since(back), err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return time.Since(back)
+}
+
+// isAway calls everything once.
+func isAway(t *testing.T, v *victim) {
+	t.Helper()
+	ctx := t.Context()
+	away := func(what string, err error) {
+		t.Helper()
+		if !is(err, driver.Unavailable) {
+			t.Fatalf("%s while the token is away: %v", what, err)
+		}
+	}
+	away("PRF", v.use(t))
+	_, err := v.d.OpenKey(ctx, v.id, derive, nil)
+	away("OpenKey", err)
+	_, err = v.d.GenerateKey(ctx, freshID(), derive)
+	away("GenerateKey", err)
+	away("DestroyKey", v.d.DestroyKey(ctx, v.id, nil))
+	for _, err := range v.d.(driver.Lister).ListKeys(ctx) {
+		away("ListKeys", err)
+	}
+}
+
+// TestFirstLookupWhileAway: the first that is asked of the token is a lookup, which
+// finds nothing and does not fail.
+func TestFirstLookupWhileAway(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	d := opened(t, token)
+	for _, ask := range []func() error{
+		func() error { _, err := d.OpenKey(t.Context(), freshID(), derive, nil); return err },
+		func() error { return d.DestroyKey(t.Context(), freshID(), nil) },
+		func() error {
+			for _, err := range d.(driver.Lister).ListKeys(t.Context()) {
+				return err
+			}
+			return nil
+		},
+	} {
+		token.TakeAway(t)
+		if err := ask(); !is(err, driver.Unavailable) {
+			t.Errorf("while the token is away: %v", err)
+		}
+		token.PutBack(t)
+		for back := time.Now(); time.Since(back) < recovery; time.Sleep(time.Millisecond) {
+			if _, err := d.OpenKey(t.Context(), freshID(), derive, nil); is(err, driver.NotFound) {
+				break
+			}
+		}
+	}
+	newVictim(t, d).mustWork(t, "afterwards")
+}
+
+// TestOneGoroutineProbes: while a token is away, a crowd of callers does not try to
+// bring it back all at once.
+func TestOneGoroutineProbes(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	faulty := testtoken.NewFaulty(t, token)
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	token.TakeAway(t)
+	defer token.PutBack(t)
+	v.use(t)
+	logins, calls := faulty.Calls(testtoken.COpenSession), 0
+	for start := time.Now(); time.Since(start) < 300*time.Millisecond; calls++ {
+		if err := v.use(t); !is(err, driver.Unavailable) {
+			t.Fatal(err)
+		}
+	}
+	if tried := faulty.Calls(testtoken.COpenSession) - logins; tried > 40 {
+		t.Errorf("%d calls in 300 ms opened %d sessions", calls, tried)
+	}
+}

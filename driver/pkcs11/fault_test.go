@@ -1,0 +1,234 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// cycles is how often a fault is provoked: 50 times, or STRONGROOM_FAULT_CYCLES.
+func cycles(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("STRONGROOM_FAULT_CYCLES")
+	if text == "" {
+		return 50
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("STRONGROOM_FAULT_CYCLES: %v", err)
+	}
+	return n
+}
+
+// A victim is a derivation key on a token, with the one answer that is right.
+type victim struct {
+	d    driver.Driver
+	id   driver.MaterialID
+	key  driver.PRF
+	want []byte
+}
+
+var derive = driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
+
+func newVictim(t *testing.T, d driver.Driver) *victim {
+	t.Helper()
+	v := &victim{d: d, id: freshID()}
+	if _, err := d.GenerateKey(t.Context(), v.id, derive); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := d.OpenKey(t.Context(), v.id, derive, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.key = opened.(driver.PRF)
+	if v.want, err = v.key.PRF(t.Context(), nil, []byte("input")); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func freshID() (id driver.MaterialID) {
+	rand.Read(id[:])
+	return id
+}
+
+// deadline bounds every call in the fault tests.
+const deadline = 5 * time.Second
+
+// use makes one call. A wrong answer ends the test, and so does a hang.
+func (v *victim) use(t *testing.T) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	start := time.Now()
+	got, err := v.key.PRF(ctx, nil, []byte("input"))
+	if err == nil && !bytes.Equal(got, v.want) {
+		t.Fatalf("a wrong answer: %x, want %x", got, v.want)
+	}
+	if took := time.Since(start); took > deadline+time.Second {
+		t.Fatalf("a call took %v", took)
+	}
+	return err
+}
+
+func (v *victim) mustWork(t *testing.T, when string) {
+	t.Helper()
+	if err := v.use(t); err != nil {
+		t.Fatalf("%s: %v", when, err)
+	}
+}
+
+// An intruder is another user of the module in this process.
+type intruder struct {
+	*p11.Ctx
+	token testtoken.PKCS11
+}
+
+func newIntruder(t *testing.T, token testtoken.PKCS11) intruder {
+	t.Helper()
+	ctx := p11.New(token.Module)
+	if ctx == nil {
+		t.Fatalf("%s does not load", token.Module)
+	}
+	return intruder{ctx, token}
+}
+
+// slot finds the token's slot, which changes with each initialisation.
+func (i intruder) slot(t *testing.T) uint {
+	t.Helper()
+	slots, err := i.GetSlotList(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, slot := range slots {
+		if info, err := i.GetTokenInfo(slot); err == nil && info.Label == i.token.Label {
+			return slot
+		}
+	}
+	t.Fatalf("no slot has the token %s", i.token.Label)
+	return 0
+}
+
+// TestSessionsClosedByAnother: somebody closes every session of the token, which
+// ends the login too.
+func TestSessionsClosedByAnother(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
+		for range cycles(t) {
+			if err := other.CloseAllSessions(other.slot(t)); err != nil {
+				t.Fatal(err)
+			}
+			v.mustWork(t, "after all sessions were closed")
+		}
+	})
+}
+
+// TestSessionsClosedInACrowd has 8 goroutines find their sessions dead at once. They
+// are between calls while it happens: SoftHSM crashes if a session is closed under a
+// running call, whoever does it.
+func TestSessionsClosedInACrowd(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
+	var calls sync.RWMutex
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				calls.RLock()
+				err := v.use(t)
+				calls.RUnlock()
+				if err != nil {
+					t.Errorf("in a crowd: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range cycles(t) {
+		calls.Lock()
+		err := other.CloseAllSessions(other.slot(t))
+		calls.Unlock()
+		if err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(stop)
+	all.Wait()
+}
+
+// TestLogoutByAnother ends the login and leaves the sessions. It is not for NSS,
+// which crashes on a handle from before a logout.
+func TestLogoutByAnother(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
+	for range cycles(t) {
+		s, err := other.OpenSession(other.slot(t), p11.CKF_SERIAL_SESSION)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Logout(s); err != nil {
+			t.Fatal(err)
+		}
+		v.mustWork(t, "after a logout")
+		other.CloseSession(s)
+	}
+}
+
+// TestModuleFinalizedByAnother: slots, sessions and handles are all new then.
+func TestModuleFinalizedByAnother(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d := opened(t, token)
+		v, other := newVictim(t, d), newIntruder(t, token)
+		for range cycles(t) {
+			if err := other.Finalize(); err != nil {
+				t.Fatal(err)
+			}
+			v.mustWork(t, "after the module was finalised")
+		}
+		if _, err := d.OpenKey(t.Context(), v.id, derive, nil); err != nil {
+			t.Errorf("opening the key afterwards: %v", err)
+		}
+	})
+}
+
+// TestModuleInitializedByAnother: the driver adopts the module and does not finalise
+// it.
+func TestModuleInitializedByAnother(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	other := newIntruder(t, token)
+	if err := other.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Finalize()
+	s, err := other.OpenSession(other.slot(t), p11.CKF_SERIAL_SESSION)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, token)
+	newVictim(t, d).mustWork(t, "in an adopted module")
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.GetSessionInfo(s); err != nil {
+		t.Errorf("the other user's session is gone: %v", err)
+	}
+}

@@ -1,0 +1,175 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+func writePIN(t *testing.T, path, pin string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(pin), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWrongPIN opens again and again with one wrong PIN. The token hears of it once.
+func TestWrongPIN(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	c.PIN.File = filepath.Join(t.TempDir(), "pin")
+	writePIN(t, c.PIN.File, "not the PIN", 0o600)
+	for range cycles(t) {
+		if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+			t.Fatalf("a wrong PIN: %v", err)
+		}
+	}
+	if n := faulty.Calls(testtoken.CLogin); n != 1 {
+		t.Errorf("the token saw the wrong PIN %d times", n)
+	}
+	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with the right PIN")
+}
+
+// TestOtherPINWhileLoggedIn: a token that is logged in does not look at a PIN, so
+// the driver does.
+func TestOtherPINWhileLoggedIn(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	v := newVictim(t, opened(t, token))
+	c := config(token)
+	c.PIN = pkcs11.PIN{Env: "STRONGROOM_TEST_PIN"}
+	t.Setenv("STRONGROOM_TEST_PIN", "not the PIN")
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+		t.Errorf("another PIN: %v", err)
+	}
+	t.Setenv("STRONGROOM_TEST_PIN", testtoken.PIN)
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	v.mustWork(t, "after another driver came and went")
+}
+
+// TestPINChanged: after the PIN was changed and the module finalised, the old PIN is
+// tried once, and the new one works as soon as it stands in the file.
+func TestPINChanged(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	faulty := testtoken.NewFaulty(t, token)
+	v, other := newVictim(t, opened(t, faulty.PKCS11)), newIntruder(t, token)
+	pin := testtoken.PIN
+	for i := range cycles(t) {
+		next := fmt.Sprintf("changed-%d", i)
+		s, err := other.OpenSession(other.slot(t), p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.SetPIN(s, pin, next); err != nil {
+			t.Fatal(err)
+		}
+		v.mustWork(t, "while the login lasts")
+		if err := other.Finalize(); err != nil {
+			t.Fatal(err)
+		}
+		logins := faulty.Calls(testtoken.CLogin)
+		for range 3 {
+			if err := v.use(t); !is(err, driver.Denied) {
+				t.Fatalf("with the old PIN: %v", err)
+			}
+		}
+		if n := faulty.Calls(testtoken.CLogin) - logins; n != 1 {
+			t.Errorf("the token saw the old PIN %d times", n)
+		}
+		writePIN(t, token.PINFile, next, 0o600)
+		backWithin(t, v, recovery)
+		pin = next
+	}
+}
+
+// TestPINSources reads the PIN in each way that there is.
+func TestPINSources(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	t.Setenv("STRONGROOM_TEST_PIN", testtoken.PIN)
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(token.PINFile))
+	fd, err := syscall.Open(token.PINFile, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pin := range map[string]pkcs11.PIN{
+		"file":       {File: token.PINFile},
+		"fd":         {FD: fd},
+		"env":        {Env: "STRONGROOM_TEST_PIN"},
+		"credential": {Credential: filepath.Base(token.PINFile)},
+		"ask":        {Ask: ask(testtoken.PIN)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config(token)
+			c.PIN = pin
+			d, err := pkcs11.Open(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			v := newVictim(t, d)
+			if err := newIntruder(t, token).Finalize(); err != nil {
+				t.Fatal(err)
+			}
+			v.mustWork(t, "after a second login")
+		})
+	}
+}
+
+// TestBadPINs: what is wrong with a source is said, and never a login is tried with
+// an empty PIN.
+func TestBadPINs(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	dir := t.TempDir()
+	path := func(name, pin string, mode os.FileMode) string {
+		writePIN(t, filepath.Join(dir, name), pin, mode)
+		return filepath.Join(dir, name)
+	}
+	for says, pin := range map[string]pkcs11.PIN{
+		"chmod 600":              {File: path("open", testtoken.PIN, 0o640)},
+		"chmod 600 it":           {File: path("world", testtoken.PIN, 0o604)},
+		"empty":                  {File: path("empty", "\n", 0o600)},
+		"longer than":            {File: path("long", strings.Repeat("1", 300), 0o600)},
+		"no such file":           {File: filepath.Join(dir, "absent")},
+		"no regular file":        {File: dir},
+		"PIN is empty":           {Env: "STRONGROOM_TEST_UNSET"},
+		"CREDENTIALS_DIRECTORY":  {Credential: "pin"},
+		"a name, not a path":     {Credential: "../pin"},
+		"standard descriptors":   {FD: 1},
+		"no PIN is configured":   {},
+		"one source for the PIN": {Env: "A", File: "/b"},
+		"4 to 255 bytes":         {Ask: ask("123")},
+		"I have none":            {Ask: failing},
+	} {
+		c := config(faulty.PKCS11)
+		c.PIN = pin
+		_, err := pkcs11.Open(t.Context(), c)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v, want something about %q", pin, err, says)
+		}
+		if err != nil && strings.Contains(err.Error(), testtoken.PIN) {
+			t.Errorf("the error shows the PIN: %v", err)
+		}
+	}
+	if n := faulty.Calls(testtoken.CLogin); n != 0 {
+		t.Errorf("the token saw %d logins", n)
+	}
+}

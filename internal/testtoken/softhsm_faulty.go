@@ -1,0 +1,116 @@
+//go:build unix
+
+package testtoken
+
+import (
+	_ "embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+//go:embed testdata/faulty.c
+var faultySource []byte
+
+// A FaultyPKCS11 is a token behind a module that fails or dawdles on demand. The
+// module is made with the C compiler, and stands before the token's own.
+type FaultyPKCS11 struct {
+	PKCS11
+	words *[1024]uint32
+}
+
+// A PKCS11Call is the number of a function of a module.
+type PKCS11Call uint32
+
+// The functions that can be made to fail, and that are counted.
+const (
+	COpenSession     PKCS11Call = 12
+	CGetSessionInfo  PKCS11Call = 15
+	CLogin           PKCS11Call = 18
+	CCreateObject    PKCS11Call = 20
+	CDestroyObject   PKCS11Call = 22
+	CFindObjectsInit PKCS11Call = 26
+	CFindObjects     PKCS11Call = 27
+	CEncrypt         PKCS11Call = 30
+	CDecryptInit     PKCS11Call = 33
+	CDecrypt         PKCS11Call = 34
+	CSignInit        PKCS11Call = 42
+	CSign            PKCS11Call = 43
+	CGenerateKey     PKCS11Call = 58
+	CGenerateKeyPair PKCS11Call = 59
+	CUnwrapKey       PKCS11Call = 61
+	CGenerateRandom  PKCS11Call = 64
+)
+
+// NewFaulty puts a faulty module before a token.
+func NewFaulty(t testing.TB, token PKCS11) FaultyPKCS11 {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		missing(t, "gcc", "gcc")
+	}
+	dir := t.TempDir()
+	source, control := filepath.Join(dir, "faulty.c"), filepath.Join(dir, "control")
+	if err := os.WriteFile(source, faultySource, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(control, make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	real := token.Module
+	token.Module = filepath.Join(dir, "libfaulty.so")
+	out, err := exec.Command("gcc", "-shared", "-fPIC", "-O1", `-DMODULE="`+real+`"`, `-DCONTROL="`+control+`"`,
+		"-o", token.Module, source, "-ldl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	return FaultyPKCS11{token, shared(t, control)}
+}
+
+// shared maps the control file. It stays mapped, since the module may still run.
+func shared(t testing.TB, path string) *[1024]uint32 {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	memory, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (*[1024]uint32)(unsafe.Pointer(unsafe.SliceData(memory)))
+}
+
+// Fail makes the next n calls of a function return code. With act they do their work
+// first.
+func (f FaultyPKCS11) Fail(call PKCS11Call, code uint32, n int, act bool) {
+	atomic.StoreUint32(&f.words[3], 0)
+	atomic.StoreUint32(&f.words[1], uint32(call))
+	atomic.StoreUint32(&f.words[2], code)
+	atomic.StoreUint32(&f.words[4], 0)
+	if act {
+		atomic.StoreUint32(&f.words[4], 1)
+	}
+	atomic.StoreUint32(&f.words[3], uint32(n))
+}
+
+// Left returns how many calls are still to fail.
+func (f FaultyPKCS11) Left() int { return int(atomic.LoadUint32(&f.words[3])) }
+
+// Slow makes each call take longer.
+func (f FaultyPKCS11) Slow(by time.Duration) {
+	atomic.StoreUint32(&f.words[0], uint32(by/time.Microsecond))
+}
+
+// Sessions limits how many sessions there are; 0 for no limit.
+func (f FaultyPKCS11) Sessions(limit int) { atomic.StoreUint32(&f.words[5], uint32(limit)) }
+
+// Calls returns how often a function was called.
+func (f FaultyPKCS11) Calls(call PKCS11Call) int {
+	return int(atomic.LoadUint32(&f.words[16+call]))
+}
