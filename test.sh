@@ -72,4 +72,14 @@ done
 
 step "go test -race"
 CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
+
+# Without -race: the code is the same, and the run above has it. TestSuite walks
+# every edition by itself.
+step "the vault's tests in the SM edition"
+go test -count=1 -timeout 10m -skip '^TestSuite$' ./vault -edition SM
+
+step "the FIPS edition's tests, in processes that enforce FIPS 140"
+go test -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' \
+	./audit ./keystore ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
+
 printf '\ntest.sh: all passed\n'
