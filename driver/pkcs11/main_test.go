@@ -38,13 +38,7 @@ func open(t testing.TB, token testtoken.PKCS11) driver.Driver {
 // opened opens a driver until the test ends.
 func opened(t testing.TB, token testtoken.PKCS11) driver.Driver {
 	t.Helper()
-	d := open(t, token)
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return d
+	return openedWith(t, config(token))
 }
 
 // tokens are what the tests run on: SoftHSM and NSS, or the token that the
@@ -68,3 +62,18 @@ func ask(pin string) func(context.Context) ([]byte, error) {
 }
 
 func failing(context.Context) ([]byte, error) { return nil, errors.New("I have none") }
+
+// openedWith is opened with a configuration.
+func openedWith(t testing.TB, c pkcs11.Config) driver.Driver {
+	t.Helper()
+	d, err := pkcs11.Open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return d
+}

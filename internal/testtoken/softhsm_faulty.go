@@ -114,3 +114,6 @@ func (f FaultyPKCS11) Sessions(limit int) { atomic.StoreUint32(&f.words[5], uint
 func (f FaultyPKCS11) Calls(call PKCS11Call) int {
 	return int(atomic.LoadUint32(&f.words[16+call]))
 }
+
+// ForgetSessions sets the count of open sessions to none: they ended with the module.
+func (f FaultyPKCS11) ForgetSessions() { atomic.StoreUint32(&f.words[6], 0) }

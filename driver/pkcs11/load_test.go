@@ -1,0 +1,130 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestManyOperations runs 100,000 operations from 16 goroutines, or as many as
+// STRONGROOM_PKCS11_OPERATIONS says.
+func TestManyOperations(t *testing.T) {
+	operations := 100_000
+	if text := os.Getenv("STRONGROOM_PKCS11_OPERATIONS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		operations = n
+	}
+	v := newVictim(t, opened(t, testtoken.NewSoftHSM(t)))
+	var all sync.WaitGroup
+	start := time.Now()
+	for range 16 {
+		all.Go(func() {
+			for range operations / 16 {
+				if err := v.use(t); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d operations in %v", operations, time.Since(start))
+}
+
+// TestSessionsExhausted: the token has three sessions, one of which is the anchor.
+// 16 callers share the others.
+func TestSessionsExhausted(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	other := newIntruder(t, faulty.PKCS11)
+	faulty.Sessions(3)
+	for range cycles(t) {
+		// Every session dies, so that all callers want new ones at once.
+		if err := other.Finalize(); err != nil {
+			t.Fatal(err)
+		}
+		faulty.ForgetSessions()
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				if err := v.use(t); err != nil {
+					t.Errorf("with three sessions: %v", err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	faulty.Sessions(0)
+}
+
+// TestNoSessionAtAll: other programs hold all sessions. Nothing waits for ever, and
+// it works again when one is free.
+func TestNoSessionAtAll(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	other := newIntruder(t, faulty.PKCS11)
+	for range cycles(t) {
+		if err := other.Finalize(); err != nil {
+			t.Fatal(err)
+		}
+		faulty.Fail(testtoken.COpenSession, 0xB1, 1000, false)
+		if err := v.use(t); !is(err, driver.Throttled) && !is(err, driver.Unavailable) {
+			t.Errorf("without sessions: %v", err)
+		}
+		faulty.Fail(testtoken.COpenSession, 0, 0, false)
+		backSoon(t, v)
+	}
+}
+
+// backSoon waits until a call works.
+func backSoon(t *testing.T, v *victim) {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := v.use(t)
+		if err == nil {
+			return
+		}
+		if time.Since(start) > recovery {
+			t.Fatalf("not in use again: %v", err)
+		}
+	}
+}
+
+// TestWaitingEndsWithContext: one session, held by a slow call; the next caller gives
+// up when its context ends, and the token does not hear of it.
+func TestWaitingEndsWithContext(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	c.MaxSessions = 1
+	v := newVictim(t, openedWith(t, c))
+	faulty.Slow(300 * time.Millisecond)
+	defer faulty.Slow(0)
+	var slow sync.WaitGroup
+	slow.Go(func() { v.mustWork(t, "slowly") })
+	time.Sleep(50 * time.Millisecond)
+	signed := faulty.Calls(testtoken.CSign)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := v.key.PRF(ctx, nil, []byte("input")); err != context.DeadlineExceeded {
+		t.Errorf("waiting for a session: %v", err)
+	}
+	if took := time.Since(start); took > 200*time.Millisecond {
+		t.Errorf("gave up after %v", took)
+	}
+	slow.Wait()
+	if n := faulty.Calls(testtoken.CSign) - signed; n != 1 {
+		t.Errorf("the token signed %d times", n)
+	}
+}
