@@ -3,7 +3,6 @@ package keystore
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 )
 
@@ -32,7 +31,7 @@ func (s *Store) run() {
 				s.fail(err)
 			}
 		case j := <-s.queue:
-			runtime.Gosched() // let those who are about to queue come along
+			s.gather.wait(s.queue)
 			s.serve(s.drain(j))
 		}
 		if s.tip.dirty && !armed {
@@ -92,7 +91,9 @@ func (s *Store) commitJobs(jobs []*job) int {
 	g := s.newGroup()
 	defer g.wipe()
 	n, in := s.stageJobs(g, jobs)
+	begin := time.Now()
 	err := s.commitGroup(g, s.head)
+	s.gather.release(len(in), begin)
 	if errors.Is(err, ErrTooLarge) && len(in) > 1 && s.Failed() == nil {
 		for i := range in {
 			s.commitJobs(in[i : i+1])

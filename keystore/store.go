@@ -49,6 +49,7 @@ type Store struct {
 
 	// What follows is the committer's, used again by each batch.
 	sealer  sealer
+	gather  gather
 	jobs    []*job
 	puts    []Pair
 	slab    []byte // sealed records

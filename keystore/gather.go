@@ -1,0 +1,34 @@
+package keystore
+
+import (
+	"runtime"
+	"time"
+)
+
+// gather lets a group grow before it is committed. Those whom the last group
+// released come back a few tens of microseconds later, each after its own
+// cryptography. Whoever comes first would lead alone, and all the others wait for
+// that whole sync: one group of one and one of the rest, for ever.
+type gather struct {
+	released int           // how many callers the last group let go
+	at       time.Time     // when it did
+	took     time.Duration // how long its batch took to become durable
+}
+
+// wait gives way to other goroutines until as many callers queue as were let go
+// last. It gives up once half a commit has passed since then: waiting longer costs
+// those who are here more than another sync saves. So a caller alone never waits,
+// nor do callers who take longer to come back than a fast commit takes, as with
+// keys in a TPM or HSM: for them the time is over when the first one comes.
+func (g *gather) wait(queue <-chan *job) {
+	runtime.Gosched() // let those who are about to queue come along
+	for len(queue)+1 < g.released && time.Since(g.at) < g.took/2 {
+		runtime.Gosched()
+	}
+}
+
+// release notes that n callers are let go after a commit that began at begin.
+func (g *gather) release(n int, begin time.Time) {
+	g.released, g.at = n, time.Now()
+	g.took = g.at.Sub(begin)
+}
