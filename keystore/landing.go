@@ -44,12 +44,13 @@ func (s *Store) writeTip(sync bool) error {
 	return nil
 }
 
-// settle decides after a failed commit: if the head is unchanged nothing
-// happened, otherwise the store fails closed.
+// settle decides after a failed commit: if the head is unchanged nothing happened,
+// otherwise the store fails closed. So it does if the engine is not available any
+// more: then the batch may be there after the next Open.
 func (s *Store) settle(cause error) error {
 	now, err := s.engine.Get(context.Background(), []byte(keyHead))
 	unchanged := err == nil && bytes.Equal(now, s.sealed) || errors.Is(err, ErrNotFound) && s.sealed == nil
-	if !unchanged {
+	if !unchanged || errors.Is(cause, ErrUnavailable) {
 		return s.fail(cause)
 	}
 	s.mu.Lock()

@@ -6,19 +6,18 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"strongroom.example/keystore"
 )
 
-var errKey = errors.New("keystore/badger: a key is empty or begins with Badger's own prefix")
+var errKey = errors.New("keystore/badger: a key is empty, or one that the engine keeps for itself")
 var errEmpty = errors.New("keystore/badger: a value is empty")
 
 // reserved begins the keys that Badger keeps for itself.
 const reserved = "!badger!"
 
-// Commit applies the batch in one synced transaction. Once a commit failed in
-// Badger itself, or Badger reported a fault, every later one is ErrUnavailable.
+// Commit writes the batch to the redo log; Badger gets it later, with others. Once
+// it answered ErrUnavailable every later one does: Badger reported a fault, or the
+// log did, and then nobody knows whether the batch is there after the next Open.
 func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if err := fits(b); err != nil {
 		return err
@@ -30,12 +29,10 @@ func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if err := e.writable(ctx); err != nil {
 		return err
 	}
-	txn := e.db.NewTransaction(true)
-	defer txn.Discard()
-	if err := holds(txn, b.Expect); err != nil {
+	if err := e.holds(b.Expect); err != nil {
 		return err
 	}
-	return e.apply(txn, b)
+	return e.write(b)
 }
 
 // writable is nil if a batch may be written. The caller holds e.open.
@@ -80,16 +77,16 @@ func fitsKey(key []byte) error {
 	if len(key) > MaxKey {
 		return fmt.Errorf("%w: a key of %d bytes, at most %d", keystore.ErrTooLarge, len(key), MaxKey)
 	}
-	if len(key) == 0 || bytes.HasPrefix(key, []byte(reserved)) {
+	if len(key) == 0 || bytes.HasPrefix(key, []byte(reserved)) || string(key) == positionKey {
 		return errKey
 	}
 	return nil
 }
 
 // holds checks what the batch relies on.
-func holds(txn *badger.Txn, expect []keystore.Expectation) error {
+func (e *engine) holds(expect []keystore.Expectation) error {
 	for _, x := range expect {
-		value, err := get(txn, x.Key)
+		value, err := e.get(x.Key)
 		absent := errors.Is(err, keystore.ErrNotFound)
 		if err != nil && !absent {
 			return err
@@ -101,31 +98,39 @@ func holds(txn *badger.Txn, expect []keystore.Expectation) error {
 	return nil
 }
 
-// apply writes the batch and waits until it is on disk.
-func (e *engine) apply(txn *badger.Txn, b keystore.Batch) error {
-	for _, p := range b.Put {
-		if err := txn.Set(p.Key, p.Value); err != nil {
-			return staging(err)
+// write makes the batch durable in the redo log and lays it over Badger, in this
+// order: Badger never has a batch that the log does not.
+func (e *engine) write(b keystore.Batch) error {
+	if !e.over.takes(b) {
+		if err := e.drain(e.log.last); err != nil {
+			return err
 		}
 	}
-	for _, k := range b.Delete {
-		if err := txn.Delete(k); err != nil {
-			return staging(err)
+	record := e.log.encode(b)
+	if !e.log.holds(record) {
+		if err := e.turn(); err != nil {
+			return err
 		}
+		record = e.log.encode(b)
 	}
-	if err := txn.Commit(); err != nil {
-		e.watch.Errorf("a commit that failed: %T", err)
-	} else if err := e.wal.sync(); err != nil {
-		e.watch.Errorf("a commit that could not be synced: %v", err)
+	if err := e.log.append(record); err != nil {
+		e.watch.Errorf("a batch that could not be logged: %T", err)
+		return e.watch.err()
 	}
-	return e.watch.err()
+	e.over.add(b)
+	return nil
 }
 
-// staging names a refusal of Badger's before anything was written; its own text
-// may hold a value.
-func staging(err error) error {
-	if errors.Is(err, badger.ErrTxnTooBig) {
-		return fmt.Errorf("%w: more than a Badger transaction holds", keystore.ErrTooLarge)
+// turn goes on at the start of the log, which is full.
+func (e *engine) turn() error {
+	if err := e.drain(e.log.last); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: badger refused an entry", keystore.ErrUnavailable)
+	if err := e.harden(); err != nil {
+		return err
+	}
+	if err := e.log.begin(e.log.last.seq); err != nil {
+		e.watch.Errorf("a redo log that could not begin again: %T", err)
+	}
+	return e.watch.err()
 }

@@ -34,3 +34,12 @@ func probeLock(dir string) error {
 	}
 	return nil
 }
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

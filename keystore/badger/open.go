@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,16 +14,17 @@ const (
 	// Badger's files are sparse maps: a disk that fills under them kills the
 	// process. Opening and closing replay, flush and compact; committing must
 	// always leave room for them.
-	openReserve   = 24 << 20
+	openReserve   = 32 << 20
 	commitReserve = 40 << 20
 )
 
 // Open opens the store in dir, and makes it if dir is empty or missing. The files
 // are checked first: a damaged table, a damaged or missing MANIFEST, or a listed
-// table without its file is ErrCorrupt and names the file. Damage to the log of
-// the newest records (*.mem) is not found here, since Badger takes what follows
-// it for a torn write: the keystore's tip finds that. ErrInUse if the store is
-// open already, ErrFull if less than 24 MiB of disk are free. Opened stores
+// table without its file is ErrCorrupt and names the file. Damage to Badger's
+// log of the newest records (*.mem) is not found here, since Badger takes what
+// follows it for a torn write: the redo log brings the records back if it is newer
+// than the damage, and otherwise the keystore's tip finds it. ErrInUse if the store is
+// open already, ErrFull if less than 32 MiB of disk are free. Opened stores
 // refuse batches below 40 MiB.
 func Open(dir string) (keystore.Engine, error) { return openWith(dir, freeSpace) }
 
@@ -43,14 +45,19 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 		return nil, err
 	}
 	w := new(watch)
-	db, err := openBadger(preset(dir, w))
+	log, err := openRedo(dir)
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{dir: dir, db: db, watch: w, free: free}
-	if e.wal, err = openWAL(dir); err != nil {
+	db, err := openBadger(preset(dir, w))
+	if err != nil {
+		return nil, errors.Join(err, log.close())
+	}
+	e := &engine{dir: dir, db: db, watch: w, log: log, free: free}
+	if err := e.recover(); err != nil {
+		w.Errorf("a recovery that failed: %T", err) // the redo log stays as it is
 		_ = e.closeDB()
-		return nil, err
+		return nil, fmt.Errorf("keystore/badger: recover %s: %w", dir, err)
 	}
 	if err := w.err(); err != nil {
 		_ = e.closeDB()

@@ -26,7 +26,7 @@ const (
 // a thousand keys, and files small enough for a 32-bit address space.
 func preset(dir string, log badger.Logger) badger.Options {
 	o := badger.DefaultOptions(dir)
-	o.SyncWrites = badgerSyncs
+	o.SyncWrites = false // the redo log is synced instead
 	o.ChecksumVerificationMode = options.OnTableRead
 	o.MemTableSize = memTableSize
 	o.NumMemtables = 2

@@ -1,0 +1,78 @@
+package badger
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"sync"
+
+	"strongroom.example/keystore"
+)
+
+// overlayBytes and MaxEntries are how much the overlay gathers: one Badger
+// transaction, written in well under a millisecond.
+const overlayBytes = 96 << 10
+
+// overlay is what is in the redo log and not in Badger yet. It lies over Badger:
+// what it has counts.
+type overlay struct {
+	mu     sync.RWMutex
+	values map[string][]byte // nil: deleted
+	size   int
+}
+
+// takes tells whether the batch still has room.
+func (o *overlay) takes(b keystore.Batch) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	entries := len(o.values) + len(b.Put) + len(b.Delete)
+	return len(o.values) == 0 || o.size+b.Size() <= overlayBytes && entries <= MaxEntries
+}
+
+// add lays a batch over the earlier ones, and copies it. A reader sees all of it
+// or nothing.
+func (o *overlay) add(b keystore.Batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.values == nil {
+		o.values = map[string][]byte{}
+	}
+	for _, p := range b.Put {
+		o.values[string(p.Key)] = bytes.Clone(p.Value)
+	}
+	for _, k := range b.Delete {
+		o.values[string(k)] = nil
+	}
+	o.size += b.Size()
+}
+
+// clear empties the overlay: Badger has it.
+func (o *overlay) clear() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.values)
+	o.size = 0
+}
+
+// within copies what lies at the keys that begin with prefix. The caller holds o.mu.
+func (o *overlay) within(prefix []byte) map[string][]byte {
+	found := map[string][]byte{}
+	for key, value := range o.values {
+		if strings.HasPrefix(key, string(prefix)) {
+			found[key] = value // never changed in place
+		}
+	}
+	return found
+}
+
+// merge adds the overlay's pairs beyond after to those of Badger's that are at
+// none of its keys, and answers the first limit of all in order.
+func merge(pairs []keystore.Pair, over map[string][]byte, after []byte, limit int) []keystore.Pair {
+	for key, value := range over {
+		if value != nil && (after == nil || key > string(after)) {
+			pairs = append(pairs, keystore.Pair{Key: []byte(key), Value: bytes.Clone(value)})
+		}
+	}
+	slices.SortFunc(pairs, func(a, b keystore.Pair) int { return bytes.Compare(a.Key, b.Key) })
+	return pairs[:min(len(pairs), limit)]
+}
