@@ -1,0 +1,164 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// Codes that a token may return (PKCS #11 v2.40, appendix; names without CKR_).
+var codes = map[string]uint32{
+	"HOST_MEMORY": 0x02, "SLOT_ID_INVALID": 0x03, "GENERAL_ERROR": 0x05, "FUNCTION_FAILED": 0x06, "ARGUMENTS_BAD": 0x07,
+	"DATA_INVALID": 0x20, "DATA_LEN_RANGE": 0x21, "DEVICE_ERROR": 0x30, "DEVICE_MEMORY": 0x31, "DEVICE_REMOVED": 0x32,
+	"ENCRYPTED_DATA_INVALID": 0x40, "FUNCTION_CANCELED": 0x50, "FUNCTION_NOT_SUPPORTED": 0x54, "KEY_HANDLE_INVALID": 0x60,
+	"KEY_FUNCTION_NOT_PERMITTED": 0x68, "MECHANISM_INVALID": 0x70, "OBJECT_HANDLE_INVALID": 0x82, "OPERATION_ACTIVE": 0x90,
+	"OPERATION_NOT_INITIALIZED": 0x91, "SESSION_CLOSED": 0xB0, "SESSION_COUNT": 0xB1, "SESSION_HANDLE_INVALID": 0xB3,
+	"TOKEN_NOT_PRESENT": 0xE0, "USER_NOT_LOGGED_IN": 0x101, "BUFFER_TOO_SMALL": 0x150, "CRYPTOKI_NOT_INITIALIZED": 0x190,
+	"VENDOR": 0x80000042,
+}
+
+// passing codes heal: one call that fails with such a code is not noticed.
+var passing = []string{
+	"SLOT_ID_INVALID", "GENERAL_ERROR", "FUNCTION_FAILED", "DEVICE_ERROR", "DEVICE_REMOVED", "FUNCTION_CANCELED",
+	"KEY_HANDLE_INVALID", "OBJECT_HANDLE_INVALID", "OPERATION_ACTIVE", "OPERATION_NOT_INITIALIZED", "SESSION_CLOSED",
+	"SESSION_HANDLE_INVALID", "TOKEN_NOT_PRESENT", "USER_NOT_LOGGED_IN", "CRYPTOKI_NOT_INITIALIZED", "VENDOR",
+}
+
+// TestOneFailureHeals has one call fail with each code. Where that is a passing
+// fault the caller gets the right answer; otherwise he gets an error once, and the
+// right answer the next time.
+func TestOneFailureHeals(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	heals := make(map[uint32]bool)
+	for _, name := range passing {
+		heals[codes[name]] = true
+	}
+	for name, code := range codes {
+		for _, call := range []testtoken.PKCS11Call{testtoken.CSignInit, testtoken.CSign} {
+			faulty.Fail(call, code, 1, false)
+			err := v.use(t)
+			if heals[code] != (err == nil) {
+				t.Errorf("%s once from function %d: %v", name, call, err)
+			}
+			classified(t, name, err)
+			v.mustWork(t, "after "+name)
+		}
+	}
+}
+
+// TestLastingFailure has every use of a key fail for a while. Whatever the code, the
+// answer is an error with a class, soon, and the token works when it does again.
+func TestLastingFailure(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	for name, code := range codes {
+		faulty.Fail(testtoken.CSignInit, code, 1<<30, false)
+		for range 3 {
+			err := v.use(t)
+			if err == nil || is(err, driver.NotFound) {
+				t.Errorf("%s for ever: %v", name, err)
+			}
+			classified(t, name, err)
+		}
+		faulty.Fail(testtoken.CSignInit, 0, 0, false)
+		backSoon(t, v)
+	}
+}
+
+// classified checks that an error is the driver's, with the device's own code or
+// none.
+func classified(t *testing.T, what string, err error) {
+	t.Helper()
+	var e *driver.Error
+	if err != nil && (!errors.As(err, &e) || e.Op == "") {
+		t.Errorf("%s: %T (%v) is no driver.Error", what, err, err)
+	}
+}
+
+// TestCreationThatDiesAfterwards: the token makes the key and the answer is lost.
+// Calling again gives one usable key.
+func TestCreationThatDiesAfterwards(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	d := opened(t, faulty.PKCS11)
+	sign := driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}
+	for name, code := range map[string]uint32{"DEVICE_ERROR": 0x30, "DEVICE_REMOVED": 0x32, "FUNCTION_FAILED": 0x06, "GENERAL_ERROR": 0x05, "SESSION_CLOSED": 0xB0} {
+		for spec, call := range map[driver.KeySpec]testtoken.PKCS11Call{derive: testtoken.CGenerateKey, sign: testtoken.CGenerateKeyPair} {
+			id := freshID()
+			faulty.Fail(call, code, 1, true)
+			first, err := d.GenerateKey(t.Context(), id, spec)
+			if err != nil {
+				first, err = d.GenerateKey(t.Context(), id, spec)
+			}
+			if err != nil {
+				t.Errorf("%v after %s: %v", spec, name, err)
+				continue
+			}
+			second, err := d.GenerateKey(t.Context(), id, spec)
+			if err != nil || !bytes.Equal(first.PublicDER, second.PublicDER) {
+				t.Errorf("%v after %s: another key: %v", spec, name, err)
+			}
+			if n := count(t, d, id); n != 1 {
+				t.Errorf("%v after %s: %d keys", spec, name, n)
+			}
+		}
+	}
+}
+
+func count(t *testing.T, d driver.Driver, id driver.MaterialID) (n int) {
+	t.Helper()
+	for got, err := range d.(driver.Lister).ListKeys(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == id {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSlowTokenKeepsItsThroughput: with a millisecond a call, the sessions of the
+// pool work side by side.
+func TestSlowTokenKeepsItsThroughput(t *testing.T) {
+	const sessions, callers, each = 8, 16, 25
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	c.MaxSessions = sessions
+	v := newVictim(t, openedWith(t, c))
+	run := func(callers, each int) float64 {
+		start := time.Now()
+		errs := make(chan error, callers)
+		for range callers {
+			go func() {
+				var err error
+				for range each {
+					err = errors.Join(err, v.use(t))
+				}
+				errs <- err
+			}()
+		}
+		for range callers {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		return float64(callers*each) / time.Since(start).Seconds()
+	}
+	run(callers, 2) // opens the sessions
+	faulty.Slow(time.Millisecond)
+	defer faulty.Slow(0)
+	one, many := run(1, each), run(callers, each)
+	t.Log(fmt.Sprintf("one caller %.0f a second, %d callers on %d sessions %.0f", one, callers, sessions, many))
+	if many < 0.7*sessions*one {
+		t.Errorf("%.0f a second with %d sessions, %.0f with one", many, sessions, one)
+	}
+}

@@ -1,0 +1,92 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestDestroyedByAnotherProcess: a second process destroys the key. It is NotFound
+// then, and all else goes on.
+func TestDestroyedByAnotherProcess(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	d := opened(t, token)
+	witness := newVictim(t, d)
+	destroy := startDestroyer(t, token)
+	for range cycles(t) {
+		v := newVictim(t, d)
+		destroy(v.id)
+		if err := v.use(t); !is(err, driver.NotFound) {
+			t.Fatalf("use of a destroyed key: %v", err)
+		}
+		if _, err := d.OpenKey(t.Context(), v.id, derive, nil); !is(err, driver.NotFound) {
+			t.Fatalf("opening a destroyed key: %v", err)
+		}
+		if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
+			t.Fatalf("destroying it again: %v", err)
+		}
+		witness.mustWork(t, "after another key was destroyed")
+	}
+}
+
+const destroyerToken = "STRONGROOM_TEST_DESTROYER"
+
+// startDestroyer starts a process that destroys the keys that it is told.
+func startDestroyer(t *testing.T, token testtoken.PKCS11) func(driver.MaterialID) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDestroyer$")
+	cmd.Env = append(testtoken.Child(), destroyerToken+"="+token.Label+" "+token.PINFile+" "+token.Module)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	answers := bufio.NewScanner(out)
+	return func(id driver.MaterialID) {
+		t.Helper()
+		fmt.Fprintln(in, id)
+		if !answers.Scan() || answers.Text() != "done" {
+			t.Fatalf("the other process answers %q", answers.Text())
+		}
+	}
+}
+
+// TestDestroyer is the other process.
+func TestDestroyer(t *testing.T) {
+	var token testtoken.PKCS11
+	if _, err := fmt.Sscan(os.Getenv(destroyerToken), &token.Label, &token.PINFile, &token.Module); err != nil {
+		return // this is no child
+	}
+	d := opened(t, token)
+	ids := bufio.NewScanner(os.Stdin)
+	for ids.Scan() {
+		id, err := hex.DecodeString(ids.Text())
+		if err == nil {
+			err = d.DestroyKey(t.Context(), driver.MaterialID(id), nil)
+		}
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println("done")
+	}
+}
