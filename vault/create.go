@@ -169,8 +169,8 @@ func putNewKey(tx *keystore.Tx, k Key) error {
 	return nil
 }
 
-// making is an operation that makes material: begin goes with the intent, finish
-// with the outcome.
+// making is an operation that makes material: begin goes with the intent, finish, if
+// there is one, with the outcome.
 type making struct {
 	ver           version
 	op            Operation
@@ -248,6 +248,9 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 			return err
 		}
 		tx.Delete(intentPath(id))
+		if m.finish == nil {
+			return nil
+		}
 		return m.finish(tx)
 	}
 	return nil

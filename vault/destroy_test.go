@@ -192,8 +192,12 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	generation := v.store.Root().Generation
 	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
 		t.Fatal(err)
+	}
+	if got := v.store.Root().Generation; got != generation+2 {
+		t.Errorf("the root file went from generation %d to %d; an epoch begins with one and drops the past key with another", generation, got)
 	}
 	if err := v.Close(); err != nil {
 		t.Fatal(err)

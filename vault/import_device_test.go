@@ -214,3 +214,26 @@ func TestImportedKeyMoves(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// TestExpiresWhileDeviceWorks: an operation that began before ValidTo and comes to
+// its end after it releases nothing.
+func TestExpiresWhileDeviceWorks(t *testing.T) {
+	c, faulty, _, fake := newImportDevice(t)
+	k := newExternal(t, c)
+	m := newParcel(t, c, k, ownKey(1)).material()
+	m.ValidTo = fake.Now().Add(time.Hour)
+	mustImport(t, c, k.ID, m)
+	c.vault.agenda.set(importPathOf(k.ID), time.Time{}) // the tick is late
+	proceed := make(chan struct{})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Nth: 1, Block: proceed})
+	got := make(chan error)
+	go func() { got <- second(c.Encrypt(t.Context(), k.ID, nil, nil)) }()
+	for faulty.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	fake.Advance(time.Hour)
+	close(proceed)
+	if err := <-got; !errors.Is(err, ErrKeyState) {
+		t.Errorf("released after ValidTo: %v", err)
+	}
+}

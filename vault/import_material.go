@@ -9,7 +9,6 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/internal/suite"
 	"strongroom.example/internal/unwrap"
-	"strongroom.example/keystore"
 )
 
 // ImportMaterial is what the owner of material sends.
@@ -48,7 +47,7 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 		e.rec.KeyVersion, e.rec.Algorithm, e.rec.Detail = 1, string(im.ver.Algorithm), im.detail
 		return c.vault.make(ctx, e, making{
 			ver: im.ver, op: OpImportKeyMaterial, token: im.token.serial.String(),
-			begin: im.begin, create: im.create, keep: im.keep, finish: func(*keystore.Tx) error { return nil },
+			begin: im.begin, create: im.create, keep: im.keep,
 		})
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 
@@ -71,9 +72,7 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 		return created, nil, err
 	}
 	defer buf.Free()
-	rejection := im.v.suite.MAC(im.v.secrets.rejection(), []byte(im.issued.Serial))
-	defer suite.Wipe(rejection[:])
-	material, err := unwrap.Unwrap(ctx, buf.Bytes()[:0], w, rejection[:])
+	material, err := im.unwrap(ctx, buf.Bytes()[:0], w)
 	if err != nil {
 		return created, nil, err
 	}
@@ -90,4 +89,34 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 	}
 	created, err = importer.ImportKey(ctx, im.id, spec, material)
 	return created, marks, err
+}
+
+// unwrap appends the material to dst. Under PKCS #1 v1.5 bad padding gives synthetic
+// bytes, one time in some 245 of the very length that the CMK takes. They must never
+// become its material, so they are made twice, and differently.
+func (im *importing) unwrap(ctx context.Context, dst []byte, w driver.Wrapped) ([]byte, error) {
+	material, err := im.unwrapOnce(ctx, dst, w, "one")
+	if err != nil || im.row.alg != WrapRSAESPKCS1V15 {
+		return material, err
+	}
+	buf, err := im.v.arena.Alloc(unwrap.MaxMaterial)
+	if err != nil {
+		return nil, err
+	}
+	defer buf.Free()
+	again, err := im.unwrapOnce(ctx, buf.Bytes()[:0], w, "two")
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(material, again) != 1 {
+		return nil, errMaterial
+	}
+	return material, nil
+}
+
+// unwrapOnce appends the material, or what the named rejection makes of bad padding.
+func (im *importing) unwrapOnce(ctx context.Context, dst []byte, w driver.Wrapped, rejection string) ([]byte, error) {
+	key := im.v.suite.MAC(im.v.secrets.rejection(), []byte(im.issued.Serial), []byte(rejection))
+	defer suite.Wipe(key[:])
+	return unwrap.Unwrap(ctx, dst, w, key[:])
 }
