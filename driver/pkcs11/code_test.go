@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -157,7 +156,7 @@ func TestSlowTokenKeepsItsThroughput(t *testing.T) {
 	faulty.Slow(time.Millisecond)
 	defer faulty.Slow(0)
 	one, many := run(1, each), run(callers, each)
-	t.Log(fmt.Sprintf("one caller %.0f a second, %d callers on %d sessions %.0f", one, callers, sessions, many))
+	t.Logf("one caller %.0f a second, %d callers on %d sessions %.0f", one, callers, sessions, many)
 	if many < 0.7*sessions*one {
 		t.Errorf("%.0f a second with %d sessions, %.0f with one", many, sessions, one)
 	}

@@ -77,9 +77,23 @@ func (s session) generate(r request) (p11.ObjectHandle, error) {
 			o, err := s.mod.ctx.GenerateKey(s.handle, mechanism, t.attributes())
 			return o, from("C_GenerateKey", err)
 		}
-		_, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), r.protected(tier).attributes())
+		private := r.protected(tier)
+		if tier == tierMechanisms && r.shape.spec.Usage == driver.Unwrap {
+			unwrapped, free := nest(unwrappedTemplate())
+			defer free()
+			private = append(private, raw(p11.CKA_UNWRAP_TEMPLATE, unwrapped))
+		}
+		_, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), private.attributes())
 		return o, from("C_GenerateKeyPair", err)
 	})
+}
+
+// unwrappedTemplate binds whoever unwraps with one of our keys, where the token knows
+// CKA_UNWRAP_TEMPLATE. Without it a ciphertext that was taken in could be taken in
+// again as a key that can be read, and the AES key of RSA_AES_KEY_WRAP as one that
+// deciphers what is wrapped under it.
+func unwrappedTemplate() template {
+	return template{yes(p11.CKA_SENSITIVE), no(p11.CKA_EXTRACTABLE), no(p11.CKA_ENCRYPT), no(p11.CKA_DECRYPT), no(p11.CKA_WRAP)}
 }
 
 // place puts material into the token. The caller wipes the values.

@@ -122,3 +122,22 @@ func cString(text string) (p unsafe.Pointer, free func()) {
 	c := C.CString(text)
 	return unsafe.Pointer(c), func() { C.free(unsafe.Pointer(c)) }
 }
+
+// nest makes a template the value of an attribute. It points into the C heap until
+// free is called, and holds no secret.
+func nest(t template) (value []byte, free func()) {
+	const size = C.sizeof_ck_attribute
+	values, spans := t.flatten()
+	block := C.CBytes(values)
+	list := unsafe.Slice((*C.ck_attribute)(C.calloc(C.size_t(len(t)), size)), len(t))
+	for i, at := range spans {
+		list[i]._type = C.ck_ulong(t[i].kind)
+		list[i].value = unsafe.Add(block, at.offset)
+		list[i].value_len = C.ck_ulong(at.size)
+	}
+	start := unsafe.Pointer(unsafe.SliceData(list))
+	return C.GoBytes(start, C.int(len(t)*size)), func() {
+		C.free(start)
+		C.free(block)
+	}
+}

@@ -1,0 +1,256 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// The attacks are those of Bortolozzo, Centenaro, Focardi and Steel, "Attacking and
+// fixing PKCS#11 security tokens" (CCS 2010): somebody with a session of the token,
+// logged in, tries to get a key out by calls that the token allows.
+
+// An attacker is logged in, as is everyone in this process while the driver is open.
+type attacker struct {
+	intruder
+	session p11.SessionHandle
+	t       *testing.T
+	won     []string
+}
+
+func newAttacker(t *testing.T, token testtoken.PKCS11) *attacker {
+	i := newIntruder(t, token)
+	s, err := i.OpenSession(i.slot(t), p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { i.CloseSession(s) })
+	return &attacker{intruder: i, session: s, t: t}
+}
+
+func mech(kind uint, parameter any) []*p11.Mechanism {
+	return []*p11.Mechanism{p11.NewMechanism(kind, parameter)}
+}
+
+func attribute(kind uint, value any) *p11.Attribute { return p11.NewAttribute(kind, value) }
+
+// succeeds notes an attack that worked.
+func (a *attacker) succeeds(err error, format string, args ...any) bool {
+	if err == nil {
+		a.won = append(a.won, fmt.Sprintf(format, args...))
+	}
+	return err == nil
+}
+
+// objects finds the secret or private key under an id.
+func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
+	a.t.Helper()
+	var all []p11.ObjectHandle
+	for _, class := range []uint{p11.CKO_SECRET_KEY, p11.CKO_PRIVATE_KEY} {
+		if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_CLASS, class), attribute(p11.CKA_ID, id[:])}); err != nil {
+			a.t.Fatal(err)
+		}
+		found, _, err := a.FindObjects(a.session, 10)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.FindObjectsFinal(a.session)
+		all = append(all, found...)
+	}
+	if len(all) != 1 {
+		a.t.Fatalf("%d objects under one id", len(all))
+	}
+	return all
+}
+
+// attack tries everything on one object.
+func (a *attacker) attack(name string, o p11.ObjectHandle) {
+	a.read(name, o)
+	a.change(name, o)
+	a.copy(name, o)
+	a.wrapIt(name, o)
+	a.wrapWithIt(name, o)
+	a.deriveFromIt(name, o)
+}
+
+func (a *attacker) read(name string, o p11.ObjectHandle) {
+	for _, kind := range []uint{p11.CKA_VALUE, p11.CKA_PRIVATE_EXPONENT, p11.CKA_PRIME_1, p11.CKA_PRIME_2, p11.CKA_EXPONENT_1, p11.CKA_COEFFICIENT} {
+		list, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, nil)})
+		if err == nil && len(list) == 1 && len(list[0].Value) > 0 {
+			a.succeeds(nil, "%s: attribute %#x can be read", name, kind)
+		}
+	}
+}
+
+// is reads a flag.
+func (a *attacker) is(o p11.ObjectHandle, kind uint) bool {
+	list, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, nil)})
+	return err == nil && len(list) == 1 && len(list[0].Value) == 1 && list[0].Value[0] != 0
+}
+
+// change gives the key conflicting roles, or takes its protection away. What counts
+// is whether the flag has changed.
+func (a *attacker) change(name string, o p11.ObjectHandle) {
+	for kind, value := range map[uint]bool{
+		p11.CKA_EXTRACTABLE: true, p11.CKA_SENSITIVE: false, p11.CKA_WRAP: true, p11.CKA_UNWRAP: true, p11.CKA_ENCRYPT: true,
+		p11.CKA_DECRYPT: true, p11.CKA_SIGN: true, p11.CKA_DERIVE: true, p11.CKA_MODIFIABLE: true, p11.CKA_PRIVATE: false,
+	} {
+		if a.is(o, kind) == value {
+			continue
+		}
+		a.SetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, value)})
+		if a.is(o, kind) == value {
+			a.succeeds(nil, "%s: attribute %#x can be set to %v", name, kind, value)
+		}
+	}
+}
+
+func (a *attacker) copy(name string, o p11.ObjectHandle) {
+	for _, t := range [][]*p11.Attribute{
+		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_EXTRACTABLE, true)},
+		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_SENSITIVE, false)},
+		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_WRAP, true), attribute(p11.CKA_DECRYPT, true)},
+		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_MODIFIABLE, true)},
+	} {
+		if twin, err := a.CopyObject(a.session, o, t); a.succeeds(err, "%s: can be copied with attribute %#x changed", name, t[1].Type) {
+			a.DestroyObject(a.session, twin)
+		}
+	}
+}
+
+// ownKey makes a key of the attacker's with roles of his choice.
+func (a *attacker) ownKey(extractable bool, roles ...uint) p11.ObjectHandle {
+	a.t.Helper()
+	t := []*p11.Attribute{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_VALUE_LEN, 32), attribute(p11.CKA_EXTRACTABLE, extractable), attribute(p11.CKA_SENSITIVE, false)}
+	for _, role := range roles {
+		t = append(t, attribute(role, true))
+	}
+	o, err := a.GenerateKey(a.session, mech(p11.CKM_AES_KEY_GEN, nil), t)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return o
+}
+
+var wrapMechanisms = map[uint][]byte{
+	p11.CKM_AES_KEY_WRAP: nil, p11.CKM_AES_KEY_WRAP_PAD: nil, 0x210B: nil,
+	p11.CKM_AES_ECB: nil, p11.CKM_AES_CBC: make([]byte, 16), p11.CKM_AES_CBC_PAD: make([]byte, 16),
+	p11.CKM_RSA_PKCS: nil, p11.CKM_RSA_X_509: nil,
+}
+
+// wrapIt wraps our key under one of the attacker's.
+func (a *attacker) wrapIt(name string, o p11.ObjectHandle) {
+	with := a.ownKey(false, p11.CKA_WRAP, p11.CKA_DECRYPT)
+	defer a.DestroyObject(a.session, with)
+	for kind, iv := range wrapMechanisms {
+		_, err := a.WrapKey(a.session, mech(kind, iv), with, o)
+		a.succeeds(err, "%s: can be wrapped by mechanism %#x", name, kind)
+	}
+}
+
+// wrapWithIt wraps a key of the attacker's under ours, which would be half of wrap
+// and decrypt.
+func (a *attacker) wrapWithIt(name string, o p11.ObjectHandle) {
+	mine := a.ownKey(true)
+	defer a.DestroyObject(a.session, mine)
+	for kind, iv := range wrapMechanisms {
+		_, err := a.WrapKey(a.session, mech(kind, iv), o, mine)
+		a.succeeds(err, "%s: wraps by mechanism %#x", name, kind)
+	}
+}
+
+// deriveFromIt makes a readable key of ours.
+func (a *attacker) deriveFromIt(name string, o p11.ObjectHandle) {
+	t := []*p11.Attribute{
+		attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_GENERIC_SECRET), attribute(p11.CKA_TOKEN, false),
+		attribute(p11.CKA_VALUE_LEN, 16), attribute(p11.CKA_EXTRACTABLE, true), attribute(p11.CKA_SENSITIVE, false),
+	}
+	for kind, parameter := range map[uint][]byte{
+		p11.CKM_EXTRACT_KEY_FROM_KEY: make([]byte, 8), p11.CKM_SHA256_KEY_DERIVATION: nil, p11.CKM_AES_ECB_ENCRYPT_DATA: make([]byte, 16),
+	} {
+		_, err := a.DeriveKey(a.session, mech(kind, parameter), o, t)
+		a.succeeds(err, "%s: a readable key can be derived by mechanism %#x", name, kind)
+	}
+}
+
+// TestAttacks attacks one key of each spec, made in the token, and imported or
+// unwrapped where that is offered.
+//
+// NSS wraps, copies and derives whatever the attributes say. No driver can keep it
+// from that; it must have noticed, and report the token as SOFTWARE. That nothing
+// can be read or changed directly holds there too.
+func TestAttacks(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d := opened(t, token)
+		a := newAttacker(t, token)
+		attacked := 0
+		for _, row := range d.Info().Specs {
+			if row.Spec.Algorithm == driver.RSA3072 || row.Spec.Algorithm == driver.RSA4096 {
+				continue // the same templates as for 2048 bits
+			}
+			for how, id := range everyWay(t, d, row) {
+				a.attack(row.Spec.String()+" "+how, a.objects(id)[0])
+				attacked++
+			}
+		}
+		known := 0
+		for _, won := range a.won {
+			if tokenAtFault(won) && d.Info().Device.Manufacturer == "Mozilla Foundation" && d.Info().Level == driver.LevelSoftware {
+				known++
+			} else {
+				t.Errorf("an attack succeeds: %s", won)
+			}
+		}
+		t.Logf("%d keys attacked; %d attacks succeed, all known of this token", attacked, known)
+	})
+}
+
+func tokenAtFault(won string) bool {
+	return strings.Contains(won, "can be copied") || strings.Contains(won, "can be derived") ||
+		strings.Contains(won, "can be wrapped") || strings.Contains(won, "wraps by")
+}
+
+// TestReimport takes a ciphertext that was imported and has the token unwrap it
+// again, as a key that can be read or that deciphers. SoftHSM keeps to
+// CKA_UNWRAP_TEMPLATE.
+func TestReimport(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	d := opened(t, token)
+	row, ok := d.Info().Find(derive)
+	if !ok || row.WrappedImport[0] != driver.WrapRSAOAEPSHA1 {
+		t.Fatalf("no import by OAEP: %+v", row)
+	}
+	wrapping := importWrapped(t, d, freshID(), row)
+	a := newAttacker(t, token)
+	with := a.objects(wrapping.id)[0]
+	oaep := mech(p11.CKM_RSA_PKCS_OAEP, p11.NewOAEPParams(p11.CKM_SHA_1, p11.CKG_MGF1_SHA1, p11.CKZ_DATA_SPECIFIED, nil))
+	unwrap := func(change uint) error {
+		t := []*p11.Attribute{attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_AES), attribute(p11.CKA_TOKEN, false)}
+		for kind, value := range map[uint]bool{
+			p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false, p11.CKA_ENCRYPT: false, p11.CKA_DECRYPT: false, p11.CKA_WRAP: false,
+		} {
+			t = append(t, attribute(kind, value != (kind == change)))
+		}
+		o, err := a.UnwrapKey(a.session, oaep, with, wrapping.ciphertext, t)
+		if err == nil {
+			a.read("unwrapped again", o)
+		}
+		return err
+	}
+	if err := unwrap(0); err != nil {
+		t.Errorf("the control, which changes nothing: %v", err)
+	}
+	for _, change := range []uint{p11.CKA_SENSITIVE, p11.CKA_EXTRACTABLE, p11.CKA_ENCRYPT, p11.CKA_DECRYPT, p11.CKA_WRAP} {
+		a.succeeds(unwrap(change), "unwrapped again with attribute %#x changed", change)
+	}
+	for _, won := range a.won {
+		t.Errorf("an attack succeeds: %s", won)
+	}
+}

@@ -1,0 +1,135 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/keywrap"
+)
+
+// sample makes material as it is imported.
+func sample(t *testing.T, alg driver.KeyAlgorithm) []byte {
+	t.Helper()
+	var key crypto.PrivateKey
+	var err error
+	switch alg {
+	case driver.RSA2048:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case driver.ECP256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case driver.ECP384:
+		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case driver.ECP521:
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case driver.Ed25519:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		return secret
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// keyWrapPadded is AES-KWP.
+func keyWrapPadded(t *testing.T, key, secret []byte) []byte {
+	t.Helper()
+	wrapped, err := keywrap.Wrap(nil, key, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrapped
+}
+
+// everyWay makes a key of a spec in each way that the driver has.
+func everyWay(t *testing.T, d driver.Driver, row driver.SpecInfo) map[string]driver.MaterialID {
+	t.Helper()
+	ids := map[string]driver.MaterialID{"generated": freshID()}
+	if row.Spec.Usage == driver.Unwrap {
+		if _, err := d.(driver.WrappedImporter).GenerateWrappingKey(t.Context(), ids["generated"], row.Spec.Algorithm); err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	if _, err := d.GenerateKey(t.Context(), ids["generated"], row.Spec); err != nil {
+		t.Fatal(err)
+	}
+	if row.Import {
+		ids["imported"] = freshID()
+		if _, err := d.(driver.Importer).ImportKey(t.Context(), ids["imported"], row.Spec, sample(t, row.Spec.Algorithm)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(row.WrappedImport) > 0 {
+		ids["unwrapped"] = freshID()
+		importWrapped(t, d, ids["unwrapped"], row)
+	}
+	return ids
+}
+
+// A wrappingKey is a key of usage Unwrap, and what came in by it.
+type wrappingKey struct {
+	id         driver.MaterialID
+	ciphertext []byte
+}
+
+// importWrapped brings 32 bytes in by OAEP with SHA-1, or in two steps.
+func importWrapped(t *testing.T, d driver.Driver, id driver.MaterialID, row driver.SpecInfo) wrappingKey {
+	t.Helper()
+	importer := d.(driver.WrappedImporter)
+	wrapping := wrappingKey{id: freshID()}
+	created, err := importer.GenerateWrappingKey(t.Context(), wrapping.id, driver.RSA2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(created.PublicDER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := d.OpenKey(t.Context(), wrapping.id, driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapping.ciphertext = wrapBy(t, row.WrappedImport[0], parsed.(*rsa.PublicKey))
+	w := driver.Wrapped{With: with, Alg: row.WrappedImport[0], Ciphertext: wrapping.ciphertext}
+	if _, err := importer.ImportWrapped(t.Context(), id, row.Spec, w); err != nil {
+		t.Fatal(err)
+	}
+	return wrapping
+}
+
+func wrapBy(t *testing.T, alg driver.WrapAlg, public *rsa.PublicKey) []byte {
+	t.Helper()
+	secret, inner := make([]byte, 32), make([]byte, 32)
+	rand.Read(secret)
+	rand.Read(inner)
+	outer := secret
+	if alg == driver.WrapRSAAESKWP {
+		outer = inner
+	}
+	ciphertext, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, public, outer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alg == driver.WrapRSAAESKWP {
+		ciphertext = append(ciphertext, keyWrapPadded(t, inner, secret)...)
+	}
+	return ciphertext
+}
