@@ -237,3 +237,22 @@ func TestExpiresWhileDeviceWorks(t *testing.T) {
 		t.Errorf("released after ValidTo: %v", err)
 	}
 }
+
+// TestImportIsSettledByItself: when the device comes back the vault takes back what
+// an import left there, without a restart.
+func TestImportIsSettledByItself(t *testing.T) {
+	c, faulty, device, fake := newImportDevice(t)
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodImportWrapped, Fail: true, Class: driver.Unknown, After: true})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
+	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrUnavailable) || objects(t, device) != 2 {
+		t.Fatalf("%v, %d objects", err, objects(t, device))
+	}
+	faulty.Clear()
+	settleNow(t, c, fake)
+	if n := objects(t, device); n != 1 {
+		t.Errorf("%d objects", n)
+	}
+	mustImport(t, c, k.ID, p.material())
+}

@@ -48,12 +48,14 @@ func (v *Vault) settleIntent(ctx context.Context, in intent) error {
 }
 
 // abandonIntent destroys the material of an intent and takes back what was stored
-// with it; class is the error class on record. If the device cannot be asked now, the intent stays for the next open.
+// with it; class is the error class on record. If the device cannot be asked now, the
+// intent stays on the agenda, and for the next open.
 func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) error {
 	err := Retry(ctx, func(ctx context.Context) error {
 		return v.drivers[in.Driver].DestroyKey(ctx, in.Material, nil)
 	})
 	if err != nil {
+		v.agenda.set(intentPath(in.Material), v.deadline.Now().Add(agendaRetry))
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)
