@@ -66,6 +66,7 @@ func absent(ctx context.Context, d driver.Driver, in intent) error {
 // settleDoomed ends a destruction that was begun, and records that it is done.
 func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 	if err := v.destroy(ctx, in); err != nil {
+		v.agenda.set(intentPath(in.Material), v.deadline.Now().Add(agendaRetry))
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)

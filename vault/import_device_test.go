@@ -256,3 +256,35 @@ func TestImportIsSettledByItself(t *testing.T) {
 	}
 	mustImport(t, c, k.ID, p.material())
 }
+
+// TestDestructionGoesOnAfterOpen: a device that is there and fails at open as well is
+// asked again later.
+func TestDestructionGoesOnAfterOpen(t *testing.T) {
+	device := drivertest.NewMemory()
+	faulty := drivertest.NewFaulty(device)
+	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	cfg := deviceConfig(faulty)
+	cfg.clock = fake
+	v, dir := newTestVault(t, cfg)
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
+	if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	closeChecked(t, v)
+	v, err := Open(t.Context(), dir, cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if n := len(v.store.Paths(intents)); n != 2 { // the material's and the wrapping key's
+		t.Errorf("%d intents", n)
+	}
+	faulty.Clear()
+	settleNow(t, v.As(DefaultOwner), fake)
+	if n := objects(t, device); n != 0 {
+		t.Errorf("%d objects left", n)
+	}
+}

@@ -291,11 +291,22 @@ func TestImportRefused(t *testing.T) {
 	inner := func(n int) ImportMaterial {
 		return with(func(m *ImportMaterial) { m.EncryptedMaterial = wrapFor(t, good.parameters, make([]byte, n)) })
 	}
+	by := func(alg WrappingAlgorithm) ImportMaterial {
+		other := good.parameters
+		other.Algorithm = alg
+		return with(func(m *ImportMaterial) { m.EncryptedMaterial = wrapFor(t, other, good.plain) })
+	}
+	otherAlgorithm := by(WrapRSAAESSHA256)
+	if excluded(testEdition(), WrapRSAESPKCS1V15) == nil {
+		otherAlgorithm = by(WrapRSAESPKCS1V15)
+	}
 	for name, row := range map[string]struct {
 		m    ImportMaterial
 		want error
 		say  string
 	}{
+		"other algorithm":    {otherAlgorithm, ErrImport, "unwrap"},
+		"longer algorithm":   {by(WrapRSAAESSHA256), ErrImport, "unwrap"},
 		"older token":        {older, ErrImport, "newer"},
 		"other CMK's token":  {foreign, ErrImport, "another CMK"},
 		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImport, "no import token"},
