@@ -92,9 +92,9 @@ func pinSource(value string) (PIN, error) {
 	case kind == "systemd":
 		return PIN{Credential: rest}, nil
 	case kind == "fd":
-		if fd, err := strconv.Atoi(rest); err == nil {
+		if fd, err := strconv.Atoi(rest); err == nil && fd > 2 {
 			return PIN{FD: fd}, nil
 		}
 	}
-	return PIN{}, errors.New("pin-source is none of file:PATH, env:NAME, fd:NUMBER, systemd:NAME")
+	return PIN{}, errors.New("pin-source is none of file:PATH, env:NAME, fd:NUMBER (above 2), systemd:NAME")
 }
