@@ -78,7 +78,7 @@ func recordsTheRest(t *testing.T, x *home) {
 	const id = "audit of the rest"
 	ctx := vault.WithRequestID(t.Context(), id)
 	c := x.owner()
-	k, err := c.CreateKey(ctx, vault.KeyOptions{})
+	k, err := c.CreateKey(ctx, x.options(symmetricRow(x.cfg.Edition)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func ciphertexts(t *testing.T, s *subject) {
 func roundTrips(t *testing.T, x *home) {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()
-	k := x.create(t, vault.KeyOptions{})
+	k := x.createSymmetric(t)
 	for _, n := range []int{0, 1, vault.MaxPlaintext} {
 		plaintext := bytes.Repeat([]byte("x"), n)
 		ct, err := c.Encrypt(ctx, k.ID, plaintext, nil)
@@ -63,7 +63,7 @@ func spoiled(t *testing.T, s *subject, m sample) map[string][]byte {
 	t.Helper()
 	bad := map[string][]byte{
 		"empty": nil, "longer": append(slices.Clone(m.ct), 0), "twice": slices.Concat(m.ct, m.ct),
-		"zeros": make([]byte, len(m.ct)), "in another vault": encrypt(t, s.faulty, s.faulty.create(t, vault.KeyOptions{}).ID),
+		"zeros": make([]byte, len(m.ct)), "in another vault": encrypt(t, s.faulty, s.faulty.createSymmetric(t).ID),
 	}
 	if s.faulty == s.shared {
 		delete(bad, "in another vault") // there is one vault only
@@ -77,7 +77,7 @@ func spoiled(t *testing.T, s *subject, m sample) map[string][]byte {
 		bad[fmt.Sprintf("cut to %d bytes", n)] = m.ct[:n]
 	}
 	// Under another key of the same kind: its header before this body.
-	other := encrypt(t, s.shared, s.shared.create(t, vault.KeyOptions{}).ID)
+	other := encrypt(t, s.shared, s.shared.createSymmetric(t).ID)
 	half := len(m.ct) / 2
 	bad["head of another"] = slices.Concat(other[:half], m.ct[half:])
 	bad["tail of another"] = slices.Concat(m.ct[:half], other[half:])

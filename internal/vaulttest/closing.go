@@ -49,7 +49,7 @@ func closed(t *testing.T, s *subject) {
 	}
 	x := newHome(t, h, cfg)
 	c, ctx := x.owner(), t.Context()
-	k := x.create(t, vault.KeyOptions{})
+	k := x.createSymmetric(t)
 	dk, err := c.GenerateDataKey(ctx, k.ID, 32, nil)
 	if err != nil {
 		t.Fatal(err)

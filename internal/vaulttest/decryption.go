@@ -2,9 +2,6 @@ package vaulttest
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"testing"
@@ -78,106 +75,4 @@ func lengths(x decrypting) []int {
 		return []int{0, 1, x.bits()/8 - 66}
 	}
 	return []int{1, 146}
-}
-
-// padding: under PKCS #1 v1.5 bad padding is no error; it gives the same other bytes
-// each time, after a restart as well.
-func padding(t *testing.T, s *subject) {
-	x, ok := s.pkcs1()
-	if !ok {
-		t.Skip("no key of this driver and edition decrypts PKCS #1 v1.5; Decryption has checked that it says so")
-	}
-	k, public := s.faulty.key(t, x.row).ID, parse(t, s.faulty.public(t, x.row)).(*rsa.PublicKey)
-	type answer struct {
-		ct, got []byte
-	}
-	decrypt := func(ct []byte) []byte {
-		t.Helper()
-		got, err := s.faulty.owner().AsymmetricDecrypt(t.Context(), k, ct, x.alg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
-	}
-	if got := decrypt(encryptPadded(public, []byte(message), func([]byte) {})); string(got) != message {
-		t.Fatalf("good padding: %q", got)
-	}
-	answers := map[string]answer{}
-	for name, spoil := range badPaddings() {
-		ct := encryptPadded(public, []byte(message), spoil)
-		answers[name] = answer{ct, decrypt(ct)}
-		if string(answers[name].got) == message {
-			t.Errorf("%s: the message came back", name)
-		}
-	}
-	s.faulty.reopen(t)
-	for name, a := range answers {
-		if !bytes.Equal(decrypt(a.ct), a.got) {
-			t.Errorf("%s: other bytes after a restart", name)
-		}
-	}
-}
-
-// pkcs1 returns the first row that decrypts PKCS #1 v1.5.
-func (s *subject) pkcs1() (decrypting, bool) {
-	for _, x := range s.decryptings() {
-		if x.alg == vault.RSAESPKCS1V15 && x.can {
-			return x, true
-		}
-	}
-	return decrypting{}, false
-}
-
-// badPaddings spoil a padded block, each in its own way.
-func badPaddings() map[string]func(block []byte) {
-	return map[string]func([]byte){
-		"first byte":             func(b []byte) { b[0] = 1 },
-		"block type":             func(b []byte) { b[1] = 1 },
-		"no block type":          func(b []byte) { b[1] = 0 },
-		"no padding":             func(b []byte) { b[2] = 0 },
-		"seven bytes of padding": func(b []byte) { b[9] = 0 },
-		"no zero":                func(b []byte) { b[len(b)-len(message)-1] = 1 },
-		"next to nothing":        func(b []byte) { clear(b); b[len(b)-1] = 7 },
-	}
-}
-
-// decrypter: a key is a crypto.Decrypter, with the options that crypto/rsa has.
-func decrypter(t *testing.T, s *subject) {
-	for _, x := range s.decryptings() {
-		if !x.can || x.bits() > 2048 {
-			continue
-		}
-		t.Run(x.String(), func(t *testing.T) {
-			d, err := s.shared.owner().Decrypter(t.Context(), s.shared.key(t, x.row).ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ct := encryptTo(t, x.alg, d.Public(), []byte(message))
-			got, err := d.Decrypt(rand.Reader, ct, optionsOf(x.alg))
-			if err := same(got, err); err != nil {
-				t.Error(err)
-			}
-			if _, err := d.Decrypt(rand.Reader, ct[1:], optionsOf(x.alg)); !errors.Is(err, vault.ErrCiphertext) {
-				t.Errorf("cut: %v", err)
-			}
-		})
-	}
-	for _, r := range s.each() {
-		if r.usage != vault.AsymmetricDecrypt {
-			if _, err := s.shared.owner().Decrypter(t.Context(), s.shared.key(t, r).ID); !errors.Is(err, vault.ErrUsage) {
-				t.Errorf("a key of %s as a Decrypter: %v", r, err)
-			}
-		}
-	}
-}
-
-// optionsOf returns what crypto.Decrypter takes for an algorithm.
-func optionsOf(alg vault.EncryptionAlgorithm) crypto.DecrypterOpts {
-	switch alg {
-	case vault.RSAESOAEPSHA1:
-		return &rsa.OAEPOptions{Hash: crypto.SHA1}
-	case vault.RSAESOAEPSHA256:
-		return &rsa.OAEPOptions{Hash: crypto.SHA256}
-	}
-	return nil
 }

@@ -12,10 +12,11 @@ import (
 type Harness struct {
 	// Config gives the Config of a new vault: edition, drivers and default driver,
 	// which the suite wraps to watch it and to make it fail. It is called once for each
-	// vault. Authorizer stays nil. The suite closes the drivers, after the vault.
+	// vault, at the end of whose life t ends. Authorizer stays nil. The suite closes the
+	// drivers, after the vault.
 	Config func(t *testing.T) vault.Config
 	// Reopen gives the Config for opening a vault again: the same devices, opened anew.
-	// The drivers of cfg, which Config or Reopen returned, are closed. Nil: the drivers
+	// The drivers of cfg, which Config or Reopen returned, are closed; t is Config's. Nil: the drivers
 	// stay open while their vault is closed and opened.
 	Reopen func(t *testing.T, cfg vault.Config) vault.Config
 	// Protector gives the protector of every vault; what one call gives must open what

@@ -13,6 +13,7 @@ import (
 // home is one vault, with its drivers and the keys that the checks share.
 type home struct {
 	Harness
+	t      *testing.T   // at its end the vault is closed
 	cfg    vault.Config // as the harness gave it
 	dir    string
 	device *device // the default driver; nil for the engine inside the vault
@@ -20,16 +21,10 @@ type home struct {
 	made   map[row]made
 }
 
-// made is a shared key, and what the device said of it when it was made.
-type made struct {
-	key        vault.Key
-	attributes map[string]string
-}
-
 // newHome creates a vault. It is closed, and its drivers after it, at the end of t.
 func newHome(t *testing.T, h Harness, cfg vault.Config) *home {
 	t.Helper()
-	x := &home{Harness: h, cfg: cfg, dir: filepath.Join(t.TempDir(), "vault"), made: map[row]made{}}
+	x := &home{Harness: h, t: t, cfg: cfg, dir: filepath.Join(t.TempDir(), "vault"), made: map[row]made{}}
 	t.Cleanup(func() { x.closeDrivers(t) })
 	v, err := vault.Create(t.Context(), x.dir, x.watched(cfg), h.protector(t))
 	if err != nil {
@@ -118,7 +113,7 @@ func (x *home) open(t *testing.T) {
 	t.Helper()
 	if x.Reopen != nil {
 		x.closeDrivers(t)
-		x.cfg = x.Reopen(t, x.cfg)
+		x.cfg = x.Reopen(x.t, x.cfg)
 	}
 	x.openAs(t, x.watched(x.cfg))
 }
@@ -130,45 +125,6 @@ func (x *home) openAs(t *testing.T, cfg vault.Config) {
 		t.Fatal(err)
 	}
 	x.vault = v
-}
-
-// create makes a key of its own for a check.
-func (x *home) create(t *testing.T, o vault.KeyOptions) vault.Key {
-	t.Helper()
-	k, err := x.owner().CreateKey(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// key returns the shared key of a row.
-func (x *home) key(t *testing.T, r row) vault.Key {
-	t.Helper()
-	m, ok := x.made[r]
-	if !ok {
-		m.key = x.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage})
-		if x.device != nil && m.key.Driver == x.driver() {
-			m.attributes = x.device.lastCreated().Attributes
-		}
-		x.made[r] = m
-	}
-	return m.key
-}
-
-// public returns the public half of the shared key of a row.
-func (x *home) public(t *testing.T, r row) vault.PublicKey {
-	t.Helper()
-	return x.publicOf(t, x.key(t, r).ID)
-}
-
-func (x *home) publicOf(t *testing.T, key string) vault.PublicKey {
-	t.Helper()
-	p, err := x.owner().PublicKey(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // calls counts what the device was asked; 0 where there is none.

@@ -2,7 +2,6 @@ package vaulttest
 
 import (
 	"bytes"
-	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -42,7 +41,8 @@ func imports(t *testing.T, s *subject) {
 
 func (s *subject) importsOf(t *testing.T, r row) {
 	x := s.shared
-	o := vault.KeyOptions{Spec: r.spec, Usage: r.usage, Origin: vault.OriginExternal}
+	o := x.options(r)
+	o.Origin = vault.OriginExternal
 	on := s.placeOfImport(x, r)
 	if on != x.driver() {
 		o.Driver = x.driver()
@@ -170,44 +170,4 @@ func (s *subject) goesAndComesBack(t *testing.T, x *home, m sample, own material
 	bring(t, x, m.key, p, own)
 	allWork(t, x, []sample{m})
 	remove()
-}
-
-// wrappings: symmetric material comes in by every algorithm that the edition has.
-func wrappings(t *testing.T, s *subject) {
-	x, r := s.shared, s.each()[0]
-	k := x.create(t, vault.KeyOptions{Origin: vault.OriginExternal})
-	own, ct := material{}, []byte(nil)
-	for _, alg := range []vault.WrappingAlgorithm{
-		vault.WrapRSAESOAEPSHA256, vault.WrapRSAAESSHA256, vault.WrapRSAESOAEPSHA1, vault.WrapRSAAESSHA1, vault.WrapRSAESPKCS1V15, vault.WrapSM2,
-	} {
-		p, err := x.owner().ParametersForImport(t.Context(), k.ID, vault.ImportRequest{Algorithm: alg})
-		if errors.Is(err, vault.ErrUnsupported) && s.mayLack(alg) {
-			t.Logf("%s: %v", alg, err)
-			continue
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", alg, err)
-		}
-		if own.plain == nil {
-			own = newMaterial(t, r, p.MaterialSize)
-		}
-		bring(t, x, k, p, own)
-		if ct == nil {
-			ct = encrypt(t, x, k.ID)
-		}
-		got, err := x.owner().Decrypt(t.Context(), ct, purpose())
-		if err := same(got, err); err != nil {
-			t.Errorf("%s: %v", alg, err)
-		}
-	}
-}
-
-// mayLack reports whether symmetric material need not come in by an algorithm: the
-// edition or this process does without it.
-func (s *subject) mayLack(alg vault.WrappingAlgorithm) bool {
-	sha1 := alg == vault.WrapRSAESOAEPSHA1 || alg == vault.WrapRSAAESSHA1
-	if s.edition == vault.FIPS {
-		return sha1 || alg == vault.WrapRSAESPKCS1V15 || alg == vault.WrapSM2
-	}
-	return fips140.Enforced() && (sha1 || alg == vault.WrapSM2)
 }

@@ -21,7 +21,7 @@ func macs(t *testing.T, s *subject) {
 func (s *subject) macsUnder(t *testing.T, r row) {
 	ctx, c := t.Context(), s.shared.owner()
 	k := s.shared.key(t, r).ID
-	other := s.shared.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage}).ID
+	other := s.shared.create(t, s.shared.options(r)).ID
 	mac := func(key string, message []byte) []byte {
 		t.Helper()
 		m, err := c.GenerateMac(ctx, key, message)

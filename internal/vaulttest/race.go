@@ -18,7 +18,7 @@ const callers = 16
 // nothing was encrypted between an acknowledged Disable and the next Enable.
 func disableRacesEncrypt(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
-	k := s.shared.create(t, vault.KeyOptions{}).ID
+	k := s.shared.createSymmetric(t).ID
 	var stop atomic.Bool
 	var used atomic.Int64
 	var users sync.WaitGroup

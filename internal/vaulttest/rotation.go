@@ -13,7 +13,9 @@ const rotations = 3
 // vault was closed and opened.
 func rotation(t *testing.T, s *subject) {
 	x, ctx := s.faulty, t.Context()
-	k := x.create(t, vault.KeyOptions{Alias: "rotated"})
+	o := x.options(symmetricRow(s.edition))
+	o.Alias = "rotated"
+	k := x.create(t, o)
 	var made [][]byte
 	for range rotations {
 		made = append(made, encrypt(t, x, k.ID))
@@ -49,7 +51,7 @@ func rotation(t *testing.T, s *subject) {
 func reEncrypted(t *testing.T, x *home, ct []byte, key string) {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()
-	other := x.create(t, vault.KeyOptions{})
+	other := x.createSymmetric(t)
 	for to, want := range map[string]vault.Ciphertext{"": {Key: key, Version: rotations + 1}, other.ID: {Key: other.ID, Version: 1}} {
 		moved, err := c.ReEncrypt(ctx, ct, to, purpose(), vault.EncryptionContext{"n": "2"})
 		if err != nil {

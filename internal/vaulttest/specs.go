@@ -81,6 +81,12 @@ func (s *subject) checkPlace(t *testing.T, x *home, r row) {
 	if !maps.Equal(v.Attributes, x.made[r].attributes) {
 		t.Errorf("attributes %v, the device says %v", v.Attributes, x.made[r].attributes)
 	}
+	if can.Slow {
+		byDefault := x.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage})
+		if byDefault.Driver != softName || byDefault.Residence != vault.Wrapped {
+			t.Errorf("the device is slow, and was not asked for: %+v", byDefault)
+		}
+	}
 	if name != x.driver() {
 		wantUnsupported(t, x, vault.KeyOptions{Spec: r.spec, Usage: r.usage, Driver: x.driver()})
 	}

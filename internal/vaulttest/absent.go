@@ -1,0 +1,47 @@
+package vaulttest
+
+import (
+	"errors"
+	"testing"
+
+	"strongroom.example/vault"
+)
+
+// deviceAbsent: a vault opens without its device; what needs the device says so, and
+// all else goes on.
+func deviceAbsent(t *testing.T, s *subject) {
+	x := s.faulty
+	var samples []sample
+	for _, r := range s.eachOnDevice(t) {
+		samples = append(samples, s.sample(t, x, r))
+	}
+	x.close(t)
+	absent := x.cfg
+	absent.Drivers, absent.Driver = nil, ""
+	x.openAs(t, absent)
+	for _, m := range samples {
+		if k, err := x.owner().DescribeKey(t.Context(), m.key.ID); err != nil || !equal(k, m.key) {
+			t.Errorf("%+v, %v", k, err)
+		}
+		for _, a := range actsOf(m.usage) {
+			err := a.run(t.Context(), x.owner(), m)
+			if a.method == "" && err != nil || a.method != "" && !errors.Is(err, vault.ErrUnavailable) {
+				t.Errorf("%s without the device: %v", a.op, err)
+			}
+		}
+	}
+	x.close(t)
+	x.open(t)
+	allWork(t, x, samples)
+}
+
+func allWork(t *testing.T, x *home, samples []sample) {
+	t.Helper()
+	for _, m := range samples {
+		for _, a := range actsOf(m.usage) {
+			if err := a.run(t.Context(), x.owner(), m); err != nil {
+				t.Errorf("%s by %s: %v", a.op, m.row, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package vaulttest
+
+import (
+	"errors"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/vault"
+)
+
+// deviceFailsToMakeKeys: whatever the device does, there is a whole key or none, and
+// nothing is left over in it.
+func deviceFailsToMakeKeys(t *testing.T, s *subject) {
+	x := s.faulty
+	o := x.options(s.eachOnDevice(t)[0])
+	o.Alias = "once"
+	for name, f := range map[string]misfortune{
+		"busy once":            {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Throttled}, nil, 1},
+		"gone after the work":  {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Unavailable, After: true}, nil, 1},
+		"denied":               {drivertest.Fault{Fail: true, Class: driver.Denied}, vault.ErrUnavailable, 0},
+		"dead after the work":  {drivertest.Fault{Fail: true, Class: driver.Unknown, After: true}, vault.ErrUnavailable, 0},
+		"no room for it there": {drivertest.Fault{Fail: true, Class: driver.Unsupported}, vault.ErrUnsupported, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys, objects, calls := count(t, x.owner(), vault.KeyFilter{}), x.objects(t), x.device.Calls(drivertest.MethodGenerateKey)
+			f.fault.Method = drivertest.MethodGenerateKey
+			x.device.Add(f.fault)
+			k, err := x.owner().CreateKey(t.Context(), o)
+			x.device.Clear()
+			if !errors.Is(err, f.want) || f.want == nil && err != nil {
+				t.Fatalf("%v, want %v", err, f.want)
+			}
+			if n := x.device.Calls(drivertest.MethodGenerateKey) - calls; n != 1+f.calls {
+				t.Errorf("the device was asked %d times", n)
+			}
+			if f.want != nil {
+				k = x.create(t, o) // the alias is free
+			}
+			if n := count(t, x.owner(), vault.KeyFilter{}); n != keys+1 {
+				t.Errorf("%d keys, before %d and one more since", n, keys)
+			}
+			if n := x.objects(t); objects >= 0 && n != objects+1 {
+				t.Errorf("%d objects in the device, before %d and one more since", n, objects)
+			}
+			if err := x.owner().DeleteAlias(t.Context(), k.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// objects counts the keys in the device; -1 where there is none, or it cannot list
+// them.
+func (x *home) objects(t *testing.T) (n int) {
+	t.Helper()
+	if x.device == nil || !x.device.Info().Lister {
+		return -1
+	}
+	for _, err := range x.device.ListKeys(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,71 @@
+package vaulttest
+
+import (
+	"testing"
+
+	"strongroom.example/vault"
+)
+
+// made is a shared key, and what the device said of it when it was made.
+type made struct {
+	key        vault.Key
+	attributes map[string]string
+}
+
+// options are those of a new key on the device, where that does the row at all: what
+// it does slowly has to be asked for.
+func (x *home) options(r row) vault.KeyOptions {
+	o := vault.KeyOptions{Spec: r.spec, Usage: r.usage}
+	if x.device == nil {
+		return o
+	}
+	if can, ok := x.device.Info().Find(r.device); ok && can.Slow {
+		o.Driver = x.driver()
+	}
+	return o
+}
+
+// createSymmetric makes a key that encrypts, for a check of its own.
+func (x *home) createSymmetric(t *testing.T) vault.Key {
+	t.Helper()
+	return x.create(t, x.options(symmetricRow(x.cfg.Edition)))
+}
+
+// create makes a key of its own for a check.
+func (x *home) create(t *testing.T, o vault.KeyOptions) vault.Key {
+	t.Helper()
+	k, err := x.owner().CreateKey(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// key returns the shared key of a row.
+func (x *home) key(t *testing.T, r row) vault.Key {
+	t.Helper()
+	m, ok := x.made[r]
+	if !ok {
+		m.key = x.create(t, x.options(r))
+		if x.device != nil && m.key.Driver == x.driver() {
+			m.attributes = x.device.lastCreated().Attributes
+		}
+		x.made[r] = m
+	}
+	return m.key
+}
+
+// public returns the public half of the shared key of a row.
+func (x *home) public(t *testing.T, r row) vault.PublicKey {
+	t.Helper()
+	return x.publicOf(t, x.key(t, r).ID)
+}
+
+func (x *home) publicOf(t *testing.T, key string) vault.PublicKey {
+	t.Helper()
+	p, err := x.owner().PublicKey(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
