@@ -24,7 +24,7 @@ type Config struct {
 	// one. It is read as long as the driver is open.
 	OwnerAuth []byte
 	// SRK pins the storage root key: its name in hexadecimal, as Info().Device.Serial
-	// has it. Another key is ErrOtherTPM. Empty: any.
+	// has it. Another key is driver.ErrWrongDevice. Empty: any.
 	SRK string
 	// Counter is the NV index of a rollback counter, such as 0x01500001; it is made
 	// where there is none. 0: no counter.

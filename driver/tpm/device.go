@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 )
@@ -74,7 +75,7 @@ func (d *device) connect() error {
 		return err
 	}
 	if d.pinned != "" && srk.serial() != d.pinned {
-		return ErrOtherTPM
+		return errOther
 	}
 	d.srk, d.pinned = srk, srk.serial()
 	d.session, err = d.startSession(tpm2.TPMSEHMAC)
@@ -231,7 +232,7 @@ func (d *device) perform(ctx context.Context, act func(*device) error) error {
 		var lost *lostError
 		code := codeOf(err)
 		switch {
-		case err == nil || errors.Is(err, ErrOtherTPM) || d.down:
+		case err == nil || errors.Is(err, driver.ErrWrongDevice) || d.down:
 			return err
 		case errors.Is(err, errHangs):
 			if time.Since(d.hung) >= greeting {

@@ -10,23 +10,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// ErrOtherTPM means that something belongs to another TPM, or to this one before it
-// was cleared: its storage root key is another. Trying again does not help; what was
-// kept is opened by another protector, or lost.
-var ErrOtherTPM error = otherTPM{}
-
-// otherTPM has a method by which who cannot import this package knows it.
-type otherTPM struct{}
-
-func (otherTPM) Error() string {
-	return "it belongs to another TPM, or this one was cleared or replaced since: the storage root key is not the same"
-}
-
-// Is makes it a driver.ErrWrongDevice.
-func (otherTPM) Is(target error) bool { return target == driver.ErrWrongDevice }
-
-// WrongDevice reports that the failure is one of the device, not of the data.
-func (otherTPM) WrongDevice() bool { return true }
+// errOther is why what was made under another storage root key does not open.
+var errOther = fmt.Errorf("its storage root key is not this TPM's: %w", driver.ErrWrongDevice)
 
 var (
 	errClosed   = errors.New("closed")
@@ -83,7 +68,7 @@ func classify(op string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &done) || err == context.Canceled || err == context.DeadlineExceeded:
 		return err
-	case errors.Is(err, ErrOtherTPM), errors.As(err, &lost):
+	case errors.Is(err, driver.ErrWrongDevice), errors.As(err, &lost):
 		return fault(op, driver.Unavailable, err)
 	}
 	code := codeOf(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // OpenKey loads a key, which has the TPM check its blob. A blob of another TPM, or of
-// this one before it was cleared, is NotFound and wraps ErrOtherTPM.
+// this one before it was cleared, is NotFound and wraps driver.ErrWrongDevice.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, b driver.Blob) (driver.Key, error) {
 	const op = "TPM2_Load"
 	k, err := d.offered(ctx, op, spec)
@@ -57,7 +57,7 @@ func (d *device) open(n keyName, hash [32]byte, parts blob) (*resident, error) {
 		return r, nil
 	}
 	if !bytes.Equal(parts.parent, d.srk.name) {
-		return nil, fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+		return nil, fault("TPM2_Load", driver.NotFound, errOther)
 	}
 	auth, err := d.arena.Alloc(authLength)
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *device) judge(parent []byte, err error) error {
 			return err
 		}
 		if now == nil || !bytes.Equal(now.name, parent) {
-			return fault("TPM2_Load", driver.NotFound, ErrOtherTPM)
+			return fault("TPM2_Load", driver.NotFound, errOther)
 		}
 	}
 	return &driver.Error{Op: "TPM2_Load", Class: driver.Authentic, Code: uint64(code), Err: errDamaged}

@@ -21,12 +21,10 @@ func openAt(t testing.TB, s *testtoken.SWTPM, pin string) *tpm.Driver {
 	return openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), SRK: pin})
 }
 
-// wrongDevice checks that an error says that the TPM is another, also to those who
-// cannot import this package.
+// wrongDevice checks that an error says that the TPM is another.
 func wrongDevice(t testing.TB, err error, class driver.Class, what string) {
 	t.Helper()
-	var told interface{ WrongDevice() bool }
-	if !errors.Is(err, tpm.ErrOtherTPM) || !errors.Is(err, class) || !errors.As(err, &told) || !told.WrongDevice() {
+	if !errors.Is(err, driver.ErrWrongDevice) || !errors.Is(err, class) {
 		t.Errorf("%s: %v, want %v for another TPM", what, err, class)
 	}
 }
@@ -105,7 +103,7 @@ func TestForgedBlob(t *testing.T) {
 			switch {
 			case inParent:
 				wrongDevice(t, err, driver.NotFound, "another parent")
-			case !errors.Is(err, driver.Authentic) || errors.Is(err, tpm.ErrOtherTPM):
+			case !errors.Is(err, driver.Authentic) || errors.Is(err, driver.ErrWrongDevice):
 				t.Fatalf("%v: byte %d flipped: %v", spec, i, err)
 			}
 		}

@@ -91,7 +91,7 @@ func tieOf(b driver.Binding) [suite.HashSize]byte {
 }
 
 // Recover has the TPM give the root out. All refusals are Denied. Where the TPM is
-// another than the one that sealed, or was cleared since, the error wraps ErrOtherTPM.
+// another than the one that sealed, or was cleared since, the error wraps driver.ErrWrongDevice.
 func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
 	const op = "TPM2_Unseal"
 	if err := p.driver.enter(ctx, op); err != nil {
@@ -113,8 +113,8 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 		})
 		return err
 	}})
-	if errors.Is(err, ErrOtherTPM) {
-		err = fault(op, driver.Denied, ErrOtherTPM)
+	if errors.Is(err, driver.ErrWrongDevice) {
+		err = fault(op, driver.Denied, errOther)
 	}
 	return out, err
 }

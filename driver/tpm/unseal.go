@@ -18,7 +18,7 @@ var errState = errors.New("this machine did not start in the state that the root
 func (d *device) unseal(p Policy, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
 	const op = "TPM2_Unseal"
 	if !bytes.Equal(s.parent, d.srk.name) {
-		return nil, fault(op, driver.Denied, ErrOtherTPM)
+		return nil, fault(op, driver.Denied, errOther)
 	}
 	d.makeRoom()
 	r := &resident{public: s.public, private: s.private}
@@ -117,8 +117,8 @@ func (d *device) denied(err error) error {
 	const op = "TPM2_Unseal"
 	code := codeOf(err)
 	switch {
-	case errors.Is(err, ErrOtherTPM):
-		return fault(op, driver.Denied, ErrOtherTPM)
+	case errors.Is(err, driver.ErrWrongDevice):
+		return fault(op, driver.Denied, errOther)
 	case errors.Is(err, driver.Authentic):
 		return fault(op, driver.Denied, errDamaged)
 	case code == 0 || remedyOf(code) != surface:

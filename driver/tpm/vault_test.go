@@ -1,0 +1,47 @@
+package tpm_test
+
+import (
+	"slices"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/vaulttest"
+	"strongroom.example/vault"
+)
+
+// eager is a TPM that does not say that it is slow, so that the suite has keys of every
+// kind in it.
+type eager struct{ *tpm.Driver }
+
+// Info is that of the TPM, but for Slow.
+func (d eager) Info() driver.Info {
+	info := d.Driver.Info()
+	info.Specs = slices.Clone(info.Specs)
+	for i := range info.Specs {
+		info.Specs[i].Slow = false
+	}
+	return info
+}
+
+// TestVault runs the suite of the vault's public face with the TPM as default driver and
+// as protector: two TPMs, since a software TPM serves one client at a time.
+func TestVault(t *testing.T) {
+	guard := openFresh(t)
+	chips := make(map[driver.Driver]*testtoken.SWTPM)
+	config := func(t *testing.T, s *testtoken.SWTPM) vault.Config {
+		d, err := tpm.Open(tpm.Config{Device: "unix:" + s.Socket(), Counter: 0x01500001})
+		if err != nil {
+			t.Fatal(err)
+		}
+		chips[eager{d}] = s
+		return vault.Config{Drivers: map[string]driver.Driver{"tpm": eager{d}}, Driver: "tpm", AcceptLossWithMachine: true}
+	}
+	vaulttest.Run(t, vaulttest.Harness{
+		Config:    func(st *testing.T) vault.Config { return config(st, chip(t)) },
+		Reopen:    func(st *testing.T, cfg vault.Config) vault.Config { return config(st, chips[cfg.Drivers["tpm"]]) },
+		Protector: func(t *testing.T) driver.Protector { return protector(t, guard, tpm.Policy{}) },
+		LeaveOut:  func(spec vault.KeySpec) bool { return spec == "RSA_3072" || spec == "RSA_4096" },
+	})
+}
