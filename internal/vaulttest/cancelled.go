@@ -53,7 +53,7 @@ func cancelledWhileWaiting(t *testing.T, s *subject) {
 			ctx, cancel := context.WithCancel(vault.WithRequestID(t.Context(), id))
 			ended := make(chan error, 1)
 			go func() { ended <- a.run(ctx, x.owner(), m) }()
-			for x.device.Waiting() == 0 {
+			for x.device.Waiting() == 0 && len(ended) == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			cancel()
