@@ -18,6 +18,8 @@ type device struct {
 	last driver.Created
 }
 
+var _ driver.Driver = (*device)(nil)
+
 func newDevice(d driver.Driver) *device { return &device{Faulty: drivertest.NewFaulty(d)} }
 
 // lastCreated returns what GenerateKey returned last.

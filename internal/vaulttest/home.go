@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"strongroom.example/driver"
 	"strongroom.example/vault"
 )
 
@@ -134,5 +133,3 @@ func (x *home) calls() int {
 	}
 	return x.device.Calls("")
 }
-
-var _ driver.Driver = (*device)(nil)

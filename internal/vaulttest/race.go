@@ -49,8 +49,14 @@ func disableRacesEncrypt(t *testing.T, s *subject) {
 	}
 	stop.Store(true)
 	users.Wait()
+	checkOrder(t, s.shared, k)
+}
+
+// checkOrder checks that no use of a key stands between a Disable and the next Enable.
+func checkOrder(t *testing.T, x *home, k string) {
+	t.Helper()
 	uses, disabled := 0, false
-	for r, err := range c.AuditRecords(ctx, audit.Filter{Key: k, Result: audit.OK}) {
+	for r, err := range x.owner().AuditRecords(t.Context(), audit.Filter{Key: k, Result: audit.OK}) {
 		if err != nil {
 			t.Fatal(err)
 		}
