@@ -20,7 +20,6 @@ type Driver struct {
 	gate     gate
 	token    *token
 	pool     *pool
-	ids      keyedLock
 	sealings sealings
 }
 
@@ -90,19 +89,19 @@ func (d *Driver) make(ctx context.Context, r request, how func(session, request)
 // write keeps others from writing under id, or anywhere if the token bears no more
 // than one writer, until done is called.
 func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), err error) {
-	if err := d.ids.take(ctx, id); err != nil {
+	if err := d.token.ids.take(ctx, id); err != nil {
 		return nil, err
 	}
 	if !d.profile.oneWriter {
-		return func() { d.ids.give(id) }, nil
+		return func() { d.token.ids.give(id) }, nil
 	}
 	if err := d.token.writer.take(ctx); err != nil {
-		d.ids.give(id)
+		d.token.ids.give(id)
 		return nil, err
 	}
 	return func() {
 		d.token.writer.give()
-		d.ids.give(id)
+		d.token.ids.give(id)
 	}, nil
 }
 

@@ -17,7 +17,9 @@ import (
 type object struct {
 	shape shape
 	id    driver.MaterialID
-	at    atomic.Pointer[place]
+	// any: where two objects have the id, either will do.
+	any bool
+	at  atomic.Pointer[place]
 }
 
 // A place is a handle, and the epoch for which it is good.
@@ -37,14 +39,14 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 	if err != nil {
 		return 0, err
 	}
-	switch len(found) {
-	case 0:
+	switch {
+	case len(found) == 0:
 		return 0, errAbsent
-	case 1:
-		o.at.Store(&place{s.epoch, found[0]})
-		return found[0], nil
+	case len(found) > 1 && !o.any:
+		return 0, fault("C_FindObjects", driver.Unknown, errTwice)
 	}
-	return 0, fault("C_FindObjects", driver.Unknown, errTwice)
+	o.at.Store(&place{s.epoch, found[0]})
+	return found[0], nil
 }
 
 // note looks at the error of a call with the handle, which may be good no more.

@@ -130,20 +130,6 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	return able, nil
 }
 
-// watch opens the sentinel, or makes it.
-func (d *Driver) watch(ctx context.Context) error {
-	sh, ok := sentinelShape(d.info.Specs)
-	if !ok || d.token.sentinel.Load() != nil {
-		return nil
-	}
-	r := request{sh, sentinelID(), true}
-	if _, err := d.make(ctx, r, session.generate); err != nil {
-		return err
-	}
-	d.token.sentinel.Store(&object{shape: sh, id: r.id})
-	return nil
-}
-
 // leave gives up the token and the module.
 func (d *Driver) leave() error {
 	if err := d.token.mod.drain.enter(context.Background()); err == nil {

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"context"
 	"slices"
 
 	"strongroom.example/driver"
@@ -28,6 +29,33 @@ func sentinelShape(specs []driver.SpecInfo) (shape, bool) {
 		}
 	}
 	return shape{}, false
+}
+
+// watch sees to it that the token has a sentinel. Two programs that open a new token
+// at once may make two.
+func (d *Driver) watch(ctx context.Context) error {
+	sh, ok := sentinelShape(d.info.Specs)
+	if !ok || d.token.sentinel.Load() != nil {
+		return nil
+	}
+	done, err := d.write(ctx, sentinelID())
+	if err != nil {
+		return err
+	}
+	defer done()
+	o := &object{shape: sh, id: sentinelID(), any: true}
+	err = d.run(ctx, func(s session) error {
+		found, err := s.find(sh.search(o.id))
+		if err != nil || len(found) > 0 {
+			return err
+		}
+		_, err = s.makeOnce(request{sh, o.id, true}, session.generate)
+		return err
+	})
+	if err == nil {
+		d.token.sentinel.Store(o)
+	}
+	return err
 }
 
 // ping uses the sentinel once.

@@ -28,6 +28,7 @@ type token struct {
 	// sentinel is nil while the first driver opens.
 	sentinel atomic.Pointer[object]
 
+	ids    keyedLock
 	writer lock // of whoever makes or destroys a key, where there may be one only
 
 	lock    lock // guards what follows, and attaching

@@ -51,6 +51,7 @@ func (t *token) part() error {
 	}
 	t.hangUp()
 	t.down.Store(false)
+	t.sentinel.Store(nil)
 	t.latch.good = nil
 	pin := t.pin
 	t.pin = nil

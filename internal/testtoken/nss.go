@@ -2,6 +2,7 @@ package testtoken
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"testing"
 )
@@ -14,7 +15,12 @@ func NewNSS(t testing.TB) PKCS11 {
 	if _, err := exec.LookPath("certutil"); err != nil {
 		missing(t, "certutil", "libnss3-tools")
 	}
-	pin, dir := writePIN(t), t.TempDir()
+	pin := writePIN(t)
+	dir, err := os.MkdirTemp(memoryDir(), "nss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if out, err := exec.Command("certutil", "-N", "-d", "sql:"+dir, "-f", pin).CombinedOutput(); err != nil {
 		t.Fatalf("certutil: %v\n%s", err, out)
 	}

@@ -36,7 +36,7 @@ const softHSMConf = "SOFTHSM2_CONF"
 // initialised, so that there is one for the whole process; each token of a test has
 // a directory of its own in it.
 func Main(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "softhsm")
+	dir, err := os.MkdirTemp(memoryDir(), "softhsm")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -23,6 +23,16 @@ func find(t testing.TB, file, debian string, below ...string) string {
 	return ""
 }
 
+// memoryDir is where files that are synced all the time are best kept; empty for the
+// ordinary place.
+func memoryDir() string {
+	const shared = "/dev/shm"
+	if info, err := os.Stat(shared); err == nil && info.IsDir() {
+		return shared
+	}
+	return ""
+}
+
 // freshLabel returns a label of 16 characters that no other token has.
 func freshLabel() string {
 	var b [8]byte
