@@ -43,11 +43,20 @@ func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
 			continue // is there already
 		}
 		receipts = append(receipts, m.receipt)
-		if err := c.vault.settleDoomed(ctx, m.old); err != nil {
+		if err := c.vault.leaveBehind(ctx, m.old); err != nil {
 			return receipts, wrap(OpMoveKey, key, err)
 		}
 	}
 	return receipts, nil
+}
+
+// leaveBehind destroys the material that was moved.
+func (v *Vault) leaveBehind(ctx context.Context, old intent) error {
+	if err := v.enter(); err != nil {
+		return err
+	}
+	defer v.leave()
+	return v.settleDoomed(ctx, old)
 }
 
 // moving is one version on its way.
