@@ -4,8 +4,6 @@ package pkcs11
 
 import (
 	"context"
-	"encoding/asn1"
-	"math/big"
 	"slices"
 
 	p11 "github.com/miekg/pkcs11"
@@ -83,7 +81,7 @@ func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, erro
 		return nil, fault("C_Sign", driver.Unknown, errResult)
 	}
 	if o.shape.kind == p11.CKK_EC {
-		return pairDER(a.out)
+		return pairDER(a.out), nil
 	}
 	return a.out, nil
 }
@@ -96,12 +94,26 @@ func digestInfo(alg driver.SignAlg) []byte {
 	return []byte{0x30, 0x11 + n, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00, 0x04, n}
 }
 
-// pairDER makes ASN.1 of r ‖ s.
-func pairDER(pair []byte) ([]byte, error) {
+// pairDER makes ASN.1 of r ‖ s: a SEQUENCE of two INTEGERs (RFC 3279, 2.2.3). No
+// curve here has signatures of 256 bytes, so that two length bytes are the most.
+func pairDER(pair []byte) []byte {
 	half := len(pair) / 2
-	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(pair[:half]), new(big.Int).SetBytes(pair[half:])})
-	if err != nil {
-		return nil, fault("C_Sign", driver.Unknown, errResult)
+	body := appendInteger(appendInteger(make([]byte, 0, len(pair)+8), pair[:half]), pair[half:])
+	if len(body) < 128 {
+		return append([]byte{0x30, byte(len(body))}, body...)
 	}
-	return der, nil
+	return append([]byte{0x30, 0x81, byte(len(body))}, body...)
+}
+
+// appendInteger appends the INTEGER of a number in big-endian bytes.
+func appendInteger(der, number []byte) []byte {
+	for len(number) > 1 && number[0] == 0 {
+		number = number[1:]
+	}
+	if number[0]&0x80 != 0 {
+		der = append(der, 2, byte(len(number)+1), 0)
+	} else {
+		der = append(der, 2, byte(len(number)))
+	}
+	return append(der, number...)
 }

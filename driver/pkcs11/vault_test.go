@@ -1,0 +1,97 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/vaulttest"
+	"strongroom.example/vault"
+)
+
+// TestVault runs the vault's suite with a token as the default driver.
+func TestVault(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		config := func(t *testing.T) vault.Config {
+			return vault.Config{Drivers: map[string]driver.Driver{"token": open(t, token)}, Driver: "token"}
+		}
+		vaulttest.Run(t, vaulttest.Harness{Config: config, Reopen: func(t *testing.T, _ vault.Config) vault.Config { return config(t) }})
+	})
+}
+
+// TestVaultMovesIn: a vault that began in software gains a token, as protector and
+// for its keys. It opens by either way in, and old ciphertexts do not change.
+func TestVaultMovesIn(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		ctx, dir, device := t.Context(), filepath.Join(t.TempDir(), "vault"), opened(t, token)
+		word := soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("word"))
+		guard := pkcs11.NewProtector(device)
+		cfg := vault.Config{Drivers: map[string]driver.Driver{"token": device}}
+		v, err := vault.Create(ctx, dir, cfg, word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := v.As(vault.DefaultOwner)
+		key, err := c.CreateKey(ctx, vault.KeyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made [][]byte
+		for range 3 {
+			ct, err := c.Encrypt(ctx, key.ID, []byte("4711"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			made = append(made, ct)
+			if _, err := c.RotateKey(ctx, key.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.AddProtector(ctx, word, guard); err != nil {
+			t.Fatal(err)
+		}
+		if receipts, err := c.MoveKey(ctx, key.ID, "token"); err != nil || len(receipts) != 4 {
+			t.Fatalf("%d receipts, %v", len(receipts), err)
+		}
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, way := range []driver.Protector{guard, word} {
+			opensBy(t, dir, cfg, way, made)
+		}
+	})
+}
+
+// opensBy opens a vault by one protector and reads what was encrypted before.
+func opensBy(t *testing.T, dir string, cfg vault.Config, way driver.Protector, made [][]byte) {
+	t.Helper()
+	v, err := vault.Open(t.Context(), dir, cfg, way)
+	if err != nil {
+		t.Fatalf("by %s: %v", way.Kind(), err)
+	}
+	c := v.As(vault.DefaultOwner)
+	for i, ct := range made {
+		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "4711" {
+			t.Errorf("by %s, version %d: %q, %v", way.Kind(), i+1, got, err)
+		}
+	}
+	in, err := vault.Inspect(made[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := c.DescribeKey(t.Context(), in.Key)
+	if err != nil || k.Level != driver.LevelHSM || k.Residence != vault.Resident || k.Provenance != vault.ProvenanceVault {
+		t.Errorf("by %s: %+v, %v", way.Kind(), k, err)
+	}
+	if err := c.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+}
