@@ -85,7 +85,7 @@ func opensBy(t *testing.T, dir string, cfg vault.Config, way driver.Protector, m
 		t.Fatal(err)
 	}
 	k, err := c.DescribeKey(t.Context(), in.Key)
-	if err != nil || k.Level != driver.LevelHSM || k.Residence != vault.Resident || k.Provenance != vault.ProvenanceVault {
+	if err != nil || k.Level != cfg.Drivers["token"].Info().Level || k.Residence != vault.Resident || k.Provenance != vault.ProvenanceVault {
 		t.Errorf("by %s: %+v, %v", way.Kind(), k, err)
 	}
 	if err := c.Check(t.Context()); err != nil {
