@@ -82,7 +82,4 @@ step "the FIPS edition's tests, in processes that enforce FIPS 140"
 go test -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' \
 	./audit ./keystore ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
 
-step "the vault's suite where FIPS 140 is enforced"
-go test -race -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' -run '^TestSuite$' ./vault
-
 printf '\ntest.sh: all passed\n'
