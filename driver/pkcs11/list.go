@@ -37,15 +37,17 @@ func (d *Driver) list(ctx context.Context) (ids []driver.MaterialID, err error) 
 	}
 	defer d.gate.leave()
 	err = d.run(ctx, func(s session) (err error) {
-		ids, err = s.list()
+		ids, err = s.list(d.token.sentinel.Load() != nil)
 		return err
 	})
 	return ids, err
 }
 
-func (s session) list() ([]driver.MaterialID, error) {
+// list also looks for the sentinel, if there is one: a token that does not show it
+// shows less than it has.
+func (s session) list(sentinel bool) ([]driver.MaterialID, error) {
 	var ids []driver.MaterialID
-	watched := false
+	watched := !sentinel
 	for _, class := range []uint{p11.CKO_SECRET_KEY, p11.CKO_PRIVATE_KEY} {
 		found, err := s.find(template{number(p11.CKA_CLASS, class), yes(p11.CKA_TOKEN)})
 		if err != nil {
@@ -63,7 +65,7 @@ func (s session) list() ([]driver.MaterialID, error) {
 		}
 	}
 	if !watched {
-		return nil, errAbsent // the token does not show what it has
+		return nil, errAbsent
 	}
 	return ids, nil
 }

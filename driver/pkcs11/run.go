@@ -11,43 +11,63 @@ import (
 	"strongroom.example/driver"
 )
 
+// maxRepairs bounds how often one call is made again. Two repairs are the rule, and
+// more are for a token that is taken away while it is being repaired.
+const maxRepairs = 5
+
 // run has f use a session of a logged-in token. f may be run again after a repair:
-// once gently, once after the module was initialised anew.
+// gently first, then after the module was initialised anew.
 func (d *Driver) run(ctx context.Context, f func(session) error) error {
-	for done := nothing; ; {
+	done := nothing
+	for range maxRepairs {
 		seen, err := d.try(ctx, f)
 		if err == nil {
 			return nil
 		}
-		how := d.cureFor(ctx, err, done)
+		how, final := d.diagnose(ctx, failure{seen, err, done})
 		if how == nothing {
-			return failed(err)
+			return final
 		}
 		if err := d.token.restore(ctx, seen, how); err != nil {
 			return failed(err)
 		}
-		done = how
+		done = max(done, how)
 	}
+	return fault("token", driver.Unavailable, errDown)
 }
 
-// cureFor decides what to do about a failure, after what was done already.
-func (d *Driver) cureFor(ctx context.Context, err error, done cure) cure {
-	switch v := judge(err); {
-	case done == renewal || v.cure == nothing || ctx.Err() != nil:
-		return nothing
+// A failure is an error, the epoch in which it came, and what was done before.
+type failure struct {
+	seen *epoch
+	err  error
+	done cure
+}
+
+// diagnose decides what to do about a failure: a cure, or nothing and the error that
+// the caller gets.
+//
+// That an object is missing, or a ciphertext wrong, is believed only if the sentinel
+// works in the same epoch. A session that is opened while the login is being
+// restored finds nothing, without an error.
+func (d *Driver) diagnose(ctx context.Context, x failure) (cure, error) {
+	v := judge(x.err)
+	switch {
+	case v.cure == nothing || ctx.Err() != nil:
+		return nothing, failed(x.err)
+	case v.cure == renewal && x.done == renewal:
+		return nothing, failed(x.err)
 	case v.cure == renewal:
-		return renewal
-	case v.cure == again && done < again:
-		return again
-	case v.cure == doubt && v.class != driver.NotFound && v.class != driver.Authentic && done < again:
-		return again
+		return renewal, nil
+	case x.done < again && v.class != driver.Authentic:
+		return again, nil
+	case d.well(ctx) && d.token.epoch.Load() == x.seen:
+		return nothing, failed(x.err)
+	case d.token.epoch.Load() != x.seen:
+		return again, nil
+	case x.done < renewal:
+		return renewal, nil
 	}
-	// The token said so in two sessions, or it speaks of a ciphertext or of a missing
-	// object. If the sentinel works the token is well, and the answer stands.
-	if d.well(ctx) {
-		return nothing
-	}
-	return renewal
+	return nothing, fault("token", driver.Unavailable, errDown)
 }
 
 // well reports whether the sentinel can be used just now.
