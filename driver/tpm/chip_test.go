@@ -14,6 +14,9 @@ func chip(t testing.TB) *testtoken.SWTPM {
 	t.Helper()
 	s := testtoken.NewSWTPM(t)
 	t.Cleanup(func() {
+		if t.Failed() {
+			return // perhaps a driver is still connected, and the TPM serves one client
+		}
 		if n := failures(t, s); n != 0 {
 			t.Errorf("%d failures count against a lockout", n)
 		}

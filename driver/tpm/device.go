@@ -239,6 +239,9 @@ func (d *device) perform(ctx context.Context, act func(*device) error) error {
 				d.hung = time.Now()
 			}
 			return err
+		case errors.Is(err, errForged) || errors.Is(err, errResponse):
+			d.drop() // the nonces no longer match; nothing is tried on what may be no TPM
+			return err
 		case errors.As(err, &lost) || remedyOf(code) == reopen:
 			d.drop()
 		case remedyOf(code) == free:

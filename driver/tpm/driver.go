@@ -77,6 +77,8 @@ func Open(cfg Config) (*Driver, error) {
 func openFault(op string, err error) error {
 	var lost *lostError
 	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return fault(op, driver.Unsupported, err)
 	case errors.As(err, &lost):
 		return fault(op, driver.Unavailable, fmt.Errorf("no TPM: %w", lost.err))
 	case errors.Is(err, errOwner):

@@ -44,15 +44,11 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 
 // takeOver encrypts a sensitive area for the storage root key and imports it.
 func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
-	key, err := tpm2.ImportEncapsulationKey(&d.srk.public)
-	if err != nil {
-		return pair{}, err
-	}
 	name, err := tpm2.ObjectName(&area)
 	if err != nil {
 		return pair{}, err
 	}
-	duplicate, seed, err := tpm2.CreateDuplicate(rand.Reader, key, name.Buffer, plain)
+	w, err := d.srk.wrap(name.Buffer, plain)
 	if err != nil {
 		return pair{}, err
 	}
@@ -61,8 +57,8 @@ func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
 		rsp, err := tpm2.Import{
 			ParentHandle: d.parent(parent, d.session.with(nil)),
 			ObjectPublic: tpm2.New2B(area),
-			Duplicate:    tpm2.TPM2BPrivate{Buffer: duplicate},
-			InSymSeed:    tpm2.TPM2BEncryptedSecret{Buffer: seed},
+			Duplicate:    tpm2.TPM2BPrivate{Buffer: w.duplicate},
+			InSymSeed:    tpm2.TPM2BEncryptedSecret{Buffer: w.seed},
 			Symmetric:    tpm2.TPMTSymDef{Algorithm: tpm2.TPMAlgNull},
 		}.Execute(&d.link)
 		if err == nil {

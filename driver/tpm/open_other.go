@@ -4,11 +4,12 @@ package tpm
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
 // openDevice refuses: only software TPMs on sockets can be reached here.
-func openDevice(string) (transport.TPMCloser, error) {
-	return nil, errors.ErrUnsupported
+func openDevice(path string) (transport.TPMCloser, error) {
+	return nil, fmt.Errorf("%s: this system's TPM is out of this program's reach, only one behind a socket is not: %w", path, errors.ErrUnsupported)
 }

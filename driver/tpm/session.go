@@ -24,27 +24,38 @@ const nonceSize = 32
 // at a zero byte, hence this one, which is lent to each command by with.
 type session struct {
 	handle                tpm2.TPMHandle
-	key                   *lockedmem.Buffer // nil where the session is not salted
+	key                   *lockedmem.Buffer
 	nonceCaller, nonceTPM [nonceSize]byte
 	born                  time.Time
 	uses                  int
 }
 
-// A sessionKind is what a session is started for.
+// A sessionKind is what a session is started for, and the key that it is salted to, which
+// has a handle.
 type sessionKind struct {
 	kind tpm2.TPMSE
-	salt *storageKey // nil: not salted, for use while there is no SRK
+	salt *storageKey
 }
 
 // startSession starts a session of a kind.
 func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*session, error) {
+	key, err := tpm2.ImportEncapsulationKey(&k.salt.public)
+	if err != nil {
+		return nil, err
+	}
+	salt, secret, err := tpm2.CreateEncryptedSalt(rand.Reader, key)
+	if err != nil {
+		return nil, err
+	}
+	defer suite.Wipe(salt)
 	s := &session{born: time.Now()}
 	rand.Read(s.nonceCaller[:])
 	start := tpm2.StartAuthSession{
-		TPMKey:      tpm2.TPMRHNull,
-		Bind:        tpm2.TPMRHNull,
-		NonceCaller: tpm2.TPM2BNonce{Buffer: s.nonceCaller[:]},
-		SessionType: k.kind,
+		TPMKey:        k.salt.handle,
+		Bind:          tpm2.TPMRHNull,
+		NonceCaller:   tpm2.TPM2BNonce{Buffer: s.nonceCaller[:]},
+		EncryptedSalt: tpm2.TPM2BEncryptedSecret{Buffer: secret},
+		SessionType:   k.kind,
 		Symmetric: tpm2.TPMTSymDef{
 			Algorithm: tpm2.TPMAlgAES,
 			KeyBits:   tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(128)),
@@ -52,19 +63,6 @@ func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*sess
 		},
 		AuthHash: tpm2.TPMAlgSHA256,
 	}
-	var salt []byte
-	if k.salt != nil {
-		key, err := tpm2.ImportEncapsulationKey(&k.salt.public)
-		if err != nil {
-			return nil, err
-		}
-		var secret []byte
-		if salt, secret, err = tpm2.CreateEncryptedSalt(rand.Reader, key); err != nil {
-			return nil, err
-		}
-		start.TPMKey, start.EncryptedSalt.Buffer = k.salt.handle, secret
-	}
-	defer suite.Wipe(salt)
 	rsp, err := start.Execute(t)
 	if err != nil {
 		return nil, err
@@ -73,9 +71,6 @@ func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*sess
 		return nil, errResponse
 	}
 	s.handle = tpm2.TPMHandle(rsp.SessionHandle)
-	if salt == nil {
-		return s, nil
-	}
 	if s.key, err = arena.Alloc(sha256.Size); err != nil {
 		return nil, err
 	}
@@ -96,10 +91,7 @@ func (s *session) secret(auth []byte) []byte {
 	for len(auth) > 0 && auth[len(auth)-1] == 0 {
 		auth = auth[:len(auth)-1]
 	}
-	secret := make([]byte, 0, 64)
-	if s.key != nil {
-		secret = append(secret, s.key.Bytes()...)
-	}
+	secret := append(make([]byte, 0, 64), s.key.Bytes()...)
 	return append(secret, auth...)
 }
 
@@ -136,11 +128,11 @@ func responseHash(code tpm2.TPMCC, params []byte) [suite.HashSize]byte {
 
 // encrypt encrypts a parameter on its way in, decrypt one on its way out.
 func (s *session) encrypt(secret, param []byte) {
-	cfb(secret, s.nonceCaller[:], s.nonceTPM[:], param, true)
+	sessionCFB(secret, s.nonceCaller[:], s.nonceTPM[:], param, true)
 }
 
 func (s *session) decrypt(secret, param []byte) {
-	cfb(secret, s.nonceTPM[:], s.nonceCaller[:], param, false)
+	sessionCFB(secret, s.nonceTPM[:], s.nonceCaller[:], param, false)
 }
 
 // drop wipes the key. The TPM keeps its half until it is flushed or reset.

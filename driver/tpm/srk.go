@@ -91,13 +91,21 @@ func template() tpm2.TPMTPublic {
 // createSRK makes the storage root key and keeps it at a persistent handle. Where that
 // is refused the key stays transient, and is loaded when it is needed.
 func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
-	s, err := startSession(&d.link, d.arena, sessionKind{kind: tpm2.TPMSEHMAC})
+	// There is no key yet to salt a session to, so one is made that lasts until then; the
+	// hierarchy in which that is done has no authorization.
+	salt, err := d.primary(tpm2.AuthHandle{Handle: tpm2.TPMRHNull, Auth: tpm2.PasswordAuth(nil)})
 	if err != nil {
 		return nil, err
 	}
+	defer d.flush(salt.handle)
+	s, err := startSession(&d.link, d.arena, sessionKind{tpm2.TPMSEHMAC, salt})
+	if err != nil {
+		return nil, err
+	}
+	defer s.drop()
 	defer d.flush(s.handle)
 	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.with(d.cfg.OwnerAuth)}
-	rsp, err := tpm2.CreatePrimary{PrimaryHandle: owner, InPublic: tpm2.New2B(template())}.Execute(&d.link)
+	k, err := d.primary(owner)
 	switch base(codeOf(err)) {
 	case tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail:
 		return nil, fmt.Errorf("%w (%w)", errOwner, err)
@@ -105,15 +113,10 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer d.flush(rsp.ObjectHandle)
-	public, err := rsp.OutPublic.Contents()
-	if err != nil {
-		return nil, err
-	}
-	k := &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}
+	defer d.flush(k.handle)
 	_, err = tpm2.EvictControl{
 		Auth:             owner,
-		ObjectHandle:     &tpm2.NamedHandle{Handle: k.handle, Name: rsp.Name},
+		ObjectHandle:     &tpm2.NamedHandle{Handle: k.handle, Name: tpm2.TPM2BName{Buffer: k.name}},
 		PersistentHandle: at,
 	}.Execute(&d.link)
 	if err == nil {
@@ -126,6 +129,19 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	k.context, err = d.save(k.handle)
 	k.handle = 0
 	return k, err
+}
+
+// primary makes the storage key of a hierarchy.
+func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
+	rsp, err := tpm2.CreatePrimary{PrimaryHandle: hierarchy, InPublic: tpm2.New2B(template())}.Execute(&d.link)
+	if err != nil {
+		return nil, err
+	}
+	public, err := rsp.OutPublic.Contents()
+	if err != nil {
+		return nil, err
+	}
+	return &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}, nil
 }
 
 // withSRK runs something while the storage root key has a handle.

@@ -1,0 +1,59 @@
+package tpm_test
+
+import (
+	"crypto/fips140"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"strongroom.example/driver"
+)
+
+// TestEnforced runs what matters again in a process that enforces FIPS 140: sessions,
+// imports and protectors. There SM2 is not offered, though the TPM has it.
+func TestEnforced(t *testing.T) {
+	if fips140.Enforced() {
+		d := openFresh(t)
+		if _, offered := d.Info().Find(driver.KeySpec{Algorithm: driver.SM2, Usage: driver.Sign}); offered {
+			t.Error("SM2 is offered where FIPS 140 is enforced")
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []string{"TestEnforced", "TestProtectorConformance/PCRs", "TestApproval", "TestCodesThatPass", "TestWycheproof/ecdh_secp256r1_test.json", "TestWycheproof/hmac_sha256_test.json"}
+	again := exec.Command(self, "-test.v", "-test.run=^(TestEnforced|TestProtectorConformance|TestApproval|TestCodesThatPass|TestWycheproof)$/^(PCRs|ecdh_secp256r1_test.json|hmac_sha256_test.json)$")
+	again.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	out, err := again.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range tests {
+		if !strings.Contains(string(out), "--- PASS: "+name+" (") {
+			t.Errorf("%s did not run", name)
+		}
+	}
+}
+
+// TestForgedResponse has something between the program and the TPM change responses. It
+// is noticed, and nothing that follows is wrong.
+func TestForgedResponse(t *testing.T) {
+	s := chip(t)
+	f := &forger{}
+	d := openConfig(t, f.config(s))
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	want := prf(t, k)
+	for at := 10; at < 10+4+2+32; at++ {
+		f.next = at
+		out, err := k.PRF(t.Context(), nil, []byte("question"))
+		if err == nil || len(out) > 0 {
+			t.Fatalf("byte %d of a response was changed, and nobody noticed", at)
+		}
+		if got := prf(t, k); string(got) != string(want) {
+			t.Fatalf("after byte %d was changed: another answer", at)
+		}
+	}
+}
