@@ -40,10 +40,7 @@ func (e *engine) writable(ctx context.Context) error {
 	if err := e.usable(ctx); err != nil {
 		return err
 	}
-	if err := e.watch.err(); err != nil {
-		return err
-	}
-	return reserve(e.dir, e.free, commitReserve)
+	return e.watch.err()
 }
 
 // fits checks the batch before Badger sees it, whose own refusals print values.
@@ -102,7 +99,7 @@ func (e *engine) holds(expect []keystore.Expectation) error {
 // order: Badger never has a batch that the log does not.
 func (e *engine) write(b keystore.Batch) error {
 	if !e.over.takes(b) {
-		if err := e.drain(e.log.last); err != nil {
+		if err := e.handOver(); err != nil {
 			return err
 		}
 	}
@@ -121,9 +118,18 @@ func (e *engine) write(b keystore.Batch) error {
 	return nil
 }
 
+// handOver has Badger take what it lacks, if the disk has room for what that may
+// lead to. The log itself needs none.
+func (e *engine) handOver() error {
+	if err := reserve(e.dir, e.free, commitReserve); err != nil {
+		return err
+	}
+	return e.drain(e.log.last)
+}
+
 // turn goes on at the start of the log, which is full.
 func (e *engine) turn() error {
-	if err := e.drain(e.log.last); err != nil {
+	if err := e.handOver(); err != nil {
 		return err
 	}
 	if err := e.harden(); err != nil {

@@ -24,7 +24,11 @@ func TestReserves(t *testing.T) {
 		t.Fatal(err)
 	}
 	room = commitReserve - 1
-	if err := e.Commit(t.Context(), put("k", "w")); !errors.Is(err, keystore.ErrFull) {
+	fill := put("f", string(make([]byte, overlayBytes/3)))
+	for range 3 {
+		err = errors.Join(err, e.Commit(t.Context(), fill))
+	}
+	if !errors.Is(err, keystore.ErrFull) {
 		t.Errorf("commit: %v", err)
 	}
 	if v, err := e.Get(t.Context(), []byte("k")); err != nil || string(v) != "v" {

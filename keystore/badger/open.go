@@ -12,8 +12,8 @@ import (
 
 const (
 	// Badger's files are sparse maps: a disk that fills under them kills the
-	// process. Opening and closing replay, flush and compact; committing must
-	// always leave room for them.
+	// process. Opening and closing replay, flush and compact; handing batches to
+	// Badger must always leave room for them.
 	openReserve   = 32 << 20
 	commitReserve = 40 << 20
 )
@@ -24,8 +24,9 @@ const (
 // log of the newest records (*.mem) is not found here, since Badger takes what
 // follows it for a torn write: the redo log brings the records back if it is newer
 // than the damage, and otherwise the keystore's tip finds it. ErrInUse if the store is
-// open already, ErrFull if less than 32 MiB of disk are free. Opened stores
-// refuse batches below 40 MiB.
+// open already, ErrFull if less than 32 MiB of disk are free. An open
+// store takes batches that Badger need not have yet, about 96 KiB, and refuses
+// those beyond while less than 40 MiB are free.
 func Open(dir string) (keystore.Engine, error) { return openWith(dir, freeSpace) }
 
 func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, error) {
