@@ -10,6 +10,11 @@ func (s *Store) Close() error {
 		s.closed.Store(true)
 		close(s.quit)
 		<-s.stopped
+		s.lead.Lock() // those who serve themselves have done so
+		defer s.lead.Unlock()
+		if s.tipTimer != nil {
+			s.tipTimer.Stop()
+		}
 		err = s.release()
 	})
 	return err

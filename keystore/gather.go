@@ -10,12 +10,12 @@ import (
 // cryptography. Whoever comes first would lead alone, and all the others wait for
 // that whole sync: one group of one and one of the rest, for ever.
 type gather struct {
-	released int           // how many callers the last group let go
+	released int           // how many callers the last group let go, or kept waiting
 	at       time.Time     // when it did
 	took     time.Duration // how long its batch took to become durable
 }
 
-// wait gives way to other goroutines until as many callers queue as were let go
+// wait gives way to other goroutines until as many callers queue as were there
 // last. It gives up once half a commit has passed since then: waiting longer costs
 // those who are here more than another sync saves. So a caller alone never waits,
 // nor do callers who take longer to come back than a fast commit takes, as with
@@ -27,7 +27,8 @@ func (g *gather) wait(queue <-chan *job) {
 	}
 }
 
-// release notes that n callers are let go after a commit that began at begin.
+// release notes that n callers are there: they are let go now, after a commit that
+// began at begin, or queued meanwhile.
 func (g *gather) release(n int, begin time.Time) {
 	g.released, g.at = n, time.Now()
 	g.took = g.at.Sub(begin)

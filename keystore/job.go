@@ -35,6 +35,9 @@ func (s *Store) enqueue(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if j.alone == nil && s.direct(j) {
+		return <-j.done
+	}
 	select {
 	case s.queue <- j:
 	case <-ctx.Done():

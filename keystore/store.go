@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
@@ -47,9 +48,13 @@ type Store struct {
 	closed  atomic.Bool
 	failed  atomic.Pointer[error]
 
-	// What follows is the committer's, used again by each batch.
+	lead     sync.Mutex // held by whoever serves jobs; guards what follows
+	gather   gather
+	tipDue   bool // tipTimer runs
+	tipTimer *time.Timer
+
+	// Used again by each batch.
 	sealer  sealer
-	gather  gather
 	jobs    []*job
 	puts    []Pair
 	slab    []byte // sealed records

@@ -1,0 +1,39 @@
+package keystore
+
+import (
+	"testing"
+	"time"
+)
+
+// waited is how long a group waits that follows one of n callers, and whether it
+// saw the others come.
+func waited(g gather, others int, after time.Duration) (time.Duration, bool) {
+	queue := make(chan *job, 8)
+	go func() {
+		time.Sleep(after)
+		for range others {
+			queue <- nil
+		}
+	}()
+	begin := time.Now()
+	g.wait(queue)
+	return time.Since(begin), len(queue) == others
+}
+
+func TestGather(t *testing.T) {
+	const long = 5 * time.Second
+	if _, all := waited(gather{released: 4, at: time.Now(), took: long}, 3, 10*time.Millisecond); !all {
+		t.Error("a group left before the others came")
+	}
+	for name, g := range map[string]gather{
+		"the first of all":          {},
+		"alone":                     {released: 1, at: time.Now(), took: long},
+		"after half a commit":       {released: 4, at: time.Now(), took: 2 * time.Millisecond},
+		"back from a slow device":   {released: 4, at: time.Now().Add(-long), took: long},
+		"after a commit of no time": {released: 4, at: time.Now()},
+	} {
+		if took, all := waited(g, 3, long/10); all || took > long/20 {
+			t.Errorf("%s: waited %v", name, took)
+		}
+	}
+}
