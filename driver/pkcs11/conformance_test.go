@@ -15,7 +15,6 @@ import (
 // bits take minutes; STRONGROOM_CONFORMANCE=all has them too.
 func TestConformance(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
-		t.Parallel()
 		drivertest.Harness{
 			Open:   func(t *testing.T) driver.Driver { return open(t, token) },
 			Reopen: func(t *testing.T, _ driver.Driver) driver.Driver { return open(t, token) },

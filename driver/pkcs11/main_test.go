@@ -49,8 +49,12 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 		t.Run("environment", func(t *testing.T) { run(t, token) })
 		return
 	}
-	t.Run("SoftHSM", func(t *testing.T) { run(t, testtoken.NewSoftHSM(t)) })
-	t.Run("NSS", func(t *testing.T) { run(t, testtoken.NewNSS(t)) })
+	for name, token := range map[string]func(testing.TB) testtoken.PKCS11{"SoftHSM": testtoken.NewSoftHSM, "NSS": testtoken.NewNSS} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they are two modules
+			run(t, token(t))
+		})
+	}
 }
 
 // is reports whether err is of a class.

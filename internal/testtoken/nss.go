@@ -7,6 +7,10 @@ import (
 	"testing"
 )
 
+// fewIterations bounds the work that NSS spends on a password for each use of a key.
+// Throw-away keys are worth none.
+const fewIterations = "NSS_MAX_MP_PBE_ITERATION_COUNT"
+
 // NewNSS makes an empty key database for the NSS softoken. The module serves one in
 // a process, and always under the same label.
 func NewNSS(t testing.TB) PKCS11 {

@@ -31,7 +31,7 @@ const (
 
 const softHSMConf = "SOFTHSM2_CONF"
 
-// Main runs the tests of a package that uses SoftHSM, and returns the exit code for
+// Main runs the tests of a package that uses SoftHSM or NSS, and returns the exit code for
 // TestMain. The module reads its configuration from the environment when it is
 // initialised, so that there is one for the whole process; each token of a test has
 // a directory of its own in it.
@@ -56,6 +56,7 @@ func Main(m *testing.M) int {
 	if os.Getenv(childOf) == "" {
 		os.Setenv(softHSMConf, conf)
 	}
+	os.Setenv(fewIterations, "1")
 	return m.Run()
 }
 
