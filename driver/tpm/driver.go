@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/go-tpm/tpm2"
-
 	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
 )
@@ -156,45 +154,6 @@ func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.B
 		return err
 	}
 	d.gate.leave()
-	return nil
-}
-
-// Random fills p from the TPM's generator, in as many commands as that takes. It comes
-// encrypted.
-func (d *Driver) Random(ctx context.Context, p []byte) error {
-	const op = "TPM2_GetRandom"
-	if err := d.enter(ctx, op); err != nil {
-		return err
-	}
-	defer d.gate.leave()
-	if len(p) == 0 {
-		return nil
-	}
-	return d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) error { return dev.random(p) }})
-}
-
-// random asks for at most 32 bytes at a time, which every TPM gives, and takes what it
-// gets.
-func (d *device) random(p []byte) error {
-	for len(p) > 0 {
-		ask := min(len(p), 32)
-		rsp, err := d.execute(command{
-			code:    tpm2.TPMCCGetRandom,
-			params:  []byte{0, byte(ask)},
-			session: d.session,
-			out:     true,
-		})
-		if err != nil {
-			return err
-		}
-		r := reader{rest: rsp.params}
-		got := r.sized()
-		if r.done() != nil || len(got) == 0 || len(got) > ask {
-			return errResponse
-		}
-		p = p[copy(p, got):]
-		clear(got)
-	}
 	return nil
 }
 

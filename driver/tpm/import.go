@@ -24,12 +24,10 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	n, auth := keyName{id, spec}, newAuth()
 	defer suite.Wipe(auth)
 	area := imported(k.area(n.binding(auth)))
-	sensitive, err := adopt(k, &area, material)
+	plain, err := adopt(k, &area, auth, material)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, errMaterial)
 	}
-	sensitive.AuthValue.Buffer = auth
-	plain := tpm2.Marshal(sensitive)
 	defer suite.Wipe(plain)
 	var made pair
 	err = d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) (err error) {
@@ -71,14 +69,15 @@ func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
 
 // keyedHash is the sensitive area of a derivation key. Its unique is a hash of it with
 // a random seed.
-func keyedHash(area *tpm2.TPMTPublic, material []byte) tpm2.TPMTSensitive {
+func keyedHash(area *tpm2.TPMTPublic, auth, material []byte) []byte {
 	seed := make([]byte, sha256.Size)
 	rand.Read(seed)
 	unique := suite.AES.Hash(seed, material)
 	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{Buffer: unique[:]})
-	return tpm2.TPMTSensitive{
+	return tpm2.Marshal(tpm2.TPMTSensitive{
 		SensitiveType: tpm2.TPMAlgKeyedHash,
+		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
 		SeedValue:     tpm2.TPM2BDigest{Buffer: seed},
 		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BSensitiveData{Buffer: material}),
-	}
+	})
 }

@@ -11,35 +11,36 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // adopt checks material that is imported, puts its public half into area, and returns
-// its sensitive one.
-func adopt(k kind, area *tpm2.TPMTPublic, material []byte) (tpm2.TPMTSensitive, error) {
+// its sensitive one, marshalled, which the caller wipes.
+func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error) {
 	if k.row.Spec.Usage == driver.Derive {
 		if len(material) != 32 {
-			return tpm2.TPMTSensitive{}, errMaterial
+			return nil, errMaterial
 		}
-		return keyedHash(area, material), nil
+		return keyedHash(area, auth, material), nil
 	}
 	private, err := parsePrivate(k, material)
 	if err != nil {
-		return tpm2.TPMTSensitive{}, errMaterial
+		return nil, errMaterial
 	}
 	switch key := private.(type) {
 	case *rsa.PrivateKey:
-		return adoptRSA(area, key)
+		return adoptRSA(area, auth, key)
 	case *ecdsa.PrivateKey:
 		if k.curve != 0 && key.Curve == curveOf(k.curve) {
 			s, err := scalarOf(key)
-			return adoptCurve(area, s), err
+			return adoptCurve(area, auth, s), err
 		}
 	case *sm2.PrivateKey:
 		if k.curve == tpm2.TPMECCSM2P256 {
-			return adoptCurve(area, scalarOfSM2(key)), nil
+			return adoptCurve(area, auth, scalarOfSM2(key)), nil
 		}
 	}
-	return tpm2.TPMTSensitive{}, errMaterial
+	return nil, errMaterial
 }
 
 // parsePrivate reads PKCS #8 DER with nothing after it.
@@ -56,39 +57,44 @@ func parsePrivate(k kind, der []byte) (any, error) {
 
 // adoptRSA takes what FIPS 186-5 allows and the TPM keeps: two distinct primes of half
 // the length. Of those it stores one.
-func adoptRSA(area *tpm2.TPMTPublic, key *rsa.PrivateKey) (tpm2.TPMTSensitive, error) {
+func adoptRSA(area *tpm2.TPMTPublic, auth []byte, key *rsa.PrivateKey) ([]byte, error) {
 	if area.Type != tpm2.TPMAlgRSA || key.N.BitLen() != 2048 || key.E != 65537 || len(key.Primes) != 2 || key.Validate() != nil {
-		return tpm2.TPMTSensitive{}, errMaterial
+		return nil, errMaterial
 	}
 	for _, p := range key.Primes {
 		if p.BitLen() != 1024 || !p.ProbablyPrime(8) {
-			return tpm2.TPMTSensitive{}, errMaterial
+			return nil, errMaterial
 		}
 	}
 	if key.Primes[0].Cmp(key.Primes[1]) == 0 {
-		return tpm2.TPMTSensitive{}, errMaterial
+		return nil, errMaterial
 	}
+	prime := key.Primes[0].Bytes()
+	defer suite.Wipe(prime)
 	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: key.N.Bytes()})
-	return tpm2.TPMTSensitive{
+	return tpm2.Marshal(tpm2.TPMTSensitive{
 		SensitiveType: tpm2.TPMAlgRSA,
-		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgRSA, &tpm2.TPM2BPrivateKeyRSA{Buffer: key.Primes[0].Bytes()}),
-	}, nil
+		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
+		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgRSA, &tpm2.TPM2BPrivateKeyRSA{Buffer: prime}),
+	}), nil
 }
 
 // A scalar is a private key on a curve: numbers as long as the field, and the point as
 // x ‖ y.
 type scalar struct{ d, point []byte }
 
-func adoptCurve(area *tpm2.TPMTPublic, key scalar) tpm2.TPMTSensitive {
+func adoptCurve(area *tpm2.TPMTPublic, auth []byte, key scalar) []byte {
+	defer suite.Wipe(key.d)
 	half := len(key.point) / 2
 	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
 		X: tpm2.TPM2BECCParameter{Buffer: key.point[:half]},
 		Y: tpm2.TPM2BECCParameter{Buffer: key.point[half:]},
 	})
-	return tpm2.TPMTSensitive{
+	return tpm2.Marshal(tpm2.TPMTSensitive{
 		SensitiveType: tpm2.TPMAlgECC,
+		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
 		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgECC, &tpm2.TPM2BECCParameter{Buffer: key.d}),
-	}
+	})
 }
 
 func scalarOf(key *ecdsa.PrivateKey) (scalar, error) {

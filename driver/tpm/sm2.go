@@ -153,6 +153,9 @@ func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
 		return 0, err
 	}
 	for _, hash := range []tpm2.TPMAlgID{tpm2.TPMAlgSM3256, tpm2.TPMAlgSHA256} {
+		if !p.algs[hash] {
+			continue
+		}
 		digest := suite.SM.Hash(binary.BigEndian.AppendUint16(nil, uint16(hash)))
 		signature, err := d.sign(r.entity(), auth, digest[:], scheme{tpm2.TPMAlgSM2, hash})
 		if err == nil && verifiesSM2(area, digest[:], signature) {
