@@ -21,7 +21,7 @@ type profile struct {
 	sm2Hash tpm2.TPMAlgID
 }
 
-// ask fills a profile. It takes four commands, and four more where there is SM2.
+// ask fills a profile. It takes four commands, or one where no keys are wanted.
 func (d *device) ask() (profile, error) {
 	p := profile{
 		algs:     make(map[tpm2.TPMAlgID]bool),
@@ -31,6 +31,9 @@ func (d *device) ask() (profile, error) {
 	var err error
 	if p.fixed, err = d.properties(tpm2.TPMPTFamilyIndicator); err != nil {
 		return p, err
+	}
+	if d.cfg.RootOnly {
+		return p, nil
 	}
 	for _, c := range []struct {
 		capability tpm2.TPMCap
