@@ -1,0 +1,48 @@
+package vault
+
+import "testing"
+
+// TestOpenSSLDecrypts makes a private key with openssl and brings it in: vault and
+// openssl decrypt the same ciphertexts, whoever made them.
+func TestOpenSSLDecrypts(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	const decrypt = "pkeyutl -decrypt -inkey private.pem -in encrypted -out decrypted"
+	const encrypt = "pkeyutl -encrypt -inkey private.pem -in message -out encrypted"
+	for name, row := range map[string]struct {
+		spec       KeySpec
+		alg        EncryptionAlgorithm
+		make, opts string
+	}{
+		"PKCS #1 v1.5": {RSA2048, RSAESPKCS1V15, "RSA -pkeyopt rsa_keygen_bits:2048", " -pkeyopt rsa_padding_mode:pkcs1"},
+		"OAEP SHA-1":   {RSA2048, RSAESOAEPSHA1, "RSA -pkeyopt rsa_keygen_bits:2048", " -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha1"},
+		"OAEP SHA-256": {RSA4096, RSAESOAEPSHA256, "RSA -pkeyopt rsa_keygen_bits:4096", " -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256"},
+		"SM2":          {SM2, SM2C1C3C2, "EC -pkeyopt ec_paramgen_curve:SM2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			needs(t, row.spec)
+			needs(t, row.alg)
+			w := newWorkbench(t)
+			w.run("genpkey -out private.pem -algorithm " + row.make)
+			w.run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
+			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: AsymmetricDecrypt, Origin: OriginExternal})
+			mustImport(t, c, k.ID, newParcel(t, c, k, w.read("private.der")).material())
+
+			w.write("message", []byte("test\n"))
+			w.run(encrypt + row.opts)
+			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.read("encrypted"), row.alg)
+			if err != nil || string(got) != "test\n" {
+				t.Errorf("by openssl for the vault: %q, %v", got, err)
+			}
+			ct := encryptTo(t, c, k.ID, []byte("test\n"))
+			if row.spec != SM2 {
+				ct = encryptRSA(t, publicRSA(t, c, k.ID), row.alg, []byte("test\n"))
+			}
+			w.write("encrypted", ct)
+			w.run(decrypt + row.opts)
+			if got := w.read("decrypted"); string(got) != "test\n" {
+				t.Errorf("for openssl: %q", got)
+			}
+		})
+	}
+}
