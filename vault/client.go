@@ -60,9 +60,9 @@ type entry struct {
 }
 
 // errStale: what the decision rested on changed before the record was durable.
-var errStale = errors.New("key changed meanwhile")
+var errStale = errors.New("it changed meanwhile")
 
-// staleTries bounds how often an operation is done anew because its key changed.
+// staleTries bounds how often an operation is done anew for that.
 const staleTries = 8
 
 // onKey runs one operation on one CMK:
@@ -98,8 +98,13 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 		return wrap(q.op, "", err)
 	}
 	defer v.leave()
-	err = c.once(ctx, q, nil, func(ctx context.Context, _ *target, e *entry) error { return act(ctx, e) })
-	return wrap(q.op, "", err)
+	for range staleTries {
+		err = c.once(ctx, q, nil, func(ctx context.Context, _ *target, e *entry) error { return act(ctx, e) })
+		if !errors.Is(err, errStale) {
+			return wrap(q.op, "", err)
+		}
+	}
+	return wrap(q.op, "", fmt.Errorf("%w: what it acts on changes faster than it can", ErrThrottled))
 }
 
 // begin lets the operation in; leave must follow where it returns nil.
@@ -197,7 +202,7 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 	if commit == nil {
 		commit = v.store.Commit
 	}
-	return commit(ctx, func(tx *keystore.Tx) error {
+	err := commit(ctx, func(tx *keystore.Tx) error {
 		if t != nil && !e.detached && (tx.Version(keyPath(t.ID)) != t.record || v.expiredSince(t)) {
 			return errStale
 		}
@@ -209,6 +214,10 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 		v.note(tx, e.rec)
 		return nil
 	})
+	if err == nil || e.refusal != nil || errors.Is(err, errStale) {
+		return err
+	}
+	return translateOr(err, ErrAuditUnavailable)
 }
 
 // fail records an operation that was allowed and did not succeed.

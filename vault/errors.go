@@ -172,8 +172,11 @@ func wrap(op Operation, key string, err error) error {
 }
 
 // translate gives err a sentinel of this package, if it has none yet.
-func translate(err error) error {
-	if errorName(err) != "UNKNOWN" {
+func translate(err error) error { return translateOr(err, ErrUnavailable) }
+
+// translateOr is translate with the sentinel for what no room has classed.
+func translateOr(err, other error) error {
+	if err == nil || errorName(err) != "UNKNOWN" {
 		return err
 	}
 	for _, t := range translations {
@@ -181,7 +184,7 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", t.to, err)
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", other, err)
 }
 
 // invalid returns an ErrInvalid whose text says what is wrong.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"strongroom.example/driver"
@@ -113,6 +114,12 @@ type Key struct {
 	Level      driver.ProtectionLevel `json:"level"`
 	Driver     string                 `json:"driver"`
 	Provenance Provenance             `json:"provenance"`
+}
+
+// copy returns a Key for a caller, who may change it: k's own maps are the cache's.
+func (k Key) copy() Key {
+	k.Tags = maps.Clone(k.Tags)
+	return k
 }
 
 // settle takes over where the primary version lives.

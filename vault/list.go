@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"iter"
+	"maps"
 	"strings"
 )
 
@@ -10,10 +11,13 @@ import (
 func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
 	var k Key
 	err := c.onKey(ctx, request{op: OpDescribeKey, key: key}, func(_ context.Context, t *target, _ *entry) error {
-		k = t.Key
+		k = t.copy()
 		return nil
 	})
-	return k, err
+	if err != nil {
+		return Key{}, err
+	}
+	return k, nil
 }
 
 // DescribeKeys tells of several CMKs, at most 100. The first failure is returned.
@@ -83,7 +87,7 @@ func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
 		}
 		v.expireView(t)
 		if f.matches(t.Key) {
-			out = append(out, t.Key)
+			out = append(out, t.copy())
 		}
 	}
 	return out, nil
@@ -99,9 +103,13 @@ func (c Client) ListKeyVersions(ctx context.Context, key string) ([]KeyVersion, 
 			if err != nil {
 				return err
 			}
+			ver.Attributes = maps.Clone(ver.Attributes)
 			out = append(out, ver.KeyVersion)
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom.example/driver"
@@ -105,7 +106,10 @@ func (c Client) ListProtectors(ctx context.Context) ([]Protector, error) {
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // AddProtector adds p to the protectors that open the vault. unlock is one that
@@ -114,6 +118,7 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 	v := c.vault
 	var added keystore.Protector
 	err := c.onVault(ctx, request{op: OpAddProtector}, func(ctx context.Context, e *entry) error {
+		was := v.store.Root()
 		return v.withRoot(ctx, unlock, func(root []byte) error {
 			entries, err := protectAll(ctx, v.binding(), root, []driver.Protector{p})
 			if err != nil {
@@ -121,11 +126,14 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 			}
 			added = entries[0]
 			e.rec.Detail = map[string]string{"protector": added.ID, "kind": added.Kind}
-			e.commit = v.replaceProtectors(append(v.store.Root().Protectors[:len(v.store.Root().Protectors):len(v.store.Root().Protectors)], added))
+			v.replaceProtectors(e, was, slices.Concat(was.Protectors, entries))
 			return nil
 		})
 	})
-	return Protector{added.ID, added.Kind, added.MachineBound, added.Created}, err
+	if err != nil {
+		return Protector{}, err
+	}
+	return Protector{added.ID, added.Kind, added.MachineBound, added.Created}, nil
 }
 
 // RemoveProtector takes away the protector with that id. Copies of the directory
@@ -136,15 +144,15 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 	v := c.vault
 	return c.onVault(ctx, request{op: OpRemoveProtector}, func(_ context.Context, e *entry) error {
 		var kept []keystore.Protector
-		portable := false
-		for _, p := range v.store.Root().Protectors {
+		portable, was := false, v.store.Root()
+		for _, p := range was.Protectors {
 			if p.ID != id {
 				kept = append(kept, p)
 				portable = portable || !p.MachineBound
 			}
 		}
 		switch {
-		case len(kept) == len(v.store.Root().Protectors):
+		case len(kept) == len(was.Protectors):
 			return fmt.Errorf("%w: protector %q", ErrNotFound, id)
 		case len(kept) == 0:
 			return invalid("the last protector cannot be removed: nothing would open the vault")
@@ -152,7 +160,7 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 			return invalid("only protectors bound to this machine would be left")
 		}
 		e.rec.Detail = map[string]string{"protector": id}
-		e.commit = v.replaceProtectors(kept)
+		v.replaceProtectors(e, was, kept)
 		return nil
 	})
 }
@@ -184,9 +192,17 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 	})
 }
 
-// replaceProtectors returns the commit of an operation that changes them.
-func (v *Vault) replaceProtectors(p []keystore.Protector) func(context.Context, func(*keystore.Tx) error) error {
-	return func(ctx context.Context, op func(*keystore.Tx) error) error {
+// replaceProtectors has e put p in the place of the protectors that were read as was.
+// If the root file was replaced since, all is done anew: else a protector that was
+// removed meanwhile would come back, or one be kept that protects a former root.
+func (v *Vault) replaceProtectors(e *entry, was keystore.Root, p []keystore.Protector) {
+	e.change = func(*keystore.Tx) error {
+		if v.store.Root().Generation != was.Generation {
+			return errStale
+		}
+		return nil
+	}
+	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 		return v.store.ReplaceProtectors(ctx, p, op)
 	}
 }

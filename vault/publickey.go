@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/pem"
+	"slices"
 
 	"github.com/emmansun/gmsm/smx509"
 )
@@ -24,7 +25,7 @@ func (c Client) PublicKey(ctx context.Context, key string) (PublicKey, error) {
 	var p PublicKey
 	err := c.onKey(ctx, request{op: OpPublicKey, key: key}, func(ctx context.Context, t *target, _ *entry) error {
 		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)
-		p = PublicKey{Key: t.ID, Spec: t.Spec, Usage: t.Usage, DER: ver.Public}
+		p = PublicKey{Key: t.ID, Spec: t.Spec, Usage: t.Usage, DER: slices.Clone(ver.Public)}
 		return err
 	})
 	if err != nil {

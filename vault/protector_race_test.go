@@ -1,0 +1,97 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"strongroom.example/driver"
+)
+
+// meddler is a protector during whose work something else happens, once.
+type meddler struct {
+	driver.Protector
+	meanwhile func() error
+	err       error
+}
+
+func (m *meddler) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	if f := m.meanwhile; f != nil {
+		m.meanwhile = nil
+		m.err = f()
+	}
+	return m.Protector.Protect(ctx, b, root)
+}
+
+// TestProtectorsChangeMeanwhile: a protector that is removed while another is added
+// stays removed, and one that was added is not lost to another that is.
+func TestProtectorsChangeMeanwhile(t *testing.T) {
+	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "v")
+	one, two := passphrase(t, "one"), passphrase(t, "two")
+	v, err := Create(ctx, dir, testConfig(), one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := v.As(DefaultOwner)
+	list, err := c.ListProtectors(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &meddler{Protector: passphrase(t, "three"), meanwhile: func() error {
+		_, err := c.AddProtector(ctx, one, passphrase(t, "four"))
+		return errors.Join(err, c.RemoveProtector(ctx, list[1].ID))
+	}}
+	if _, err := c.AddProtector(ctx, one, m); err != nil || m.err != nil {
+		t.Fatal(err, m.err)
+	}
+	closeChecked(t, v)
+	for text, want := range map[string]error{"one": nil, "two": ErrUnlock, "three": nil, "four": nil} {
+		v, err := Open(ctx, dir, testConfig(), passphrase(t, text))
+		if !errors.Is(err, want) {
+			t.Errorf("opened by %s: %v, want %v", text, err, want)
+		}
+		if err == nil {
+			closeChecked(t, v)
+		}
+	}
+}
+
+// TestProtectorsAtOnce: of protectors that are added at the same time none is lost.
+func TestProtectorsAtOnce(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	var adding sync.WaitGroup
+	for range 6 {
+		adding.Go(func() {
+			if _, err := c.AddProtector(ctx, passphrase(t, "correct horse"), passphrase(t, "more")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	adding.Wait()
+	if list, err := c.ListProtectors(ctx); err != nil || len(list) != 7 {
+		t.Errorf("%d protectors, %v", len(list), err)
+	}
+}
+
+// TestRootChangesMeanwhile: a protector of the former root does not take the place
+// of those of the new one; nothing would open the vault.
+func TestRootChangesMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	v, dir := newTestVault(t, testConfig())
+	c, old := v.As(DefaultOwner), passphrase(t, "correct horse")
+	m := &meddler{Protector: passphrase(t, "other"), meanwhile: func() error {
+		return c.RotateRoot(ctx, passphrase(t, "new"))
+	}}
+	if _, err := c.AddProtector(ctx, old, m); !errors.Is(err, ErrUnlock) || m.err != nil {
+		t.Errorf("%v, want %v; %v", err, ErrUnlock, m.err)
+	}
+	closeChecked(t, v)
+	v, err := Open(ctx, dir, testConfig(), passphrase(t, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+}
