@@ -49,8 +49,12 @@ func (v *Vault) settleIntent(ctx context.Context, in intent) error {
 
 // abandonIntent destroys the material of an intent and takes back what was stored
 // with it; class is the error class on record. If the device cannot be asked now, the
-// intent stays on the agenda, and for the next open.
+// intent stays on the agenda, and for the next open. To that it is left as well where
+// the store failed: its last batch may be there, with an outcome that needs the material.
 func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) error {
+	if err := v.store.Failed(); err != nil {
+		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
+	}
 	err := Retry(ctx, func(ctx context.Context) error {
 		return v.drivers[in.Driver].DestroyKey(ctx, in.Material, nil)
 	})
