@@ -97,6 +97,11 @@ const (
 )
 
 var (
+	errClosed     = errors.New("closed")
+	errSpec       = errors.New("spec not offered")
+	errAlgorithm  = errors.New("algorithm not offered for this key")
+	errLength     = errors.New("input of a wrong length")
+	errBlob       = errors.New("keys of a token have no blob")
 	errAbsent     = errors.New("the token has no such object")
 	errStale      = errors.New("the module was initialised again")
 	errDown       = errors.New("the token is away")

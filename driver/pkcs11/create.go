@@ -19,16 +19,6 @@ type request struct {
 	persistent bool
 }
 
-// The tiers of a template, from the one that asks most. Tokens refuse attributes
-// that they do not know.
-const (
-	tierMechanisms = iota // CKA_ALLOWED_MECHANISMS as well
-	tierCopyable          // CKA_COPYABLE as well
-	tierModifiable        // CKA_MODIFIABLE as well
-	tierBase
-	tiers
-)
-
 // protected are the attributes that every secret and private key has. Every role is
 // set, since what is left out is true on some tokens.
 func (r request) protected(tier int) template {
@@ -71,7 +61,7 @@ func (r request) public() template {
 // generate has the token make the key.
 func (s session) generate(r request) (p11.ObjectHandle, error) {
 	mechanism := []*p11.Mechanism{p11.NewMechanism(r.shape.generate, nil)}
-	return s.inTiers(r, func(tier int) (p11.ObjectHandle, error) {
+	return s.inTiers("generate", r, func(tier int) (p11.ObjectHandle, error) {
 		if r.shape.secret() {
 			t := append(r.protected(tier), number(p11.CKA_VALUE_LEN, r.shape.size))
 			o, err := s.mod.ctx.GenerateKey(s.handle, mechanism, t.attributes())
@@ -99,28 +89,10 @@ func unwrappedTemplate() template {
 // place puts material into the token. The caller wipes the values.
 func (s session) place(r request, values template) (p11.ObjectHandle, error) {
 	head := template{number(p11.CKA_CLASS, r.shape.class), number(p11.CKA_KEY_TYPE, r.shape.kind)}
-	return s.inTiers(r, func(tier int) (p11.ObjectHandle, error) {
+	return s.inTiers("place", r, func(tier int) (p11.ObjectHandle, error) {
 		o, err := s.mod.create(uint(s.handle), slices.Concat(head, r.protected(tier), values))
 		return p11.ObjectHandle(o), err
 	})
-}
-
-// inTiers makes an object with the template that asks most of those that the token
-// takes. Some tokens fail on an attribute that they cannot store, and then may leave
-// half an object: it is swept away.
-func (s session) inTiers(r request, make func(tier int) (p11.ObjectHandle, error)) (o p11.ObjectHandle, err error) {
-	for tier := range tiers {
-		o, err = make(tier)
-		switch {
-		case codeOf(err) == p11.CKR_GENERAL_ERROR:
-			if swept := s.sweep(r.id); swept != nil {
-				return 0, err
-			}
-		case !templateRefused(err):
-			return o, err
-		}
-	}
-	return o, err
 }
 
 // sweep destroys all that has an id.
@@ -132,14 +104,6 @@ func (s session) sweep(id driver.MaterialID) error {
 		}
 	}
 	return err
-}
-
-func templateRefused(err error) bool {
-	switch codeOf(err) {
-	case p11.CKR_ATTRIBUTE_TYPE_INVALID, p11.CKR_ATTRIBUTE_VALUE_INVALID, p11.CKR_TEMPLATE_INCONSISTENT, p11.CKR_ATTRIBUTE_READ_ONLY:
-		return true
-	}
-	return false
 }
 
 var errPolicy = errors.New("the token made a key that is not what was asked for: it is not used")

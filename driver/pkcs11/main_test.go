@@ -46,7 +46,10 @@ func opened(t testing.TB, token testtoken.PKCS11) driver.Driver {
 func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 	t.Helper()
 	if token, ok := testtoken.FromEnvironment(t); ok {
-		t.Run("environment", func(t *testing.T) { run(t, token) })
+		t.Run("environment", func(t *testing.T) {
+			sweep(t, token)
+			run(t, token)
+		})
 		return
 	}
 	for name, token := range map[string]func(testing.TB) testtoken.PKCS11{"SoftHSM": testtoken.NewSoftHSM, "NSS": testtoken.NewNSS} {

@@ -5,10 +5,6 @@ package pkcs11
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,15 +12,6 @@ import (
 
 	"strongroom.example/driver"
 )
-
-// modules are those that this process has loaded, by path. C_Initialize is for a
-// whole process, so this is the package's one piece of state.
-var modules table
-
-type table struct {
-	mu      sync.Mutex
-	modules map[string]*module
-}
 
 // A module is a loaded library. It is never unloaded.
 type module struct {
@@ -44,63 +31,6 @@ type module struct {
 
 // drainLimit bounds how long a re-initialisation waits for running calls.
 const drainLimit = 30 * time.Second
-
-var errModulePath = errors.New("give the absolute path of the PKCS #11 module")
-
-// use returns the module at path, loaded and initialised, for one more user.
-func (t *table) use(ctx context.Context, path, args string) (*module, error) {
-	m, err := t.load(path)
-	if err != nil {
-		return nil, fault("dlopen", driver.Invalid, err)
-	}
-	if err := m.lock.take(ctx); err != nil {
-		return nil, err
-	}
-	defer m.lock.give()
-	if m.users > 0 && m.args != args {
-		return nil, fault("C_Initialize", driver.Invalid, errors.New("the module is in use with other arguments"))
-	}
-	if m.users == 0 {
-		m.args = args
-		if err := m.initialise(); err != nil {
-			return nil, err
-		}
-	}
-	m.users++
-	return m, nil
-}
-
-func (t *table) load(path string) (*module, error) {
-	if !filepath.IsAbs(path) {
-		return nil, errModulePath
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, fmt.Errorf("is the token's software installed? %w", err)
-	}
-	if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file: %w", path, errModulePath)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if m, ok := t.modules[real]; ok {
-		return m, nil
-	}
-	functions, err := load(real)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not usable as a PKCS #11 module: %w", path, err)
-	}
-	ctx := p11.New(real)
-	if ctx == nil {
-		return nil, fmt.Errorf("%s is not usable as a PKCS #11 module", path)
-	}
-	m := &module{cryptoki: functions, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}
-	if t.modules == nil {
-		t.modules = make(map[string]*module)
-	}
-	t.modules[real] = m
-	return m, nil
-}
 
 // initialise calls C_Initialize. A module that someone else initialised is adopted.
 func (m *module) initialise() error {

@@ -70,16 +70,3 @@ func profileNames() []string {
 	}
 	return names
 }
-
-// profileOf finds a profile by name or, if that is empty, by manufacturer.
-func profileOf(name, manufacturer string) profile {
-	if name == "" {
-		for _, p := range profiles() {
-			if p.manufacturer != "" && strings.HasPrefix(manufacturer, p.manufacturer) {
-				return p
-			}
-		}
-	}
-	p, _ := profileNamed(name) // Config.check has seen that it is there
-	return p
-}

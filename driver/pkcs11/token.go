@@ -28,6 +28,7 @@ type token struct {
 	// sentinel is nil while the first driver opens.
 	sentinel atomic.Pointer[object]
 
+	tiers  tierBook
 	ids    keyedLock
 	writer lock // of whoever makes or destroys a key, where there may be one only
 
@@ -48,6 +49,7 @@ type epoch struct {
 	// anchor is a session that stays open and is used for nothing else: the login
 	// ends with a token's last session.
 	anchor p11.SessionHandle
+	tiers  *tierBook
 }
 
 // A tokenSession is a session that is about to log in.
@@ -121,7 +123,7 @@ func (t *token) attach(ctx context.Context) error {
 		t.mod.ctx.CloseSession(old.anchor) // dead in most cases
 	}
 	t.epochs++
-	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor})
+	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, tiers: &t.tiers})
 	return nil
 }
 

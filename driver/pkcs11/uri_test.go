@@ -64,14 +64,6 @@ func TestProfiles(t *testing.T) {
 		}
 		seen[p.name] = true
 	}
-	for manufacturer, want := range map[string]string{"SoftHSM project": "softhsm", "Mozilla Foundation": "nss", "Acme": "generic", "": "generic"} {
-		if got := profileOf("", manufacturer).name; got != want {
-			t.Errorf("%q has profile %s, want %s", manufacturer, got, want)
-		}
-	}
-	if got := profileOf("luna", "SoftHSM project").name; got != "luna" {
-		t.Errorf("a profile that is named is not taken: %s", got)
-	}
 }
 
 func FuzzParseURI(f *testing.F) {

@@ -52,8 +52,9 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// A child of a test finds the tokens of its parent.
-	if os.Getenv(childOf) == "" {
+	// A child of a test finds the tokens of its parent, and somebody's own token may
+	// be one of SoftHSM.
+	if os.Getenv(childOf) == "" && os.Getenv(ownModule) == "" {
 		os.Setenv(softHSMConf, conf)
 	}
 	os.Setenv(fewIterations, "1")
@@ -69,6 +70,9 @@ func Child() []string { return append(os.Environ(), childOf+"=1") }
 // NewSoftHSM makes an initialised SoftHSM token. The test's package calls Main.
 func NewSoftHSM(t testing.TB) PKCS11 {
 	t.Helper()
+	if os.Getenv(ownModule) != "" {
+		t.Skipf("this test is for SoftHSM, and %s names another token", ownModule)
+	}
 	conf := os.Getenv(softHSMConf)
 	if conf == "" {
 		t.Fatal("NewSoftHSM: the package's TestMain does not call testtoken.Main")

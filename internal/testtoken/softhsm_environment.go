@@ -5,15 +5,19 @@ import (
 	"testing"
 )
 
+const (
+	prefix    = "STRONGROOM_TEST_PKCS11_"
+	ownModule = prefix + "MODULE"
+)
+
 // FromEnvironment returns the token that STRONGROOM_TEST_PKCS11_MODULE (absolute
 // path), STRONGROOM_TEST_PKCS11_TOKEN (label), STRONGROOM_TEST_PKCS11_PIN_FILE and,
 // if the module wants it, STRONGROOM_TEST_PKCS11_ARGS name. Keys are made and
 // destroyed in it. It reports false if there is none.
 func FromEnvironment(t testing.TB) (PKCS11, bool) {
 	t.Helper()
-	const prefix = "STRONGROOM_TEST_PKCS11_"
 	token := PKCS11{
-		Module:  os.Getenv(prefix + "MODULE"),
+		Module:  os.Getenv(ownModule),
 		Args:    os.Getenv(prefix + "ARGS"),
 		Label:   os.Getenv(prefix + "TOKEN"),
 		PINFile: os.Getenv(prefix + "PIN_FILE"),

@@ -1,0 +1,16 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import "testing"
+
+func TestProfileOf(t *testing.T) {
+	for manufacturer, want := range map[string]string{"SoftHSM project": "softhsm", "Mozilla Foundation": "nss", "Acme": "generic", "": "generic"} {
+		if got := profileOf("", manufacturer).name; got != want {
+			t.Errorf("%q has profile %s, want %s", manufacturer, got, want)
+		}
+	}
+	if got := profileOf("luna", "SoftHSM project").name; got != "luna" {
+		t.Errorf("a profile that is named is not taken: %s", got)
+	}
+}

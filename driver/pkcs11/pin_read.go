@@ -1,0 +1,94 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"strongroom.example/internal/suite"
+)
+
+const maxPIN = 256
+
+var (
+	errNoPIN    = errors.New("the PIN is empty")
+	errLongPIN  = fmt.Errorf("the PIN is longer than %d bytes", maxPIN)
+	errPINFile  = errors.New("the PIN file can be read by group or others: chmod 600 it")
+	errPINPlain = errors.New("the PIN file is no regular file")
+)
+
+// read returns the PIN, which the caller wipes. A newline at its end is not part of
+// it. It is never empty without an error.
+func (p PIN) read(ctx context.Context) ([]byte, error) {
+	pin, err := p.fetch(ctx)
+	if err == nil && len(pin) > maxPIN {
+		err = errLongPIN
+	}
+	trimmed := bytes.TrimSuffix(bytes.TrimSuffix(pin, []byte("\n")), []byte("\r"))
+	if err == nil && len(trimmed) == 0 {
+		err = errNoPIN
+	}
+	if err != nil {
+		suite.Wipe(pin)
+		return nil, err
+	}
+	return trimmed, nil
+}
+
+func (p PIN) fetch(ctx context.Context) ([]byte, error) {
+	switch {
+	case p.File != "":
+		return readFile(p.File)
+	case p.FD != 0:
+		f := os.NewFile(uintptr(p.FD), "PIN")
+		defer f.Close()
+		return readAll(f)
+	case p.Env != "":
+		return []byte(os.Getenv(p.Env)), nil
+	case p.Credential != "":
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service has no credentials")
+		}
+		return readFile(filepath.Join(dir, p.Credential))
+	}
+	return p.Ask(ctx)
+}
+
+// readFile reads a file that belongs to its owner alone. It is looked at after it is
+// open, so that it cannot be exchanged in between.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errPINPlain
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, errPINFile
+	}
+	return readAll(f)
+}
+
+// readAll reads at most a byte more than a PIN has, into one array that can be wiped.
+func readAll(r io.Reader) ([]byte, error) {
+	buffer := make([]byte, maxPIN+3)
+	n, err := io.ReadFull(r, buffer)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		suite.Wipe(buffer)
+		return nil, err
+	}
+	return buffer[:n], nil
+}
