@@ -53,8 +53,12 @@ func (d *device) ready() error {
 	return nil
 }
 
-// execute runs a command that is marshalled by hand.
+// execute runs a command that is marshalled by hand. Parameters that it encrypts are
+// wiped.
 func (d *device) execute(c command) (response, error) {
+	if c.in {
+		defer suite.Wipe(c.params)
+	}
 	var secret []byte
 	if c.session != nil {
 		secret = c.session.secret(c.auth)

@@ -37,7 +37,7 @@ func (k *storageKey) wrap(name, sensitive []byte) (duplicate, error) {
 	defer suite.Wipe(integrity)
 	suite.AES.KDF(storage, secret, "STORAGE", name)
 	suite.AES.KDF(integrity, secret, "INTEGRITY", nil)
-	body := appendSized(nil, sensitive)
+	body := sizedAll(sensitive)
 	cfb(storage, make([]byte, aes.BlockSize), body, true)
 	mac := suite.AES.MAC(integrity, body, name)
 	return duplicate{append(appendSized(nil, mac[:]), body...), seed}, nil

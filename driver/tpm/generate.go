@@ -2,11 +2,14 @@ package tpm
 
 import (
 	"context"
+	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // GenerateKey makes a key in the TPM; called again it makes another. RSA takes seconds
@@ -22,7 +25,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	defer clear(auth)
 	var made pair
 	err = d.queue.do(op, &job{ctx: ctx, lane: slow, cost: op + string(spec.Algorithm), act: func(dev *device) (err error) {
-		made, err = dev.create(k.area(n.binding(auth)), tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: auth}})
+		made, err = dev.create(k.area(n.binding(auth)), secret{auth: auth})
 		return err
 	}})
 	if err != nil {
@@ -38,19 +41,37 @@ type pair struct {
 	public, private []byte
 }
 
-// create has the TPM make a key, or seal what sensitive holds.
-func (d *device) create(area tpm2.TPMTPublic, sensitive tpm2.TPMSSensitiveCreate) (pair, error) {
+// A secret is what the TPM is to keep: an authorization value, and what to seal, if that
+// is anything.
+type secret struct{ auth, data []byte }
+
+// create has the TPM make a key, or seal what it is given. It is marshalled by hand, so
+// that no copy of the secret is left.
+func (d *device) create(area tpm2.TPMTPublic, keep secret) (pair, error) {
 	var made pair
 	err := d.withSRK(func(parent entity) error {
-		rsp, err := tpm2.Create{
-			ParentHandle: d.parent(parent, d.session.hiding(nil)),
-			InSensitive:  tpm2.TPM2BSensitiveCreate{Sensitive: &sensitive},
-			InPublic:     tpm2.New2B(area),
-		}.Execute(&d.link)
+		sensitive := sizedAll(keep.auth, keep.data)
+		defer suite.Wipe(sensitive)
+		public := tpm2.Marshal(area)
+		params := appendSized(make([]byte, 0, len(sensitive)+len(public)+16), sensitive)
+		params = appendSized(params, public)
+		params = appendSized(params, nil)                 // no outside information
+		params = binary.BigEndian.AppendUint32(params, 0) // no PCRs in the creation data
+		rsp, err := d.execute(command{
+			code:    tpm2.TPMCCCreate,
+			handles: []entity{parent},
+			params:  params,
+			session: d.session,
+			in:      true,
+		})
 		if err != nil {
 			return err
 		}
-		made = pair{parent: parent.name, public: rsp.OutPublic.Bytes(), private: rsp.OutPrivate.Buffer}
+		r := reader{rest: rsp.params}
+		made = pair{parent: parent.name, private: slices.Clone(r.sized()), public: slices.Clone(r.sized())}
+		if r.bad {
+			return errResponse
+		}
 		return nil
 	})
 	return made, err

@@ -45,7 +45,6 @@ func (k *hmacKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 // hmac appends the HMAC of input to dst.
 func (d *device) hmac(k *hmacKey, e entity, dst, input []byte) ([]byte, error) {
 	params := appendSized(make([]byte, 0, len(input)+4), input)
-	defer suite.Wipe(params)
 	rsp, err := d.execute(command{
 		code:    tpm2.TPMCCMAC,
 		handles: []entity{e},
@@ -74,7 +73,7 @@ func (d *device) hmacSequence(k *hmacKey, e entity, s sequence) ([]byte, error) 
 	rsp, err := d.execute(command{
 		code:    tpm2.TPMCCMACStart,
 		handles: []entity{e},
-		params:  binary.BigEndian.AppendUint16(appendSized(nil, auth), uint16(tpm2.TPMAlgNull)),
+		params:  binary.BigEndian.AppendUint16(appendSized(make([]byte, 0, 64), auth), uint16(tpm2.TPMAlgNull)),
 		session: d.session,
 		auth:    k.res.auth.Bytes(),
 		in:      true,
@@ -86,21 +85,21 @@ func (d *device) hmacSequence(k *hmacKey, e entity, s sequence) ([]byte, error) 
 	at := rsp.handle
 	feed := command{code: tpm2.TPMCCSequenceUpdate, handles: []entity{{handle: at}}, session: d.session, auth: auth, in: true}
 	for ; len(s.input) > s.step; s.input = s.input[s.step:] {
-		feed.params = appendSized(nil, s.input[:s.step])
+		feed.params = appendSized(make([]byte, 0, s.step+2), s.input[:s.step])
 		if _, err := d.execute(feed); err != nil {
 			d.flush(at)
 			return nil, err
 		}
 	}
 	feed.code, feed.out = tpm2.TPMCCSequenceComplete, true
-	feed.params = binary.BigEndian.AppendUint32(appendSized(nil, s.input), uint32(tpm2.TPMRHNull))
+	feed.params = binary.BigEndian.AppendUint32(appendSized(make([]byte, 0, s.step+6), s.input), uint32(tpm2.TPMRHNull))
 	if rsp, err = d.execute(feed); err != nil {
 		d.flush(at)
 		return nil, err
 	}
 	defer suite.Wipe(rsp.params)
 	r := reader{rest: rsp.params} // a ticket follows the digest
-	return appendDigest(s.dst, appendSized(nil, r.sized()))
+	return appendDigest(s.dst, appendSized(make([]byte, 0, 64), r.sized()))
 }
 
 // appendDigest appends a sized digest to dst and wipes where it came from.

@@ -74,10 +74,5 @@ func keyedHash(area *tpm2.TPMTPublic, auth, material []byte) []byte {
 	rand.Read(seed)
 	unique := suite.AES.Hash(seed, material)
 	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{Buffer: unique[:]})
-	return tpm2.Marshal(tpm2.TPMTSensitive{
-		SensitiveType: tpm2.TPMAlgKeyedHash,
-		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
-		SeedValue:     tpm2.TPM2BDigest{Buffer: seed},
-		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BSensitiveData{Buffer: material}),
-	})
+	return sensitive(tpm2.TPMAlgKeyedHash, auth, seed, material)
 }

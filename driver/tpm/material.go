@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
@@ -43,6 +44,14 @@ func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error)
 	return nil, errMaterial
 }
 
+// sensitive is a TPMT_SENSITIVE, marshalled by hand so that no copy is left.
+func sensitive(kind tpm2.TPMAlgID, auth, seed, private []byte) []byte {
+	parts := sizedAll(auth, seed, private)
+	defer suite.Wipe(parts)
+	b := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(parts)), uint16(kind))
+	return append(b, parts...)
+}
+
 // parsePrivate reads PKCS #8 DER with nothing after it.
 func parsePrivate(k kind, der []byte) (any, error) {
 	var whole asn1.RawValue
@@ -72,11 +81,7 @@ func adoptRSA(area *tpm2.TPMTPublic, auth []byte, key *rsa.PrivateKey) ([]byte, 
 	prime := key.Primes[0].Bytes()
 	defer suite.Wipe(prime)
 	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: key.N.Bytes()})
-	return tpm2.Marshal(tpm2.TPMTSensitive{
-		SensitiveType: tpm2.TPMAlgRSA,
-		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
-		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgRSA, &tpm2.TPM2BPrivateKeyRSA{Buffer: prime}),
-	}), nil
+	return sensitive(tpm2.TPMAlgRSA, auth, nil, prime), nil
 }
 
 // A scalar is a private key on a curve: numbers as long as the field, and the point as
@@ -90,11 +95,7 @@ func adoptCurve(area *tpm2.TPMTPublic, auth []byte, key scalar) []byte {
 		X: tpm2.TPM2BECCParameter{Buffer: key.point[:half]},
 		Y: tpm2.TPM2BECCParameter{Buffer: key.point[half:]},
 	})
-	return tpm2.Marshal(tpm2.TPMTSensitive{
-		SensitiveType: tpm2.TPMAlgECC,
-		AuthValue:     tpm2.TPM2BAuth{Buffer: auth},
-		Sensitive:     tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgECC, &tpm2.TPM2BECCParameter{Buffer: key.d}),
-	})
+	return sensitive(tpm2.TPMAlgECC, auth, nil, key.d)
 }
 
 func scalarOf(key *ecdsa.PrivateKey) (scalar, error) {

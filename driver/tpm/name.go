@@ -12,6 +12,8 @@ func commandName(code tpm2.TPMCC) string {
 	names := map[tpm2.TPMCC]string{
 		tpm2.TPMCCContextLoad:      "TPM2_ContextLoad",
 		tpm2.TPMCCContextSave:      "TPM2_ContextSave",
+		tpm2.TPMCCCreate:           "TPM2_Create",
+		tpm2.TPMCCObjectChangeAuth: "TPM2_ObjectChangeAuth",
 		tpm2.TPMCCECDHZGen:         "TPM2_ECDH_ZGen",
 		tpm2.TPMCCFlushContext:     "TPM2_FlushContext",
 		tpm2.TPMCCGetRandom:        "TPM2_GetRandom",

@@ -153,9 +153,7 @@ func (d *device) seal(p Policy, tie, payload []byte) (driver.Blob, error) {
 		}
 		s.mode, s.pcrs, policy = modePCR, state.indices(), state.policy()
 	}
-	made, err := d.create(sealArea(policy, s.mode != modeNone), tpm2.TPMSSensitiveCreate{
-		Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: payload}),
-	})
+	made, err := d.create(sealArea(policy, s.mode != modeNone), secret{data: payload})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package tpm_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +47,21 @@ func until(t *testing.T, d *tpm.Driver, waiting int) {
 	t.Fatalf("%d calls wait, want %d", d.Waiting(), waiting)
 }
 
+// occupied makes a call, and returns when the TPM works on it.
+func occupied(t *testing.T, w *testtoken.Wire, call func() error) (wait func() []error) {
+	t.Helper()
+	before := w.Count()
+	wait = background(1, call)
+	for range 1000 {
+		if w.Count() > before {
+			return wait
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the TPM does not get to a call")
+	return nil
+}
+
 // TestThrottledHonestly turns a call away at once that would not be done in time.
 func TestThrottledHonestly(t *testing.T) {
 	d, w, _ := openWired(t)
@@ -86,8 +102,7 @@ func TestQueueIsBounded(t *testing.T) {
 		_, err := k.PRF(context.Background(), nil, []byte("question"))
 		return err
 	}
-	first := background(1, call)
-	time.Sleep(30 * time.Millisecond)
+	first := occupied(t, w, call)
 	more := background(2, call)
 	until(t, d, 2)
 	if err := call(); !errors.Is(err, driver.Throttled) {
@@ -103,11 +118,10 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	slowly(w, hmacCommand, 200*time.Millisecond)
-	wait := background(1, func() error {
+	wait := occupied(t, w, func() error {
 		_, err := k.PRF(context.Background(), nil, []byte("question"))
 		return err
 	})
-	time.Sleep(50 * time.Millisecond)
 	before := w.Count()
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel)
@@ -124,46 +138,41 @@ func TestCanceledWhileWaiting(t *testing.T) {
 }
 
 // TestLanes has a key made, a key used and the TPM asked how it is, in that order, while
-// it is busy. It is done in the other order.
+// it is busy. The TPM gets to see it in the other order.
 func TestLanes(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
-	slowly(w, hmacCommand, 150*time.Millisecond)
-	var mu sync.Mutex
-	var order []string
-	did := func(name string, err error) error {
-		mu.Lock()
-		defer mu.Unlock()
-		order = append(order, name)
-		return err
-	}
+	slowly(w, hmacCommand, 200*time.Millisecond)
+	w.Record(true)
 	use := func() error {
 		_, err := k.PRF(context.Background(), nil, []byte("question"))
-		return did("use", err)
+		return err
 	}
-	busy := background(1, use)
-	time.Sleep(30 * time.Millisecond)
+	busy := occupied(t, w, use)
 	making := background(1, func() error {
 		_, err := d.GenerateKey(context.Background(), driver.MaterialID{1}, p256Spec)
-		return did("make", err)
+		return err
 	})
 	until(t, d, 1)
 	using := background(1, use)
 	until(t, d, 2)
 	asking := background(1, func() error {
 		_, err := d.Health(context.Background())
-		return did("ask", err)
+		return err
 	})
+	until(t, d, 3)
 	for _, wait := range []func() []error{busy, making, using, asking} {
 		if err := errors.Join(wait()...); err != nil {
 			t.Error(err)
 		}
 	}
-	want := []string{"use", "ask", "use", "make"}
-	for i := range want {
-		if order[i] != want[i] {
-			t.Fatalf("done in the order %v, want %v", order, want)
-		}
+	var order []uint32
+	for _, e := range w.Log() {
+		order = append(order, e.Code())
+	}
+	// Using, asking (two commands), using, making.
+	if want := []uint32{hmacCommand, 0x17A, 0x181, hmacCommand, 0x153}; !slices.Equal(order, want) {
+		t.Errorf("the TPM saw %x, want %x", order, want)
 	}
 }
 

@@ -139,7 +139,7 @@ func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
 	}
 	auth := newAuth()
 	k := kind{signer(driver.SM2, driver.SM2DSA), tpm2.TPMECCSM2P256}
-	made, err := d.create(k.area(keyName{}.binding(auth)), tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: auth}})
+	made, err := d.create(k.area(keyName{}.binding(auth)), secret{auth: auth})
 	if err != nil {
 		return 0, refused(err)
 	}

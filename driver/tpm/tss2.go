@@ -81,15 +81,20 @@ type reauth struct {
 // The key that is loaded keeps its own.
 func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
 	err = d.withSRK(func(parent entity) error {
-		rsp, err := tpm2.ObjectChangeAuth{
-			ObjectHandle: tpm2.AuthHandle{Handle: e.handle, Name: tpm2.TPM2BName{Buffer: e.name}, Auth: d.session.hiding(r.from.Bytes())},
-			ParentHandle: tpm2.NamedHandle{Handle: parent.handle, Name: tpm2.TPM2BName{Buffer: parent.name}},
-			NewAuth:      tpm2.TPM2BAuth{Buffer: r.to},
-		}.Execute(&d.link)
-		if err == nil {
-			private = rsp.OutPrivate.Buffer
+		rsp, err := d.execute(command{
+			code:    tpm2.TPMCCObjectChangeAuth,
+			handles: []entity{e, parent},
+			params:  sizedAll(r.to),
+			session: d.session,
+			auth:    r.from.Bytes(),
+			in:      true,
+		})
+		if err != nil {
+			return err
 		}
-		return err
+		area := reader{rest: rsp.params}
+		private = bytes.Clone(area.sized())
+		return area.done()
 	})
 	return private, err
 }

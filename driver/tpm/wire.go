@@ -12,6 +12,20 @@ func appendSized(b, value []byte) []byte {
 	return append(b, value...)
 }
 
+// sizedAll is some TPM2Bs, one after the other, in memory of the right size: what grows
+// leaves copies behind.
+func sizedAll(values ...[]byte) []byte {
+	n := 0
+	for _, v := range values {
+		n += 2 + len(v)
+	}
+	b := make([]byte, 0, n)
+	for _, v := range values {
+		b = appendSized(b, v)
+	}
+	return b
+}
+
 // A reader takes a response apart. After the first field that is not there it stays
 // bad, and all fields are empty.
 type reader struct {

@@ -176,9 +176,19 @@ func useP256(t *testing.T, d *tpm.Driver, note func(string, []byte)) {
 		t.Fatal(err)
 	}
 	n := importKey(t, d, p256Spec, pkcs8(t, key))
-	if _, err := openAs[driver.Signer](t, d, n).Sign(context.Background(), driver.ECDSASHA256, make([]byte, 32)); err != nil {
+	signer := openAs[driver.Signer](t, d, n)
+	if _, err := signer.Sign(context.Background(), driver.ECDSASHA256, make([]byte, 32)); err != nil {
 		t.Fatal(err)
 	}
+	phrase := []byte("a phrase for a key file")
+	text, err := d.ExportTSS2(context.Background(), signer, phrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.ImportTSS2(context.Background(), tpm.KeyID{Spec: p256Spec}, text, phrase); err != nil {
+		t.Fatal(err)
+	}
+	note("the authorization of a key file", phrase)
 	note("an EC scalar", scalar)
 	note("the authorization of an EC key", tpm.Auth(n.id, n.spec, n.Blob))
 }
