@@ -15,12 +15,20 @@ type gather struct {
 	took     time.Duration // how long its batch took to become durable
 }
 
+// perCore is how many callers a core brings back within a sync, roughly.
+const perCore = 8
+
 // wait gives way to other goroutines until as many callers queue as were there
 // last. It gives up once half a commit has passed since then: waiting longer costs
 // those who are here more than another sync saves. So a caller alone never waits,
 // nor do callers who take longer to come back than a fast commit takes, as with
-// keys in a TPM or HSM: for them the time is over when the first one comes.
+// keys in a TPM or HSM: for them the time is over when the first one comes. Nor
+// does a group wait for very many: their cryptography keeps all cores busy for
+// longer than a sync takes, so the sync had better run meanwhile.
 func (g *gather) wait(queue <-chan *job) {
+	if g.released > perCore*runtime.GOMAXPROCS(0) {
+		return
+	}
 	runtime.Gosched() // let those who are about to queue come along
 	for len(queue)+1 < g.released && time.Since(g.at) < g.took/2 {
 		runtime.Gosched()

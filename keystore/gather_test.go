@@ -31,6 +31,7 @@ func TestGather(t *testing.T) {
 		"after half a commit":       {released: 4, at: time.Now(), took: 2 * time.Millisecond},
 		"back from a slow device":   {released: 4, at: time.Now().Add(-long), took: long},
 		"after a commit of no time": {released: 4, at: time.Now()},
+		"after very many":           {released: 1 << 20, at: time.Now(), took: long},
 	} {
 		if took, all := waited(g, 3, long/10); all || took > long/20 {
 			t.Errorf("%s: waited %v", name, took)
