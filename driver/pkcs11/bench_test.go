@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,8 +47,8 @@ func benchmarks() []benchmarked {
 
 // BenchmarkAgainstRawLoop measures the driver beside a bare loop of C calls on the
 // same key of a SoftHSM token, in turns of 25 ms, since a shared machine is not the
-// same from one second to the next. It reports the medians of both, and the median of
-// the ratios of neighbours.
+// same from one second to the next. It reports the medians of both, and the medians of
+// the ratios of neighbours, for time and for time of the processor.
 func BenchmarkAgainstRawLoop(b *testing.B) {
 	const turn = 25 * time.Millisecond
 	token := testtoken.NewSoftHSM(b)
@@ -64,26 +65,29 @@ func BenchmarkAgainstRawLoop(b *testing.B) {
 		raw := testtoken.NewRawLoop(b, token, id.String(), m.name)
 		for _, callers := range []int{1, 8} {
 			b.Run(m.name+"/callers="+strconv.Itoa(callers), func(b *testing.B) {
-				var bare, driven, ratios []float64
+				lists := make(map[string][]float64)
 				for b.Loop() {
-					r := float64(raw.Run(b, turn, callers))
-					o := float64(drive(b, turn, callers, func(dst []byte) error { return m.call(context.Background(), k, dst) }))
-					bare, driven, ratios = append(bare, r), append(driven, o), append(ratios, o/r)
+					r := raw.Run(b, turn, callers)
+					o := drive(b, turn, callers, func(dst []byte) error { return m.call(context.Background(), k, dst) })
+					lists["raw-ns/op"] = append(lists["raw-ns/op"], float64(r.Wall))
+					lists["driver-ns/op"] = append(lists["driver-ns/op"], float64(o.Wall))
+					lists["ratio"] = append(lists["ratio"], float64(o.Wall)/float64(r.Wall))
+					lists["cpu-ratio"] = append(lists["cpu-ratio"], float64(o.CPU)/float64(r.CPU))
 				}
-				b.ReportMetric(median(bare), "raw-ns/op")
-				b.ReportMetric(median(driven), "driver-ns/op")
-				b.ReportMetric(median(ratios), "ratio")
+				for unit, list := range lists {
+					b.ReportMetric(median(list), unit)
+				}
 			})
 		}
 	}
 }
 
-// drive calls for some time from some goroutines, and returns how long a call took.
-func drive(b *testing.B, turn time.Duration, callers int, call func(dst []byte) error) time.Duration {
+// drive calls for some time from some goroutines.
+func drive(b *testing.B, turn time.Duration, callers int, call func(dst []byte) error) testtoken.Cost {
 	b.Helper()
 	var done atomic.Int64
 	var all sync.WaitGroup
-	start := time.Now()
+	start, cpu := time.Now(), processor(b)
 	for range callers {
 		all.Go(func() {
 			dst, n := make([]byte, 0, 2048), int64(0)
@@ -97,7 +101,18 @@ func drive(b *testing.B, turn time.Duration, callers int, call func(dst []byte) 
 		})
 	}
 	all.Wait()
-	return time.Since(start) / time.Duration(max(1, done.Load()))
+	n := time.Duration(max(1, done.Load()))
+	return testtoken.Cost{Wall: time.Since(start) / n, CPU: (processor(b) - cpu) / n}
+}
+
+// processor is the time that the processor has spent on this process.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func median(list []float64) float64 {

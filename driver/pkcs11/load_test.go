@@ -128,3 +128,20 @@ func TestWaitingEndsWithContext(t *testing.T) {
 		t.Errorf("the token signed %d times", n)
 	}
 }
+
+// TestNoLookupPerCall: a handle that was found once is used again, so that the cost
+// of a call does not depend on how many objects the token has.
+func TestNoLookupPerCall(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	lookups, sessions := faulty.Calls(testtoken.CFindObjectsInit), faulty.Calls(testtoken.COpenSession)
+	for range 100 {
+		v.mustWork(t, "one of many")
+	}
+	if n := faulty.Calls(testtoken.CFindObjectsInit) - lookups; n != 0 {
+		t.Errorf("100 calls looked for objects %d times", n)
+	}
+	if n := faulty.Calls(testtoken.COpenSession) - sessions; n != 0 {
+		t.Errorf("100 calls opened %d sessions", n)
+	}
+}

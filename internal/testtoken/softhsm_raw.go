@@ -56,14 +56,17 @@ func NewRawLoop(t testing.TB, token PKCS11, id, operation string) RawLoop {
 	return RawLoop{in, out}
 }
 
-// Run runs the loop for some time in some threads, and returns how long an operation
-// took: the time by the number of operations of all threads.
-func (r RawLoop) Run(t testing.TB, d time.Duration, threads int) time.Duration {
+// A Cost is what an operation takes: time by the number of operations of all
+// threads, and time of the processor likewise.
+type Cost struct{ Wall, CPU time.Duration }
+
+// Run runs the loop for some time in some threads.
+func (r RawLoop) Run(t testing.TB, d time.Duration, threads int) Cost {
 	t.Helper()
 	fmt.Fprintln(r.in, d.Milliseconds(), threads)
-	var operations, nanoseconds int64
-	if _, err := fmt.Fscan(r.out, &operations, &nanoseconds); err != nil || operations == 0 {
+	var operations, wall, cpu time.Duration
+	if _, err := fmt.Fscan(r.out, (*int64)(&operations), (*int64)(&wall), (*int64)(&cpu)); err != nil || operations == 0 {
 		t.Fatalf("the raw loop answers nothing: %v", err)
 	}
-	return time.Duration(nanoseconds / operations)
+	return Cost{wall / operations, cpu / operations}
 }
