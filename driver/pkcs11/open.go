@@ -46,7 +46,7 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{}
-	if d.token, err = m.tokenNamed(ctx, tokenName{c.Serial, c.Label}); err == nil {
+	if d.token, err = m.tokenFor(ctx, c); err == nil {
 		err = d.token.join(ctx, pin)
 	}
 	if err != nil {

@@ -173,3 +173,20 @@ func TestBadPINs(t *testing.T) {
 		t.Errorf("the token saw %d logins", n)
 	}
 }
+
+// TestTokenWithoutLogin: by its profile such a token checks no PIN, and none is
+// shown to it. SoftHSM then keeps its private objects to itself.
+func TestTokenWithoutLogin(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	c.Profile = "kmsp11"
+	if d, err := pkcs11.Open(t.Context(), c); err == nil {
+		if len(d.Info().Specs) > 0 {
+			t.Errorf("without a login it offers %+v", d.Info().Specs)
+		}
+		d.Close()
+	}
+	if n := faulty.Calls(testtoken.CLogin); n != 0 {
+		t.Errorf("the token saw %d logins", n)
+	}
+}

@@ -73,7 +73,7 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 }
 
 // Recover appends the root to dst. A token that lacks the vault's key is another
-// token, so that the blob is Denied.
+// token, or was initialised anew: Denied, with the cause driver.ErrWrongDevice.
 func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
 	const op = "Recover"
 	if err := ctx.Err(); err != nil {
@@ -85,7 +85,9 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 	}
 	secret, err := m.resume(ctx, p.token, b, header)
 	switch {
-	case errors.Is(err, driver.NotFound), errors.Is(err, driver.Authentic), errors.Is(err, driver.Unsupported):
+	case errors.Is(err, driver.NotFound):
+		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
+	case errors.Is(err, driver.Authentic), errors.Is(err, driver.Unsupported):
 		return nil, fault(op, driver.Denied, errRoot)
 	case err != nil:
 		return nil, err

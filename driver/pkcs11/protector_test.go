@@ -3,6 +3,7 @@
 package pkcs11_test
 
 import (
+	"errors"
 	"testing"
 
 	"strongroom.example/driver"
@@ -55,6 +56,9 @@ func TestProtectorOnTwoTokens(t *testing.T) {
 	blob, err := pkcs11.NewProtector(first).Protect(t.Context(), b, root)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := pkcs11.NewProtector(second).Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) || !errors.Is(err, driver.ErrWrongDevice) {
+		t.Errorf("a token without the vault's key: %v", err)
 	}
 	if _, err := pkcs11.NewProtector(second).Protect(t.Context(), b, root); err != nil {
 		t.Fatal(err)

@@ -59,9 +59,10 @@ type tokenSession struct {
 	session p11.SessionHandle
 }
 
-// tokenNamed returns the one token of a name, for one more user. A token that is not
-// seen may have come after the module was initialised, so it is initialised again.
-func (m *module) tokenNamed(ctx context.Context, name tokenName) (*token, error) {
+// tokenFor returns the one token that c names. A token that is not seen may have come
+// after the module was initialised, so it is initialised again.
+func (m *module) tokenFor(ctx context.Context, c Config) (*token, error) {
+	name := tokenName{c.Serial, c.Label}
 	generation := m.generation.Load()
 	at, err := m.look(ctx, name)
 	if errors.Is(err, errNotThere) {
@@ -81,6 +82,7 @@ func (m *module) tokenNamed(ctx context.Context, name tokenName) (*token, error)
 	t := m.tokens[exact.String()]
 	if t == nil {
 		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch()}
+		t.noLogin = profileOf(c.Profile, trim(at.info.ManufacturerID)).noLogin
 		m.tokens[exact.String()] = t
 	}
 	return t, nil
