@@ -8,6 +8,13 @@ import (
 // MAC returns the HMAC (FIPS 198-1) of the parts, one after the other. It adds
 // no lengths. The key may have any size; the caller wipes it.
 func (id ID) MAC(key []byte, parts ...[]byte) [HashSize]byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if id.short(key, n) {
+		return id.shortMAC(key, parts...)
+	}
 	h := id.newMAC(key)
 	defer wipeState(h)
 	for _, p := range parts {

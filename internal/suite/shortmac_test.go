@@ -1,0 +1,54 @@
+package suite
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"testing"
+)
+
+// TestShortMAC compares MACs on the stack with those of the library, for keys and
+// messages around every limit.
+func TestShortMAC(t *testing.T) {
+	for _, id := range []ID{AES, SM} {
+		if !id.Usable() {
+			continue
+		}
+		for _, keySize := range []int{14, 16, 32, 63, 64, 65, 200} {
+			key := make([]byte, keySize)
+			rand.Read(key)
+			for n := 0; n <= shortMessage+2; n++ {
+				message := make([]byte, n)
+				rand.Read(message)
+				h := hmac.New(id.NewHash, key)
+				h.Write(message)
+				want := h.Sum(nil)
+				if got := id.MAC(key, message[:n/3], message[n/3:]); !bytes.Equal(got[:], want) {
+					t.Fatalf("%v: MAC of %d bytes under a key of %d", id, n, keySize)
+				}
+			}
+		}
+	}
+}
+
+// TestLongKDF compares the two ways to derive, around the limit between them.
+func TestLongKDF(t *testing.T) {
+	for _, id := range []ID{AES, SM} {
+		if !id.Usable() {
+			continue
+		}
+		key := make([]byte, 32)
+		rand.Read(key)
+		for _, n := range []int{0, 1, 400, shortMessage - 14, shortMessage - 13, shortMessage - 12, shortMessage - 11, 2000} {
+			context := make([]byte, n)
+			rand.Read(context)
+			fixed := append(append([]byte("label\x00"), context...), 0, 0, 3, 32) // 800 bits
+			got, want := make([]byte, 100), make([]byte, 100)
+			id.KDF(got, key, "label", context)
+			id.longKDF(want, key, fixed)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%v: KDF with a context of %d bytes", id, n)
+			}
+		}
+	}
+}
