@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"strongroom.example/audit"
+	"strongroom.example/keystore"
 )
 
 // AuditRecords yields the audit records that the filter chooses, the oldest first,
@@ -25,11 +26,8 @@ func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audi
 			yield(audit.Record{}, err)
 			return
 		}
-		if err := c.vault.enter(); err != nil {
-			yield(audit.Record{}, wrap(OpReadAudit, "", err))
-			return
-		}
-		defer c.vault.leave()
+		// Outside the gate: what the caller does with a record may take its time, use
+		// the vault or close it.
 		for e, err := range c.vault.store.LogRange(ctx, 0, size) {
 			var r audit.Record
 			if err == nil {
@@ -49,31 +47,21 @@ func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audi
 }
 
 // ExportAudit writes the whole log as JSON lines that audit.VerifyExport, and any
-// program that knows RFC 6962 and signed notes, verifies offline by LogKey. It
-// ends with the record of this very export.
+// program that knows RFC 6962 and signed notes, verifies offline by LogKey. The record
+// of this very export is in it. After an error what was written is of no use; ErrClosed
+// if the vault was closed meanwhile. w's own errors are ErrUnavailable around them.
 func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 	err := c.onVault(ctx, request{op: OpExportAudit}, func(context.Context, *entry) error { return nil })
 	if err != nil {
 		return err
 	}
 	v := c.vault
-	if err := v.enter(); err != nil {
+	state := v.store.LogState()
+	notes, err := v.checkpoints(ctx, state)
+	if err != nil {
 		return wrap(OpExportAudit, "", err)
 	}
-	defer v.leave()
-	return wrap(OpExportAudit, "", v.export(ctx, w))
-}
-
-func (v *Vault) export(ctx context.Context, w io.Writer) error {
-	state := v.store.LogState()
-	notes, err := v.checkpointsBelow(ctx, state.Size)
-	if err != nil {
-		return err
-	}
-	last, err := v.log.key.Load().Sign(audit.Checkpoint{Origin: v.log.origin, Size: state.Size, Root: state.Root})
-	if err != nil {
-		return err
-	}
+	// Outside the gate, since w may take its time.
 	leaves := func(yield func([]byte, error) bool) {
 		for e, err := range v.store.LogRange(ctx, 0, state.Size) {
 			if !yield(e.Leaf, err) || err != nil {
@@ -82,7 +70,22 @@ func (v *Vault) export(ctx context.Context, w io.Writer) error {
 		}
 	}
 	header := audit.Export{Vault: v.ID(), Suite: v.suite, LogKey: v.LogKey()}
-	return audit.WriteExport(w, header, leaves, append(notes, last))
+	return wrap(OpExportAudit, "", audit.WriteExport(w, header, leaves, notes))
+}
+
+// checkpoints returns the stored checkpoints below a state of the log, and a new one
+// of it.
+func (v *Vault) checkpoints(ctx context.Context, state keystore.LogState) ([][]byte, error) {
+	if err := v.enter(); err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	notes, err := v.checkpointsBelow(ctx, state.Size)
+	if err != nil {
+		return nil, err
+	}
+	last, err := v.log.key.Load().Sign(audit.Checkpoint{Origin: v.log.origin, Size: state.Size, Root: state.Root})
+	return append(notes, last), err
 }
 
 // checkpointsBelow returns the stored checkpoints of trees smaller than size.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,88 +46,85 @@ type DataKey struct {
 
 // GenerateDataKey makes a data key of size bytes (DataKey128, DataKey256, or any
 // from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
-// and bound to the context.
+// and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
+// the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
-	if c.vault == nil {
-		return nil, wrap(OpGenerateDataKey, key, ErrDenied)
-	}
-	plain, err := c.dataKeyBuffer(size)
-	if err != nil {
+	canonical, err := ciphertext.CanonicalContext(ec)
+	if err = errors.Join(checkRandomSize(size), err); err != nil {
 		return nil, wrap(OpGenerateDataKey, key, err)
 	}
-	ct, id, err := c.newDataKey(ctx, key, plain, ec)
+	var k *DataKey
+	q := request{op: OpGenerateDataKey, key: key, context: ec}
+	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
+		v := c.vault
+		if err := excludedSize(v.cfg.Edition, size); err != nil {
+			return err
+		}
+		k.Destroy()
+		if k, err = v.rest.admit(t.ID, size, v.suite); err != nil {
+			return err
+		}
+		e.rec.OutputSize = uint64(size)
+		return k.Use(func(plain []byte) (err error) {
+			v.hedge.fill(plain, canonical)
+			k.ciphertext, err = v.seal(ctx, t, canonical, plain)
+			return err
+		})
+	})
 	if err != nil {
-		plain.Free()
+		k.Destroy()
 		return nil, err
 	}
-	return c.vault.rest.admit(id, ct, plain, c.vault.suite), nil
+	return k, nil
 }
 
 // GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
-// returns its ciphertext for OpenDataKey.
+// returns its ciphertext for OpenDataKey. Errors are those of GenerateDataKey.
 func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
-	if c.vault == nil {
-		return nil, wrap(OpGenerateDataKey, key, ErrDenied)
-	}
-	plain, err := c.dataKeyBuffer(size)
+	k, err := c.GenerateDataKey(ctx, key, size, ec)
 	if err != nil {
-		return nil, wrap(OpGenerateDataKey, key, err)
-	}
-	defer plain.Free()
-	ct, _, err := c.newDataKey(ctx, key, plain, ec)
-	return ct, err
-}
-
-func (c Client) dataKeyBuffer(size int) (*lockedmem.Buffer, error) {
-	if err := errors.Join(checkRandomSize(size), excludedSize(c.vault.cfg.Edition, size)); err != nil {
 		return nil, err
 	}
-	return c.vault.arena.Alloc(size)
+	defer k.Destroy()
+	return k.ciphertext, nil
 }
 
-// newDataKey fills plain and encrypts it under the CMK.
-func (c Client) newDataKey(ctx context.Context, key string, plain *lockedmem.Buffer, ec EncryptionContext) (ct []byte, id string, err error) {
-	canonical, err := ciphertext.CanonicalContext(ec)
-	if err != nil {
-		return nil, "", wrap(OpGenerateDataKey, key, err)
-	}
-	q := request{op: OpGenerateDataKey, key: key, context: ec}
-	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
-		c.vault.hedge.fill(plain.Bytes(), canonical)
-		id = t.ID
-		ct, err = c.vault.seal(ctx, t, canonical, plain.Bytes())
-		e.rec.OutputSize = uint64(len(plain.Bytes()))
-		return err
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return ct, id, nil
-}
-
-// OpenDataKey decrypts a data key's ciphertext, given the same context.
+// OpenDataKey decrypts a data key's ciphertext, given the same context. Errors are
+// those of Decrypt; ErrUnsupported for a size that the edition does without, and
+// ErrLockedMemory.
 func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {
-	if len(ct) <= Overhead || len(ct) > Overhead+MaxRandom {
+	if n := len(ct) - Overhead; n < 1 || n > MaxRandom {
 		return nil, wrap(OpOpenDataKey, "", ErrCiphertext)
 	}
-	if c.vault == nil {
-		return nil, wrap(OpOpenDataKey, "", ErrDenied)
-	}
-	plain, err := c.vault.arena.Alloc(len(ct) - Overhead)
-	if err != nil {
-		return nil, wrap(OpOpenDataKey, "", err)
-	}
-	var id string
-	err = c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (int, error) {
-		id = formatKeyID(h.KeyID)
-		got, err := c.vault.unseal(ctx, h, ct, canonical, plain.Bytes()[:0])
-		return len(got), err
+	var k *DataKey
+	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
+		if err := excludedSize(c.vault.cfg.Edition, len(ct)-Overhead); err != nil {
+			return 0, err
+		}
+		k.Destroy()
+		k, n, err = c.vault.unsealed(ctx, h, ct, canonical)
+		return n, err
 	})
 	if err != nil {
-		plain.Free()
+		k.Destroy()
 		return nil, err
 	}
-	return c.vault.rest.admit(id, append([]byte(nil), ct...), plain, c.vault.suite), nil
+	k.ciphertext = slices.Clone(ct)
+	return k, nil
+}
+
+// unsealed decrypts ct into a data key of at least one byte, and tells how many it
+// has. The caller destroys it, unless it is nil.
+func (v *Vault) unsealed(ctx context.Context, h ciphertext.Header, ct, canonical []byte) (k *DataKey, n int, err error) {
+	if k, err = v.rest.admit(formatKeyID(h.KeyID), max(1, len(ct)-Overhead), v.suite); err != nil {
+		return nil, 0, err
+	}
+	err = k.Use(func(plain []byte) error {
+		got, err := v.unseal(ctx, h, ct, canonical, plain[:0])
+		n = len(got)
+		return err
+	})
+	return k, n, err
 }
 
 // Key returns the id of the CMK that the data key is encrypted under.
@@ -148,7 +146,7 @@ func (k *DataKey) Suite() string { return k.suite.String() }
 func (k *DataKey) Use(f func(key []byte) error) error {
 	b, err := k.acquire()
 	if err != nil {
-		return &Error{Op: "UseDataKey", Key: k.key, Err: err}
+		return wrap("UseDataKey", k.Key(), err)
 	}
 	defer k.giveBack()
 	return f(b)
@@ -178,8 +176,12 @@ func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	return dataCipher{k}, nil
 }
 
-// Destroy waits for running calls and wipes the key. Twice is fine.
+// Destroy waits for running calls and wipes the key. Twice is fine, and so is nil. A
+// function that Use runs must not call it.
 func (k *DataKey) Destroy() {
+	if k == nil || k.room == nil {
+		return
+	}
 	k.room.forget(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()

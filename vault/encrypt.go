@@ -148,36 +148,32 @@ func messageSuite(ver version) suite.ID {
 // version. from and to are the encryption contexts before and after. Both sides
 // are authorized and recorded.
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
-	if c.vault == nil {
-		return nil, wrap(OpReEncryptFrom, "", ErrDenied)
-	}
-	plain, err := c.vault.arena.Alloc(max(1, len(ct)))
-	if err != nil {
-		return nil, wrap(OpReEncryptFrom, "", err)
-	}
-	defer plain.Free()
-	var n int
-	err = c.open(ctx, OpReEncryptFrom, ct, from, func(ctx context.Context, canonical []byte, h ciphertext.Header) (int, error) {
-		if key == "" {
-			key = formatKeyID(h.KeyID)
-		}
-		got, err := c.vault.unseal(ctx, h, ct, canonical, plain.Bytes()[:0])
-		n = len(got)
-		return n, err
-	})
-	if err != nil {
-		return nil, err
-	}
 	canonical, err := ciphertext.CanonicalContext(to)
 	if err != nil {
 		return nil, wrap(OpReEncryptTo, key, err)
 	}
+	var plain *DataKey // the plaintext on its way; Close finds it there
+	var n int
+	err = c.open(ctx, OpReEncryptFrom, ct, from, func(ctx context.Context, canonical []byte, h ciphertext.Header) (_ int, err error) {
+		if key == "" {
+			key = formatKeyID(h.KeyID)
+		}
+		plain.Destroy()
+		plain, n, err = c.vault.unsealed(ctx, h, ct, canonical)
+		return n, err
+	})
+	defer func() { plain.Destroy() }()
+	if err != nil {
+		return nil, err
+	}
 	var out []byte
 	q := request{op: OpReEncryptTo, key: key, context: to, size: n}
-	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
-		out, err = c.vault.seal(ctx, t, canonical, plain.Bytes()[:n])
-		e.rec.OutputSize = uint64(len(out))
-		return err
+	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		return plain.Use(func(b []byte) (err error) {
+			out, err = c.vault.seal(ctx, t, canonical, b[:n])
+			e.rec.OutputSize = uint64(len(out))
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err

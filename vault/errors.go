@@ -104,6 +104,7 @@ type translation struct{ from, to error }
 // translations is in order of precedence.
 var translations = []translation{
 	{lockedmem.ErrExhausted, ErrLockedMemory},
+	{lockedmem.ErrClosed, ErrClosed},
 	{keystore.ErrNoStore, ErrNoVault},
 	{keystore.ErrExists, ErrExists},
 	{keystore.ErrInUse, ErrInUse},

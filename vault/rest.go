@@ -27,14 +27,18 @@ func newRestroom(a *lockedmem.Arena) *restroom {
 	return &restroom{arena: a, keys: map[*DataKey]struct{}{}}
 }
 
-// admit makes a DataKey of plain, which it takes over.
-func (r *restroom) admit(id string, ct []byte, plain *lockedmem.Buffer, s suite.ID) *DataKey {
-	k := &DataKey{key: id, ciphertext: ct, size: len(plain.Bytes()), room: r, suite: s, open: plain, lastUse: time.Now()}
+// admit makes a DataKey of size zero bytes, which the caller fills by Use.
+func (r *restroom) admit(id string, size int, s suite.ID) (*DataKey, error) {
+	plain, err := r.arena.Alloc(size)
+	if err != nil {
+		return nil, err
+	}
+	k := &DataKey{key: id, size: size, room: r, suite: s, open: plain, lastUse: time.Now()}
 	k.idle.L = &k.mu
 	r.mu.Lock()
 	r.keys[k] = struct{}{}
 	r.mu.Unlock()
-	return k
+	return k, nil
 }
 
 func (r *restroom) forget(k *DataKey) {

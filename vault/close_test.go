@@ -1,0 +1,181 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+)
+
+// closer closes the vault as soon as it is asked, from outside.
+type closer struct {
+	v    *Vault
+	done chan error
+}
+
+func (c *closer) start() {
+	c.done = make(chan error, 1)
+	go func() { c.done <- c.v.Close() }()
+	time.Sleep(20 * time.Millisecond) // Close waits for those who are inside by now
+}
+
+func (c *closer) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-c.done:
+		if err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close hangs")
+	}
+}
+
+// TestCloseWhileReading: the vault can be closed, and used, while records are read,
+// and while the log is exported to whoever takes his time.
+func TestCloseWhileReading(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	x := &closer{v: v}
+	for _, err := range c.AuditRecords(ctx, audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.start()
+		if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != nil && !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		break
+	}
+	x.wait(t)
+	v, _ = newTestVault(t, testConfig())
+	x = &closer{v: v}
+	if err := v.As(DefaultOwner).ExportAudit(ctx, x); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v, want the writer's error", err)
+	}
+}
+
+// Write closes the vault and fails.
+func (c *closer) Write([]byte) (int, error) {
+	if c.done == nil {
+		c.start()
+		<-c.done
+	}
+	return 0, io.ErrClosedPipe
+}
+
+// slowAuthorizer lets everybody in, and says when somebody comes.
+type slowAuthorizer struct{ came, ready chan struct{} }
+
+func (a slowAuthorizer) Authorize(_ context.Context, r Request) (Decision, error) {
+	if r.Operation == OpGenerateDataKey {
+		a.came <- struct{}{}
+		<-a.ready
+	}
+	return Decision{Allow: true}, nil
+}
+
+// TestCloseRacesDataKeys: Close finds each data key, at whatever moment it comes, and
+// leaves no locked memory behind.
+func TestCloseRacesDataKeys(t *testing.T) {
+	for range 20 {
+		a := slowAuthorizer{make(chan struct{}), make(chan struct{})}
+		cfg := testConfig()
+		cfg.Authorizer = a
+		v := newMemoryVault(t, cfg)
+		c := v.As("somebody")
+		k := mustKey(t, c, KeyOptions{})
+		got := make(chan *DataKey, 1)
+		go func() {
+			dk, err := c.GenerateDataKey(context.Background(), k.ID, 32, nil)
+			if err != nil && !errors.Is(err, ErrClosed) {
+				t.Error(err)
+			}
+			got <- dk
+		}()
+		<-a.came
+		x := &closer{v: v}
+		x.start()
+		close(a.ready)
+		x.wait(t)
+		if dk := <-got; dk != nil {
+			if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, ErrClosed) {
+				t.Errorf("a data key of a closed vault: %v", err)
+			}
+		}
+		if n := v.arena.LockedBytes(); n != 0 {
+			t.Errorf("%d bytes are still locked", n)
+		}
+	}
+}
+
+// TestClosedForAll: every operation of a closed vault is ErrClosed.
+func TestClosedForAll(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := mustKey(t, c, KeyOptions{Spec: ECCP256})
+	signer, err := c.Signer(ctx, sign.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	for name, err := range map[string]error{
+		"GenerateDataKey":  second(c.GenerateDataKey(ctx, k.ID, 32, nil)),
+		"WithoutPlaintext": second(c.GenerateDataKeyWithoutPlaintext(ctx, k.ID, 32, nil)),
+		"OpenDataKey":      second(c.OpenDataKey(ctx, ct, nil)),
+		"ReEncrypt":        second(c.ReEncrypt(ctx, ct, "", nil, nil)),
+		"Decrypt":          second(c.Decrypt(ctx, ct, nil)),
+		"MoveKey":          second(c.MoveKey(ctx, k.ID, "soft")),
+		"Import":           second(c.ImportKeyMaterial(ctx, k.ID, ImportMaterial{})),
+		"Signer.Sign":      second(signer.SignMessage(nil, nil, crypto.SHA256)),
+		"Signer":           second(c.Signer(ctx, sign.ID)),
+		"ListProtectors":   second(c.ListProtectors(ctx)),
+		"AddProtector":     second(c.AddProtector(ctx, passphrase(t, "a"), passphrase(t, "b"))),
+		"RotateRoot":       c.RotateRoot(ctx, passphrase(t, "b")),
+		"ExportAudit":      c.ExportAudit(ctx, io.Discard),
+		"Check":            c.Check(ctx),
+	} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v, want %v", name, err, ErrClosed)
+		}
+	}
+	if r := v.EditionReport(); r.Edition != testEdition() || v.ID() == "" || v.LogKey() == "" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestHugeCiphertexts: what is too long for a ciphertext is none.
+func TestHugeCiphertexts(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, MaxPlaintext + Overhead, 64 << 10, 1 << 20} {
+		huge := append(ct[:len(ct):len(ct)], make([]byte, n)...)
+		if n == 0 {
+			huge = nil
+		}
+		for name, err := range map[string]error{
+			"Decrypt":     second(c.Decrypt(ctx, huge, nil)),
+			"ReEncrypt":   second(c.ReEncrypt(ctx, huge, "", nil, nil)),
+			"OpenDataKey": second(c.OpenDataKey(ctx, huge, nil)),
+		} {
+			if !errors.Is(err, ErrCiphertext) {
+				t.Errorf("%s of %d bytes: %v", name, len(huge), err)
+			}
+		}
+	}
+}
