@@ -139,7 +139,7 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 		if err != nil && e.undo != nil {
 			err = errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
 		}
-		if e.refusal == nil {
+		if e.refusal == nil && !cancelled(ctx, err) {
 			return err
 		}
 	}
@@ -147,6 +147,12 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 		return err
 	}
 	return v.fail(ctx, t, e.rec, err)
+}
+
+// cancelled reports whether err says that the caller gave up before the commit was
+// begun: the operation failed, and that is on record, since the key was used.
+func cancelled(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // describe writes into the record what is known before the decision.

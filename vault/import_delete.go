@@ -63,6 +63,14 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 		tx.Delete(path)
 		return nil
 	}
+	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
+		// The material is gone, whether the caller still waits or not.
+		err := v.store.Commit(context.WithoutCancel(ctx), op)
+		if err != nil {
+			v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
+		}
+		return err
+	}
 	return nil
 }
 

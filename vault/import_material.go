@@ -77,8 +77,8 @@ type importing struct {
 // newImporting checks all that can be known before the try.
 func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (*importing, error) {
 	now := v.deadline.Now()
-	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || m.ValidTo.Year() > 9999) {
-		return nil, invalid("ValidTo %v is not after now, %v", m.ValidTo, now)
+	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || m.ValidTo.UTC().Year() > 9999) {
+		return nil, invalid("ValidTo %v is not after now, %v, or after the year 9999; zero means never", m.ValidTo, now)
 	}
 	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
 		return nil, fmt.Errorf("%w: wrapped material has %d bytes, the limit is %d", ErrTooLarge, len(m.EncryptedMaterial), unwrap.MaxCiphertext)

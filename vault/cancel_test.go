@@ -1,0 +1,90 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/internal/clock"
+	"strongroom.example/keystore"
+)
+
+// alarm is a clock that does something when it is asked for the boot.
+type alarm struct {
+	clock.Clock
+	ring func()
+}
+
+func (a *alarm) Boot() clock.Boot {
+	if a.ring != nil {
+		a.ring()
+	}
+	return a.Clock.Boot()
+}
+
+// TestCancelledAfterTheAct: who gives up after the operation acted and before its
+// record gets nothing, and the failure is on record.
+func TestCancelledAfterTheAct(t *testing.T) {
+	a, cfg := &alarm{Clock: clock.System()}, testConfig()
+	cfg.clock = a
+	v, _ := newTestVault(t, cfg)
+	c := v.As(DefaultOwner)
+	ctx, cancel := context.WithCancel(t.Context())
+	a.ring = cancel
+	if b, err := c.GenerateRandom(ctx, 8); err != context.Canceled || b != nil {
+		t.Errorf("%x, %v", b, err)
+	}
+	a.ring = nil
+	if r := lastRecord(t, c, OpGenerateRandom); r.Result != audit.Failed || r.Error != "CANCELLED" || r.OutputSize != 0 {
+		t.Errorf("on record: %+v", r)
+	}
+}
+
+// TestCancelledDeletion: once the material is gone the outcome is recorded, whether
+// the caller waits or not.
+func TestCancelledDeletion(t *testing.T) {
+	x, v := newEstate(t, 1)
+	c := v.As(DefaultOwner)
+	ctx, cancel := context.WithCancel(t.Context())
+	batches := 0
+	x.engine.Fault(func(keystore.Batch) error {
+		if batches++; batches == 2 {
+			cancel()
+		}
+		return nil
+	})
+	if err := c.DeleteImportedKeyMaterial(ctx, x.doomed.ID); err != nil || ctx.Err() == nil {
+		t.Errorf("%v, %v", err, ctx.Err())
+	}
+	x.engine.Fault(nil)
+	if n := len(v.store.Paths(intents)); n != 0 {
+		t.Errorf("%d intents are left", n)
+	}
+	if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Phase != audit.Outcome || r.Result != audit.OK {
+		t.Errorf("on record: %+v", r)
+	}
+	closeChecked(t, v)
+}
+
+// TestValidToAtTheEndOfTime: the last year is that of UTC.
+func TestValidToAtTheEndOfTime(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := newExternal(t, c)
+	m := newParcel(t, c, k, ownKey(1)).material()
+	last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	for _, at := range []time.Time{
+		last.Add(time.Second).In(time.FixedZone("west", -3600)), last.AddDate(100, 0, 0), time.Unix(0, 0), time.Unix(-1<<60, 0), time.Unix(1<<60, 0),
+	} {
+		m.ValidTo = at
+		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, m); !errors.Is(err, ErrInvalid) {
+			t.Errorf("ValidTo %v: %v", at, err)
+		}
+	}
+	m.ValidTo = last
+	if got := mustImport(t, c, k.ID, m); !got.ValidTo.Equal(last) {
+		t.Errorf("%v, want %v", got.ValidTo, last)
+	}
+}
