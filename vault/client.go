@@ -109,13 +109,26 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 
 // begin lets the operation in; leave must follow where it returns nil.
 func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
-	if c.vault == nil || c.principal == "" {
-		return nil, fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
+	if err := c.known(); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return c.vault, c.vault.enter()
+}
+
+// known answers ErrDenied for a client without vault or principal.
+func (c Client) known() error {
+	if c.vault == nil || c.principal == "" {
+		return fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
+	}
+	return nil
+}
+
+// reject returns what is wrong with arguments; who is nobody is told that alone.
+func (c Client) reject(op Operation, key string, err error) error {
+	return wrap(op, key, orElse(c.known(), err))
 }
 
 // once is one pass through the pipeline; t is nil for operations on the vault.

@@ -80,6 +80,11 @@ func (c Config) withDefaults() (Config, error) {
 	if _, known := c.Drivers[c.Driver]; !known && c.Driver != softDriver {
 		return c, invalid("Config.Driver %q is not among Config.Drivers", c.Driver)
 	}
+	for name, d := range c.Drivers {
+		if d == nil {
+			return c, invalid("Config.Drivers has nothing under %q", name)
+		}
+	}
 	if c.clock == nil {
 		c.clock = clock.System()
 	}

@@ -90,8 +90,8 @@ func (v *Vault) awaitImport(e *entry, k Key) Key {
 
 // newKeyOptions checks options and fills in defaults.
 func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
-	if c.vault == nil {
-		return o, ErrDenied
+	if err := c.known(); err != nil {
+		return o, err
 	}
 	row, err := chooseSpec(o.Spec, o.Usage, c.vault.cfg.Edition)
 	if err != nil {

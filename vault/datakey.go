@@ -51,7 +51,7 @@ type DataKey struct {
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
 	canonical, err := ciphertext.CanonicalContext(ec)
 	if err = errors.Join(checkRandomSize(size), err); err != nil {
-		return nil, wrap(OpGenerateDataKey, key, err)
+		return nil, c.reject(OpGenerateDataKey, key, err)
 	}
 	var k *DataKey
 	q := request{op: OpGenerateDataKey, key: key, context: ec}
@@ -94,7 +94,7 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 // ErrLockedMemory.
 func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {
 	if n := len(ct) - Overhead; n < 1 || n > MaxRandom {
-		return nil, wrap(OpOpenDataKey, "", ErrCiphertext)
+		return nil, c.reject(OpOpenDataKey, "", ErrCiphertext)
 	}
 	var k *DataKey
 	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
@@ -157,6 +157,9 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 // nonce. It lives until Destroy; later use panics. The key must be 32 bytes (SM:
 // 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
+	if k.room == nil {
+		return nil, wrap("AEAD", "", ErrClosed)
+	}
 	if k.size != k.suite.KeySize() {
 		return nil, &Error{Op: "AEAD", Key: k.key, Err: fmt.Errorf("%w: the key has %d bytes, the cipher takes %d", ErrUnsupported, k.size, k.suite.KeySize())}
 	}

@@ -46,6 +46,9 @@ func (d *Decrypter) Public() crypto.PublicKey { return d.public }
 // or nil for PKCS #1 v1.5. For SM2 it is ignored. With a SessionKeyLen, a message of
 // another length is replaced by random bytes, as crypto/rsa does.
 func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	if d.decrypting == nil {
+		return nil, wrap(OpAsymmetricDecrypt, "", fmt.Errorf("%w: use Client.Decrypter", ErrDenied))
+	}
 	if d.key.Spec == SM2 {
 		return d.decrypting(ciphertext, SM2C1C3C2)
 	}

@@ -22,11 +22,11 @@ const Overhead = ciphertext.Overhead
 // for a bad context.
 func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec EncryptionContext) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
-		return nil, wrap(OpEncrypt, key, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
+		return nil, c.reject(OpEncrypt, key, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
 	}
 	canonical, err := ciphertext.CanonicalContext(ec)
 	if err != nil {
-		return nil, wrap(OpEncrypt, key, err)
+		return nil, c.reject(OpEncrypt, key, err)
 	}
 	var out []byte
 	q := request{op: OpEncrypt, key: key, context: ec, size: len(plaintext)}
@@ -70,11 +70,11 @@ func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionCont
 func (c Client) open(ctx context.Context, op Operation, ct []byte, ec EncryptionContext, act func(context.Context, []byte, ciphertext.Header) (int, error)) error {
 	h, err := ciphertext.Parse(ct)
 	if err != nil {
-		return wrap(op, "", err)
+		return c.reject(op, "", err)
 	}
 	canonical, err := ciphertext.CanonicalContext(ec)
 	if err != nil {
-		return wrap(op, "", err)
+		return c.reject(op, "", err)
 	}
 	q := request{op: op, key: formatKeyID(h.KeyID), version: h.Version, context: ec, size: len(ct)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
@@ -150,7 +150,7 @@ func messageSuite(ver version) suite.ID {
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
 	canonical, err := ciphertext.CanonicalContext(to)
 	if err != nil {
-		return nil, wrap(OpReEncryptTo, key, err)
+		return nil, c.reject(OpReEncryptTo, key, err)
 	}
 	var plain *DataKey // the plaintext on its way; Close finds it there
 	var n int

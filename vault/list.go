@@ -22,6 +22,9 @@ func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
 
 // DescribeKeys tells of several CMKs, at most 100. The first failure is returned.
 func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error) {
+	if err := c.known(); err != nil {
+		return nil, wrap(OpDescribeKey, "", err)
+	}
 	if len(keys) > 100 {
 		return nil, wrap(OpDescribeKey, "", invalid("%d keys, the limit is 100", len(keys)))
 	}

@@ -38,7 +38,7 @@ func (c Client) VerifyMac(ctx context.Context, key string, message, mac []byte) 
 // mac computes the HMAC of a message and hands it to use.
 func (c Client) mac(ctx context.Context, q request, message []byte, use func(e *entry, sum []byte)) error {
 	if len(message) > MaxMessage {
-		return wrap(q.op, q.key, fmt.Errorf("%w: message has %d bytes, the limit is %d", ErrTooLarge, len(message), MaxMessage))
+		return c.reject(q.op, q.key, fmt.Errorf("%w: message has %d bytes, the limit is %d", ErrTooLarge, len(message), MaxMessage))
 	}
 	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
 		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)

@@ -31,6 +31,9 @@ func (c Client) DisableKeys(ctx context.Context, keys ...string) error {
 }
 
 func (c Client) setStates(ctx context.Context, op Operation, to KeyState, keys []string) error {
+	if err := c.known(); err != nil {
+		return wrap(op, "", err)
+	}
 	for _, key := range keys {
 		err := c.alter(ctx, request{op: op, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 			detail := map[string]string{"from": string(k.State), "to": string(to)}
@@ -66,7 +69,7 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 // CMK has it.
 func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
-		return wrap(OpSetAlias, key, err)
+		return c.reject(OpSetAlias, key, err)
 	}
 	return c.alter(ctx, request{op: OpSetAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
 		detail := map[string]string{"alias": alias, "former": k.Alias}
@@ -101,7 +104,7 @@ func (c Client) DeleteAlias(ctx context.Context, key string) error {
 // SetDescription gives a CMK a description of at most 1024 bytes.
 func (c Client) SetDescription(ctx context.Context, key, description string) error {
 	if err := checkDescription(description); err != nil {
-		return wrap(OpSetDescription, key, err)
+		return c.reject(OpSetDescription, key, err)
 	}
 	return c.alter(ctx, request{op: OpSetDescription, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		k.Description = description

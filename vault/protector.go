@@ -28,6 +28,9 @@ func checkProtectors(cfg Config, protectors []driver.Protector) error {
 	if len(protectors) == 0 {
 		return invalid("a vault needs at least one protector, such as soft.Passphrase")
 	}
+	if err := noneNil(protectors); err != nil {
+		return err
+	}
 	for _, p := range protectors {
 		if !p.MachineBound() {
 			return nil
@@ -37,6 +40,14 @@ func checkProtectors(cfg Config, protectors []driver.Protector) error {
 		return nil
 	}
 	return invalid("every protector is bound to this machine; add a passphrase or recovery code, or set AcceptLossWithMachine")
+}
+
+// noneNil refuses a protector that is not there.
+func noneNil(protectors []driver.Protector) error {
+	if n := slices.Index(protectors, nil); n >= 0 {
+		return invalid("protector %d of %d is nil", n+1, len(protectors))
+	}
+	return nil
 }
 
 // protectAll wraps root by each protector.
@@ -118,6 +129,9 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 	v := c.vault
 	var added keystore.Protector
 	err := c.onVault(ctx, request{op: OpAddProtector}, func(ctx context.Context, e *entry) error {
+		if err := noneNil([]driver.Protector{unlock, p}); err != nil {
+			return err
+		}
 		was := v.store.Root()
 		return v.withRoot(ctx, unlock, func(root []byte) error {
 			entries, err := protectAll(ctx, v.binding(), root, []driver.Protector{p})

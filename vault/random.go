@@ -12,7 +12,7 @@ const MaxRandom = 1024
 // hedged by the vault's own key. The caller wipes them.
 func (c Client) GenerateRandom(ctx context.Context, n int) ([]byte, error) {
 	if err := checkRandomSize(n); err != nil {
-		return nil, wrap(OpGenerateRandom, "", err)
+		return nil, c.reject(OpGenerateRandom, "", err)
 	}
 	out := make([]byte, n)
 	err := c.onVault(ctx, request{op: OpGenerateRandom}, func(_ context.Context, e *entry) error {

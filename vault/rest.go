@@ -128,7 +128,7 @@ func (k *DataKey) acquireCipher() *suite.AEAD {
 
 // wake brings the key from its enclave. The caller holds the lock.
 func (k *DataKey) wake() error {
-	if k.destroyed {
+	if k.destroyed || k.room == nil {
 		return ErrClosed
 	}
 	if k.open != nil {

@@ -45,7 +45,7 @@ type SignOptions struct {
 // ErrUnsupported where the key's driver lacks the algorithm.
 func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOptions) ([]byte, error) {
 	if err := o.check(message); err != nil {
-		return nil, wrap(OpSign, key, err)
+		return nil, c.reject(OpSign, key, err)
 	}
 	var signature []byte
 	err := c.onKey(ctx, request{op: OpSign, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {
@@ -72,7 +72,7 @@ func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOpti
 // Sign; a signature that does not fit is none.
 func (c Client) Verify(ctx context.Context, key string, message, signature []byte, o SignOptions) (bool, error) {
 	if err := o.check(message); err != nil {
-		return false, wrap(OpVerify, key, err)
+		return false, c.reject(OpVerify, key, err)
 	}
 	valid := false
 	err := c.onKey(ctx, request{op: OpVerify, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {

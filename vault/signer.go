@@ -96,6 +96,9 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 
 // algorithm maps what callers of crypto.Signer say to an algorithm of the CMK.
 func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
+	if s.signing == nil {
+		return "", wrap(OpSign, "", fmt.Errorf("%w: use Client.Signer", ErrDenied))
+	}
 	var hash crypto.Hash
 	if opts != nil {
 		hash = opts.HashFunc()

@@ -99,8 +99,10 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	if err != nil {
 		return nil, err
 	}
-	err = v.start(ctx)
-	return v, err
+	if err = v.start(ctx); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Open opens the vault in dir by the first of the protectors that fits. Give those of
@@ -116,6 +118,9 @@ func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Prot
 
 func open(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (_ *Vault, err error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	if err = noneNil(protectors); err != nil {
 		return nil, err
 	}
 	if _, err := keystore.ReadRoot(dir); err != nil {
