@@ -17,7 +17,7 @@ var arrows = map[string][]string{
 	"strongroom.example":  {},
 	"driver":              {},
 	"driver/drivertest":   {"driver", "github.com/emmansun/gmsm/..."},
-	"driver/pkcs11":       {"driver", "github.com/miekg/pkcs11/...", "internal/suite", "internal/lockedmem", "internal/driveruri"},
+	"driver/pkcs11":       {"driver", "github.com/miekg/pkcs11/...", "internal/suite", "internal/lockedmem", "internal/driveruri", "internal/keywrap"},
 	"driver/soft":         {"driver", "filippo.io/bigmod/...", "github.com/emmansun/gmsm/...", "internal/suite", "internal/lockedmem"},
 	"driver/tpm":          {"driver", "github.com/google/go-tpm/...", "github.com/emmansun/gmsm/...", "internal/suite", "internal/lockedmem"},
 	"keystore":            {"internal/..."},

@@ -12,6 +12,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // Abilities are what a token can do.
@@ -34,7 +35,8 @@ type examination struct {
 	abilities
 	profile profile
 	listed  map[uint]bool
-	largest uint // RSA modulus in bits
+	largest uint   // RSA modulus in bits
+	pair    []byte // PKCS #8 of an RSA key of 2048 bits, made in the host
 }
 
 // examine tries everything that the driver offers. What the token answers is a
@@ -61,6 +63,7 @@ func (s session) examine(p profile) (*abilities, error) {
 }
 
 func (x *examination) tryAll() {
+	defer func() { suite.Wipe(x.pair) }()
 	x.trySecret(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive})
 	x.trySecret(driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal})
 	x.tryRSA()

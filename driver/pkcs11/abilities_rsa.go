@@ -12,20 +12,18 @@ import (
 	"slices"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/suite"
 )
 
 // tryRSA tries keys of 2048 bits. Larger ones are taken to work alike where the
 // token's mechanism information has room for them, since making them takes long.
 func (x *examination) tryRSA() {
-	in, err := freshPKCS8(driver.RSA2048)
-	if err != nil {
+	var err error
+	if x.pair, err = freshPKCS8(driver.RSA2048); err != nil {
 		x.note("RSA", err)
 		return
 	}
-	defer suite.Wipe(in)
-	x.trySignRSA(in)
-	x.tryDecryptRSA(in)
+	x.trySignRSA(x.pair)
+	x.tryDecryptRSA(x.pair)
 }
 
 // largerRSA adds a row for each size.

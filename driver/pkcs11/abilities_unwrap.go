@@ -3,7 +3,6 @@
 package pkcs11
 
 import (
-	"crypto/aes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -13,6 +12,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/keywrap"
 )
 
 // tryUnwrap tries to take wrapped keys in, in each way that there is.
@@ -23,14 +23,11 @@ func (x *examination) tryUnwrap() {
 	if !x.note(spec.String(), err) {
 		return
 	}
-	key := public.(*rsa.PublicKey)
-	any := false
+	u := unwrapping{with: o, public: public.(*rsa.PublicKey)}
+	known, any := make(map[driver.KeySpec][]driver.WrapAlg), false
 	for i := range x.specs {
 		row := &x.specs[i]
-		if sh, _ := shapeOf(row.Spec); !sh.secret() {
-			continue
-		}
-		row.WrappedImport = x.unwrapsFor(row.Spec, unwrapping{with: o, public: key})
+		row.WrappedImport = x.unwrapsFor(row.Spec, u, known)
 		any = any || len(row.WrappedImport) > 0
 	}
 	if any {
@@ -38,39 +35,60 @@ func (x *examination) tryUnwrap() {
 	}
 }
 
-// unwrapsFor lists the ways that work for a spec.
-func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping) (ways []driver.WrapAlg) {
+// unwrapsFor lists the ways that work for a spec, and keeps them in known. RSA keys
+// are too long for OAEP; larger ones are taken to unwrap like those of 2048 bits. The
+// point of a curve cannot be read from a private key that was unwrapped, so those are
+// left out.
+func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[driver.KeySpec][]driver.WrapAlg) (ways []driver.WrapAlg) {
+	sh, _ := shapeOf(spec)
+	like := spec
+	if sh.kind == p11.CKK_RSA {
+		like.Algorithm = driver.RSA2048
+	}
+	if ways, tried := known[like]; tried {
+		return ways
+	}
 	for _, u.alg = range []driver.WrapAlg{driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256} {
-		if u.alg == driver.WrapRSAOAEPSHA1 && !sha1Allowed() {
-			continue
-		}
-		if x.note(spec.String()+" from "+string(u.alg), x.tryUnwrapping(spec, u)) {
+		allowed := u.alg == driver.WrapRSAOAEPSHA256 || sha1Allowed()
+		if sh.secret() && allowed && x.note(spec.String()+" from "+string(u.alg), x.tryUnwrapping(sh, u)) {
 			ways = append(ways, u.alg)
 		}
 	}
-	u.alg = driver.WrapRSAAESKWP
-	if !sha1Allowed() {
-		return ways
+	if (sh.secret() || sh.kind == p11.CKK_RSA) && sha1Allowed() && x.tryKeyWrap(sh, u) {
+		ways = append(ways, driver.WrapRSAAESKWP)
 	}
-	for _, u.keyWrap = range []uint{ckmAESKeyWrapKWP, p11.CKM_AES_KEY_WRAP_PAD} {
-		if (x.keyWrap == 0 || x.keyWrap == u.keyWrap) && x.listed[u.keyWrap] &&
-			x.note(spec.String()+" from "+string(u.alg), x.tryUnwrapping(spec, u)) {
-			x.keyWrap = u.keyWrap
-			return append(ways, u.alg)
-		}
-	}
+	known[like] = ways
 	return ways
 }
 
+// tryKeyWrap tries the mechanisms that may be AES-KWP, and keeps to the one that is.
+func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
+	u.alg = driver.WrapRSAAESKWP
+	for _, u.keyWrap = range []uint{ckmAESKeyWrapKWP, p11.CKM_AES_KEY_WRAP_PAD} {
+		if (x.keyWrap == 0 || x.keyWrap == u.keyWrap) && x.listed[u.keyWrap] &&
+			x.note(sh.spec.String()+" from "+string(u.alg), x.tryUnwrapping(sh, u)) {
+			x.keyWrap = u.keyWrap
+			return true
+		}
+	}
+	return false
+}
+
 // tryUnwrapping wraps material in the host, unwraps it in the token and uses it.
-func (x *examination) tryUnwrapping(spec driver.KeySpec, u unwrapping) error {
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	var err error
-	if u.ciphertext, err = wrapFor(u, secret); err != nil {
+func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
+	in := x.pair
+	if sh.secret() {
+		in = make([]byte, 32)
+		rand.Read(in)
+	}
+	m, err := sh.parse(in)
+	if err != nil {
 		return err
 	}
-	sh, _ := shapeOf(spec)
+	defer m.forget()
+	if u.ciphertext, err = wrapFor(u, in); err != nil {
+		return err
+	}
 	r := request{shape: sh}
 	rand.Read(r.id[:])
 	handle, err := u.unwrap(x.session, r)
@@ -81,10 +99,10 @@ func (x *examination) tryUnwrapping(spec driver.KeySpec, u unwrapping) error {
 	if _, err := x.fitting(handle, r, false); err != nil {
 		return err
 	}
-	return x.answers(x.at(handle, r), reference{secret: secret})
+	return x.answers(x.at(handle, r), m.reference)
 }
 
-// wrapFor wraps 32 bytes as whoever brings a key does.
+// wrapFor wraps material as whoever brings a key does.
 func wrapFor(u unwrapping, secret []byte) ([]byte, error) {
 	var h hash.Hash = sha1.New()
 	if u.alg == driver.WrapRSAOAEPSHA256 {
@@ -99,28 +117,5 @@ func wrapFor(u unwrapping, secret []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	wrapped, err := wrapPadded(inner, secret)
-	return append(outer, wrapped...), err
-}
-
-// wrapPadded is AES-KWP (RFC 5649) of 32 bytes.
-func wrapPadded(key, secret []byte) ([]byte, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	out := append([]byte{0xA6, 0x59, 0x59, 0xA6, 0, 0, 0, byte(len(secret))}, secret...)
-	var work [16]byte
-	copy(work[:], out[:8])
-	for step, n := byte(1), 0; n < 6; n++ {
-		for at := 8; at < len(out); at += 8 {
-			copy(work[8:], out[at:])
-			block.Encrypt(work[:], work[:])
-			work[7] ^= step
-			copy(out[at:], work[8:])
-			step++
-		}
-	}
-	copy(out, work[:8])
-	return out, nil
+	return keywrap.Wrap(outer, inner, secret)
 }

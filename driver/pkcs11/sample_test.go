@@ -90,7 +90,7 @@ type wrappingKey struct {
 	ciphertext []byte
 }
 
-// importWrapped brings 32 bytes in by OAEP with SHA-1, or in two steps.
+// importWrapped brings material in by OAEP with SHA-1, or in two steps.
 func importWrapped(t *testing.T, d driver.Driver, id driver.MaterialID, row driver.SpecInfo) wrappingKey {
 	t.Helper()
 	importer := d.(driver.WrappedImporter)
@@ -107,7 +107,7 @@ func importWrapped(t *testing.T, d driver.Driver, id driver.MaterialID, row driv
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapping.ciphertext = wrapBy(t, row.WrappedImport[0], parsed.(*rsa.PublicKey))
+	wrapping.ciphertext = wrapBy(t, row.WrappedImport[0], parsed.(*rsa.PublicKey), sample(t, row.Spec.Algorithm))
 	w := driver.Wrapped{With: with, Alg: row.WrappedImport[0], Ciphertext: wrapping.ciphertext}
 	if _, err := importer.ImportWrapped(t.Context(), id, row.Spec, w); err != nil {
 		t.Fatal(err)
@@ -115,10 +115,9 @@ func importWrapped(t *testing.T, d driver.Driver, id driver.MaterialID, row driv
 	return wrapping
 }
 
-func wrapBy(t *testing.T, alg driver.WrapAlg, public *rsa.PublicKey) []byte {
+func wrapBy(t *testing.T, alg driver.WrapAlg, public *rsa.PublicKey, secret []byte) []byte {
 	t.Helper()
-	secret, inner := make([]byte, 32), make([]byte, 32)
-	rand.Read(secret)
+	inner := make([]byte, 32)
 	rand.Read(inner)
 	outer := secret
 	if alg == driver.WrapRSAAESKWP {
