@@ -11,6 +11,9 @@ import (
 	"strongroom.example/keystore"
 )
 
+// recordsKept is how many CMKs, and how many versions, are kept decoded: some 10 MB.
+const recordsKept = 8192
+
 // keyCache keeps decoded records of CMKs and their versions. An entry counts only
 // while the store's record has the version it was read at.
 type keyCache struct {
@@ -78,6 +81,7 @@ func (c *keyCache) key(ctx context.Context, id string) (*target, error) {
 	}
 	t = target{Key: k, record: r.Version}
 	c.mu.Lock()
+	makeRoom(c.keys)
 	c.keys[id] = t
 	c.mu.Unlock()
 	return &t, nil
@@ -102,9 +106,23 @@ func (c *keyCache) version(ctx context.Context, id string, n uint32) (version, e
 		return version{}, err
 	}
 	c.mu.Lock()
+	makeRoom(c.vers)
 	c.vers[path] = cachedVersion{ver, r.Version}
 	c.mu.Unlock()
 	return ver, nil
+}
+
+// makeRoom drops some entries, whichever, of a cache that is full.
+func makeRoom[E any](cache map[string]E) {
+	if len(cache) < recordsKept {
+		return
+	}
+	for name := range cache {
+		if len(cache) <= recordsKept*7/8 {
+			return
+		}
+		delete(cache, name)
+	}
 }
 
 // handlesKept is how many opened keys are kept when nobody uses them.

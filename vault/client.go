@@ -118,10 +118,14 @@ func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 	return c.vault, c.vault.enter()
 }
 
-// known answers ErrDenied for a client without vault or principal.
+// known answers ErrDenied for a client without vault or principal, or by the name under
+// which the vault records what it does by itself.
 func (c Client) known() error {
 	if c.vault == nil || c.principal == "" {
 		return fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
+	}
+	if c.principal == byItself {
+		return fmt.Errorf("%w: the name %s is the vault's own in the audit", ErrDenied, byItself)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec En
 		if k, err = v.rest.admit(t.ID, size, v.suite); err != nil {
 			return err
 		}
-		e.rec.OutputSize = uint64(size)
+		e.rec.Algorithm, e.rec.OutputSize = v.suite.String(), uint64(size)
 		return k.Use(func(plain []byte) (err error) {
 			v.hedge.fill(plain, canonical)
 			k.ciphertext, err = v.seal(ctx, t, canonical, plain)

@@ -31,6 +31,7 @@ func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec En
 	var out []byte
 	q := request{op: OpEncrypt, key: key, context: ec, size: len(plaintext)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
+		e.rec.Algorithm = c.vault.suite.String()
 		out, err = c.vault.seal(ctx, t, canonical, plaintext)
 		e.rec.OutputSize = uint64(len(out))
 		return err
@@ -78,6 +79,7 @@ func (c Client) open(ctx context.Context, op Operation, ct []byte, ec Encryption
 	}
 	q := request{op: op, key: formatKeyID(h.KeyID), version: h.Version, context: ec, size: len(ct)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		e.rec.Algorithm = c.vault.suite.String()
 		n, err := act(ctx, canonical, h)
 		e.rec.OutputSize = uint64(max(n, 0))
 		return err
@@ -169,6 +171,7 @@ func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to E
 	var out []byte
 	q := request{op: OpReEncryptTo, key: key, context: to, size: n}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		e.rec.Algorithm = c.vault.suite.String()
 		return plain.Use(func(b []byte) (err error) {
 			out, err = c.vault.seal(ctx, t, canonical, b[:n])
 			e.rec.OutputSize = uint64(len(out))

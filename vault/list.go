@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"strconv"
 	"strings"
 )
 
@@ -66,7 +67,7 @@ func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error]
 		var keys []Key
 		err := c.onVault(ctx, request{op: OpListKeys}, func(ctx context.Context, e *entry) (err error) {
 			keys, err = c.vault.list(ctx, f)
-			e.rec.Count = uint64(len(keys))
+			e.rec.Detail = map[string]string{"keys": strconv.Itoa(len(keys))}
 			return err
 		})
 		if err != nil {

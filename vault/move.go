@@ -112,6 +112,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 		return relocate(tx, to)
 	}
 	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})
+	m.old.Seq = e.rec.Intent
 	return m, err
 }
 

@@ -18,9 +18,10 @@ const (
 )
 
 // Retry calls f again while it fails with something that another try can mend: a
-// driver.Class that is retryable, ErrThrottled or ErrUnavailable. It waits between
-// tries with full jitter, six tries at most, never past ctx, and returns f's last
-// error. Denied and unknown failures are never tried again.
+// driver.Class that is retryable, or ErrThrottled. Other errors, ErrUnavailable without
+// such a class among them, are returned at once. It waits between tries with full
+// jitter, six tries at most, never past ctx, and returns f's last error. Operations of
+// Client already retry what their device can mend.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	for n := 0; ; n++ {
 		err := f(ctx)

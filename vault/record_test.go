@@ -1,0 +1,92 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"strongroom.example/audit"
+)
+
+// TestRecordsNameTheAlgorithm: what is done with a symmetric key is recorded with the
+// suite, and a listing with its length, which is no number of refusals.
+func TestRecordsNameTheAlgorithm(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plain := c.Decrypt(ctx, ct, nil)
+	_, again := c.ReEncrypt(ctx, ct, "", nil, nil)
+	sealed, fresh := c.GenerateDataKeyWithoutPlaintext(ctx, k.ID, 32, nil)
+	dk, opened := c.OpenDataKey(ctx, sealed, nil)
+	dk.Destroy()
+	if err := errors.Join(plain, again, fresh, opened); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []Operation{OpEncrypt, OpDecrypt, OpReEncryptFrom, OpReEncryptTo, OpGenerateDataKey, OpOpenDataKey} {
+		if r := lastRecord(t, c, op); r.Algorithm != v.suite.String() || r.KeyVersion != 1 || r.Driver != "soft" {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, err := range c.ListKeys(ctx, KeyFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := lastRecord(t, c, OpListKeys); r.Count != 0 || r.Detail["keys"] != "1" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestMoveOutcomesNameTheirIntent: both records that end a move say which intent.
+func TestMoveOutcomesNameTheirIntent(t *testing.T) {
+	v, _, _, _ := newMoveVault(t)
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	if _, err := c.MoveKey(t.Context(), k.ID, "hsm"); err != nil {
+		t.Fatal(err)
+	}
+	var intent uint64
+	outcomes := 0
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(OpMoveKey)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Phase == audit.Intent {
+			intent = r.Seq
+			continue
+		}
+		if outcomes++; r.Intent != intent || intent == 0 {
+			t.Errorf("%+v settles %d, not %d", r.Detail, r.Intent, intent)
+		}
+	}
+	if outcomes != 2 {
+		t.Errorf("%d outcomes", outcomes)
+	}
+}
+
+// TestTheVaultsOwnName: nobody acts under the name that stands for the vault itself.
+func TestTheVaultsOwnName(t *testing.T) {
+	cfg := testConfig()
+	cfg.Authorizer = everyone{}
+	v, _ := newTestVault(t, cfg)
+	if _, err := v.As(byItself).GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
+		t.Error(err)
+	}
+}
+
+// TestCacheIsBounded: a cache of records does not grow beyond its limit, and keeps
+// what came last.
+func TestCacheIsBounded(t *testing.T) {
+	cache := map[string]int{}
+	for n := range 3 * recordsKept {
+		makeRoom(cache)
+		cache[fmt.Sprint(n)] = n
+		if _, there := cache[fmt.Sprint(n)]; !there || len(cache) > recordsKept {
+			t.Fatalf("%d entries", len(cache))
+		}
+	}
+}
