@@ -20,7 +20,10 @@ type intent struct {
 	Driver    string            `json:"driver"`
 	Material  driver.MaterialID `json:"material"`
 	Principal Principal         `json:"principal"`
-	Seq       uint64            `json:"-"`
+	// Seq is that of the intent's record. It is stored where it is known beforehand;
+	// else the record is looked for from From on, the size of the log before it.
+	Seq  uint64 `json:"seq,omitempty"`
+	From uint64 `json:"from,omitempty"`
 	// Token is the import token that an import tries, by its wrapping key.
 	Token string `json:"token,omitempty"`
 	// Doomed: the material is to be destroyed, and the intent is settled when it is.
@@ -216,8 +219,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		if err := m.begin(tx); err != nil {
 			return err
 		}
-		tx.Put(intentPath(id), encode(in))
-		v.noteSeq(tx, announced, &in.Seq)
+		v.announce(tx, &in, announced)
 		return nil
 	})
 	if err != nil {

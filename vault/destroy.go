@@ -72,7 +72,7 @@ func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 	outcome := v.record(in.Operation, in.Principal)
 	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
 	if in.Operation != OpExpireImportToken { // whose intent has no record
-		outcome.Phase, outcome.Intent = audit.Outcome, in.Seq
+		outcome.Phase, outcome.Intent = audit.Outcome, v.seqOf(ctx, in)
 	}
 	outcome.Detail = map[string]string{"material": in.Material.String()}
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error {

@@ -155,6 +155,32 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 	if k, err := v.As(DefaultOwner).RotateKey(t.Context(), good.ID); err != nil || k.Version != 2 {
 		t.Errorf("rotation after settling: %+v, %v", k, err)
 	}
+	outcomesNameIntents(t, v.As(DefaultOwner))
+}
+
+// outcomesNameIntents checks that each outcome on record names an intent of its own,
+// of the same operation, key and version.
+func outcomesNameIntents(t *testing.T, c Client) {
+	t.Helper()
+	open := map[uint64]audit.Record{}
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch r.Phase {
+		case audit.Intent:
+			open[r.Seq] = r
+		case audit.Outcome:
+			in, ok := open[r.Intent]
+			if !ok || in.Operation != r.Operation || in.Key != r.Key || in.KeyVersion != r.KeyVersion {
+				t.Errorf("record %d, %s, settles %d: %+v", r.Seq, r.Operation, r.Intent, in)
+			}
+			delete(open, r.Intent)
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("without an outcome: %v", open)
+	}
 }
 
 // TestDisableWhileDeviceWorks: a key is disabled while the device answers an

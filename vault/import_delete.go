@@ -44,9 +44,8 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 			return err
 		}
 		in.Operation, in.Principal = Operation(e.rec.Operation), Principal(e.rec.Principal)
-		tx.Put(intentPath(in.Material), encode(in))
 		v.markClock(tx)
-		v.noteSeq(tx, announced, &in.Seq)
+		v.announce(tx, &in, announced)
 		return nil
 	})
 	if err != nil {

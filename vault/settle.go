@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"strongroom.example/audit"
-	"strongroom.example/driver"
 	"strongroom.example/keystore"
 )
 
@@ -63,9 +62,9 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)
-	outcome.Phase, outcome.Result, outcome.Intent = audit.Outcome, audit.Failed, in.Seq
+	outcome.Phase, outcome.Result, outcome.Intent = audit.Outcome, audit.Failed, v.seqOf(ctx, in)
 	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
-	outcome.Error, outcome.Detail = class, map[string]string{"material": driver.MaterialID(in.Material).String()}
+	outcome.Error, outcome.Detail = class, map[string]string{"material": in.Material.String()}
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
 		if tx.Version(intentPath(in.Material)) == 0 {
 			return nil
