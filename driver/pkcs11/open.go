@@ -108,11 +108,14 @@ func device(t tokenSlot) driver.Device {
 }
 
 // examined returns what the token can do. The first driver in the process finds out;
-// one with another firmware does so again.
+// one that sees another firmware, or has another profile, does so again.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
-	t.mod.lock <- struct{}{}
-	known := t.able
-	t.mod.lock.give()
+	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware
+	if err := t.lock.take(ctx); err != nil {
+		return nil, err
+	}
+	known := t.able[as]
+	t.lock.give()
 	if known != nil {
 		return known, nil
 	}
@@ -124,9 +127,9 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.mod.lock <- struct{}{}
-	defer t.mod.lock.give()
-	t.able = able
+	t.lock <- struct{}{}
+	defer t.lock.give()
+	t.able[as] = able
 	return able, nil
 }
 

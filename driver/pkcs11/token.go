@@ -38,7 +38,7 @@ type token struct {
 	latch   *latch
 	pin     *credential
 	noLogin bool
-	able    *abilities // what the self-test found, nil before it
+	able    map[string]*abilities // what the self-test found, by profile and firmware
 }
 
 // An epoch is the time between one login and the next. Sessions and object handles
@@ -81,7 +81,7 @@ func (m *module) tokenFor(ctx context.Context, c Config) (*token, error) {
 	defer m.lock.give()
 	t := m.tokens[exact.String()]
 	if t == nil {
-		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch()}
+		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch(), able: make(map[string]*abilities)}
 		t.noLogin = profileOf(c.Profile, trim(at.info.ManufacturerID)).noLogin
 		m.tokens[exact.String()] = t
 	}
