@@ -11,10 +11,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// ImportKey puts material that is in the host's memory into the token. The token
-// cannot know that it was never elsewhere: its attribute "always_sensitive" says so.
-// Go's parsers leave parts of an asymmetric key on the heap. If the token has a key
-// under id it must be the same.
+// ImportKey puts material that is in the host's memory into the token. What the token
+// tells of a key's origin is in the attributes "local" and "always_sensitive"; not all
+// tokens tell it right. Go's parsers leave parts of an asymmetric key on the heap. If
+// the token has a key under id it must be the same.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
 	const op = "ImportKey"
 	sh, err := d.enterFor(ctx, op, spec)

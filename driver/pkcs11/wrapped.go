@@ -31,8 +31,10 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 }
 
 // ImportWrapped has the token unwrap material, so that the host never sees it. If
-// the token has a key under id, that is returned after its attributes are checked;
-// the ciphertext is unwrapped all the same, to a key that ends with the session.
+// the token has a key under id, that is returned after its attributes are checked,
+// and the ciphertext is not looked at. Some tokens do not tell the length of what
+// they unwrapped: HMAC material of fewer than 32 bytes then counts as padded with
+// zeros, which is the same HMAC key.
 func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	const op = "ImportWrapped"
 	sh, err := d.enterFor(ctx, op, spec)
