@@ -218,3 +218,37 @@ func TestNothingIsReleasedUnrecorded(t *testing.T) {
 	x.engine.Fault(nil)
 	v.Close()
 }
+
+// TestOpenBesideADeadDevice: the device fails again and again; the vault opens after one
+// intent was tried, and the others wait.
+func TestOpenBesideADeadDevice(t *testing.T) {
+	v, faulty, device, dir := newDeviceVault(t)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
+	for range 3 {
+		if _, err := v.As(DefaultOwner).CreateKey(t.Context(), KeyOptions{}); !errors.Is(err, ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	closeChecked(t, v)
+	dead := &counting{Driver: device}
+	v, err := Open(t.Context(), dir, deviceConfig(dead), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if dead.asked != 1 || len(v.store.Paths(intents)) != 3 || len(v.agenda.at) != 3 {
+		t.Errorf("asked %d times, %d intents, %d on the agenda", dead.asked, len(v.store.Paths(intents)), len(v.agenda.at))
+	}
+}
+
+// counting is a device that destroys nothing, and counts how often it was told to.
+type counting struct {
+	driver.Driver
+	asked int
+}
+
+func (c *counting) DestroyKey(context.Context, driver.MaterialID, driver.Blob) error {
+	c.asked++
+	return &driver.Error{Op: "DestroyKey", Class: driver.Unknown}
+}

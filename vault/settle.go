@@ -16,8 +16,9 @@ const (
 
 // settle ends what a crash left between intent and outcome: nobody was told of the
 // material, so it is destroyed. An intent whose device is absent stays, and does
-// not keep the vault from opening.
+// not keep the vault from opening; one that fails is asked once, and again later.
 func (v *Vault) settle(ctx context.Context) error {
+	failed := map[string]bool{}
 	for _, path := range v.store.Paths(intents) {
 		r, err := v.store.Get(ctx, path)
 		if err != nil {
@@ -30,8 +31,15 @@ func (v *Vault) settle(ctx context.Context) error {
 		if _, present := v.drivers[in.Driver]; !present {
 			continue
 		}
-		if err := v.settleIntent(ctx, in); err != nil && ctx.Err() != nil {
-			return err
+		if failed[in.Driver] {
+			v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
+			continue
+		}
+		if err := v.settleIntent(ctx, in); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			failed[in.Driver] = true
 		}
 	}
 	return nil
