@@ -30,7 +30,7 @@ type intent struct {
 	Doomed *doom `json:"doomed,omitempty"`
 }
 
-// CreateKey makes a CMK. Errors: ErrInvalid, ErrExists for a taken alias,
+// CreateKey makes a CMK. Errors: ErrInvalid, ErrTooLarge, ErrExists for a taken alias,
 // ErrUnsupported, ErrDenied.
 func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	o, err := c.newKeyOptions(o)

@@ -154,7 +154,8 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 
 // AEAD returns a cipher over the key: AES-256-GCM, or SM4-GCM in the SM edition.
 // Its NonceSize is 0: Seal makes a random nonce and puts it in front; pass a nil
-// nonce. It lives until Destroy; later use panics. The key must be 32 bytes (SM:
+// nonce. It lives until Destroy, or Vault.Close; later use panics with "strongroom: use
+// of a destroyed data key". The key must be 32 bytes (SM:
 // 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	if k.room == nil {
@@ -203,8 +204,14 @@ func (k *DataKey) Destroy() {
 	k.resting = nil
 }
 
-// String and the other forms show that there is a key, and never the key.
-func (k *DataKey) String() string               { return "vault.DataKey(redacted)" }
-func (k *DataKey) Format(f fmt.State, _ rune)   { io.WriteString(f, k.String()) }
-func (k *DataKey) LogValue() slog.Value         { return slog.StringValue(k.String()) }
+// String shows that there is a key, and never the key.
+func (k *DataKey) String() string { return "vault.DataKey(redacted)" }
+
+// Format is String, for every verb.
+func (k *DataKey) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
+
+// LogValue is String.
+func (k *DataKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalJSON is String, quoted.
 func (k *DataKey) MarshalJSON() ([]byte, error) { return []byte(`"vault.DataKey(redacted)"`), nil }

@@ -4,7 +4,17 @@
 // through which one principal acts. A CMK never leaves the vault; a program
 // encrypts small things with it, and large ones under data keys.
 //
+// An operation that takes a key takes the CMK's id or its alias.
+//
 // No result of an operation is released before its audit record is durable. No
 // stored byte is believed before it was authenticated. Every error is an *Error
 // around one of the sentinels, but for a context's own.
+//
+// The comment of a method names the errors that are its own. Every operation of a
+// Client may answer, besides: ErrDenied; ErrNotFound for a key that is not there (which
+// is not recorded, as what is wrong in itself is not), ErrKeyState and ErrUsage for one that is not for it;
+// ErrThrottled and ErrUnavailable where the device, or ErrAuditUnavailable and
+// ErrStorageFull where the disk does not do its part; ErrLockedMemory; ErrCorrupt; and
+// ErrClosed. After an error there is no result, and a key is as it was unless the
+// method says otherwise.
 package vault

@@ -66,7 +66,7 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 }
 
 // SetAlias gives a CMK an alias in place of the one it had. ErrExists if another
-// CMK has it.
+// CMK has it, ErrInvalid for what is no alias (see KeyOptions).
 func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
 		return c.reject(OpSetAlias, key, err)
@@ -88,7 +88,7 @@ func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	})
 }
 
-// DeleteAlias takes a CMK's alias away. The CMK stays.
+// DeleteAlias takes a CMK's alias away. The CMK stays. ErrNotFound if it has none.
 func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	return c.alter(ctx, request{op: OpDeleteAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
 		if k.Alias == "" {
@@ -101,7 +101,8 @@ func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	})
 }
 
-// SetDescription gives a CMK a description of at most 1024 bytes.
+// SetDescription gives a CMK a description of at most 1024 bytes; ErrTooLarge, or
+// ErrInvalid for what is not UTF-8.
 func (c Client) SetDescription(ctx context.Context, key, description string) error {
 	if err := checkDescription(description); err != nil {
 		return c.reject(OpSetDescription, key, err)
@@ -112,7 +113,8 @@ func (c Client) SetDescription(ctx context.Context, key, description string) err
 	})
 }
 
-// TagKey adds tags to a CMK, replacing those of the same key.
+// TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid beyond the
+// limits of KeyOptions.Tags.
 func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
 	return c.alter(ctx, request{op: OpTagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		all := map[string]string{}

@@ -124,7 +124,8 @@ func (c Client) ListProtectors(ctx context.Context) ([]Protector, error) {
 }
 
 // AddProtector adds p to the protectors that open the vault. unlock is one that
-// opens it now: whoever adds a way in shows that he has one.
+// opens it now: whoever adds a way in shows that he has one. Errors: ErrUnlock,
+// ErrWrongDevice, ErrInvalid, ErrTooLarge for more than 64 of them.
 func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (Protector, error) {
 	v := c.vault
 	var added keystore.Protector
@@ -153,7 +154,7 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 // RemoveProtector takes away the protector with that id. Copies of the directory
 // made before still open by it; RotateRoot makes sure that later ones do not. The
 // last protector that is not bound to this machine stays, unless
-// Config.AcceptLossWithMachine.
+// Config.AcceptLossWithMachine. Errors: ErrNotFound, ErrInvalid.
 func (c Client) RemoveProtector(ctx context.Context, id string) error {
 	v := c.vault
 	return c.onVault(ctx, request{op: OpRemoveProtector}, func(_ context.Context, e *entry) error {
@@ -181,7 +182,8 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 
 // RotateRoot gives the vault a new root, and new keys for all stored records. It
 // has only the protectors given here afterwards; none of the former ones opens
-// what the directory holds from now on.
+// what the directory holds from now on. Errors: ErrInvalid, as in Create; ErrTooLarge
+// after 511 of them.
 func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) error {
 	v := c.vault
 	return c.onVault(ctx, request{op: OpRotateRoot}, func(ctx context.Context, e *entry) error {

@@ -8,6 +8,8 @@ import (
 
 // RotateKey makes a new version of a CMK, which encrypts from now on. Older
 // versions stay and decrypt what they encrypted. It returns the CMK as it is after.
+// Errors: ErrUsage for a CMK that is not EncryptDecrypt, ErrUnsupported for imported
+// material.
 func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 	var rotated Key
 	err := c.onKey(ctx, request{op: OpRotateKey, key: key}, func(ctx context.Context, t *target, e *entry) error {

@@ -5,14 +5,22 @@ type KeyState string
 
 // The states.
 const (
-	Creating        KeyState = "Creating"
-	Enabled         KeyState = "Enabled"
-	Disabled        KeyState = "Disabled"
-	PendingImport   KeyState = "PendingImport"
+	// Creating: its material is being made; nobody was told of the CMK yet.
+	Creating KeyState = "Creating"
+	// Enabled: it does all that its usage allows.
+	Enabled KeyState = "Enabled"
+	// Disabled: it does nothing until it is enabled again.
+	Disabled KeyState = "Disabled"
+	// PendingImport: its material was not imported yet, was deleted, or has expired.
+	PendingImport KeyState = "PendingImport"
+	// PendingDeletion: it will be destroyed. No operation leads here yet.
 	PendingDeletion KeyState = "PendingDeletion"
-	Archived        KeyState = "Archived"
-	Unavailable     KeyState = "Unavailable"
-	Destroyed       KeyState = "Destroyed"
+	// Archived: it decrypts and verifies, no more. No operation leads here yet.
+	Archived KeyState = "Archived"
+	// Unavailable: its material is out of reach. No operation leads here yet.
+	Unavailable KeyState = "Unavailable"
+	// Destroyed: its material is gone for good. No operation leads here yet.
+	Destroyed KeyState = "Destroyed"
 )
 
 // states is the order of the columns below.

@@ -50,8 +50,8 @@ type Vault struct {
 const rootSize = 32
 
 // Create makes a vault in dir, which must be empty or absent, and opens it. Any
-// one of the protectors will open it again. Errors: ErrExists, ErrInvalid,
-// ErrLockedMemory, ErrStorageFull, ErrUnsupported for an edition that this process
+// one of the protectors will open it again. Errors: ErrExists, ErrInUse, ErrInvalid,
+// ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's device, ErrUnsupported for an edition that this process
 // cannot have.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	v, err := create(ctx, dir, cfg, protectors)
@@ -109,6 +109,7 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 // devices first: one whose device was cleared or replaced is made whole when a later
 // protector opens the vault, and that is recorded. Errors: ErrWrongDevice,
 // ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
+// ErrLockedMemory, ErrAuditUnavailable,
 // ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
 // this process cannot have it.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
@@ -284,7 +285,9 @@ func (v *Vault) enter() error {
 func (v *Vault) leave() { v.gate.RUnlock() }
 
 // Close waits for running operations, closes the log and the store and wipes every
-// key. Data keys that are still open are destroyed. Closing twice is no error.
+// key. Data keys that are still open are destroyed; the drivers of Config are not
+// closed. Closing twice is no error. An operation must not call it: not an Authorizer,
+// a protector, or a function that DataKey.Use runs.
 func (v *Vault) Close() error {
 	v.gate.Lock()
 	if v.closed {
