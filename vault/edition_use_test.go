@@ -191,11 +191,22 @@ func TestFIPSRefuses(t *testing.T) {
 		_, err := c.GenerateDataKeyWithoutPlaintext(ctx, mustKey(t, c, KeyOptions{}).ID, n, nil)
 		return err
 	}
+	openKey := func(n int) error { // what Encrypt made is a data key to OpenDataKey
+		short, err := c.Encrypt(ctx, mustKey(t, c, KeyOptions{}).ID, make([]byte, n), nil)
+		if err != nil {
+			return err
+		}
+		dk, err := c.OpenDataKey(ctx, short, nil)
+		dk.Destroy()
+		return err
+	}
 	signed := func(alg SignAlgorithm) error {
 		_, err := c.Sign(ctx, sign, message, SignOptions{Algorithm: alg})
 		return err
 	}
 	for name, row := range map[string]struct{ got, want error }{
+		"opening 13 bytes":   {openKey(13), ErrUnsupported},
+		"opening 14 bytes":   {openKey(14), nil},
 		"SM2 to sign":        {create(KeyOptions{Spec: SM2, Usage: SignVerify}), ErrUnsupported},
 		"SM2 to decrypt":     {create(KeyOptions{Spec: SM2, Usage: AsymmetricDecrypt}), ErrUnsupported},
 		"HMAC with SM3":      {create(KeyOptions{Spec: HMACSM3}), ErrUnsupported},
