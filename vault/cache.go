@@ -160,23 +160,35 @@ func (h *handles) take(id driver.MaterialID) (*handle, bool) {
 // put keeps a newly opened key and returns its handle, or the one that another
 // goroutine opened before.
 func (h *handles) put(id driver.MaterialID, key driver.Key) *handle {
+	one, idle := h.keep(id, key)
+	closeKeys(idle)
+	return one
+}
+
+// keep is put, but for the keys that are to be closed: a device takes its time, and
+// nobody shall wait for it with the lock held.
+func (h *handles) keep(id driver.MaterialID, key driver.Key) (one *handle, idle []driver.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if one, ok := h.open[id]; ok {
-		key.Close()
 		one.users++
-		return one
+		return one, []driver.Key{key}
 	}
+	one = &handle{key, 1}
 	if h.retired[id] {
-		key.Close()
-		return &handle{key, 1}
+		return one, []driver.Key{key}
 	}
 	if len(h.open) >= handlesKept {
-		h.evict(handlesKept / 8)
+		idle = h.evict(handlesKept / 8)
 	}
-	one := &handle{key, 1}
 	h.open[id] = one
-	return one
+	return one, idle
+}
+
+func closeKeys(keys []driver.Key) {
+	for _, key := range keys {
+		key.Close()
+	}
 }
 
 func (h *handles) give(one *handle) {
@@ -185,25 +197,27 @@ func (h *handles) give(one *handle) {
 	h.mu.Unlock()
 }
 
-// evict closes up to n handles that nobody uses. The caller holds the lock.
-func (h *handles) evict(n int) {
+// evict takes out up to n handles that nobody uses, for the caller, who holds the lock,
+// to close.
+func (h *handles) evict(n int) (idle []driver.Key) {
 	for id, one := range h.open {
-		if n == 0 {
-			return
+		if len(idle) == n {
+			break
 		}
 		if one.users == 0 {
-			one.key.Close()
+			idle = append(idle, one.key)
 			delete(h.open, id)
-			n--
 		}
 	}
+	return idle
 }
 
 // trim closes every handle that nobody uses, to free locked memory.
 func (h *handles) trim() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.evict(len(h.open))
+	idle := h.evict(len(h.open))
+	h.mu.Unlock()
+	closeKeys(idle)
 }
 
 // retire closes the key of material that is to be destroyed, once running calls
