@@ -45,20 +45,15 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 
 // adopt makes an object of material, or checks the one that is there.
 func (s session) adopt(r request, m material) (driver.Created, error) {
-	o, there, err := s.existing(r)
+	placed := false
+	o, f, err := s.makeFitting(r, func(s session, r request) (p11.ObjectHandle, error) {
+		placed = true
+		return s.place(r, m.values)
+	})
 	if err != nil {
 		return driver.Created{}, err
 	}
-	if !there {
-		if o, err = s.place(r, m.values); err != nil {
-			return driver.Created{}, err
-		}
-	}
-	f, err := s.fitting(o, r, there)
-	if err != nil {
-		return driver.Created{}, err
-	}
-	if there && s.at(o, r).answers(s, m.reference) != nil {
+	if !placed && s.at(o, r).answers(s, m.reference) != nil {
 		return driver.Created{}, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
 	}
 	return m.created(f)

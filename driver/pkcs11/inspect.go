@@ -20,8 +20,8 @@ type facts struct {
 	told map[string]string
 }
 
-// inspect reads a key's attributes, one by one, since many tokens answer nothing at
-// all if they do not know one.
+// inspect reads a key's attributes, one by one, since many tokens answer nothing
+// at all if they do not know one.
 func (s session) inspect(o p11.ObjectHandle, sh shape) (facts, error) {
 	f := facts{fit: true, told: make(map[string]string)}
 	must := map[uint]bool{p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}

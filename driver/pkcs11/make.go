@@ -11,22 +11,38 @@ import (
 	"strongroom.example/driver"
 )
 
+// attempts is how often a key is made before the token is held not to keep to its
+// template. While other threads look for objects, SoftHSM 2.6.1 now and then stores a
+// new one without some of its attributes, "sensitive" among them.
+const attempts = 4
+
 // makeOnce makes a key unless an earlier attempt left it.
 func (s session) makeOnce(r request, how func(session, request) (p11.ObjectHandle, error)) (driver.Created, error) {
-	o, there, err := s.existing(r)
-	if err != nil {
-		return driver.Created{}, err
-	}
-	if !there {
-		if o, err = how(s, r); err != nil {
-			return driver.Created{}, err
-		}
-	}
-	f, err := s.fitting(o, r, there)
+	o, f, err := s.makeFitting(r, how)
 	if err != nil {
 		return driver.Created{}, err
 	}
 	return s.describe(o, r, f)
+}
+
+// makeFitting returns the key that is there, or makes one that is what was asked for.
+func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHandle, error)) (o p11.ObjectHandle, f facts, err error) {
+	for range attempts {
+		var there bool
+		if o, there, err = s.existing(r); err != nil {
+			return 0, facts{}, err
+		}
+		if !there {
+			if o, err = how(s, r); err != nil {
+				return 0, facts{}, err
+			}
+		}
+		f, err = s.fitting(o, r, there)
+		if !errors.Is(err, errPolicy) {
+			return o, f, err
+		}
+	}
+	return 0, facts{}, err
 }
 
 // fitting checks a key against what was asked for. One that was just made and does
@@ -39,7 +55,7 @@ func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, erro
 	case !f.fit && there:
 		return facts{}, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
 	case !f.fit:
-		return facts{}, fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(o)))
+		return facts{}, fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(o), s.sweep(r.id)))
 	}
 	return f, nil
 }
