@@ -159,7 +159,7 @@ func TestHugeCiphertexts(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{})
-	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	ct, err := c.Encrypt(ctx, k.ID, make([]byte, 32), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
