@@ -3,9 +3,7 @@ package audit_test
 import (
 	"encoding/base64"
 	"encoding/pem"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/audit"
+	"strongroom.example/internal/openssltest"
 	"strongroom.example/internal/suite"
 )
 
@@ -20,30 +19,22 @@ import (
 // has openssl verify the signature over the three lines.
 func TestOpenSSLVerifiesCheckpoint(t *testing.T) {
 	needSM(t)
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the openssl command is missing: install the package openssl")
-		}
-		t.Skip("needs the openssl command: install the package openssl")
-	}
+	w := openssltest.New(t)
 	l := newLog(t, suite.SM, 3)
 	text, line, _ := strings.Cut(string(l.checkpoints[0]), "\n\n")
 	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line[strings.LastIndex(line, " "):]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	for name, content := range map[string][]byte{
 		"public.pem": publicPEM(t, l.key), "text": []byte(text + "\n"), "other": []byte(text), "signature": sig[4:],
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		w.Write(name, content)
 	}
 	for name, good := range map[string]bool{"text": true, "other": false} {
 		cmd := exec.Command("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "public.pem", "-rawin", "-digest", "sm3",
 			"-pkeyopt", "distid:1234567812345678", "-in", name, "-sigfile", "signature")
-		cmd.Dir = dir
+		cmd.Dir = w.Dir
 		out, err := cmd.CombinedOutput()
 		if (err == nil) != good || strings.Contains(string(out), "Verified Successfully") != good {
 			t.Errorf("%s: %v\n%s", name, err, out)

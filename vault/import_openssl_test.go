@@ -6,46 +6,18 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
+
+	"strongroom.example/internal/openssltest"
 )
 
 // owner is who has material, and nothing but openssl to bring it.
-type owner struct {
-	t   *testing.T
-	dir string
-}
+type owner struct{ openssltest.Bench }
 
 func newOwner(t *testing.T) owner {
 	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the openssl command is missing: install the package openssl")
-		}
-		t.Skip("needs the openssl command: install the package openssl")
-	}
-	return owner{t, t.TempDir()}
-}
-
-func (o owner) openssl(args ...string) {
-	o.t.Helper()
-	cmd := exec.Command("openssl", args...)
-	cmd.Dir = o.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		o.t.Fatalf("openssl %q: %v\n%s", args, err, out)
-	}
-}
-
-func (o owner) read(name string) []byte {
-	o.t.Helper()
-	b, err := os.ReadFile(filepath.Join(o.dir, name))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return b
+	return owner{openssltest.New(t)}
 }
 
 // opensslOptions are what pkeyutl is told of each algorithm.
@@ -60,32 +32,30 @@ var opensslOptions = map[WrappingAlgorithm][]string{
 
 // wrap encrypts a file for the public key in base 64, by pkeyutl.
 func (o owner) wrap(file string, p ImportParameters) []byte {
-	o.t.Helper()
+	o.Helper()
 	text := base64.StdEncoding.EncodeToString(p.PublicKey.DER)
-	if err := os.WriteFile(filepath.Join(o.dir, "public_key.base64"), []byte(text), 0o600); err != nil {
-		o.t.Fatal(err)
-	}
-	o.openssl("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
+	o.Write("public_key.base64", []byte(text))
+	o.Exec("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
 	args := []string{"pkeyutl", "-in", file, "-out", "encrypted_key_material.bin", "-inkey", "public_key.bin", "-keyform", "DER", "-pubin", "-encrypt"}
 	for _, option := range opensslOptions[p.Algorithm] {
 		args = append(args, "-pkeyopt", option)
 	}
-	o.openssl(args...)
-	o.openssl("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
-	wrapped, err := base64.StdEncoding.DecodeString(string(o.read("encrypted_key_material.base64")))
+	o.Exec(args...)
+	o.Exec("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
+	wrapped, err := base64.StdEncoding.DecodeString(string(o.Read("encrypted_key_material.base64")))
 	if err != nil {
-		o.t.Fatal(err)
+		o.Fatal(err)
 	}
 	return wrapped
 }
 
 // wrapPrivate wraps a file by RSA_AES_KEY_WRAP.
 func (o owner) wrapPrivate(file string, p ImportParameters) []byte {
-	o.t.Helper()
-	o.openssl("rand", "-out", "aes_key.bin", "32")
-	o.openssl("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6", "-K", hex.EncodeToString(o.read("aes_key.bin")),
+	o.Helper()
+	o.Exec("rand", "-out", "aes_key.bin", "32")
+	o.Exec("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6", "-K", hex.EncodeToString(o.Read("aes_key.bin")),
 		"-in", file, "-out", "wrapped.bin")
-	return append(o.wrap("aes_key.bin", p), o.read("wrapped.bin")...)
+	return append(o.wrap("aes_key.bin", p), o.Read("wrapped.bin")...)
 }
 
 // TestImportFromOpenSSL runs the recipes: three algorithms of RSA, and SM2, with 32
@@ -113,9 +83,9 @@ func TestImportFromOpenSSL(t *testing.T) {
 				if p.MaterialSize != size {
 					t.Errorf("MaterialSize %d, want %d", p.MaterialSize, size)
 				}
-				o.openssl("rand", "-out", "other_material.bin", strconv.Itoa(48-size))
+				o.Exec("rand", "-out", "other_material.bin", strconv.Itoa(48-size))
 				refusedImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("other_material.bin", p)}, "unwrap")
-				o.openssl("rand", "-out", "raw_material.bin", strconv.Itoa(size))
+				o.Exec("rand", "-out", "raw_material.bin", strconv.Itoa(size))
 				mustImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("raw_material.bin", p)})
 				ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
 				if err != nil {
@@ -136,18 +106,16 @@ func TestMacOfImportedKey(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: HMAC256})
-	o.openssl("rand", "-out", "raw_material.bin", "32")
+	o.Exec("rand", "-out", "raw_material.bin", "32")
 	p, err := c.ParametersForImport(t.Context(), k.ID, ImportRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustImport(t, c, k.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: o.wrap("raw_material.bin", p)})
-	if err := os.WriteFile(filepath.Join(o.dir, "message"), []byte("a message"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o.openssl("dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString(o.read("raw_material.bin")), "-binary", "-out", "mac", "message")
+	o.Write("message", []byte("a message"))
+	o.Exec("dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString(o.Read("raw_material.bin")), "-binary", "-out", "mac", "message")
 	got, err := c.GenerateMac(t.Context(), k.ID, []byte("a message"))
-	if err != nil || !bytes.Equal(got, o.read("mac")) {
+	if err != nil || !bytes.Equal(got, o.Read("mac")) {
 		t.Errorf("%x, %v", got, err)
 	}
 }
@@ -173,9 +141,9 @@ func TestPrivateKeysFromOpenSSL(t *testing.T) {
 				v, _ := newTestVault(t, testConfig())
 				c := v.As(DefaultOwner)
 				k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: row.spec, Usage: SignVerify})
-				o.openssl(append([]string{"genpkey", "-out", "private.pem"}, row.generate...)...)
-				o.openssl("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
-				o.openssl("pkey", "-in", "private.pem", "-pubout", "-out", "public.pem")
+				o.Exec(append([]string{"genpkey", "-out", "private.pem"}, row.generate...)...)
+				o.Exec("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
+				o.Exec("pkey", "-in", "private.pem", "-pubout", "-out", "public.pem")
 				p, err := c.ParametersForImport(t.Context(), k.ID, ImportRequest{Algorithm: alg})
 				if err != nil {
 					t.Fatal(err)
@@ -189,7 +157,7 @@ func TestPrivateKeysFromOpenSSL(t *testing.T) {
 
 // verify has the vault sign, and openssl verify.
 func (o owner) verify(c Client, k Key) {
-	o.t.Helper()
+	o.Helper()
 	options, digest := SignOptions{}, "-sha256"
 	switch k.Spec {
 	case RSA2048, RSA4096:
@@ -197,14 +165,12 @@ func (o owner) verify(c Client, k Key) {
 	case ECCP384:
 		digest = "-sha384"
 	}
-	signature, err := c.Sign(o.t.Context(), k.ID, []byte("a message"), options)
+	signature, err := c.Sign(o.T.Context(), k.ID, []byte("a message"), options)
 	if err != nil {
-		o.t.Fatal(err)
+		o.Fatal(err)
 	}
 	for name, b := range map[string][]byte{"message": []byte("a message"), "signature": signature} {
-		if err := os.WriteFile(filepath.Join(o.dir, name), b, 0o600); err != nil {
-			o.t.Fatal(err)
-		}
+		o.Write(name, b)
 	}
-	o.openssl("dgst", "-verify", "public.pem", digest, "-signature", "signature", "message")
+	o.Exec("dgst", "-verify", "public.pem", digest, "-signature", "signature", "message")
 }

@@ -23,14 +23,14 @@ func TestOpenSSLDecrypts(t *testing.T) {
 			needs(t, row.spec)
 			needs(t, row.alg)
 			w := newWorkbench(t)
-			w.run("genpkey -out private.pem -algorithm " + row.make)
-			w.run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
+			w.Run("genpkey -out private.pem -algorithm " + row.make)
+			w.Run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
 			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: AsymmetricDecrypt, Origin: OriginExternal})
-			mustImport(t, c, k.ID, newParcel(t, c, k, w.read("private.der")).material())
+			mustImport(t, c, k.ID, newParcel(t, c, k, w.Read("private.der")).material())
 
-			w.write("message", []byte("test\n"))
-			w.run(encrypt + row.opts)
-			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.read("encrypted"), row.alg)
+			w.Write("message", []byte("test\n"))
+			w.Run(encrypt + row.opts)
+			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.Read("encrypted"), row.alg)
 			if err != nil || string(got) != "test\n" {
 				t.Errorf("by openssl for the vault: %q, %v", got, err)
 			}
@@ -38,9 +38,9 @@ func TestOpenSSLDecrypts(t *testing.T) {
 			if row.spec != SM2 {
 				ct = encryptRSA(t, publicRSA(t, c, k.ID), row.alg, []byte("test\n"))
 			}
-			w.write("encrypted", ct)
-			w.run(decrypt + row.opts)
-			if got := w.read("decrypted"); string(got) != "test\n" {
+			w.Write("encrypted", ct)
+			w.Run(decrypt + row.opts)
+			if got := w.Read("decrypted"); string(got) != "test\n" {
 				t.Errorf("for openssl: %q", got)
 			}
 		})

@@ -31,15 +31,15 @@ func TestOpenSSLSigns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			needs(t, row.spec)
 			w := newWorkbench(t)
-			w.run("genpkey -out private.pem -algorithm " + row.make)
-			w.run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
+			w.Run("genpkey -out private.pem -algorithm " + row.make)
+			w.Run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
 			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: SignVerify, Origin: OriginExternal})
-			mustImport(t, c, k.ID, newParcel(t, c, k, w.read("private.der")).material())
+			mustImport(t, c, k.ID, newParcel(t, c, k, w.Read("private.der")).material())
 
 			message := []byte("the message\n")
-			w.write("message", message)
-			w.run(row.run)
-			signature := w.read("signature")
+			w.Write("message", message)
+			w.Run(row.run)
+			signature := w.Read("signature")
 			if ok, err := c.Verify(ctx, k.ID, message, signature, row.o); !ok || err != nil {
 				t.Errorf("raw: %v, %v", ok, err)
 			}

@@ -4,56 +4,18 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"strongroom.example/internal/openssltest"
 )
 
-// A workbench is a directory in which the real openssl runs.
-type workbench struct {
-	*testing.T
-	dir string
-}
+// A workbench is where openssl works with a vault.
+type workbench struct{ openssltest.Bench }
 
 func newWorkbench(t *testing.T) workbench {
 	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the openssl command is missing: install the package openssl")
-		}
-		t.Skip("needs the openssl command: install the package openssl")
-	}
-	return workbench{t, t.TempDir()}
-}
-
-// run runs one openssl command line, split at spaces, in the directory.
-func (w workbench) run(line string) string {
-	w.Helper()
-	cmd := exec.Command("openssl", strings.Fields(line)...)
-	cmd.Dir = w.dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		w.Fatalf("openssl %s: %v\n%s", line, err, out)
-	}
-	return string(out)
-}
-
-func (w workbench) write(name string, b []byte) {
-	w.Helper()
-	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o600); err != nil {
-		w.Fatal(err)
-	}
-}
-
-func (w workbench) read(name string) []byte {
-	w.Helper()
-	b, err := os.ReadFile(filepath.Join(w.dir, name))
-	if err != nil {
-		w.Fatal(err)
-	}
-	return b
+	return workbench{openssltest.New(t)}
 }
 
 // publish makes a CMK and writes its public key to public.pem.
@@ -64,7 +26,7 @@ func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.write("public.pem", p.PEM())
+	w.Write("public.pem", p.PEM())
 	return k
 }
 
@@ -96,7 +58,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 			w := newWorkbench(t)
 			k := w.publish(c, row.spec, SignVerify)
 			message := []byte("the message\n")
-			w.write("message", message)
+			w.Write("message", message)
 			for _, kind := range []MessageType{Raw, Digest} {
 				o, input := row.o, message
 				if kind == Digest {
@@ -109,8 +71,8 @@ func TestOpenSSLVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.write("signature", signature)
-				if out := w.run(row.line); !strings.Contains(out, "Verified OK") && !strings.Contains(out, "Signature Verified Successfully") {
+				w.Write("signature", signature)
+				if out := w.Run(row.line); !strings.Contains(out, "Verified OK") && !strings.Contains(out, "Signature Verified Successfully") {
 					t.Errorf("%s: %s", kind, out)
 				}
 			}
@@ -169,9 +131,9 @@ func TestOpenSSLEncrypts(t *testing.T) {
 			w := newWorkbench(t)
 			k := w.publish(c, row.spec, AsymmetricDecrypt)
 			message := []byte("test\n")
-			w.write("message", message)
-			w.run(encrypt + row.opts)
-			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.read("encrypted"), row.alg)
+			w.Write("message", message)
+			w.Run(encrypt + row.opts)
+			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.Read("encrypted"), row.alg)
 			if err != nil || !bytes.Equal(got, message) {
 				t.Errorf("%q, %v", got, err)
 			}

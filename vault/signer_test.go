@@ -1,24 +1,14 @@
 package vault
 
 import (
-	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"math/big"
-	"net"
 	"testing"
-	"time"
-)
 
-func requestTemplate() *x509.CertificateRequest {
-	return &x509.CertificateRequest{Subject: pkix.Name{CommonName: "edge.example"}, DNSNames: []string{"edge.example"}}
-}
+	"strongroom.example/internal/tlstest"
+)
 
 // TestSignerMakesCertificates has the standard library make a request, a
 // certificate and a TLS 1.3 handshake with each kind of key.
@@ -32,59 +22,9 @@ func TestSignerMakesCertificates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			der, err := x509.CreateCertificateRequest(rand.Reader, requestTemplate(), s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			csr, err := x509.ParseCertificateRequest(der)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := csr.CheckSignature(); err != nil {
-				t.Error(err)
-			}
-			handshake(t, certificate(t, s))
+			tlstest.Request(t, s)
+			tlstest.Handshake(t, s)
 		})
-	}
-}
-
-// certificate makes a self-signed one.
-func certificate(t *testing.T, s *Signer) tls.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "edge.example"}, DNSNames: []string{"edge.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, s.Public(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: s, Leaf: leaf}
-}
-
-// handshake runs TLS 1.3 with a server that has the certificate.
-func handshake(t *testing.T, cert tls.Certificate) {
-	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AddCert(cert.Leaf)
-	near, far := net.Pipe()
-	defer near.Close()
-	server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
-	done := make(chan error, 1)
-	go func() {
-		defer far.Close()
-		done <- server.HandshakeContext(context.Background())
-	}()
-	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "edge.example", MinVersion: tls.VersionTLS13})
-	if err := client.HandshakeContext(t.Context()); err != nil {
-		t.Errorf("client: %v", err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("server: %v", err)
 	}
 }
 

@@ -16,7 +16,7 @@ func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.
 	if err := d.enter(ctx, "DestroyKey"); err != nil {
 		return err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	done, err := d.write(ctx, id)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 // A Driver is a [driver.Driver] over one token. It is a [driver.Importer],
@@ -17,7 +18,7 @@ type Driver struct {
 	info     driver.Info
 	profile  profile
 	able     *abilities
-	gate     gate
+	gate     gate.Gate
 	token    *token
 	pool     *pool
 	sealings sealings
@@ -39,7 +40,7 @@ func (d *Driver) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !d.gate.enter() {
+	if !d.gate.Enter() {
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
@@ -52,7 +53,7 @@ func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (
 	}
 	sh, known := shapeOf(spec)
 	if _, listed := d.info.Find(spec); !known || !listed {
-		d.gate.leave()
+		d.gate.Leave()
 		return shape{}, fault(op, driver.Unsupported, errSpec)
 	}
 	return sh, nil
@@ -65,7 +66,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if spec.Usage == driver.Unwrap {
 		return driver.Created{}, fault("GenerateKey", driver.Unsupported, errSpec)
 	}
@@ -109,7 +110,7 @@ func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), 
 // driver of a token the login ends, and with the last of a module the module is
 // finalised, if this package initialised it.
 func (d *Driver) Close() error {
-	if !d.gate.shut() {
+	if !d.gate.Shut() {
 		return nil
 	}
 	return d.leave()

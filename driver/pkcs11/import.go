@@ -21,7 +21,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if row, _ := d.info.Find(spec); !row.Import {
 		return driver.Created{}, fault(op, driver.Unsupported, errSpec)
 	}

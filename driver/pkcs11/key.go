@@ -10,6 +10,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 	"strongroom.example/internal/suite"
 )
 
@@ -17,7 +18,7 @@ import (
 type handle struct {
 	driver *Driver
 	object *object
-	gate   gate
+	gate   gate.Gate
 }
 
 // enter checks the context, then lets a call into the driver and the key.
@@ -25,21 +26,21 @@ func (h *handle) enter(ctx context.Context, op string) error {
 	if err := h.driver.enter(ctx, op); err != nil {
 		return err
 	}
-	if !h.gate.enter() {
-		h.driver.gate.leave()
+	if !h.gate.Enter() {
+		h.driver.gate.Leave()
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
 }
 
 func (h *handle) leave() {
-	h.gate.leave()
-	h.driver.gate.leave()
+	h.gate.Leave()
+	h.driver.gate.Leave()
 }
 
 // Close waits for running calls. The object stays in the token.
 func (h *handle) Close() error {
-	h.gate.shut()
+	h.gate.Shut()
 	return nil
 }
 
@@ -51,7 +52,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	if err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if len(blob) != 0 {
 		return nil, fault(op, driver.Authentic, errBlob)
 	}

@@ -35,7 +35,7 @@ func (d *Driver) list(ctx context.Context) (ids []driver.MaterialID, err error) 
 	if err := d.enter(ctx, "ListKeys"); err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	err = d.run(ctx, func(s session) (err error) {
 		ids, err = s.list(d.token.sentinel.Load() != nil)
 		return err
@@ -93,7 +93,7 @@ func (d *Driver) Random(ctx context.Context, p []byte) error {
 	if err := d.enter(ctx, op); err != nil {
 		return err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if !d.info.Random {
 		return fault(op, driver.Unsupported, errSpec)
 	}

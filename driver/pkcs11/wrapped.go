@@ -26,7 +26,7 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	return d.make(ctx, request{sh, id, true}, session.generate)
 }
 
@@ -41,7 +41,7 @@ func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	row, _ := d.info.Find(spec)
 	if !slices.Contains(row.WrappedImport, w.Alg) {
 		return driver.Created{}, fault(op, driver.Unsupported, errAlgorithm)

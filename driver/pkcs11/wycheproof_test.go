@@ -8,44 +8,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
-	"encoding/hex"
-	"encoding/json"
 	"math/big"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
-
 	"strongroom.example/driver"
 	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/vectors"
 )
-
-// hexBytes is a byte string as the vectors write it.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
-
-// A vectorGroup has the fields of all the kinds of group that are used here.
-type vectorGroup struct {
-	KeySize, IVSize, TagSize int
-	Sha, MgfSha              string
-	PrivateKeyPkcs8          hexBytes
-	PrivateKey               struct{ PublicExponent string }
-	Tests                    []vector
-}
-
-type vector struct {
-	TcID                                   int
-	Key, IV, AAD, Msg, Tag, Ct, Label, Sig hexBytes
-	Private                                hexBytes
-	Result                                 string
-}
 
 // A vectorFile is one row of the table of what is run through the token: file, entry
 // point, and how many cases reach it. The others are of algorithms, sizes or labels
@@ -53,7 +25,7 @@ type vector struct {
 // ECDH stand in, and Go verifies what they sign.
 type vectorFile struct {
 	file  string
-	entry func(*wycheproofRun, vectorGroup) int
+	entry func(*wycheproofRun, vectors.Group) int
 	cases int
 }
 
@@ -109,18 +81,8 @@ func leftOut(t *testing.T, token testtoken.PKCS11, f vectorFile) bool {
 }
 
 func (f vectorFile) run(t *testing.T, d driver.Driver) (n int) {
-	text, err := wycheproof.TestVectors.(interface {
-		ReadFile(string) ([]byte, error)
-	}).ReadFile(f.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ TestGroups []vectorGroup }
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
 	r := &wycheproofRun{t, d, make(map[string]bool)}
-	for _, g := range file.TestGroups {
+	for _, g := range vectors.Read(t, f.file) {
 		n += f.entry(r, g)
 	}
 	if n != f.cases {
@@ -149,7 +111,7 @@ func (r *wycheproofRun) key(spec driver.KeySpec, material []byte) (opened driver
 }
 
 // prf runs the full tags of keys of 32 bytes.
-func (r *wycheproofRun) prf(g vectorGroup) (n int) {
+func (r *wycheproofRun) prf(g vectors.Group) (n int) {
 	for _, v := range g.Tests {
 		if g.TagSize != 256 || len(v.Key) != 32 {
 			continue
@@ -167,7 +129,7 @@ func (r *wycheproofRun) prf(g vectorGroup) (n int) {
 
 // gcm opens texts under keys of 256 bits, with the sizes of iv and tag that the seam
 // has.
-func (r *wycheproofRun) gcm(g vectorGroup) (n int) {
+func (r *wycheproofRun) gcm(g vectors.Group) (n int) {
 	if g.KeySize != 256 || g.IVSize != 96 || g.TagSize != 128 {
 		return 0
 	}
@@ -180,7 +142,7 @@ func (r *wycheproofRun) gcm(g vectorGroup) (n int) {
 	return len(g.Tests)
 }
 
-func (r *wycheproofRun) decrypted(v vector, out []byte, err error) {
+func (r *wycheproofRun) decrypted(v vectors.Case, out []byte, err error) {
 	r.Helper()
 	switch {
 	case v.Result == "invalid" && !is(err, driver.Authentic):
@@ -196,7 +158,7 @@ func rsaSpec(bits int, usage driver.Usage) driver.KeySpec {
 }
 
 // oaep runs the cases without a label.
-func (r *wycheproofRun) oaep(g vectorGroup) (n int) {
+func (r *wycheproofRun) oaep(g vectors.Group) (n int) {
 	alg := map[string]driver.EncryptAlg{"SHA-1": driver.RSAOAEPSHA1, "SHA-256": driver.RSAOAEPSHA256}[g.Sha]
 	key, done := r.key(rsaSpec(g.KeySize, driver.Decrypt), g.PrivateKeyPkcs8)
 	defer done()
@@ -212,7 +174,7 @@ func (r *wycheproofRun) oaep(g vectorGroup) (n int) {
 }
 
 // raw unpads PKCS #1 v1.5 over RSA_RAW.
-func (r *wycheproofRun) raw(g vectorGroup) int {
+func (r *wycheproofRun) raw(g vectors.Group) int {
 	key, done := r.key(rsaSpec(g.KeySize, driver.Decrypt), g.PrivateKeyPkcs8)
 	defer done()
 	for _, v := range g.Tests {
@@ -236,7 +198,7 @@ func unpad(block []byte) ([]byte, error) {
 
 // sign compares signatures, which PKCS #1 v1.5 makes the same each time. A key with
 // the exponent 3 must be refused, and that is its case.
-func (r *wycheproofRun) sign(g vectorGroup) int {
+func (r *wycheproofRun) sign(g vectors.Group) int {
 	alg := map[string]driver.SignAlg{"SHA-256": driver.RSAPKCS1SHA256, "SHA-384": driver.RSAPKCS1SHA384, "SHA-512": driver.RSAPKCS1SHA512}[g.Sha]
 	spec := rsaSpec(g.KeySize, driver.Sign)
 	switch {
@@ -267,9 +229,9 @@ func digest(alg driver.SignAlg, msg []byte) []byte {
 }
 
 // ecdsaWith signs with each private key that a file has, once.
-func ecdsaWith(key driver.KeyAlgorithm, alg driver.SignAlg) func(*wycheproofRun, vectorGroup) int {
+func ecdsaWith(key driver.KeyAlgorithm, alg driver.SignAlg) func(*wycheproofRun, vectors.Group) int {
 	curve := map[driver.KeyAlgorithm]elliptic.Curve{driver.ECP256: elliptic.P256(), driver.ECP384: elliptic.P384(), driver.ECP521: elliptic.P521()}[key]
-	return func(r *wycheproofRun, g vectorGroup) (n int) {
+	return func(r *wycheproofRun, g vectors.Group) (n int) {
 		for _, v := range g.Tests {
 			scalar := new(big.Int).SetBytes(v.Private)
 			if r.seen[scalar.String()] || scalar.Sign() == 0 || scalar.Cmp(curve.Params().N) >= 0 {
@@ -283,7 +245,7 @@ func ecdsaWith(key driver.KeyAlgorithm, alg driver.SignAlg) func(*wycheproofRun,
 	}
 }
 
-func (r *wycheproofRun) ecdsa(v vector, curve elliptic.Curve, spec driver.KeySpec, alg driver.SignAlg) {
+func (r *wycheproofRun) ecdsa(v vectors.Case, curve elliptic.Curve, spec driver.KeySpec, alg driver.SignAlg) {
 	r.Helper()
 	scalar := new(big.Int).SetBytes(v.Private).FillBytes(make([]byte, (curve.Params().BitSize+7)/8))
 	private, err := ecdsa.ParseRawPrivateKey(curve, scalar)

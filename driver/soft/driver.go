@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 )
@@ -16,7 +17,7 @@ type Driver struct {
 	redacted
 	info  driver.Info
 	suite suite.ID
-	gate  gate
+	gate  gate.Gate
 	arena *lockedmem.Arena
 	key   *lockedmem.Buffer
 
@@ -37,11 +38,11 @@ func (d *Driver) enter(ctx context.Context, op string, spec driver.KeySpec) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !d.gate.enter() {
+	if !d.gate.Enter() {
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	if _, ok := d.info.Find(spec); !ok {
-		d.gate.leave()
+		d.gate.Leave()
 		return fault(op, driver.Unsupported, errSpec)
 	}
 	return nil
@@ -55,7 +56,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	if err := d.enter(ctx, op, spec); err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	m, err := generate(spec.Algorithm)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Unknown, err)
@@ -71,7 +72,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	if err := d.enter(ctx, op, spec); err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	m, err := adopt(spec.Algorithm, material)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, err)
@@ -94,17 +95,17 @@ func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.B
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !d.gate.enter() {
+	if !d.gate.Enter() {
 		return fault("DestroyKey", driver.Unavailable, errClosed)
 	}
-	d.gate.leave()
+	d.gate.Leave()
 	return nil
 }
 
 // Close waits for running calls, closes every key, and wipes and unlocks the
 // memory.
 func (d *Driver) Close() error {
-	if !d.gate.shut() {
+	if !d.gate.Shut() {
 		return nil
 	}
 	d.mu.Lock()

@@ -16,7 +16,7 @@ func (d *Driver) ExportMaterial(ctx context.Context, n Material, dst []byte) ([]
 	if err := d.enter(ctx, op, n.Spec); err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	buf, err := d.unseal(op, name{n.ID, n.Spec}, n.Blob)
 	if err != nil {
 		return nil, err

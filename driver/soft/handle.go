@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 // A handle is what every opened key has: its gate, and how it lets go of its
@@ -12,7 +13,7 @@ import (
 type handle struct {
 	redacted
 	driver *Driver
-	gate   gate
+	gate   gate.Gate
 	once   sync.Once
 	drop   func()
 }
@@ -22,24 +23,24 @@ func (h *handle) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !h.driver.gate.enter() {
+	if !h.driver.gate.Enter() {
 		return fault(op, driver.Unavailable, errClosed)
 	}
-	if !h.gate.enter() {
-		h.driver.gate.leave()
+	if !h.gate.Enter() {
+		h.driver.gate.Leave()
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
 }
 
 func (h *handle) leave() {
-	h.gate.leave()
-	h.driver.gate.leave()
+	h.gate.Leave()
+	h.driver.gate.Leave()
 }
 
 // Close waits for running calls and lets the material go.
 func (h *handle) Close() error {
-	h.gate.shut()
+	h.gate.Shut()
 	h.driver.forget(h)
 	return nil
 }

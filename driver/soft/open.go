@@ -16,7 +16,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	if err := d.enter(ctx, op, spec); err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	buf, err := d.unseal(op, name{id, spec}, blob)
 	if err != nil {
 		return nil, err

@@ -15,13 +15,14 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
+	"strongroom.example/internal/vectors"
 )
 
 // A primalityVector is a number in two's complement, and whether it is prime. The
 // negative of a prime is acceptable to the vectors, and refused here.
 type primalityVector struct {
 	TcID   int
-	Value  hexBytes
+	Value  vectors.Hex
 	Result string
 }
 

@@ -4,48 +4,20 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
-
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
+	"strongroom.example/internal/vectors"
 )
-
-// hexBytes is a byte string as the vectors write it.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
-
-// A vectorGroup has the fields of all the kinds of group that are used here.
-type vectorGroup struct {
-	KeySize, TagSize, SLen int
-	Sha, MgfSha            string
-	PrivateKeyPkcs8        hexBytes
-	PublicKeyDer           hexBytes
-	PrivateKey             struct{ PublicExponent string }
-	Tests                  []vector
-}
-
-type vector struct {
-	TcID                          int
-	Key, Msg, Tag, Ct, Label, Sig hexBytes
-	Result                        string
-}
 
 // A vectorFile is one row of the table of what is run: file, entry point, and how
 // many of its cases reach that entry point. The other cases are of algorithms, key
 // sizes or labels that the seam does not have.
 type vectorFile struct {
 	file  string
-	entry func(*testing.T, *soft.Driver, vectorGroup) int
+	entry func(*testing.T, *soft.Driver, vectors.Group) int
 	cases int
 }
 
@@ -86,18 +58,8 @@ func TestWycheproof(t *testing.T) {
 	total := 0
 	for _, f := range vectorFiles {
 		t.Run(f.file, func(t *testing.T) {
-			text, err := wycheproof.TestVectors.(interface {
-				ReadFile(string) ([]byte, error)
-			}).ReadFile(f.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var file struct{ TestGroups []vectorGroup }
-			if err := json.Unmarshal(text, &file); err != nil {
-				t.Fatal(err)
-			}
 			n := 0
-			for _, g := range file.TestGroups {
+			for _, g := range vectors.Read(t, f.file) {
 				n += f.entry(t, d, g)
 			}
 			if n != f.cases {
@@ -110,8 +72,8 @@ func TestWycheproof(t *testing.T) {
 }
 
 // runPRF runs the full tags of keys that can be imported.
-func runPRF(alg driver.KeyAlgorithm, sizes ...int) func(*testing.T, *soft.Driver, vectorGroup) int {
-	return func(t *testing.T, d *soft.Driver, g vectorGroup) int {
+func runPRF(alg driver.KeyAlgorithm, sizes ...int) func(*testing.T, *soft.Driver, vectors.Group) int {
+	return func(t *testing.T, d *soft.Driver, g vectors.Group) int {
 		n := 0
 		for _, v := range g.Tests {
 			fits := g.TagSize == 256 && bytes.IndexByte(bytesOf(sizes), byte(len(v.Key))) >= 0
@@ -144,7 +106,7 @@ func rsaSpec(bits int, usage driver.Usage) driver.KeySpec {
 }
 
 // runOAEP runs the groups whose two hashes are equal and offered, without label.
-func runOAEP(t *testing.T, d *soft.Driver, g vectorGroup) int {
+func runOAEP(t *testing.T, d *soft.Driver, g vectors.Group) int {
 	algs := map[string]driver.EncryptAlg{"SHA-1": driver.RSAOAEPSHA1, "SHA-256": driver.RSAOAEPSHA256}
 	alg, spec := algs[g.Sha], rsaSpec(g.KeySize, driver.Decrypt)
 	if alg == "" || g.Sha != g.MgfSha || spec.Algorithm == "" {
@@ -164,7 +126,7 @@ func runOAEP(t *testing.T, d *soft.Driver, g vectorGroup) int {
 	return n
 }
 
-func checkDecrypted(t *testing.T, v vector, out []byte, err error) {
+func checkDecrypted(t *testing.T, v vectors.Case, out []byte, err error) {
 	t.Helper()
 	switch {
 	case v.Result == "invalid" && !errors.Is(err, driver.Authentic):
@@ -175,7 +137,7 @@ func checkDecrypted(t *testing.T, v vector, out []byte, err error) {
 }
 
 // runRaw unpads PKCS #1 v1.5 over RSA_RAW.
-func runRaw(t *testing.T, d *soft.Driver, g vectorGroup) int {
+func runRaw(t *testing.T, d *soft.Driver, g vectors.Group) int {
 	key := importKey(t, d, rsaSpec(g.KeySize, driver.Decrypt), g.PrivateKeyPkcs8).(driver.Decrypter)
 	defer key.Close()
 	for _, v := range g.Tests {
@@ -199,7 +161,7 @@ func unpad(block []byte) ([]byte, error) {
 
 // runSign compares signatures; PKCS #1 v1.5 makes the same one each time. A key
 // with the exponent 3 must be refused, and that is its case.
-func runSign(t *testing.T, d *soft.Driver, g vectorGroup) int {
+func runSign(t *testing.T, d *soft.Driver, g vectors.Group) int {
 	algs := map[string]driver.SignAlg{"SHA-256": driver.RSAPKCS1SHA256, "SHA-384": driver.RSAPKCS1SHA384, "SHA-512": driver.RSAPKCS1SHA512}
 	alg, spec := algs[g.Sha], rsaSpec(g.KeySize, driver.Sign)
 	if alg == "" {
@@ -225,8 +187,8 @@ func runSign(t *testing.T, d *soft.Driver, g vectorGroup) int {
 
 // runVerify runs soft.Verify. What the vectors call acceptable is old encoding, and
 // is refused.
-func runVerify(alg driver.SignAlg) func(*testing.T, *soft.Driver, vectorGroup) int {
-	return func(t *testing.T, _ *soft.Driver, g vectorGroup) int {
+func runVerify(alg driver.SignAlg) func(*testing.T, *soft.Driver, vectors.Group) int {
+	return func(t *testing.T, _ *soft.Driver, g vectors.Group) int {
 		for _, v := range g.Tests {
 			err := soft.Verify(g.PublicKeyDer, alg, digest(alg, v.Msg), v.Sig)
 			if (err == nil) != (v.Result == "valid") || err != nil && !errors.Is(err, driver.Authentic) {

@@ -71,7 +71,7 @@ func (d *Driver) count(ctx context.Context, op string, act func(*device) error) 
 	if err := d.enter(ctx, op); err != nil {
 		return err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if !d.info.Counter {
 		return fault(op, driver.Unsupported, errors.New("Config.Counter names no NV index"))
 	}

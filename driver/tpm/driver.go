@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 	"strongroom.example/internal/lockedmem"
 )
 
@@ -17,7 +18,7 @@ type Driver struct {
 	kinds map[driver.KeySpec]kind
 	about profile
 
-	gate   gate
+	gate   gate.Gate
 	queue  *queue
 	device *device
 	ended  chan struct{}
@@ -129,7 +130,7 @@ func (d *Driver) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !d.gate.enter() {
+	if !d.gate.Enter() {
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
@@ -142,7 +143,7 @@ func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (k
 	}
 	k, ok := d.kinds[spec]
 	if !ok {
-		d.gate.leave()
+		d.gate.Leave()
 		return kind{}, fault(op, driver.Unsupported, errSpec)
 	}
 	return k, nil
@@ -153,13 +154,13 @@ func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.B
 	if err := d.enter(ctx, "DestroyKey"); err != nil {
 		return err
 	}
-	d.gate.leave()
+	d.gate.Leave()
 	return nil
 }
 
 // Close waits for running calls, and takes out of the TPM what the driver has in it.
 func (d *Driver) Close() error {
-	if !d.gate.shut() {
+	if !d.gate.Shut() {
 		return nil
 	}
 	d.queue.close()

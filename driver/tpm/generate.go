@@ -20,7 +20,7 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	n, auth := keyName{id, spec}, newAuth()
 	defer clear(auth)
 	var made pair

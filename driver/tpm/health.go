@@ -31,7 +31,7 @@ func (d *Driver) Health(ctx context.Context) (Health, error) {
 	if err := d.enter(ctx, op); err != nil {
 		return Health{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	var h Health
 	err := d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) error {
 		p, err := dev.properties(tpm2.TPMPTPermanent)
@@ -65,7 +65,7 @@ func (d *Driver) ResetLockout(ctx context.Context, auth []byte) error {
 	if err := d.enter(ctx, op); err != nil {
 		return err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	return d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) error {
 		_, err := dev.execute(command{
 			code:    tpm2.TPMCCDictionaryAttackLockReset,

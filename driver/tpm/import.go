@@ -20,7 +20,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	n, auth := keyName{id, spec}, newAuth()
 	defer suite.Wipe(auth)
 	area := imported(k.area(n.binding(auth)))

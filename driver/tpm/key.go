@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 // A key is an open key. Each usage embeds it.
@@ -16,13 +17,13 @@ type key struct {
 	driver *Driver
 	kind   kind
 	res    *resident
-	gate   *gate
+	gate   *gate.Gate
 	once   *sync.Once
 }
 
 // key makes the Key that the usage of a kind wants.
 func (d *Driver) key(k kind, r *resident, area *tpm2.TPMTPublic) driver.Key {
-	base := key{driver: d, kind: k, res: r, gate: new(gate), once: new(sync.Once)}
+	base := key{driver: d, kind: k, res: r, gate: new(gate.Gate), once: new(sync.Once)}
 	switch {
 	case k.row.Spec.Usage == driver.Derive:
 		return &hmacKey{key: base}
@@ -36,11 +37,11 @@ func (d *Driver) key(k kind, r *resident, area *tpm2.TPMTPublic) driver.Key {
 
 // Close lets the key go. It stays in the TPM until its place is needed.
 func (k *key) Close() error {
-	k.gate.shut()
+	k.gate.Shut()
 	k.once.Do(func() {
 		// After the driver was closed nothing is left to let go.
-		if k.driver.gate.enter() {
-			defer k.driver.gate.leave()
+		if k.driver.gate.Enter() {
+			defer k.driver.gate.Leave()
 			k.driver.device.slots.release(k.res)
 		}
 	})
@@ -52,16 +53,16 @@ func (k *key) enter(ctx context.Context, op string) error {
 	if err := k.driver.enter(ctx, op); err != nil {
 		return err
 	}
-	if !k.gate.enter() {
-		k.driver.gate.leave()
+	if !k.gate.Enter() {
+		k.driver.gate.Leave()
 		return fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
 }
 
 func (k *key) leave() {
-	k.gate.leave()
-	k.driver.gate.leave()
+	k.gate.Leave()
+	k.driver.gate.Leave()
 }
 
 // run has the TPM do something with the key while it is loaded.

@@ -19,7 +19,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	if err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if len(b) == 0 {
 		return nil, fault(op, driver.NotFound, errAbsent)
 	}

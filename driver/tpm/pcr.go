@@ -32,7 +32,7 @@ func (d *Driver) ReadPCRs(ctx context.Context, indices ...uint) (PCRs, error) {
 	if err := d.enter(ctx, op); err != nil {
 		return nil, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if err := checkPCRs(op, indices); err != nil {
 		return nil, err
 	}

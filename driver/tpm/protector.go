@@ -70,7 +70,7 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	if err := p.driver.enter(ctx, op); err != nil {
 		return nil, err
 	}
-	defer p.driver.gate.leave()
+	defer p.driver.gate.Leave()
 	if len(root) != rootSize {
 		return nil, fault(op, driver.Invalid, errors.New("a root is 32 bytes long"))
 	}
@@ -97,7 +97,7 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 	if err := p.driver.enter(ctx, op); err != nil {
 		return nil, err
 	}
-	defer p.driver.gate.leave()
+	defer p.driver.gate.Leave()
 	s, err := decodeSealed(blob)
 	if err != nil {
 		return nil, fault(op, driver.Denied, err)

@@ -13,7 +13,7 @@ func (d *Driver) Random(ctx context.Context, p []byte) error {
 	if err := d.enter(ctx, op); err != nil {
 		return err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	if len(p) == 0 {
 		return nil
 	}

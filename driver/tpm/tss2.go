@@ -122,7 +122,7 @@ func (d *Driver) ImportTSS2(ctx context.Context, n KeyID, text, auth []byte) (dr
 	if err != nil {
 		return driver.Created{}, err
 	}
-	defer d.gate.leave()
+	defer d.gate.Leave()
 	f, err := parseKeyFile(text)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, err)

@@ -6,45 +6,14 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"math/big"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
-
 	"strongroom.example/driver"
 	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/vectors"
 )
-
-// hexBytes is a byte string as the vectors write it.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	if len(text)%2 != 0 {
-		text = append([]byte("0"), text...)
-	}
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
-
-// A vectorGroup has the fields of all the kinds of group that are used here.
-type vectorGroup struct {
-	KeySize, TagSize int
-	Sha, MgfSha      string
-	PrivateKeyPkcs8  hexBytes
-	PrivateKey       struct{ PublicExponent string }
-	Tests            []vector
-}
-
-type vector struct {
-	TcID                          int
-	Key, Msg, Tag, Ct, Label, Sig hexBytes
-	Private                       hexBytes
-	Result                        string
-}
 
 // A vectorFile is one row of the table of what goes through the TPM by import: file,
 // entry point, and how many of its cases reach that entry point. The others are of
@@ -52,7 +21,7 @@ type vector struct {
 // keys are taken, which are the odd ones of their curves: each signs.
 type vectorFile struct {
 	file  string
-	entry func(*testing.T, *tpm.Driver, vectorGroup) int
+	entry func(*testing.T, *tpm.Driver, vectors.Group) int
 	cases int
 }
 
@@ -74,18 +43,8 @@ func TestWycheproof(t *testing.T) {
 	total := 0
 	for _, f := range vectorFiles {
 		t.Run(f.file, func(t *testing.T) {
-			text, err := wycheproof.TestVectors.(interface {
-				ReadFile(string) ([]byte, error)
-			}).ReadFile(f.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var file struct{ TestGroups []vectorGroup }
-			if err := json.Unmarshal(text, &file); err != nil {
-				t.Fatal(err)
-			}
 			n := 0
-			for _, g := range file.TestGroups {
+			for _, g := range vectors.Read(t, f.file) {
 				n += f.entry(t, d, g)
 			}
 			if n != f.cases {
@@ -97,7 +56,7 @@ func TestWycheproof(t *testing.T) {
 	t.Logf("%d cases in %d files", total, len(vectorFiles))
 }
 
-func vectorPRF(t *testing.T, d *tpm.Driver, g vectorGroup) (n int) {
+func vectorPRF(t *testing.T, d *tpm.Driver, g vectors.Group) (n int) {
 	for _, v := range g.Tests {
 		if g.TagSize != 256 || len(v.Key) != 32 {
 			continue
@@ -119,7 +78,7 @@ var (
 )
 
 // vectorOAEP runs the groups whose two hashes are equal and offered, without label.
-func vectorOAEP(t *testing.T, d *tpm.Driver, g vectorGroup) (n int) {
+func vectorOAEP(t *testing.T, d *tpm.Driver, g vectors.Group) (n int) {
 	alg := map[string]driver.EncryptAlg{"SHA-1": driver.RSAOAEPSHA1, "SHA-256": driver.RSAOAEPSHA256}[g.Sha]
 	if alg == "" || g.Sha != g.MgfSha || g.KeySize != 2048 {
 		return 0
@@ -137,7 +96,7 @@ func vectorOAEP(t *testing.T, d *tpm.Driver, g vectorGroup) (n int) {
 }
 
 // vectorThreePrimes must be refused at the door: the TPM keeps one prime of two.
-func vectorThreePrimes(t *testing.T, d *tpm.Driver, g vectorGroup) int {
+func vectorThreePrimes(t *testing.T, d *tpm.Driver, g vectors.Group) int {
 	_, err := d.ImportKey(context.Background(), driver.MaterialID{1}, rsaDecrypt, g.PrivateKeyPkcs8)
 	if !errors.Is(err, driver.Invalid) {
 		t.Errorf("a key of three primes: %v", err)
@@ -145,7 +104,7 @@ func vectorThreePrimes(t *testing.T, d *tpm.Driver, g vectorGroup) int {
 	return len(g.Tests)
 }
 
-func checkDecrypted(t *testing.T, v vector, out []byte, err error) {
+func checkDecrypted(t *testing.T, v vectors.Case, out []byte, err error) {
 	t.Helper()
 	switch {
 	case v.Result == "invalid" && !errors.Is(err, driver.Authentic):
@@ -156,7 +115,7 @@ func checkDecrypted(t *testing.T, v vector, out []byte, err error) {
 }
 
 // vectorRaw unpads PKCS #1 v1.5 over RSA_RAW.
-func vectorRaw(t *testing.T, d *tpm.Driver, g vectorGroup) int {
+func vectorRaw(t *testing.T, d *tpm.Driver, g vectors.Group) int {
 	k := openAs[driver.Decrypter](t, d, importKey(t, d, rsaDecrypt, g.PrivateKeyPkcs8))
 	for _, v := range g.Tests {
 		block, err := k.Decrypt(context.Background(), nil, driver.RSARaw, v.Ct)
@@ -178,7 +137,7 @@ func unpad(block []byte) ([]byte, error) {
 
 // vectorSign compares signatures; PKCS #1 v1.5 makes the same one each time. A key with
 // the exponent 3 must be refused, and that is its case.
-func vectorSign(t *testing.T, d *tpm.Driver, g vectorGroup) int {
+func vectorSign(t *testing.T, d *tpm.Driver, g vectors.Group) int {
 	alg := map[string]driver.SignAlg{"SHA-256": driver.RSAPKCS1SHA256, "SHA-384": driver.RSAPKCS1SHA384, "SHA-512": driver.RSAPKCS1SHA512}[g.Sha]
 	if alg == "" {
 		return 0
@@ -207,9 +166,9 @@ func digestOf(alg driver.SignAlg, msg []byte) []byte {
 }
 
 // vectorECDSA signs with each different private key of a file.
-func vectorECDSA(alg driver.KeyAlgorithm, sign driver.SignAlg) func(*testing.T, *tpm.Driver, vectorGroup) int {
+func vectorECDSA(alg driver.KeyAlgorithm, sign driver.SignAlg) func(*testing.T, *tpm.Driver, vectors.Group) int {
 	curve := map[driver.KeyAlgorithm]elliptic.Curve{driver.ECP256: elliptic.P256(), driver.ECP384: elliptic.P384(), driver.ECP521: elliptic.P521()}[alg]
-	return func(t *testing.T, d *tpm.Driver, g vectorGroup) (n int) {
+	return func(t *testing.T, d *tpm.Driver, g vectors.Group) (n int) {
 		seen := make(map[string]bool)
 		for _, v := range g.Tests {
 			if seen[string(v.Private)] {

@@ -4,79 +4,42 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/openssltest"
 	"strongroom.example/internal/unwrap"
 )
 
-// A workbench is a directory in which the real openssl runs.
-type workbench struct {
-	t   *testing.T
-	dir string
-}
+// A workbench is what a caller has who brings material in: openssl.
+type workbench struct{ openssltest.Bench }
 
 func newWorkbench(t *testing.T) workbench {
 	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the openssl command is missing: install the package openssl")
-		}
-		t.Skip("needs the openssl command: install the package openssl")
-	}
-	return workbench{t, t.TempDir()}
-}
-
-// openssl runs one command line in the directory.
-func (w workbench) openssl(args ...string) {
-	w.t.Helper()
-	cmd := exec.Command("openssl", args...)
-	cmd.Dir = w.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		w.t.Fatalf("openssl %q: %v\n%s", args, err, out)
-	}
-}
-
-func (w workbench) read(name string) []byte {
-	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join(w.dir, name))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return b
-}
-
-func (w workbench) write(name string, b []byte) {
-	w.t.Helper()
-	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+	return workbench{openssltest.New(t)}
 }
 
 // getPublicKey does what a caller does with the public key he was given in base 64.
 func (w workbench) getPublicKey(key wrappingKey) {
-	w.t.Helper()
-	w.write("public_key.base64", []byte(base64.StdEncoding.EncodeToString(key.public)))
-	w.openssl("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
+	w.Helper()
+	w.Write("public_key.base64", []byte(base64.StdEncoding.EncodeToString(key.public)))
+	w.Exec("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
 }
 
 // encrypt is pkeyutl with the public key, and the result in base 64 as it is sent.
 func (w workbench) encrypt(in string, options ...string) []byte {
-	w.t.Helper()
+	w.Helper()
 	args := []string{"pkeyutl", "-in", in, "-out", "encrypted_key_material.bin",
 		"-inkey", "public_key.bin", "-keyform", "DER", "-pubin", "-encrypt"}
 	for _, o := range options {
 		args = append(args, "-pkeyopt", o)
 	}
-	w.openssl(args...)
-	w.openssl("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
-	ciphertext, err := base64.StdEncoding.DecodeString(string(w.read("encrypted_key_material.base64")))
+	w.Exec(args...)
+	w.Exec("enc", "-e", "-base64", "-A", "-in", "encrypted_key_material.bin", "-out", "encrypted_key_material.base64")
+	ciphertext, err := base64.StdEncoding.DecodeString(string(w.Read("encrypted_key_material.base64")))
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
 	return ciphertext
 }
@@ -100,10 +63,10 @@ func TestOpenSSLRecipes(t *testing.T) {
 				skipRefused(t, alg)
 				w, key := newWorkbench(t), newKey(t, alg)
 				w.getPublicKey(key)
-				w.openssl("rand", "-out", "raw_material.bin", strconv.Itoa(n))
+				w.Exec("rand", "-out", "raw_material.bin", strconv.Itoa(n))
 				ciphertext := w.encrypt("raw_material.bin", padding[alg]...)
 				got, err := key.unwrap(nil, alg, ciphertext)
-				if err != nil || len(got) != n || !bytes.Equal(got, w.read("raw_material.bin")) {
+				if err != nil || len(got) != n || !bytes.Equal(got, w.Read("raw_material.bin")) {
 					t.Errorf("%d bytes, %v", len(got), err)
 				}
 			})
@@ -125,14 +88,14 @@ func TestOpenSSLPrivateKeys(t *testing.T) {
 				skipRefused(t, alg)
 				w, key := newWorkbench(t), newKey(t, alg)
 				w.getPublicKey(key)
-				w.openssl(append([]string{"genpkey", "-out", "private.pem"}, generate...)...)
-				w.openssl("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
-				w.openssl("rand", "-out", "aes_key.bin", "32")
-				w.openssl("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6",
-					"-K", hex.EncodeToString(w.read("aes_key.bin")), "-in", "private.der", "-out", "wrapped.bin")
-				ciphertext := append(w.encrypt("aes_key.bin", padding[alg]...), w.read("wrapped.bin")...)
+				w.Exec(append([]string{"genpkey", "-out", "private.pem"}, generate...)...)
+				w.Exec("pkcs8", "-topk8", "-nocrypt", "-in", "private.pem", "-outform", "DER", "-out", "private.der")
+				w.Exec("rand", "-out", "aes_key.bin", "32")
+				w.Exec("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6",
+					"-K", hex.EncodeToString(w.Read("aes_key.bin")), "-in", "private.der", "-out", "wrapped.bin")
+				ciphertext := append(w.encrypt("aes_key.bin", padding[alg]...), w.Read("wrapped.bin")...)
 				got, err := key.unwrap(make([]byte, 0, unwrap.MaxMaterial), alg, ciphertext)
-				if err != nil || !bytes.Equal(got, w.read("private.der")) {
+				if err != nil || !bytes.Equal(got, w.Read("private.der")) {
 					t.Errorf("%d bytes, %v", len(got), err)
 				}
 			})

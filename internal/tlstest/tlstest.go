@@ -1,0 +1,77 @@
+// Package tlstest tries a crypto.Signer in a certificate and a TLS 1.3 handshake.
+package tlstest
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+)
+
+// Host is whom the certificates are for.
+const Host = "edge.example"
+
+// Request has the signer make a certificate request, and checks its signature.
+func Request(t *testing.T, s crypto.Signer) {
+	t.Helper()
+	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: Host}, DNSNames: []string{Host}}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Handshake has the signer sign its own certificate, and runs TLS 1.3 with a server
+// that has it.
+func Handshake(t *testing.T, s crypto.Signer) {
+	t.Helper()
+	cert := certificate(t, s)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	near, far := net.Pipe()
+	defer near.Close()
+	server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
+	done := make(chan error, 1)
+	go func() {
+		defer far.Close()
+		done <- server.HandshakeContext(context.Background())
+	}()
+	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: Host, MinVersion: tls.VersionTLS13})
+	if err := client.HandshakeContext(t.Context()); err != nil {
+		t.Errorf("client: %v", err)
+		near.Close()
+	}
+	if err := <-done; err != nil {
+		t.Errorf("server: %v", err)
+	}
+}
+
+func certificate(t *testing.T, s crypto.Signer) tls.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: Host}, DNSNames: []string{Host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, s.Public(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: s, Leaf: leaf}
+}
