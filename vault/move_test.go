@@ -127,7 +127,7 @@ func TestMoveEverySpec(t *testing.T) {
 			case GenerateVerifyMac:
 				s.mac, err = c.GenerateMac(ctx, k.ID, []byte("m"))
 			case AsymmetricDecrypt:
-				s.encrypted = encryptTo(t, c, k.ID, []byte("m"))
+				s.encrypted = encryptTo(t, c, k.ID, []byte("a message"))
 			}
 			if err != nil {
 				t.Fatal(err)

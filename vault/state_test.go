@@ -98,7 +98,7 @@ var acts = map[Operation]func(context.Context, Client, subject) error{
 	},
 	OpAsymmetricDecrypt: func(ctx context.Context, c Client, s subject) error {
 		got, err := c.AsymmetricDecrypt(ctx, s.key.ID, s.encrypted, "")
-		if err == nil && string(got) != "m" {
+		if err == nil && string(got) != "a message" {
 			return fmt.Errorf("decrypted to %q", got)
 		}
 		return err
@@ -145,7 +145,7 @@ func newSubject(t *testing.T, c Client, row specRow, origin Origin) subject {
 	case GenerateVerifyMac:
 		s.mac, err = c.GenerateMac(ctx, s.key.ID, []byte("m"))
 	case AsymmetricDecrypt:
-		s.encrypted = encryptTo(t, c, s.key.ID, []byte("m"))
+		s.encrypted = encryptTo(t, c, s.key.ID, []byte("a message"))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -98,11 +98,34 @@ func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (pla
 		}
 		ciphertext, err = rsa.EncryptOAEP(oaepHash(alg), rand.Reader, key, plaintext, nil)
 	case *ecdsa.PublicKey:
-		ciphertext, err = sm2.EncryptASN1(rand.Reader, key, plaintext)
+		ciphertext, err = encryptSM2(key, plaintext)
 	default:
 		err = fmt.Errorf("%T does not encrypt", public)
 	}
 	return plaintext, ciphertext, err
+}
+
+// encryptSM2 encrypts by the first nonce that is drawn. The library draws another
+// where the mask is all zeros, once in 256 times for one byte, but goes on from the
+// point of the first (gmsm v0.44.1), so that nobody can decrypt what comes out.
+func encryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
+	for {
+		draws := counter{}
+		ciphertext, err := sm2.EncryptASN1(&draws, key, plaintext)
+		if err != nil || draws.nonces == 1 {
+			return ciphertext, err
+		}
+	}
+}
+
+// counter is the system's random source, and counts nonces.
+type counter struct{ nonces int }
+
+func (c *counter) Read(p []byte) (int, error) {
+	if len(p) == 32 {
+		c.nonces++
+	}
+	return rand.Read(p)
 }
 
 // encryptRaw is m^e mod n by big integers. m has leading zeros, since those are
