@@ -98,17 +98,17 @@ func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (pla
 		}
 		ciphertext, err = rsa.EncryptOAEP(oaepHash(alg), rand.Reader, key, plaintext, nil)
 	case *ecdsa.PublicKey:
-		ciphertext, err = encryptSM2(key, plaintext)
+		ciphertext, err = EncryptSM2(key, plaintext)
 	default:
 		err = fmt.Errorf("%T does not encrypt", public)
 	}
 	return plaintext, ciphertext, err
 }
 
-// encryptSM2 encrypts by the first nonce that is drawn. The library draws another
+// EncryptSM2 encrypts as an outsider does, for tests: ASN.1, C1 C3 C2, by the first nonce that is drawn. The library draws another
 // where the mask is all zeros, once in 256 times for one byte, but goes on from the
 // point of the first (gmsm v0.44.1), so that nobody can decrypt what comes out.
-func encryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
+func EncryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
 	for {
 		draws := counter{}
 		ciphertext, err := sm2.EncryptASN1(&draws, key, plaintext)

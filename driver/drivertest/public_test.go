@@ -14,8 +14,8 @@ func TestEncryptSM2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 1500 { // without the retry of encryptSM2 six of them fail
-		ciphertext, err := encryptSM2(&key.PublicKey, []byte{7})
+	for range 1500 { // without the retry of EncryptSM2 six of them fail
+		ciphertext, err := EncryptSM2(&key.PublicKey, []byte{7})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/emmansun/gmsm/sm2"
 
+	"strongroom.example/driver/drivertest"
 	"strongroom.example/vault"
 )
 
@@ -82,7 +83,7 @@ func encryptTo(t *testing.T, alg vault.EncryptionAlgorithm, public crypto.Public
 	case vault.RSAESPKCS1V15:
 		ct = encryptPadded(public.(*rsa.PublicKey), message, func([]byte) {})
 	case vault.SM2C1C3C2:
-		ct, err = sm2.EncryptASN1(rand.Reader, public.(*ecdsa.PublicKey), message)
+		ct, err = drivertest.EncryptSM2(public.(*ecdsa.PublicKey), message)
 	}
 	if err != nil {
 		t.Fatal(err)
