@@ -18,11 +18,13 @@ const (
 // agenda is what the vault has to do by itself, and when. It is rebuilt at each
 // open, so it is not stored.
 type agenda struct {
-	mu sync.Mutex
-	at map[string]time.Time // by the path of a CMK's import record, or of an intent
+	mu    sync.Mutex
+	at    map[string]time.Time // by the path of a CMK's import record, or of an intent
+	lanes map[string]bool      // the drivers that are at work
+	work  sync.WaitGroup       // the lanes
 }
 
-func newAgenda() *agenda { return &agenda{at: map[string]time.Time{}} }
+func newAgenda() *agenda { return &agenda{at: map[string]time.Time{}, lanes: map[string]bool{}} }
 
 func (a *agenda) set(path string, at time.Time) {
 	a.mu.Lock()
@@ -47,6 +49,23 @@ func (a *agenda) due(now time.Time) (paths []string) {
 	return paths
 }
 
+// enter begins the work of a driver; false if it is at work.
+func (a *agenda) enter(lane string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lanes[lane] {
+		return false
+	}
+	a.lanes[lane] = true
+	return true
+}
+
+func (a *agenda) leave(lane string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.lanes, lane)
+}
+
 // openAgenda puts every deadline on the agenda and does what is due. What fails is
 // tried again later, and does not keep the vault from opening: expired material is
 // of no use to anybody, whether it is gone or not.
@@ -55,14 +74,23 @@ func (v *Vault) openAgenda(ctx context.Context) {
 		v.schedule(ctx, strings.TrimPrefix(path, imports))
 	}
 	v.keepAgenda(ctx)
+	v.agenda.work.Wait()
 }
 
-// keepAgenda does what is due.
+// keepAgenda has what is due done, and does not wait for it.
 func (v *Vault) keepAgenda(ctx context.Context) {
-	for _, path := range v.agenda.due(v.deadline.Now()) {
-		if err := v.meet(ctx, path); err != nil {
-			v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
+	now := v.deadline.Now()
+	for lane, paths := range v.byDriver(ctx, v.agenda.due(now)) {
+		if !v.agenda.enter(lane) {
+			for _, path := range paths {
+				v.agenda.set(path, now)
+			}
+			continue
 		}
+		v.agenda.work.Go(func() {
+			defer v.agenda.leave(lane)
+			v.attend(ctx, paths)
+		})
 	}
 }
 
@@ -74,11 +102,7 @@ func (v *Vault) meet(ctx context.Context, path string) error {
 	if v.store.Version(path) == 0 {
 		return nil
 	}
-	r, err := v.store.Get(ctx, path)
-	if err != nil {
-		return err
-	}
-	in, err := decode[intent](path, r.Value)
+	in, err := v.intentAt(ctx, path)
 	if err != nil {
 		return err
 	}

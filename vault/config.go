@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"time"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/clock"
@@ -53,6 +54,7 @@ type Config struct {
 	// ErrStorageFull. 0 means 64 MiB.
 	MinFree uint64
 
+	patience   time.Duration // see const patience
 	clock      clock.Clock
 	openEngine func(dir string) (keystore.Engine, error)
 }
@@ -84,6 +86,9 @@ func (c Config) withDefaults() (Config, error) {
 		if d == nil {
 			return c, invalid("Config.Drivers has nothing under %q", name)
 		}
+	}
+	if c.patience == 0 {
+		c.patience = patience
 	}
 	if c.clock == nil {
 		c.clock = clock.System()

@@ -23,10 +23,12 @@ type doom struct {
 // destroy ends doomed material: in the device, where it is looked for again, and in
 // the store. It is repeatable.
 func (v *Vault) destroy(ctx context.Context, in intent) error {
-	v.handles.retire(in.Material)
-	d, ok := v.drivers[in.Driver]
-	if !ok {
-		return fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, in.Driver)
+	if err := v.handles.retire(ctx, in.Material); err != nil {
+		return err
+	}
+	d, err := v.driver(in.Driver)
+	if err != nil {
+		return err
 	}
 	path := materialPath(in.Material)
 	r, err := v.store.Get(ctx, path)
@@ -41,11 +43,21 @@ func (v *Vault) destroy(ctx context.Context, in intent) error {
 			return err
 		}
 	}
+	if err := v.drop(ctx, path, in.Doomed.Epoch); err != nil {
+		return err
+	}
+	v.handles.forget(in.Material)
+	return nil
+}
+
+// drop removes a record of material from the store, so that no old copy of it opens
+// the material either if epoch is set.
+func (v *Vault) drop(ctx context.Context, path string, epoch bool) error {
 	switch {
 	case v.store.Version(path) == 0:
 		return v.store.FinishEpoch(ctx)
-	case in.Doomed.Epoch:
-		return v.store.ChangeEpoch(ctx, func(tx *keystore.Tx) error { tx.Delete(path); return nil })
+	case epoch:
+		return v.burials.bury(ctx, path)
 	}
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error { tx.Delete(path); return nil })
 }
@@ -66,7 +78,7 @@ func absent(ctx context.Context, d driver.Driver, in intent) error {
 // settleDoomed ends a destruction that was begun, and records that it is done.
 func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 	if err := v.destroy(ctx, in); err != nil {
-		v.agenda.set(intentPath(in.Material), v.deadline.Now().Add(agendaRetry))
+		v.postpone(intentPath(in.Material))
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)

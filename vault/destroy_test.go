@@ -290,6 +290,9 @@ func TestHandleIsRetired(t *testing.T) {
 	if _, open := v.handles.open[id]; !open {
 		t.Fatal("not open before")
 	}
+	if !v.handles.begin(id) { // the slow operation has found the material
+		t.Fatal("retired before")
+	}
 	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -299,6 +302,10 @@ func TestHandleIsRetired(t *testing.T) {
 	late := &countingKey{}
 	one := v.handles.put(id, late)
 	v.handles.give(one)
+	v.handles.end(id)
+	if len(v.handles.retired)+len(v.handles.opening) != 0 {
+		t.Errorf("kept of what is gone: %v, %v", v.handles.retired, v.handles.opening)
+	}
 	if _, open := v.handles.take(id); open || late.closed != 1 {
 		t.Errorf("kept open, closed %d times", late.closed)
 	}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -43,5 +44,58 @@ func TestHandlesDoNotWait(t *testing.T) {
 	<-done
 	if n := len(h.open); n != 1 {
 		t.Errorf("%d handles are open", n)
+	}
+}
+
+// TestRetirementWaits: a key is retired when it is closed, and who gives up waiting for
+// that is told so each time.
+func TestRetirementWaits(t *testing.T) {
+	h := newHandles()
+	slow, id := reluctant{make(chan struct{}), make(chan struct{})}, driver.MaterialID{1}
+	h.give(h.put(id, slow))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-slow.closing; cancel() }()
+	for range 2 {
+		if err := h.retire(ctx, id); err != context.Canceled {
+			t.Errorf("retired while it is closed: %v", err)
+		}
+	}
+	if h.begin(id) {
+		t.Error("opened again")
+	}
+	close(slow.closed)
+	if err := h.retire(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	h.forget(id)
+	if len(h.retired) != 0 || !h.begin(id) {
+		t.Error("retired for ever")
+	}
+	h.closeAll()
+}
+
+// TestRetirementLasts until nobody is left who found the material before it was gone.
+func TestRetirementLasts(t *testing.T) {
+	h, id := newHandles(), driver.MaterialID{1}
+	late := [2]*countingKey{{}, {}}
+	for range late {
+		h.begin(id)
+	}
+	if err := h.retire(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.forget(id)
+	for i, key := range late {
+		if h.retired[id] == nil {
+			t.Errorf("forgotten before opener %d has ended", i)
+		}
+		h.give(h.put(id, key))
+		h.end(id)
+		if _, open := h.open[id]; open || key.closed != 1 {
+			t.Errorf("opener %d: kept open %v, closed %d times", i, open, key.closed)
+		}
+	}
+	if len(h.retired)+len(h.opening) != 0 {
+		t.Errorf("left: %v, %v", h.retired, h.opening)
 	}
 }

@@ -54,7 +54,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	path := intentPath(in.Material)
 	if err := v.destroy(ctx, in); err != nil {
 		e.settled = true // its outcome is recorded when it has one
-		v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
+		v.postpone(path)
 		return err
 	}
 	e.rec.Phase, e.rec.Intent, e.detached = audit.Outcome, in.Seq, true
@@ -66,7 +66,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 		// The material is gone, whether the caller still waits or not.
 		err := v.store.Commit(context.WithoutCancel(ctx), op)
 		if err != nil {
-			v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
+			v.postpone(path)
 		}
 		return err
 	}

@@ -13,10 +13,7 @@ const byItself Principal = "(vault)"
 
 // expire ends what has expired of a CMK's import: its material and its token.
 func (v *Vault) expire(ctx context.Context, key string) error {
-	if err := v.expireMaterial(ctx, key); err != nil {
-		return err
-	}
-	if err := v.expireToken(ctx, key); err != nil {
+	if err := errors.Join(v.expireMaterial(ctx, key), v.expireToken(ctx, key)); err != nil {
 		return err
 	}
 	v.schedule(ctx, key)

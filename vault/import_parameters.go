@@ -79,9 +79,9 @@ func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
 	if a.row, err = chooseWrap(r, spec, v.cfg.Edition); err != nil {
 		return a, err
 	}
-	d, ok := v.drivers[t.Driver]
-	if !ok {
-		return a, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, t.Driver)
+	d, err := v.driver(t.Driver)
+	if err != nil {
+		return a, err
 	}
 	validTo := v.deadline.Now().Add(tokenLife).UTC().Truncate(time.Second)
 	id := driver.MaterialID(v.hedge.id())

@@ -47,9 +47,9 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 
 // openWrappingKey opens the wrapping key of the token that was admitted.
 func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
-	d, ok := im.v.drivers[im.issued.Driver]
-	if !ok {
-		return nil, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, im.issued.Driver)
+	d, err := im.v.driver(im.issued.Driver)
+	if err != nil {
+		return nil, err
 	}
 	r, err := im.v.store.Get(ctx, materialPath(im.token.serial))
 	if errors.Is(err, keystore.ErrNotFound) {

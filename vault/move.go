@@ -109,7 +109,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	finish := func(tx *keystore.Tx) error {
 		m.old.Seq = e.rec.Intent
 		tx.Put(intentPath(oldID), encode(m.old))
-		v.agenda.set(intentPath(oldID), v.deadline.Now().Add(agendaRetry))
+		v.postpone(intentPath(oldID))
 		return relocate(tx, to)
 	}
 	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})

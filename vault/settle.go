@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"strongroom.example/audit"
 	"strongroom.example/keystore"
@@ -18,31 +19,22 @@ const (
 // material, so it is destroyed. An intent whose device is absent stays, and does
 // not keep the vault from opening; one that fails is asked once, and again later.
 func (v *Vault) settle(ctx context.Context) error {
-	failed := map[string]bool{}
+	lanes := map[string][]string{}
 	for _, path := range v.store.Paths(intents) {
-		r, err := v.store.Get(ctx, path)
+		in, err := v.intentAt(ctx, path)
 		if err != nil {
 			return err
 		}
-		in, err := decode[intent](path, r.Value)
-		if err != nil {
-			return err
-		}
-		if _, present := v.drivers[in.Driver]; !present {
-			continue
-		}
-		if failed[in.Driver] {
-			v.agenda.set(path, v.deadline.Now().Add(agendaRetry))
-			continue
-		}
-		if err := v.settleIntent(ctx, in); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			failed[in.Driver] = true
+		if _, present := v.drivers[in.Driver]; present {
+			lanes[in.Driver] = append(lanes[in.Driver], path)
 		}
 	}
-	return nil
+	var wg sync.WaitGroup
+	for _, paths := range lanes {
+		wg.Go(func() { v.attend(ctx, paths) })
+	}
+	wg.Wait()
+	return ctx.Err()
 }
 
 // settleIntent ends one intent: what was to be destroyed is, what was to be made is
@@ -66,7 +58,7 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 		return v.drivers[in.Driver].DestroyKey(ctx, in.Material, nil)
 	})
 	if err != nil {
-		v.agenda.set(intentPath(in.Material), v.deadline.Now().Add(agendaRetry))
+		v.postpone(intentPath(in.Material))
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
 	outcome := v.record(in.Operation, in.Principal)

@@ -31,6 +31,7 @@ type Vault struct {
 	secrets  *secrets
 	drivers  map[string]driver.Driver
 	handles  *handles
+	burials  *burials
 	keys     *keyCache
 	hedge    *hedge
 	refusals *refusals
@@ -214,6 +215,7 @@ func (v *Vault) start(ctx context.Context) error {
 		return err
 	}
 	v.handles = newHandles()
+	v.burials = newBurials(v.store)
 	v.keys = newKeyCache(v.store)
 	v.refusals = newRefusals()
 	v.rest = newRestroom(v.arena)
@@ -267,6 +269,7 @@ func (v *Vault) background() {
 			v.rest.sweep()
 			v.keepAgenda(ctx)
 		case <-v.stopped:
+			v.agenda.work.Wait()
 			return
 		}
 	}

@@ -1,0 +1,238 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/clock"
+	"strongroom.example/keystore"
+)
+
+// imminent makes n CMKs on a driver whose imported material expires at. It was made
+// here, and only called imported: n wrapping keys would take their time.
+func imminent(t *testing.T, v *Vault, on string, at time.Time, n int) (keys []Key) {
+	t.Helper()
+	for range n {
+		keys = append(keys, mustKey(t, v.As(DefaultOwner), KeyOptions{Driver: on}))
+	}
+	err := v.store.Commit(t.Context(), func(tx *keystore.Tx) error {
+		for i := range keys {
+			keys[i].Origin, keys[i].ValidTo = OriginExternal, at
+			tx.Put(keyPath(keys[i].ID), encode(keys[i]))
+			tx.Put(importPathOf(keys[i].ID), encode(importState{}))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		v.schedule(t.Context(), k.ID)
+	}
+	return keys
+}
+
+// pending counts those whose material is gone, with its outcome on record.
+func pending(t *testing.T, v *Vault, keys []Key) (n int) {
+	t.Helper()
+	ended := map[string]int{}
+	for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		deleted := r.Operation == string(OpExpireKeyMaterial) || r.Operation == string(OpDeleteImportedKeyMaterial)
+		if deleted && r.Phase == audit.Outcome && r.Result == audit.OK {
+			ended[r.Key]++
+		}
+	}
+	for _, k := range keys {
+		ver, err := v.keys.version(t.Context(), k.ID, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ver.Material == "" && ended[k.ID] == 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// waitFor waits until the vault has come to something by itself.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
+// TestExpiryTogether: what expires together shares a few changes of epoch, and each has
+// its own record.
+func TestExpiryTogether(t *testing.T) {
+	const n = 300
+	v, c, fake, _ := newClockVault(t)
+	survivor := mustKey(t, c, KeyOptions{})
+	keys := imminent(t, v, softDriver, fake.Now().Add(time.Hour), n)
+	generation := v.store.Root().Generation
+	fake.Advance(time.Hour)
+	waitFor(t, "the expiry of all", func() bool { return len(v.store.Paths("material/"))+len(v.store.Paths(intents)) == 1 })
+	if got := pending(t, v, keys); got != n {
+		t.Errorf("%d of %d have expired on record", got, n)
+	}
+	// A change of epoch is two generations of the root file.
+	changes := (v.store.Root().Generation - generation) / 2
+	t.Logf("%d expiries in %d changes of epoch", n, changes)
+	if changes > 12 {
+		t.Errorf("%d changes of epoch for %d expiries", changes, n)
+	}
+	if _, err := c.Encrypt(t.Context(), survivor.ID, nil, nil); err != nil {
+		t.Errorf("the survivor: %v", err)
+	}
+	outcomesNameIntents(t, c)
+}
+
+// TestDeleteTogether: so do those who delete at the same time.
+func TestDeleteTogether(t *testing.T) {
+	const n = 32
+	v, c, fake, _ := newClockVault(t)
+	keys := imminent(t, v, softDriver, fake.Now().Add(time.Hour), n)
+	generation := v.store.Root().Generation
+	var people sync.WaitGroup
+	for _, k := range keys {
+		people.Go(func() {
+			if err := c.DeleteImportedKeyMaterial(context.Background(), k.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	people.Wait()
+	changes := (v.store.Root().Generation - generation) / 2
+	t.Logf("%d deletions in %d changes of epoch", n, changes)
+	if got := pending(t, v, keys); got != n || changes > n/2 {
+		t.Errorf("%d of %d deleted on record, in %d changes of epoch", got, n, changes)
+	}
+	if left := len(v.handles.retired); left != 0 {
+		t.Errorf("%d retirements are kept", left)
+	}
+}
+
+// TestBurialOutlivesItsLeader: who gives up while others rely on him does not take them
+// along, and a burial that fails is told to all.
+func TestBurialOutlivesItsLeader(t *testing.T) {
+	x, v := newEstate(t, 1)
+	defer v.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	x.engine.Fault(func(keystore.Batch) error { cancel(); return nil })
+	if err := v.burials.bury(ctx, "material/none"); err != nil || ctx.Err() == nil {
+		t.Errorf("%v, %v", err, ctx.Err())
+	}
+	if err := v.burials.bury(ctx, "material/none"); err != nil && err != context.Canceled {
+		t.Errorf("by who has given up: %v", err)
+	}
+	gone := errors.New("disk is gone")
+	x.engine.Fault(func(keystore.Batch) error { return gone })
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := v.burials.bury(context.Background(), "material/none"); err == nil {
+				t.Error("buried without a disk")
+			}
+		})
+	}
+	all.Wait()
+	x.engine.Fault(nil)
+}
+
+// newHangingVault makes a vault over the software engine and a device.
+func newHangingVault(t *testing.T, patience time.Duration) (*Vault, *drivertest.Faulty, *clock.Fake, string) {
+	t.Helper()
+	faulty := drivertest.NewFaulty(drivertest.NewMemory())
+	t.Cleanup(func() { faulty.Close() })
+	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	v, dir := newTestVault(t, Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": faulty}, clock: fake, patience: patience})
+	return v, faulty, fake, dir
+}
+
+// TestHangingDevice: a device that never answers holds up the expiry of nobody else's
+// material, and what hung is done when it is well again.
+func TestHangingDevice(t *testing.T) {
+	v, faulty, fake, _ := newHangingVault(t, time.Hour)
+	at := fake.Now().Add(time.Hour)
+	stuck, free := imminent(t, v, "hsm", at, 3), imminent(t, v, softDriver, at, 3)
+	later := imminent(t, v, softDriver, at.Add(time.Hour), 3)
+	forever := make(chan struct{})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: forever})
+	fake.Advance(time.Hour)
+	waitFor(t, "the device to hang", func() bool { return faulty.Waiting() > 0 })
+	waitFor(t, "expiry beside it", func() bool { return pending(t, v, free) == len(free) })
+	fake.Advance(time.Hour)
+	waitFor(t, "what came due later", func() bool { return pending(t, v, later) == len(later) })
+	if n := pending(t, v, stuck); n != 0 || faulty.Waiting() != 1 {
+		t.Errorf("%d expired on a device that hangs, %d calls wait", n, faulty.Waiting())
+	}
+	faulty.Clear()
+	close(forever)
+	waitFor(t, "the device", func() bool { return pending(t, v, stuck) == len(stuck) })
+	outcomesNameIntents(t, v.As(DefaultOwner))
+}
+
+// TestPatienceEnds: a call that hangs is given up, and made again later.
+func TestPatienceEnds(t *testing.T) {
+	v, faulty, fake, _ := newHangingVault(t, time.Second)
+	stuck := imminent(t, v, "hsm", fake.Now().Add(time.Hour), 2)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
+	fake.Advance(time.Hour)
+	waitFor(t, "the end of patience", func() bool { return postponed(v) >= len(stuck) })
+	if n := pending(t, v, stuck); n != 0 || faulty.Calls(drivertest.MethodDestroyKey) != 1 {
+		t.Errorf("%d expired, asked %d times", n, faulty.Calls(drivertest.MethodDestroyKey))
+	}
+	faulty.Clear()
+	fake.Advance(agendaRetry)
+	waitFor(t, "the device", func() bool { return pending(t, v, stuck) == len(stuck) })
+}
+
+// postponed counts what is on the agenda for later.
+func postponed(v *Vault) (n int) {
+	v.agenda.mu.Lock()
+	defer v.agenda.mu.Unlock()
+	for _, at := range v.agenda.at {
+		if at.After(v.deadline.Now()) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestOpenBesideAHangingDevice: Open waits for a device that hangs no longer than for
+// one thing, whatever it has to do there.
+func TestOpenBesideAHangingDevice(t *testing.T) {
+	v, faulty, fake, dir := newHangingVault(t, 2*time.Second)
+	at := fake.Now().Add(time.Hour)
+	stuck, free := imminent(t, v, "hsm", at, 3), imminent(t, v, softDriver, at, 3)
+	cfg := v.cfg
+	closeChecked(t, v)
+	fake.Advance(time.Hour)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
+	begin := time.Now()
+	v, err := Open(t.Context(), dir, cfg, passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if took := time.Since(begin); took > 2*cfg.patience {
+		t.Errorf("Open took %v", took)
+	}
+	if n, m := pending(t, v, free), pending(t, v, stuck); n != len(free) || m != 0 {
+		t.Errorf("%d of the software engine, %d of the device are gone", n, m)
+	}
+	faulty.Clear()
+	fake.Advance(agendaRetry)
+	waitFor(t, "the device", func() bool { return pending(t, v, stuck) == len(stuck) })
+}

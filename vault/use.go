@@ -1,0 +1,76 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/lockedmem"
+)
+
+// driver returns the driver of that name.
+func (v *Vault) driver(name string) (driver.Driver, error) {
+	d, ok := v.drivers[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, name)
+	}
+	return d, nil
+}
+
+// withKey runs use, with retry, on the opened material of a key version.
+func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(context.Context, K) error) error {
+	id, err := ver.material()
+	if err != nil {
+		return err
+	}
+	return Retry(ctx, func(ctx context.Context) error {
+		one, err := v.handle(ctx, id, ver)
+		if err != nil {
+			return err
+		}
+		defer v.handles.give(one)
+		key, ok := one.key.(K)
+		if !ok {
+			return fmt.Errorf("%w: driver %q gave a key that is not for %s", ErrUnavailable, ver.Driver, ver.DeviceUse)
+		}
+		return use(ctx, key)
+	})
+}
+
+// prf runs the PRF of a key version on input and appends the output to dst.
+func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
+	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.PRF) (err error) {
+		out, err = key.PRF(ctx, dst, input)
+		return err
+	})
+	return out, err
+}
+
+// handle returns the open handle of a key version, opening it if need be.
+func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (*handle, error) {
+	if one, ok := v.handles.take(id); ok {
+		return one, nil
+	}
+	if !v.handles.begin(id) {
+		return nil, fmt.Errorf("%w: material of key %s", ErrNotFound, ver.Key)
+	}
+	defer v.handles.end(id)
+	d, err := v.driver(ver.Driver)
+	if err != nil {
+		return nil, err
+	}
+	r, err := v.store.Get(ctx, materialPath(id))
+	if err != nil {
+		return nil, missing(err, "material of key "+ver.Key)
+	}
+	key, err := d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+	if errors.Is(err, lockedmem.ErrExhausted) {
+		v.handles.trim()
+		key, err = d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.handles.put(id, key), nil
+}
