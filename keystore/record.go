@@ -38,9 +38,12 @@ const (
 	// MaxPath is the longest path, in bytes.
 	MaxPath = 512
 
-	prefixRecord = 'r'
-	prefixLog    = 'l'
+	// The log comes first in the order of keys, and what changes in place behind it:
+	// an engine that keeps sorted tables then merges new tables with the end of what
+	// it has, and not with all of it.
+	prefixLog    = 'a'
 	keyHead      = "h"
+	prefixRecord = 'r'
 )
 
 // recordID is what a sealed record is bound to besides its engine key.

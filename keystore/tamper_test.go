@@ -68,11 +68,11 @@ func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
 			bad := bytes.Clone(value)
 			bad[i] ^= 1
 			m.Change(key, bad)
-			if n := len(corruptPaths(t, s)); key[0] == 'r' && n != 1 || key[0] == 'l' && n != 0 {
+			if n := len(corruptPaths(t, s)); key[0] == 'r' && n != 1 || key[0] == 'a' && n != 0 {
 				t.Fatalf("byte %d of %x: %d records corrupt", i, key, n)
 			}
 			_, err := s.LogRecord(t.Context(), 1)
-			if errors.Is(err, keystore.ErrCorrupt) != (key[0] == 'l') {
+			if errors.Is(err, keystore.ErrCorrupt) != (key[0] == 'a') {
 				t.Fatalf("byte %d of %x: the log: %v", i, key, err)
 			}
 			if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
@@ -95,7 +95,7 @@ func TestSwappedIsFound(t *testing.T) {
 	s := createSmall(t, cfg)
 	must(t, s.Commit(t.Context(), small))
 	good := m.Snapshot()
-	records, segments := keysOf(good, "r"), keysOf(good, "l")
+	records, segments := keysOf(good, "r"), keysOf(good, "a")
 	m.Change(records[0], good[records[1]])
 	m.Change(records[1], good[records[0]])
 	if got := corruptPaths(t, s); len(got) != 2 {
@@ -137,7 +137,7 @@ func TestAddedIsFound(t *testing.T) {
 		t.Errorf("a deleted record that came back: %v", err)
 	}
 	m.Restore(good)
-	m.Change("l\xff\x00\x00\x00\x00\x00\x00\x00", good[keysOf(good, "l")[0]])
+	m.Change("a\xff\x00\x00\x00\x00\x00\x00\x00", good[keysOf(good, "a")[0]])
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
 		t.Errorf("a segment beyond the end: %v", err)
 	}

@@ -109,7 +109,7 @@ func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 	for _, p := range r.stored {
 		path, version, value := r.unseal(p)
 		switch p.Key[0] {
-		case 'l':
+		case 'a':
 			for f := fields(value); len(f) > 0; {
 				leaves = append(leaves, f.take(f.u16()))
 			}

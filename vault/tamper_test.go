@@ -130,7 +130,7 @@ func TestEveryStoredByte(t *testing.T) {
 		switch key[0] {
 		case 'h':
 			continue // the head is read at open: see TestStoredBytes
-		case 'l':
+		case 'a':
 			seq := binary.BigEndian.Uint64([]byte(key[1:]))
 			read = func() error { _, err := v.store.LogRecord(t.Context(), seq); return err }
 		default:

@@ -9,8 +9,9 @@ import (
 )
 
 // positionKey holds the position of the newest batch in Badger. Callers cannot
-// reach it.
-const positionKey = "!redo"
+// reach it. It stands behind their keys, where a table that begins late in the
+// order, as those of a growing log do, meets few others when it is merged.
+const positionKey = "~redo"
 
 // position is a place in the sequence of batches. The sequence goes on for as long
 // as the store lives; the epoch is random and anew with each run through the log.
