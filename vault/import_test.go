@@ -92,9 +92,18 @@ func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
 // wrapFor wraps by Go's own libraries; TestImportFromOpenSSL does by openssl.
 func wrapFor(t testing.TB, p ImportParameters, plain []byte) []byte {
 	t.Helper()
-	public, err := p.PublicKey.Parse()
+	out, err := wrapped(p, plain)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+// wrapped is wrapFor for goroutines.
+func wrapped(p ImportParameters, plain []byte) (out []byte, err error) {
+	public, err := p.PublicKey.Parse()
+	if err != nil {
+		return nil, err
 	}
 	oaep := func(plain []byte) ([]byte, error) {
 		if p.Algorithm == WrapRSAESOAEPSHA1 || p.Algorithm == WrapRSAAESSHA1 {
@@ -102,26 +111,21 @@ func wrapFor(t testing.TB, p ImportParameters, plain []byte) []byte {
 		}
 		return rsa.EncryptOAEP(sha256.New(), rand.Reader, public.(*rsa.PublicKey), plain, nil)
 	}
-	var out []byte
 	switch p.Algorithm {
 	case WrapRSAESPKCS1V15:
 		//lint:ignore SA1019 what the vault unwraps has to be made
-		out, err = rsa.EncryptPKCS1v15(rand.Reader, public.(*rsa.PublicKey), plain)
+		return rsa.EncryptPKCS1v15(rand.Reader, public.(*rsa.PublicKey), plain)
 	case WrapSM2:
-		out, err = sm2.EncryptASN1(rand.Reader, public.(*ecdsa.PublicKey), plain)
+		return sm2.EncryptASN1(rand.Reader, public.(*ecdsa.PublicKey), plain)
 	case WrapRSAAESSHA1, WrapRSAAESSHA256:
 		key := make([]byte, 2*aes.BlockSize)
 		rand.Read(key)
-		if out, err = oaep(key); err == nil {
-			out, err = keywrap.Wrap(out, key, plain)
+		if out, err = oaep(key); err != nil {
+			return nil, err
 		}
-	default:
-		out, err = oaep(plain)
+		return keywrap.Wrap(out, key, plain)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return oaep(plain)
 }
 
 // newMaterial makes material as an owner has it: random bytes, or PKCS #8.

@@ -15,9 +15,12 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// memguard keeps one goroutine for the whole process, from its first enclave on.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/awnumar/memguard/core.NewCoffer.func1"))
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, memguardsOwn()) }
+
+// memguardsOwn is the one goroutine that memguard keeps for the whole process, from
+// its first enclave on.
+func memguardsOwn() goleak.Option {
+	return goleak.IgnoreTopFunction("github.com/awnumar/memguard/core.NewCoffer.func1")
 }
 
 // passphrase is a protector that costs little to open.
