@@ -15,7 +15,8 @@ type Request struct {
 	Operation Operation
 	// Key is the CMK's id; empty for operations on the whole vault.
 	Key string
-	// Alias and Tags are the CMK's.
+	// Alias and Tags are the CMK's. Of a CMK that is not there, Key or Alias is what was
+	// asked for, and the other is empty: who is denied is told the same as if it were there.
 	Alias string
 	Tags  map[string]string
 	// Context is the encryption context, where the operation has one.

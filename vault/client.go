@@ -34,6 +34,14 @@ type request struct {
 	size    int // bytes of input
 }
 
+// name returns what the caller gave for the CMK, as the one or the other.
+func (q request) name() (id, alias string) {
+	if _, ok := parseKeyID(q.key); ok {
+		return q.key, ""
+	}
+	return "", q.key
+}
+
 // target is the CMK that an operation acts on, as it was when it was loaded.
 type target struct {
 	Key
@@ -80,10 +88,16 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 	defer v.leave()
 	for range staleTries {
 		t, err := v.load(ctx, q.key)
+		if errors.Is(err, ErrNotFound) {
+			err = c.absent(ctx, q, err)
+		}
 		if err != nil {
 			return wrap(q.op, q.key, err)
 		}
 		err = c.once(ctx, q, t, act)
+		if errors.Is(err, ErrDenied) {
+			return wrap(q.op, q.key, err) // who may not use an alias learns no id
+		}
 		if !errors.Is(err, errStale) {
 			return wrap(q.op, t.ID, err)
 		}
@@ -138,20 +152,11 @@ func (c Client) reject(op Operation, key string, err error) error {
 // once is one pass through the pipeline; t is nil for operations on the vault.
 func (c Client) once(ctx context.Context, q request, t *target, act func(context.Context, *target, *entry) error) error {
 	v := c.vault
-	e := &entry{rec: v.record(q.op, c.principal)}
-	e.rec.InputSize = uint64(q.size)
-	e.rec.RequestID, e.rec.Reason = stamps(ctx)
-	if err := v.describe(&e.rec, q, t); err != nil {
+	e, err := c.decide(ctx, q, t)
+	if err != nil {
 		return err
 	}
-	if err := c.permit(ctx, q, t, &e.rec); err != nil {
-		if unrecorded := v.refuse(ctx, t, e.rec, err); unrecorded != nil {
-			return unrecorded
-		}
-		return err
-	}
-	err := act(ctx, t, e)
-	if err == nil {
+	if err = act(ctx, t, e); err == nil {
 		err = v.commit(ctx, t, e)
 		if err != nil && e.undo != nil {
 			err = errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
@@ -164,6 +169,28 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 		return err
 	}
 	return v.fail(ctx, t, e.rec, err)
+}
+
+// decide begins the record of an operation, and records a refusal.
+func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error) {
+	v := c.vault
+	e := &entry{rec: v.record(q.op, c.principal)}
+	e.rec.InputSize = uint64(q.size)
+	e.rec.RequestID, e.rec.Reason = stamps(ctx)
+	if err := v.describe(&e.rec, q, t); err != nil {
+		return nil, err
+	}
+	if err := c.permit(ctx, q, t, &e.rec); err != nil {
+		return nil, orElse(v.refuse(ctx, t, e.rec, err), err)
+	}
+	return e, nil
+}
+
+// absent answers for a CMK that is not there: denied is who would be if it were, and
+// only others are told that it is missing.
+func (c Client) absent(ctx context.Context, q request, missing error) error {
+	_, err := c.decide(ctx, q, nil)
+	return orElse(err, missing)
 }
 
 // cancelled reports whether err says that the caller gave up before the commit was
@@ -179,6 +206,10 @@ func (v *Vault) describe(r *audit.Record, q request, t *target) error {
 		if q.version != 0 {
 			r.KeyVersion = q.version
 		}
+	} else if id, alias := q.name(); id != "" {
+		r.Key = id
+	} else if checkAlias(alias) == nil {
+		r.Detail = map[string]string{"alias": alias}
 	}
 	if len(q.context) == 0 {
 		return nil
@@ -193,6 +224,8 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context}
 	if t != nil {
 		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
+	} else {
+		ask.Key, ask.Alias = q.name()
 	}
 	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
 	r.Rule = d.Rule

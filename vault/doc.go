@@ -11,8 +11,8 @@
 // around one of the sentinels, but for a context's own.
 //
 // The comment of a method names the errors that are its own. Every operation of a
-// Client may answer, besides: ErrDenied; ErrNotFound for a key that is not there (which
-// is not recorded, as what is wrong in itself is not), ErrKeyState and ErrUsage for one that is not for it;
+// Client may answer, besides: ErrDenied, for a key that is not there as well; ErrNotFound
+// where one may ask for it (which is not recorded, as what is wrong in itself is not), ErrKeyState and ErrUsage for one that is not for it;
 // ErrThrottled and ErrUnavailable where the device, or ErrAuditUnavailable and
 // ErrStorageFull where the disk does not do its part; ErrLockedMemory; ErrCorrupt; and
 // ErrClosed. After an error there is no result, and a key is as it was unless the

@@ -166,7 +166,7 @@ func (r *smReader) readStore() {
 			r.t.Error(err)
 		}
 	}()
-	for _, prefix := range []string{"h", "l", "r"} {
+	for _, prefix := range []string{"a", "h", "r"} {
 		for after := []byte(nil); ; {
 			page, err := engine.Scan(r.t.Context(), []byte(prefix), after, 100)
 			if err != nil && !errors.Is(err, keystore.ErrNotFound) {

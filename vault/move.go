@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"sync"
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
@@ -18,7 +20,7 @@ import (
 // the vault's drivers. No ciphertext changes. In a device that keeps its keys the
 // material is resident from then on and cannot be moved again; its provenance still
 // tells that it was outside. The old material is destroyed, as by
-// DeleteImportedKeyMaterial.
+// DeleteImportedKeyMaterial, also after a move that stopped half-way.
 //
 // It returns a receipt for each version that was moved, the oldest first, signed by
 // the log key (audit.OpenReceipt reads it), which its audit record holds as well. A
@@ -28,7 +30,17 @@ import (
 // does not take it, ErrInvalid for a driver that is not there, ErrKeyState,
 // ErrUnavailable, ErrDenied.
 func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
+	moves, err := c.moveVersions(ctx, key, to)
+	left := c.vault.leaveBehind(ctx, moves)
 	var receipts [][]byte
+	for _, m := range moves {
+		receipts = append(receipts, m.receipt)
+	}
+	return receipts, orElse(err, wrap(OpMoveKey, key, left))
+}
+
+// moveVersions moves one version after the other, and returns what it came to.
+func (c Client) moveVersions(ctx context.Context, key, to string) (moves []*move, err error) {
 	for n, last := uint32(1), uint32(1); n <= last; n++ {
 		var m *move
 		err := c.onKey(ctx, request{op: OpMoveKey, key: key, version: n}, func(ctx context.Context, t *target, e *entry) (err error) {
@@ -37,26 +49,32 @@ func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
 			return err
 		})
 		if err != nil {
-			return receipts, err
+			return moves, err
 		}
-		if m == nil {
-			continue // is there already
-		}
-		receipts = append(receipts, m.receipt)
-		if err := c.vault.leaveBehind(ctx, m.old); err != nil {
-			return receipts, wrap(OpMoveKey, key, err)
+		if m != nil { // else it is there already
+			moves = append(moves, m)
 		}
 	}
-	return receipts, nil
+	return moves, nil
 }
 
-// leaveBehind destroys the material that was moved.
-func (v *Vault) leaveBehind(ctx context.Context, old intent) error {
+// leaveBehind destroys what was moved, side by side, so that it shares a change of
+// epoch. It does so also after a move that stopped half-way, and does not end with ctx.
+func (v *Vault) leaveBehind(ctx context.Context, moves []*move) error {
+	if len(moves) == 0 {
+		return nil
+	}
 	if err := v.enter(); err != nil {
 		return err
 	}
 	defer v.leave()
-	return v.settleDoomed(ctx, old)
+	errs := make([]error, len(moves))
+	var all sync.WaitGroup
+	for i, m := range moves {
+		all.Go(func() { errs[i] = v.settleDoomed(context.WithoutCancel(ctx), m.old) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // moving is one version on its way.
@@ -88,7 +106,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	}
 	m := &move{}
 	m.old = intent{Operation: OpMoveKey, Key: t.ID, Number: g.number, Driver: from.Driver, Material: oldID, Principal: Principal(e.rec.Principal)}
-	m.old.Doomed = &doom{Spec: from.spec(), Epoch: g.number == t.Version}
+	m.old.Doomed = &doom{Spec: from.spec(), Epoch: true}
 	e.rec.Algorithm = string(from.Algorithm)
 	e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to}
 

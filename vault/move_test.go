@@ -2,11 +2,14 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
@@ -277,5 +280,104 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 	}
 	if places[softDriver] < 2 || places["hsm"] < 3 {
 		t.Errorf("%d cuts, found in %v", len(cuts), places)
+	}
+}
+
+// TestMoveOfVersionsKilledAtEachCommit is the same with a CMK of several versions: what
+// is superseded goes with a change of epoch, in the move or at the next open.
+func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
+	x := newRemoval(t)
+	var cuts []disk
+	var doomed []bool
+	x.engine.Fault(func(keystore.Batch) error {
+		cuts, doomed = append(cuts, x.disk(t)), append(doomed, x.doomed(t))
+		return nil
+	})
+	if _, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm"); err != nil {
+		t.Fatal(err)
+	}
+	x.engine.Fault(nil)
+	if err := x.v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended := 0
+	for i, cut := range slices.Backward(cuts) { // see TestMoveKilledAtEachCommit
+		x.restore(t, cut)
+		if changed := x.reopen(t, fmt.Sprintf("cut %d", i)); doomed[i] && !changed {
+			t.Errorf("cut %d: superseded material was removed without a change of epoch", i)
+		} else if doomed[i] {
+			ended++
+		}
+	}
+	if ended < 4 {
+		t.Errorf("of %d cuts only %d left material to destroy", len(cuts), ended)
+	}
+}
+
+// TestMoveFailsAtEachCommit has each batch fail; the next open ends what was begun.
+func TestMoveFailsAtEachCommit(t *testing.T) {
+	for n := 0; ; n++ {
+		x, batches := newRemoval(t), 0
+		x.engine.Fault(func(keystore.Batch) error {
+			if batches++; batches > n {
+				return errors.New("disk is gone")
+			}
+			return nil
+		})
+		_, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm")
+		x.engine.Fault(nil)
+		doomed := x.doomed(t)
+		x.v.Close()
+		if changed := x.reopen(t, fmt.Sprintf("batch %d failed", n)); doomed && !changed {
+			t.Errorf("batch %d failed: superseded material was removed without a change of epoch", n)
+		}
+		if err == nil {
+			if n < 8 {
+				t.Errorf("only %d batches", n)
+			}
+			return
+		}
+	}
+}
+
+// TestMoveStopsHalfWay: what was moved before the device failed, or the caller gave up,
+// is destroyed where it was, at once.
+func TestMoveStopsHalfWay(t *testing.T) {
+	for name, stop := range map[string]func(x *removal, cancel func()){
+		"device fails": func(x *removal, _ func()) {
+			x.device.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 3, Fail: true, Class: driver.Denied})
+		},
+		"caller gives up": func(x *removal, cancel func()) {
+			block := make(chan struct{})
+			x.device.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 3, Block: block})
+			go func() {
+				for x.device.Waiting() == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
+			}()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newRemoval(t)
+			generation := x.v.store.Root().Generation
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stop(x, cancel)
+			receipts, err := x.v.As(DefaultOwner).MoveKey(ctx, x.key, "hsm")
+			if err == nil || len(receipts) != 2 {
+				t.Errorf("%d receipts, %v", len(receipts), err)
+			}
+			if changes := (x.v.store.Root().Generation - generation) / 2; changes < 1 || changes > 2 {
+				t.Errorf("%d changes of epoch for two versions left behind", changes)
+			}
+			x.device.Clear()
+			x.check(t, x.v, "half-way")
+			if receipts, err = x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm"); err != nil || len(receipts) != len(x.cts)-2 {
+				t.Errorf("the rest: %d receipts, %v", len(receipts), err)
+			}
+			x.check(t, x.v, "after the rest")
+			closeChecked(t, x.v)
+		})
 	}
 }

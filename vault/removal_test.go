@@ -1,0 +1,93 @@
+package vault
+
+import (
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// removal is a vault over an engine in memory, with a CMK of four versions that moves to
+// a device.
+type removal struct {
+	estate
+	v      *Vault
+	device *drivertest.Faulty
+	key    string
+	cts    [][]byte
+}
+
+func newRemoval(t *testing.T) *removal {
+	t.Helper()
+	x := &removal{device: drivertest.NewFaulty(drivertest.NewMemory())}
+	x.engine, x.dir = storetest.NewMemory(), filepath.Join(t.TempDir(), "v")
+	t.Cleanup(func() { x.device.Close() })
+	x.cfg = Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": x.device}}
+	x.cfg.openEngine = func(dir string) (keystore.Engine, error) { return x.engine.Open(dir) }
+	var err error
+	if x.v, err = Create(t.Context(), x.dir, x.cfg, passphrase(t, "p")); err != nil {
+		t.Fatal(err)
+	}
+	c := x.v.As(DefaultOwner)
+	x.key = mustKey(t, c, KeyOptions{}).ID
+	for len(x.cts) < 4 {
+		if len(x.cts) > 0 {
+			if _, err := c.RotateKey(t.Context(), x.key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ct, err := c.Encrypt(t.Context(), x.key, []byte("m"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.cts = append(x.cts, ct)
+	}
+	return x
+}
+
+// doomed reports whether the store has material that is to be destroyed.
+func (x *removal) doomed(t *testing.T) bool {
+	t.Helper()
+	for _, path := range x.v.store.Paths(intents) {
+		in, err := x.v.intentAt(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.Doomed != nil && x.v.store.Version(materialPath(in.Material)) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// reopen opens the vault, checks it, and reports whether its material changed epoch.
+func (x *removal) reopen(t *testing.T, what string) bool {
+	t.Helper()
+	before, err := keystore.ReadRoot(x.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	defer closeChecked(t, v)
+	x.check(t, v, what)
+	return v.store.Root().Generation >= before.Generation+2
+}
+
+// check checks that every version is whole, in one place, and nothing superseded left.
+func (x *removal) check(t *testing.T, v *Vault, what string) {
+	t.Helper()
+	for i, ct := range x.cts {
+		if got, err := v.As(DefaultOwner).Decrypt(t.Context(), ct, nil); err != nil || string(got) != "m" {
+			t.Errorf("%s: version %d: %q, %v", what, i+1, got, err)
+		}
+	}
+	if n, left := len(v.store.Paths("material/")), v.store.Paths(intents); n != len(x.cts) || len(left) != 0 {
+		t.Errorf("%s: %d materials, intents %v", what, n, left)
+	}
+}
