@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"internal/suite":       {"github.com/emmansun/gmsm/..."},
 	"internal/ciphertext":  {"internal/suite"},
 	"internal/lockedmem":   {"internal/suite", "github.com/awnumar/memcall/..."},
+	"internal/auditor":     {"golang.org/x/mod/..."},
 	"internal/clock":       {},
 	"internal/gate":        {},
 	"internal/openssltest": {},

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -53,6 +55,11 @@ func TestWrongCiphertexts(t *testing.T) {
 	wrong("one byte more", 0, append(ct[:len(ct):len(ct)], 0), ec)
 	for i, bad := range []EncryptionContext{nil, {"a": "1"}, {"a": "2", "b": "1"}, {"a": "1", "b": "2", "c": ""}, {"a1b2": ""}} {
 		wrong("context", i, ct, bad)
+	}
+	for _, version := range []uint32{0, 1, 3} { // of version 2
+		bad := bytes.Clone(ct)
+		binary.BigEndian.PutUint32(bad[22:], version)
+		wrong("version", int(version), bad, ec)
 	}
 	id, _ := parseKeyID(other.ID)
 	copy(ct[6:22], id[:])

@@ -1,0 +1,116 @@
+// Package auditor verifies an export of the audit as a stranger does: by a public key,
+// with encoding/json and the packages of the Go checksum database alone. Nothing of
+// this module takes part, which the table of arrows holds.
+package auditor
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Report says what an export held.
+type Report struct {
+	Records, Checkpoints int64
+	// Origin is the first line of every checkpoint.
+	Origin string
+	// Operations counts the records by what they are of.
+	Operations map[string]int
+}
+
+// line is one line after the header: a record with its hash, or a checkpoint.
+type line struct {
+	Hash       tlog.Hash       `json:"h"`
+	Record     json.RawMessage `json:"r"`
+	Checkpoint string          `json:"checkpoint"`
+}
+
+// An auditor has read so much of an export.
+type auditor struct {
+	verifier note.Verifier
+	stored   []tlog.Hash
+	report   Report
+}
+
+// Verify reads an export from its first record on. The last line must be a checkpoint
+// over all records. The first fault is an error.
+func Verify(export io.Reader, verifierKey string) (Report, error) {
+	verifier, err := note.NewVerifier(verifierKey)
+	if err != nil {
+		return Report{}, err
+	}
+	a := &auditor{verifier: verifier, report: Report{Operations: map[string]int{}}}
+	lines := bufio.NewScanner(export)
+	lines.Buffer(nil, 1<<20)
+	lines.Scan() // the header
+	covered := false
+	for lines.Scan() {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return a.report, err
+		}
+		read := a.record
+		if covered = l.Record == nil; covered {
+			read = a.checkpoint
+		}
+		if err := read(l); err != nil {
+			return a.report, err
+		}
+	}
+	if !covered {
+		return a.report, errors.Join(lines.Err(), errors.New("the last line is no checkpoint"))
+	}
+	return a.report, lines.Err()
+}
+
+// ReadHashes implements tlog.HashReader over what was read.
+func (a *auditor) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, n := range indexes {
+		out[i] = a.stored[n]
+	}
+	return out, nil
+}
+
+func (a *auditor) record(l line) error {
+	var r struct {
+		Seq       int64
+		Operation string
+	}
+	if err := json.Unmarshal(l.Record, &r); err != nil {
+		return err
+	}
+	if r.Seq != a.report.Records || tlog.RecordHash(l.Record) != l.Hash {
+		return fmt.Errorf("record %d stands at %d, or has another hash", r.Seq, a.report.Records)
+	}
+	hashes, err := tlog.StoredHashes(r.Seq, l.Record, a)
+	a.stored = append(a.stored, hashes...)
+	a.report.Records++
+	a.report.Operations[r.Operation]++
+	return err
+}
+
+func (a *auditor) checkpoint(l line) error {
+	signed, err := note.Open([]byte(l.Checkpoint), note.VerifierList(a.verifier))
+	if err != nil {
+		return err
+	}
+	root, err := tlog.TreeHash(a.report.Records, a)
+	if err != nil {
+		return err
+	}
+	origin, rest, _ := strings.Cut(signed.Text, "\n")
+	if rest != strconv.FormatInt(a.report.Records, 10)+"\n"+root.String()+"\n" || a.report.Checkpoints > 0 && origin != a.report.Origin {
+		return fmt.Errorf("checkpoint over %d records: %q", a.report.Records, signed.Text)
+	}
+	a.report.Origin = origin
+	a.report.Checkpoints++
+	return nil
+}
