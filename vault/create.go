@@ -115,7 +115,7 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 			return o, err
 		}
 	}
-	return o, errors.Join(checkDescription(o.Description), checkTags(o.Tags))
+	return o, checkText(o.Description, o.Tags)
 }
 
 // driverFor returns the default driver, or the software engine where that cannot

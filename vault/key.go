@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -75,7 +76,9 @@ type KeyOptions struct {
 	Alias string
 	// Description is at most 1024 bytes.
 	Description string
-	// Tags are at most 50, keys 1–128 bytes, values at most 256 bytes.
+	// Tags are at most 50, keys 1–128 bytes, values at most 256 bytes. With the
+	// description they are at most 30 KiB as JSON, where a quotation mark or backslash
+	// has two bytes, and a control character six.
 	Tags map[string]string
 	// Usage and Spec: empty means EncryptDecrypt and Symmetric. Where one of them
 	// leaves no choice for the other, that may be empty too.
@@ -183,11 +186,14 @@ func decode[T any](path string, stored []byte) (T, error) {
 	return t, nil
 }
 
-// encode writes a record of this package, which always can be encoded.
+// encode writes a record of this package, which always can be encoded. What HTML would
+// take for its own stays as it is.
 func encode(record any) []byte {
-	b, err := json.Marshal(record)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(record); err != nil {
 		panic("strongroom: record cannot be encoded: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -15,6 +16,9 @@ const (
 	maxTags        = 50
 	maxTagKey      = 128
 	maxTagValue    = 256
+	// maxText is how long description and tags are as JSON, so that whatever the CMK comes
+	// to later, such as another state, has room in its record.
+	maxText = keystore.MaxValue - 2<<10
 )
 
 // EnableKeys enables CMKs. Each is its own operation; the first failure ends the
@@ -101,20 +105,20 @@ func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	})
 }
 
-// SetDescription gives a CMK a description of at most 1024 bytes; ErrTooLarge, or
-// ErrInvalid for what is not UTF-8.
+// SetDescription gives a CMK a description of at most 1024 bytes; ErrTooLarge, also
+// beside its tags (see KeyOptions), or ErrInvalid for what is not UTF-8.
 func (c Client) SetDescription(ctx context.Context, key, description string) error {
-	if err := checkDescription(description); err != nil {
+	if err := checkText(description, nil); err != nil {
 		return c.reject(OpSetDescription, key, err)
 	}
 	return c.alter(ctx, request{op: OpSetDescription, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		k.Description = description
-		return nil, nil
+		return nil, checkText(description, k.Tags)
 	})
 }
 
-// TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid beyond the
-// limits of KeyOptions.Tags.
+// TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid or ErrTooLarge
+// beyond the limits of KeyOptions.Tags.
 func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
 	return c.alter(ctx, request{op: OpTagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		all := map[string]string{}
@@ -124,7 +128,7 @@ func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) 
 			}
 		}
 		k.Tags = all
-		return map[string]string{"tags": fmt.Sprint(len(all))}, checkTags(all)
+		return map[string]string{"tags": fmt.Sprint(len(all))}, checkText(k.Description, all)
 	})
 }
 
@@ -160,6 +164,17 @@ func checkAlias(a string) error {
 		if !letter && (i == 0 || r != '_' && r != '-') {
 			return invalid("alias: only A-Z a-z 0-9 _ and -, the first a letter or digit")
 		}
+	}
+	return nil
+}
+
+// checkText says what is wrong with a CMK's description and tags.
+func checkText(description string, tags map[string]string) error {
+	if err := errors.Join(checkDescription(description), checkTags(tags)); err != nil {
+		return err
+	}
+	if n := len(encode(Key{Description: description, Tags: tags})); n > maxText {
+		return fmt.Errorf("%w: description and tags have %d bytes as JSON, the limit is %d", ErrTooLarge, n, maxText)
 	}
 	return nil
 }
