@@ -16,4 +16,5 @@ for f in "$@"; do
 	*) files+=("$start/$f") ;;
 	esac
 done
-exec go run ./examples/quickstart "${files[@]}"
+# Older shells call an empty list unset.
+exec go run ./examples/quickstart ${files[@]+"${files[@]}"}

@@ -66,12 +66,12 @@ func (t Tree) follow(n Nodes, plan proof.Nodes) ([][32]byte, error) {
 
 func nodeName(id compact.NodeID) string { return fmt.Sprintf("%d of level %d", id.Index, id.Level) }
 
-// VerifyInclusion checks a proof of Inclusion against a root that the caller
+// VerifyInclusion checks a proof of Inclusion against a checkpoint that the caller
 // trusts. Whatever is wrong is ErrProof.
-func (t Tree) VerifyInclusion(leaf []byte, index, size uint64, path [][32]byte, root [32]byte) error {
+func (t Tree) VerifyInclusion(leaf []byte, index uint64, in Checkpoint, path [][32]byte) error {
 	hash := t.Leaf(leaf)
-	if err := proof.VerifyInclusion(hasher{t}, index, size, hash[:], slices32(path), root[:]); err != nil {
-		return fmt.Errorf("%w: leaf %d of %d", ErrProof, index, size)
+	if err := proof.VerifyInclusion(hasher{t}, index, in.Size, hash[:], slices32(path), in.Root[:]); err != nil {
+		return fmt.Errorf("%w: leaf %d of %d", ErrProof, index, in.Size)
 	}
 	return nil
 }

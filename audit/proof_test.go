@@ -59,20 +59,20 @@ func TestVerifyProofs(t *testing.T) {
 
 func checkInclusion(t *testing.T, l *testLog, index, size uint64) {
 	t.Helper()
-	root := l.tree.Root(l.states[size])
+	in := l.point(l.states[size])
 	path, err := l.tree.Inclusion(l, index, size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.tree.VerifyInclusion(l.leaves[index], index, size, path, root); err != nil {
+	if err := l.tree.VerifyInclusion(l.leaves[index], index, in, path); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.tree.VerifyInclusion([]byte("x"), index, size, path, root); !errors.Is(err, audit.ErrProof) {
+	if err := l.tree.VerifyInclusion([]byte("x"), index, in, path); !errors.Is(err, audit.ErrProof) {
 		t.Fatalf("another leaf: %v", err)
 	}
 	for i := range path {
 		path[i][i%32] ^= 1
-		if err := l.tree.VerifyInclusion(l.leaves[index], index, size, path, root); !errors.Is(err, audit.ErrProof) {
+		if err := l.tree.VerifyInclusion(l.leaves[index], index, in, path); !errors.Is(err, audit.ErrProof) {
 			t.Fatalf("flipped hash %d: %v", i, err)
 		}
 		path[i][i%32] ^= 1

@@ -39,16 +39,17 @@ type Lister interface {
 
 // Random is a device's own random generator.
 type Random interface {
-	// Random fills p. The vault mixes it with the operating system's, and never
-	// uses it alone.
+	// Random fills p. Whoever uses it mixes it with the operating system's, and never
+	// uses it alone. The vault does not ask for it yet.
 	Random(ctx context.Context, p []byte) error
 }
 
-// A Counter only goes up, and survives a restart. It anchors a vault against the
-// rollback of its whole directory.
+// A Counter only goes up, and survives a restart. It is there to anchor a vault against
+// the rollback of its whole directory, which the vault does not do yet.
 type Counter interface {
 	// Identity names this counter, so that one that was made anew is noticed.
 	Identity(ctx context.Context) (string, error)
+	// Read returns the value.
 	Read(ctx context.Context) (uint64, error)
 	// Increment adds one and returns the new value.
 	Increment(ctx context.Context) (uint64, error)

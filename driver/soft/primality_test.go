@@ -63,7 +63,7 @@ func TestWycheproofPrimality(t *testing.T) {
 			if prime {
 				primes++
 			}
-			if n.ProbablyPrime(8) != prime {
+			if soft.Prime(n) != prime {
 				t.Errorf("case %d: not what the vector says, %s", v.TcID, v.Result)
 			}
 			if n.BitLen() != 1024 || n.Sign() < 0 {

@@ -2,6 +2,7 @@ package soft
 
 import (
 	"crypto/rsa"
+	"math/big"
 
 	"strongroom.example/driver"
 )
@@ -27,7 +28,7 @@ func checkRSA(key *rsa.PrivateKey) error {
 		return errMaterial
 	}
 	for _, p := range key.Primes {
-		if p.BitLen() != key.N.BitLen()/2 || !p.ProbablyPrime(8) {
+		if p.BitLen() != key.N.BitLen()/2 || !prime(p) {
 			return errMaterial
 		}
 	}
@@ -36,3 +37,6 @@ func checkRSA(key *rsa.PrivateKey) error {
 	}
 	return nil
 }
+
+// prime tests a factor by Miller-Rabin with 8 random bases and by Lucas.
+func prime(p *big.Int) bool { return p.ProbablyPrime(8) }
