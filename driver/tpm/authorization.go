@@ -5,8 +5,6 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
-
-	"strongroom.example/internal/suite"
 )
 
 // An authorization lends a session to one command of go-tpm's direct API, with the
@@ -47,7 +45,6 @@ func (a authorization) NewNonceCaller() error {
 // Authorize makes the MAC of a command.
 func (a authorization) Authorize(code tpm2.TPMCC, params, _ []byte, names []tpm2.TPM2BName, _ int) (*tpm2.TPMSAuthCommand, error) {
 	secret := a.secret(a.auth)
-	defer suite.Wipe(secret)
 	hash := commandHash(code, names, params)
 	mac := a.commandMAC(secret, hash[:], a.attrs)
 	return &tpm2.TPMSAuthCommand{
@@ -69,7 +66,6 @@ func sessionAttributes(attrs byte) tpm2.TPMASession {
 // Validate checks the MAC of a response.
 func (a authorization) Validate(_ tpm2.TPMRC, code tpm2.TPMCC, params []byte, _ []tpm2.TPM2BName, _ int, rsp *tpm2.TPMSAuthResponse) error {
 	secret := a.secret(a.auth)
-	defer suite.Wipe(secret)
 	hash := responseHash(code, params)
 	var attrs byte
 	if rsp.Attributes.ContinueSession {
@@ -94,7 +90,6 @@ func (a authorization) IsDecryption() bool { return a.attrs&attrIn != 0 }
 func (a authorization) Encrypt(param []byte) error {
 	if a.IsDecryption() {
 		secret := a.secret(a.auth)
-		defer suite.Wipe(secret)
 		a.encrypt(secret, param)
 	}
 	return nil
@@ -104,7 +99,6 @@ func (a authorization) Encrypt(param []byte) error {
 func (a authorization) Decrypt(param []byte) error {
 	if a.IsEncryption() {
 		secret := a.secret(a.auth)
-		defer suite.Wipe(secret)
 		a.decrypt(secret, param)
 	}
 	return nil

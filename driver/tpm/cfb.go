@@ -1,20 +1,6 @@
 package tpm
 
-import (
-	"crypto/aes"
-	"slices"
-
-	"strongroom.example/internal/suite"
-)
-
-// sessionCFB encrypts or decrypts a session's parameter in place: AES-128-CFB with key and
-// iv from the session's secret and both nonces, the newer first (Part 1, 21.3).
-func sessionCFB(secret, newer, older, param []byte, encrypt bool) {
-	var keyIV [32]byte
-	defer suite.Wipe(keyIV[:])
-	suite.AES.KDF(keyIV[:], secret, "CFB", slices.Concat(newer, older))
-	cfb(keyIV[:16], keyIV[16:], param, encrypt)
-}
+import "crypto/aes"
 
 // cfb is AES-CFB in place; iv is used up. Go's own is deprecated, and refused where
 // FIPS 140 is enforced; here it is a protocol that the TPM fixes, inside an HMAC.

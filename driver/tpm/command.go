@@ -99,13 +99,12 @@ func (c *command) appendAuthorized(b, secret []byte) []byte {
 // hash is what a session authorizes: the command, the names of its handles, and its
 // parameters.
 func (c *command) hash(params []byte) [suite.HashSize]byte {
-	var code [4]byte
-	binary.BigEndian.PutUint32(code[:], uint32(c.code))
-	parts := append(make([][]byte, 0, 4), code[:])
+	var space [512]byte
+	whole := binary.BigEndian.AppendUint32(space[:0], uint32(c.code))
 	for _, h := range c.handles {
-		parts = append(parts, h.name)
+		whole = append(whole, h.name...)
 	}
-	return suite.AES.Hash(append(parts, params)...)
+	return suite.AES.Sum(append(whole, params...))
 }
 
 func commandHash(code tpm2.TPMCC, names []tpm2.TPM2BName, params []byte) [suite.HashSize]byte {
@@ -114,6 +113,15 @@ func commandHash(code tpm2.TPMCC, names []tpm2.TPM2BName, params []byte) [suite.
 		c.handles = append(c.handles, entity{name: name.Buffer})
 	}
 	return c.hash(params)
+}
+
+// responseCode is the code of a response. What is too short for one has none, and does
+// not parse.
+func responseCode(rsp []byte) tpm2.TPMRC {
+	if len(rsp) < headerSize {
+		return tpm2.TPMRCSuccess
+	}
+	return tpm2.TPMRC(binary.BigEndian.Uint32(rsp[6:]))
 }
 
 // parse takes a response apart, checks its MAC and decrypts its first parameter.

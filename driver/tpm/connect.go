@@ -40,7 +40,7 @@ func (d *device) dial() error {
 	for {
 		conn, err := d.cfg.connect()
 		if err == nil {
-			d.link.conn, d.down = conn, false
+			d.link.conn, d.link.guard, d.down = conn, watch(conn), false
 			return nil
 		}
 		if d.down || time.Now().After(until) || !d.link.rest(10*time.Millisecond) {
@@ -117,6 +117,17 @@ func (d *device) startSession(kind tpm2.TPMSE) (s *session, err error) {
 		return err
 	})
 	return s, err
+}
+
+// pair makes sure of a second session, if the TPM has room for one.
+func (d *device) pair() bool {
+	if d.second == nil && !d.lone {
+		var err error
+		if d.second, err = d.startSession(tpm2.TPMSEHMAC); err != nil {
+			d.second, d.lone = nil, true
+		}
+	}
+	return d.second != nil
 }
 
 // renew replaces the session.

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A device is a TPM and what this program has in it. It belongs to the one goroutine
-// that executes calls.
+// A device is a TPM and what this program has in it. It belongs to one goroutine at a
+// time: that to which the queue gave it.
 type device struct {
 	cfg   Config
 	arena *lockedmem.Arena
@@ -21,6 +21,8 @@ type device struct {
 	srk     *storageKey // as of this connection
 	pinned  string      // the name that the key had when the driver was opened
 	session *session
+	second  *session // takes turns with it in a flow; nil until then
+	lone    bool     // this connection has no room for a second one
 	slots   slots
 	clock   clock
 	down    bool // the last attempt to connect failed
@@ -37,7 +39,7 @@ const (
 
 // ready makes sure of a connection, the right storage root key and a session.
 func (d *device) ready() error {
-	if time.Since(d.hung) < greeting {
+	if !d.hung.IsZero() && time.Since(d.hung) < greeting {
 		return &lostError{errHangs} // those who wait behind a call that hung need not wait as long
 	}
 	if d.link.conn == nil {
@@ -47,10 +49,20 @@ func (d *device) ready() error {
 			return err
 		}
 	}
-	if d.session.uses > sessionUses || time.Since(d.session.born) > sessionAge {
+	if d.second.stale() {
+		d.flush(d.second.handle)
+		d.second.drop()
+		d.second = nil
+	}
+	if d.session.stale() {
 		return d.renew()
 	}
 	return nil
+}
+
+// stale reports whether a session has served long enough.
+func (s *session) stale() bool {
+	return s != nil && (s.uses > sessionUses || time.Since(s.born) > sessionAge)
 }
 
 // execute runs a command that is marshalled by hand. Parameters that it encrypts are
@@ -59,10 +71,14 @@ func (d *device) execute(c command) (response, error) {
 	if c.in {
 		defer suite.Wipe(c.params)
 	}
+	return d.exchange(c)
+}
+
+// exchange is execute for parameters that are needed again.
+func (d *device) exchange(c command) (response, error) {
 	var secret []byte
 	if c.session != nil {
 		secret = c.session.secret(c.auth)
-		defer suite.Wipe(secret)
 	}
 	d.buf = c.append(d.buf[:0], secret)
 	rsp, err := d.link.Send(d.buf)
@@ -81,7 +97,8 @@ func (d *device) flush(h tpm2.TPMHandle) {
 func (d *device) drop() {
 	d.link.close()
 	d.session.drop()
-	d.session = nil
+	d.second.drop()
+	d.session, d.second, d.lone = nil, nil, false
 	d.slots.forgetHandles()
 }
 
@@ -91,6 +108,9 @@ func (d *device) close() {
 	if d.link.conn != nil && d.session != nil {
 		d.slots.evictAll(d)
 		d.flush(d.session.handle)
+		if d.second != nil {
+			d.flush(d.second.handle)
+		}
 	}
 	d.drop()
 	d.link.conn = nil

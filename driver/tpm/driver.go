@@ -63,10 +63,10 @@ func Open(cfg Config) (*Driver, error) {
 	d := &Driver{
 		about:  about,
 		kinds:  make(map[driver.KeySpec]kind),
-		queue:  newQueue(cfg.queue()),
 		device: dev,
 		ended:  make(chan struct{}),
 	}
+	d.queue = newQueue(cfg.queue(), d.perform)
 	d.describe(cfg)
 	go d.serve()
 	return d, nil
@@ -108,21 +108,34 @@ func (d *Driver) describe(cfg Config) {
 // storage root key. A software TPM has the level of software.
 func (d *Driver) Info() driver.Info { return d.info }
 
-// serve is the goroutine that owns the TPM.
+// serve is the goroutine that does the jobs of those who wait, when it is given the TPM.
 func (d *Driver) serve() {
 	defer close(d.ended)
-	loaded := func(r *resident) bool { return r.handle != 0 }
-	for {
-		j := d.queue.next(loaded)
-		if j == nil {
-			return
+	for range d.queue.turn {
+		for j := d.queue.next(d.device.loaded); j != nil; j = d.queue.next(d.device.loaded) {
+			if d.flows(j) {
+				d.flow(j)
+			} else {
+				d.queue.finish(j, d.perform(j))
+			}
 		}
-		err := j.ctx.Err()
-		if err == nil {
-			err = d.device.perform(j.ctx, j.act)
-		}
-		d.queue.finish(j, err)
 	}
+}
+
+// perform does a job, unless nobody waits for it any more.
+func (d *Driver) perform(j *job) (err error) {
+	if err = j.ctx.Err(); err != nil {
+		return err
+	}
+	ended := false
+	defer func() {
+		if !ended { // a transport of the caller's panics: where it stands nobody knows
+			d.device.drop()
+		}
+	}()
+	err = d.device.perform(j.ctx, j.work)
+	ended = true
+	return err
 }
 
 // enter checks the context before anything else, then lets a call in.

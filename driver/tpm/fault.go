@@ -49,6 +49,9 @@ func (e *lostError) Unwrap() error { return e.err }
 
 // codeOf returns the response code in an error, or 0.
 func codeOf(err error) tpm2.TPMRC {
+	if err == nil {
+		return tpm2.TPMRCSuccess
+	}
 	var own *codeError
 	if errors.As(err, &own) {
 		return own.code
@@ -63,10 +66,13 @@ func codeOf(err error) tpm2.TPMRC {
 // classify turns what ended a call into a driver.Error. Errors of a context and those
 // that are classified stay as they are.
 func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var done *driver.Error
 	var lost *lostError
 	switch {
-	case err == nil || errors.As(err, &done) || err == context.Canceled || err == context.DeadlineExceeded:
+	case errors.As(err, &done) || err == context.Canceled || err == context.DeadlineExceeded:
 		return err
 	case errors.Is(err, driver.ErrWrongDevice), errors.As(err, &lost):
 		return fault(op, driver.Unavailable, err)

@@ -46,8 +46,8 @@ func TestForgedResponse(t *testing.T) {
 	d := openConfig(t, f.config(s))
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	want := prf(t, k)
-	for at := 10; at < 10+4+2+32; at++ {
-		f.next = at
+	for at := int64(10); at < 10+4+2+32; at++ {
+		f.next.Store(at)
 		out, err := k.PRF(t.Context(), nil, []byte("question"))
 		if err == nil || len(out) > 0 {
 			t.Fatalf("byte %d of a response was changed, and nobody noticed", at)

@@ -2,6 +2,7 @@ package tpm_test
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/google/go-tpm/tpm2/transport"
 
@@ -10,25 +11,31 @@ import (
 )
 
 // A forger flips a bit in one byte of the next response to TPM2_HMAC.
-type forger struct{ next int }
+type forger struct{ next atomic.Int64 }
 
 func (f *forger) config(s *testtoken.SWTPM) tpm.Config {
 	return tpm.Config{Dial: func() (transport.TPMCloser, error) {
 		c, err := s.Dial()
-		return forged{c, f}, err
+		return &forged{Conn: c, by: f}, err
 	}}
 }
 
 type forged struct {
 	testtoken.Conn
-	by *forger
+	by     *forger
+	posted uint32
 }
 
-func (c forged) Send(command []byte) ([]byte, error) {
-	rsp, err := c.Conn.Send(command)
-	if at := c.by.next; at > 0 && err == nil && binary.BigEndian.Uint32(command[6:]) == hmacCommand {
+func (c *forged) Post(command []byte) error {
+	c.posted = binary.BigEndian.Uint32(command[6:])
+	return c.Conn.Post(command)
+}
+
+func (c *forged) Fetch() ([]byte, error) {
+	rsp, err := c.Conn.Fetch()
+	if at := c.by.next.Load(); at > 0 && err == nil && c.posted == hmacCommand {
 		rsp[at] ^= 1
-		c.by.next = 0
+		c.by.next.Store(0)
 	}
 	return rsp, err
 }

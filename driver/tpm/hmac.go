@@ -30,34 +30,33 @@ func (k *hmacKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
 	buffer := k.driver.about.buffer()
+	if len(input) <= buffer {
+		return k.hmac(ctx, dst, input)
+	}
 	var out []byte
 	err := k.run(ctx, op, func(d *device, e entity) (err error) {
-		if len(input) <= buffer {
-			out, err = d.hmac(k, e, dst, input)
-		} else {
-			out, err = d.hmacSequence(k, e, sequence{dst, input, buffer})
-		}
+		out, err = d.hmacSequence(k, e, sequence{dst, input, buffer})
 		return err
 	})
 	return out, err
 }
 
 // hmac appends the HMAC of input to dst.
-func (d *device) hmac(k *hmacKey, e entity, dst, input []byte) ([]byte, error) {
+func (k *hmacKey) hmac(ctx context.Context, dst, input []byte) (out []byte, err error) {
 	params := appendSized(make([]byte, 0, len(input)+4), input)
-	rsp, err := d.execute(command{
-		code:    tpm2.TPMCCMAC,
-		handles: []entity{e},
-		params:  binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMAlgNull)),
-		session: d.session,
-		auth:    k.res.auth.Bytes(),
-		in:      true,
-		out:     true,
+	err = k.ask(ctx, "TPM2_HMAC", question{
+		command: command{
+			code:   tpm2.TPMCCMAC,
+			params: binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMAlgNull)),
+			in:     true,
+			out:    true,
+		},
+		take: func(params []byte) (err error) {
+			out, err = appendDigest(dst, params)
+			return err
+		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return appendDigest(dst, rsp.params)
+	return out, err
 }
 
 // A sequence is a long HMAC.

@@ -70,7 +70,7 @@ func (k *key) run(ctx context.Context, op string, act func(*device, entity) erro
 	return k.driver.queue.do(op, &job{
 		ctx:  ctx,
 		lane: ordinary,
-		cost: op + string(k.kind.row.Spec.Algorithm),
+		cost: k.cost(op),
 		key:  k.res,
 		act: func(d *device) error {
 			e, err := d.use(k.res)
@@ -81,6 +81,9 @@ func (k *key) run(ctx context.Context, op string, act func(*device, entity) erro
 		},
 	})
 }
+
+// cost names what an operation with the key costs.
+func (k *key) cost(op string) string { return op + string(k.kind.row.Spec.Algorithm) }
 
 // Format prints no authorization.
 func (k *key) Format(s fmt.State, _ rune) { fmt.Fprint(s, redacted) }

@@ -2,7 +2,6 @@ package tpm
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -24,10 +23,19 @@ const (
 // A link is the connection to a TPM. It sends the same bytes again where the TPM says
 // that it only needs time. go-tpm's own loop loses the code when it gives up.
 type link struct {
-	conn  transport.TPMCloser // nil while there is none
-	limit time.Duration
-	ctx   context.Context // of the call that is served: it ends pauses, never a command
-	sent  uint64
+	conn   transport.TPMCloser // nil while there is none
+	guard  *watchdog           // of conn
+	posted []byte              // what begin was given, where conn sends and receives in one
+	limit  time.Duration
+	ctx    context.Context // of the call that is served: it ends pauses, never a command
+	sent   uint64
+}
+
+// A duplex is a transport that gives the time back in which the TPM works: Post sends a
+// command, Fetch receives its response, which is valid until the next Fetch.
+type duplex interface {
+	Post(command []byte) error
+	Fetch() ([]byte, error)
 }
 
 var (
@@ -37,15 +45,45 @@ var (
 
 // Send implements [transport.TPM].
 func (l *link) Send(cmd []byte) ([]byte, error) {
-	pause, until := 2*time.Millisecond, time.Now().Add(patience)
+	if err := l.begin(cmd); err != nil {
+		return nil, err
+	}
+	return l.end(cmd)
+}
+
+// begin sends a command. The caller may do something else before it calls end.
+func (l *link) begin(cmd []byte) error {
+	if l.conn == nil {
+		return &lostError{errNoConnection}
+	}
+	l.sent++
+	l.guard.begin(l.limit)
+	both, ok := l.conn.(duplex)
+	if !ok {
+		l.posted = cmd
+		return nil
+	}
+	if err := both.Post(cmd); err != nil {
+		return l.lose(err)
+	}
+	return nil
+}
+
+// end waits for the response to the command that was begun. Where the TPM says that it
+// needs time, it sends the same bytes again.
+func (l *link) end(cmd []byte) ([]byte, error) {
+	pause, until := 2*time.Millisecond, time.Time{}
 	for {
-		rsp, err := l.once(cmd)
-		if err != nil || len(rsp) < headerSize {
-			return rsp, err
+		rsp, err := l.receive()
+		if err != nil {
+			return nil, err
 		}
-		code := tpm2.TPMRC(binary.BigEndian.Uint32(rsp[6:]))
-		if code == tpm2.TPMRCSuccess || remedyOf(code) != resend {
+		code := responseCode(rsp)
+		if remedyOf(code) != resend {
 			return rsp, nil
+		}
+		if until.IsZero() {
+			until = time.Now().Add(patience)
 		}
 		if code == tpm2.TPMRCTesting {
 			until = until.Add(selfTest)
@@ -54,27 +92,35 @@ func (l *link) Send(cmd []byte) ([]byte, error) {
 			return rsp, nil
 		}
 		pause = min(2*pause, 250*time.Millisecond)
+		if err := l.begin(cmd); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// once sends a command and waits for its response. One that takes too long loses the
-// connection.
-func (l *link) once(cmd []byte) ([]byte, error) {
+// receive waits for a response. One that takes too long loses the connection.
+func (l *link) receive() (rsp []byte, err error) {
 	if l.conn == nil {
 		return nil, &lostError{errNoConnection}
 	}
-	l.sent++
-	conn := l.conn
-	watchdog := time.AfterFunc(l.limit, func() { conn.Close() })
-	rsp, err := conn.Send(cmd)
-	if !watchdog.Stop() {
-		err = errHangs
+	if both, ok := l.conn.(duplex); ok {
+		rsp, err = both.Fetch()
+	} else {
+		rsp, err = l.conn.Send(l.posted)
 	}
-	if err != nil {
-		l.close()
-		return nil, &lostError{err}
+	if err != nil || l.guard.end() {
+		return nil, l.lose(err)
 	}
 	return rsp, nil
+}
+
+// lose lets a connection go that failed.
+func (l *link) lose(err error) error {
+	if l.guard.end() {
+		err = errHangs
+	}
+	l.close()
+	return &lostError{err}
 }
 
 // rest pauses, and reports whether the call still waits.
@@ -91,6 +137,7 @@ func (l *link) rest(pause time.Duration) bool {
 
 func (l *link) close() {
 	if l.conn != nil {
+		l.guard.stop()
 		l.conn.Close()
 		l.conn = nil
 	}

@@ -33,11 +33,22 @@ func openDevice(path string) (transport.TPMCloser, error) {
 	return &file{File: f}, nil
 }
 
-// Send writes a command and reads its response, which is valid until the next one.
+// Send writes a command and reads its response.
 func (f *file) Send(command []byte) ([]byte, error) {
-	if _, err := f.Write(command); err != nil {
+	if err := f.Post(command); err != nil {
 		return nil, err
 	}
+	return f.Fetch()
+}
+
+// Post writes a command. The kernel may execute it before it returns.
+func (f *file) Post(command []byte) error {
+	_, err := f.Write(command)
+	return err
+}
+
+// Fetch reads the response, which is valid until the next one.
+func (f *file) Fetch() ([]byte, error) {
 	n, err := f.Read(f.buf[:])
 	return f.buf[:n], err
 }

@@ -12,34 +12,50 @@ import (
 // is done here is repeatable: act brings no lasting change to the TPM, or looks first.
 func (d *device) perform(ctx context.Context, act func(*device) error) error {
 	d.link.ctx = ctx
-	const tries = 4
-	for try := 1; ; try++ {
-		err := d.ready()
-		if err == nil {
-			err = act(d)
-		}
-		var lost *lostError
-		code := codeOf(err)
-		switch {
-		case err == nil || errors.Is(err, driver.ErrWrongDevice) || d.down:
-			return err
-		case errors.Is(err, errHangs):
-			if time.Since(d.hung) >= greeting {
-				d.hung = time.Now()
-			}
-			return err
-		case errors.Is(err, errForged) || errors.Is(err, errResponse):
-			d.drop() // the nonces no longer match; nothing is tried on what may be no TPM
-			return err
-		case errors.As(err, &lost) || remedyOf(code) == reopen:
-			d.drop()
-		case remedyOf(code) == free:
-			d.slots.evictAll(d)
-		default:
-			return err
-		}
-		if try == tries || ctx.Err() != nil {
-			return err
-		}
+	return d.mend(act, d.attempt(act))
+}
+
+func (d *device) attempt(act func(*device) error) error {
+	if err := d.ready(); err != nil {
+		return err
 	}
+	return act(d)
+}
+
+// mend does again what ended with an error, as long as that promises anything.
+func (d *device) mend(act func(*device) error, err error) error {
+	const tries = 4
+	for try := 1; d.remedied(err) && try < tries && d.link.ctx.Err() == nil; try++ {
+		err = d.attempt(act)
+	}
+	return err
+}
+
+// remedied does what an error calls for, and reports whether another attempt may end
+// otherwise.
+func (d *device) remedied(err error) bool {
+	if err == nil {
+		return false
+	}
+	var lost *lostError
+	code := codeOf(err)
+	switch {
+	case errors.Is(err, driver.ErrWrongDevice) || d.down:
+		return false
+	case errors.Is(err, errHangs):
+		if time.Since(d.hung) >= greeting {
+			d.hung = time.Now()
+		}
+		return false
+	case errors.Is(err, errForged) || errors.Is(err, errResponse):
+		d.drop() // the nonces no longer match; nothing is tried on what may be no TPM
+		return false
+	case errors.As(err, &lost) || remedyOf(code) == reopen:
+		d.drop()
+	case remedyOf(code) == free:
+		d.slots.evictAll(d)
+	default:
+		return false
+	}
+	return true
 }

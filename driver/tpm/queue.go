@@ -25,29 +25,34 @@ type job struct {
 	cost  string    // what kind of work it is, for the estimate of its time
 	key   *resident // the key that it uses, or nil
 	act   func(*device) error
+	ask   *question // what it is instead of act
 	done  chan error
 	since time.Time
+	begun time.Time
 	takes time.Duration // what it is expected to take
 }
 
-// A queue holds jobs until the TPM gets to them. Its methods are safe for concurrent
-// use.
+// A queue holds jobs until the TPM gets to them, and says whose the TPM is: that of the
+// lone caller who finds it idle and does his own job, or else that of the goroutine which
+// does the jobs of all who wait. Its methods are safe for concurrent use.
 type queue struct {
-	limit int
+	limit   int
+	perform func(*job) error // does a job, for whoever has the TPM
 
 	mu      sync.Mutex
+	taken   bool // somebody has the TPM
 	waiting [lanes][]*job
 	size    int
 	busy    *job // what the TPM works on
-	begun   time.Time
 	costs   map[string]time.Duration
 	ahead   time.Duration // what all waiting jobs are expected to take
-	wake    chan struct{}
 	closed  bool
+
+	turn chan struct{} // gives the TPM to the goroutine
 }
 
-func newQueue(limit int) *queue {
-	return &queue{limit: limit, costs: make(map[string]time.Duration), wake: make(chan struct{}, 1)}
+func newQueue(limit int, perform func(*job) error) *queue {
+	return &queue{limit: limit, perform: perform, costs: make(map[string]time.Duration), turn: make(chan struct{}, 1)}
 }
 
 // do has the TPM do a job, and waits for it. A context ends the wait, not the work.
@@ -55,9 +60,12 @@ func (q *queue) do(op string, j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		return err
 	}
-	j.done = make(chan error, 1)
-	if err := q.put(op, j); err != nil {
+	alone, err := q.put(op, j)
+	if err != nil {
 		return err
+	}
+	if alone {
+		return classify(op, q.serveSelf(j))
 	}
 	select {
 	case err := <-j.done:
@@ -70,55 +78,74 @@ func (q *queue) do(op string, j *job) error {
 	return classify(op, <-j.done)
 }
 
-// put queues a job, if there is room and its deadline can be met.
-func (q *queue) put(op string, j *job) error {
+// put queues a job, if there is room and its deadline can be met; or it says that the
+// caller is alone, and gives him the TPM.
+func (q *queue) put(op string, j *job) (alone bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return fault(op, driver.Unavailable, errClosed)
-	}
-	if q.size >= q.limit {
-		return fault(op, driver.Throttled, errBusy)
+		return false, fault(op, driver.Unavailable, errClosed)
 	}
 	j.since = time.Now()
-	if deadline, ok := j.ctx.Deadline(); ok && q.wait(j).After(deadline) {
-		return fault(op, driver.Throttled, errLate)
+	j.takes = q.costs[j.cost]
+	if !q.taken {
+		q.taken, q.busy, j.begun = true, j, j.since
+		return true, nil
 	}
+	if q.size >= q.limit {
+		return false, fault(op, driver.Throttled, errBusy)
+	}
+	if deadline, ok := j.ctx.Deadline(); ok && q.wait(j).After(deadline) {
+		return false, fault(op, driver.Throttled, errLate)
+	}
+	j.done = make(chan error, 1)
 	q.waiting[j.lane] = append(q.waiting[j.lane], j)
 	q.size++
-	j.takes = q.costs[j.cost]
 	q.ahead += j.takes
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-	return nil
+	return false, nil
 }
 
-// finish ends a job and learns from the time that it took.
+// serveSelf does the job of who has the TPM, and gives it to those who wait by then.
+func (q *queue) serveSelf(j *job) (err error) {
+	defer func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.end(j, err)
+		if q.taken = q.size > 0; q.taken {
+			q.turn <- struct{}{}
+		}
+	}()
+	return q.perform(j)
+}
+
+// finish ends the job of somebody who waits.
 func (q *queue) finish(j *job, err error) {
 	q.mu.Lock()
+	q.end(j, err)
+	q.mu.Unlock()
+	j.done <- err
+}
+
+// end notes that a job is done, and learns from the time that it took.
+func (q *queue) end(j *job, err error) {
 	if err == nil {
-		took := time.Since(q.begun)
+		took := time.Since(j.begun)
 		if old, ok := q.costs[j.cost]; ok {
 			took = old + (took-old)/4
 		}
 		q.costs[j.cost] = took
 	}
-	q.busy = nil
-	q.mu.Unlock()
-	j.done <- err
+	if q.busy == j {
+		q.busy = nil
+	}
 }
 
-// close turns new jobs away. Those that wait are still done.
+// close turns new jobs away. None runs any more.
 func (q *queue) close() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.closed = true
-	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	close(q.turn)
 }
 
 func (q *queue) waitingNow() int {

@@ -6,7 +6,7 @@ import "time"
 func (q *queue) wait(j *job) time.Time {
 	at := j.since
 	if q.busy != nil {
-		at = at.Add(max(0, q.busy.takes-at.Sub(q.begun)))
+		at = at.Add(max(0, q.busy.takes-at.Sub(q.busy.begun)))
 	}
 	if j.lane == urgent {
 		return at
@@ -43,29 +43,43 @@ const (
 	maxDefer = 10 * time.Second
 )
 
-// next waits for a job and begins it. Nil: the queue was closed, and is empty.
+// next begins the next job. Nil: nobody waits, and the TPM is given back.
 func (q *queue) next(loaded func(*resident) bool) *job {
-	for {
-		q.mu.Lock()
-		if j := q.choose(loaded); j != nil {
-			q.busy, q.begun = j, time.Now()
-			q.mu.Unlock()
-			return j
-		}
-		closed := q.closed
-		q.mu.Unlock()
-		if closed {
-			return nil
-		}
-		<-q.wake
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, i := q.choose(loaded)
+	if i < 0 {
+		q.taken = false
+		return nil
 	}
+	j := q.take(l, i)
+	q.busy, j.begun = j, time.Now()
+	return j
+}
+
+// peek takes the next job out before it begins, if it is of a kind.
+func (q *queue) peek(loaded func(*resident) bool, kind func(*job) bool) *job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, i := q.choose(loaded)
+	if i < 0 || !kind(q.waiting[l][i]) {
+		return nil
+	}
+	return q.take(l, i)
+}
+
+// begin notes that the TPM works on a job now.
+func (q *queue) begin(j *job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy, j.begun = j, time.Now()
 }
 
 // choose picks the next job: by lane, and in a lane those whose key is loaded first,
-// within reason.
-func (q *queue) choose(loaded func(*resident) bool) *job {
+// within reason. A negative index: nobody waits.
+func (q *queue) choose(loaded func(*resident) bool) (lane, int) {
 	if w := q.waiting[slow]; len(w) > 0 && time.Since(w[0].since) > maxDefer {
-		return q.take(slow, 0)
+		return slow, 0
 	}
 	for l := range lanes {
 		w := q.waiting[l]
@@ -75,11 +89,11 @@ func (q *queue) choose(loaded func(*resident) bool) *job {
 		if time.Since(w[0].since) < max(maxSkip, maxSkips*w[0].takes) {
 			for i, j := range w {
 				if j.key != nil && loaded(j.key) {
-					return q.take(l, i)
+					return l, i
 				}
 			}
 		}
-		return q.take(l, 0)
+		return l, 0
 	}
-	return nil
+	return 0, -1
 }

@@ -1,9 +1,9 @@
 package tpm
 
 import (
+	"crypto/aes"
 	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -24,11 +24,20 @@ const nonceSize = 32
 // at a zero byte, hence this one, which is lent to each command by with.
 type session struct {
 	handle                tpm2.TPMHandle
-	key                   *lockedmem.Buffer
+	key                   *lockedmem.Buffer // and behind it room for what is derived for one command
 	nonceCaller, nonceTPM [nonceSize]byte
+	buf                   []byte // the command that is marshalled for it in a flow
 	born                  time.Time
 	uses                  int
 }
+
+// What is in session.key: the key, the authorization value of a command, then key and iv
+// of a parameter.
+const (
+	keyEnd     = suite.HashSize
+	authEnd    = keyEnd + 64
+	sessionEnd = authEnd + 32
+)
 
 // A sessionKind is what a session is started for, and the key that it is salted to, which
 // has a handle.
@@ -71,10 +80,10 @@ func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*sess
 		return nil, errResponse
 	}
 	s.handle = tpm2.TPMHandle(rsp.SessionHandle)
-	if s.key, err = arena.Alloc(sha256.Size); err != nil {
+	if s.key, err = arena.Alloc(sessionEnd); err != nil {
 		return nil, err
 	}
-	suite.AES.KDF(s.key.Bytes(), salt, "ATH", slices.Concat(s.nonceTPM[:], s.nonceCaller[:]))
+	suite.AES.KDF(s.key.Bytes()[:keyEnd], salt, "ATH", slices.Concat(s.nonceTPM[:], s.nonceCaller[:]))
 	return s, nil
 }
 
@@ -86,13 +95,12 @@ const (
 )
 
 // secret is the session's key followed by an authorization value without trailing
-// zeros, as the TPM takes it. The caller wipes it.
+// zeros, as the TPM takes it. It is valid until the next call.
 func (s *session) secret(auth []byte) []byte {
 	for len(auth) > 0 && auth[len(auth)-1] == 0 {
 		auth = auth[:len(auth)-1]
 	}
-	secret := append(make([]byte, 0, 64), s.key.Bytes()...)
-	return append(secret, auth...)
+	return append(s.key.Bytes()[:keyEnd:authEnd], auth...)
 }
 
 // commandMAC authorizes a command whose parameters hash to hash.
@@ -121,18 +129,31 @@ type answer struct {
 
 // responseHash is what an answer's MAC is over.
 func responseHash(code tpm2.TPMCC, params []byte) [suite.HashSize]byte {
-	var head [8]byte
-	binary.BigEndian.PutUint32(head[4:], uint32(code))
-	return suite.AES.Hash(head[:], params)
+	var space [512]byte
+	whole := binary.BigEndian.AppendUint32(append(space[:0], 0, 0, 0, 0), uint32(code))
+	return suite.AES.Sum(append(whole, params...))
 }
 
 // encrypt encrypts a parameter on its way in, decrypt one on its way out.
 func (s *session) encrypt(secret, param []byte) {
-	sessionCFB(secret, s.nonceCaller[:], s.nonceTPM[:], param, true)
+	keyIV := s.keyIV(secret, s.nonceCaller[:], s.nonceTPM[:])
+	cfb(keyIV[:aes.BlockSize], keyIV[aes.BlockSize:], param, true)
 }
 
 func (s *session) decrypt(secret, param []byte) {
-	sessionCFB(secret, s.nonceTPM[:], s.nonceCaller[:], param, false)
+	keyIV := s.keyIV(secret, s.nonceTPM[:], s.nonceCaller[:])
+	cfb(keyIV[:aes.BlockSize], keyIV[aes.BlockSize:], param, false)
+}
+
+// keyIV derives key and iv of a parameter from the session's secret and both nonces
+// (Part 1, 21.3). It is valid until the next call.
+func (s *session) keyIV(secret, newer, older []byte) []byte {
+	var nonces [2 * nonceSize]byte
+	copy(nonces[:], newer)
+	copy(nonces[nonceSize:], older)
+	keyIV := s.key.Bytes()[authEnd:sessionEnd]
+	suite.AES.KDF(keyIV, secret, "CFB", nonces[:])
+	return keyIV
 }
 
 // drop wipes the key. The TPM keeps its half until it is flushed or reset.

@@ -60,11 +60,12 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, digest []byte) (
 	if len(digest) != alg.DigestSize() {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
+	s := k.driver.scheme(alg)
 	var signature []byte
-	err := k.run(ctx, op, func(d *device, e entity) (err error) {
-		signature, err = d.sign(e, k.res.auth.Bytes(), digest, k.driver.scheme(alg))
+	err := k.ask(ctx, op, question{s.command(digest), func(params []byte) (err error) {
+		signature, err = s.signature(params)
 		return err
-	})
+	}})
 	if err == nil && alg == driver.RSAPSSSHA256 {
 		err = k.checkSalt(op, digest, signature)
 	}
@@ -91,26 +92,30 @@ func (k *signKey) checkSalt(op string, digest, signature []byte) error {
 	return nil
 }
 
-// sign makes a signature: DER for curves, bytes for RSA. go-tpm does not marshal the
-// scheme of SM2, hence by hand for all.
-func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
+// command is TPM2_Sign. go-tpm does not marshal the scheme of SM2, hence by hand for all.
+func (s scheme) command(digest []byte) command {
 	params := appendSized(make([]byte, 0, 96), digest)
 	params = binary.BigEndian.AppendUint16(params, uint16(s.alg))
 	params = binary.BigEndian.AppendUint16(params, uint16(s.hash))
 	params = binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMSTHashCheck))
 	params = binary.BigEndian.AppendUint32(params, uint32(tpm2.TPMRHNull))
-	rsp, err := d.execute(command{
-		code:    tpm2.TPMCCSign,
-		handles: []entity{e},
-		params:  appendSized(params, nil),
-		session: d.session,
-		auth:    auth,
-		in:      true,
-	})
+	return command{code: tpm2.TPMCCSign, params: appendSized(params, nil), in: true}
+}
+
+// sign signs with a key that is loaded.
+func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
+	c := s.command(digest)
+	c.handles, c.session, c.auth = []entity{e}, d.session, auth
+	rsp, err := d.execute(c)
 	if err != nil {
 		return nil, err
 	}
-	r := reader{rest: rsp.params}
+	return s.signature(rsp.params)
+}
+
+// signature takes a signature out of a response: DER for curves, bytes for RSA.
+func (s scheme) signature(params []byte) ([]byte, error) {
+	r := reader{rest: params}
 	got := scheme{tpm2.TPMAlgID(r.u16()), tpm2.TPMAlgID(r.u16())}
 	first, second := r.sized(), []byte(nil)
 	rsa := s.alg == tpm2.TPMAlgRSASSA || s.alg == tpm2.TPMAlgRSAPSS

@@ -74,9 +74,7 @@ func (s *slots) settle(r *resident, h tpm2.TPMHandle) {
 // use makes sure that a key is in the TPM and returns it. The keys used last stay.
 func (d *device) use(r *resident) (entity, error) {
 	if r.handle != 0 {
-		if s := d.slots.loaded; s[len(s)-1] != r {
-			d.slots.settle(r, r.handle)
-		}
+		d.slots.touch(r)
 		return r.entity(), nil
 	}
 	if r.context != nil && r.generation == d.slots.generation {
@@ -98,6 +96,13 @@ func (d *device) use(r *resident) (entity, error) {
 	}
 	d.slots.settle(r, handle)
 	return r.entity(), nil
+}
+
+// touch notes that a key is used.
+func (s *slots) touch(r *resident) {
+	if s.loaded[len(s.loaded)-1] != r {
+		s.settle(r, r.handle)
+	}
 }
 
 // makeRoom frees a slot for an object that is loaded under the storage root key, which

@@ -21,9 +21,20 @@ type stream struct {
 
 // Send writes a command and reads the whole response.
 func (s *stream) Send(command []byte) ([]byte, error) {
-	if _, err := s.Write(command); err != nil {
+	if err := s.Post(command); err != nil {
 		return nil, err
 	}
+	return s.Fetch()
+}
+
+// Post writes a command.
+func (s *stream) Post(command []byte) error {
+	_, err := s.Write(command)
+	return err
+}
+
+// Fetch reads the whole response.
+func (s *stream) Fetch() ([]byte, error) {
 	n, err := io.ReadAtLeast(s, s.buf[:], headerSize)
 	if err != nil {
 		return nil, err

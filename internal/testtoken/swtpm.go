@@ -17,7 +17,8 @@ import (
 // directory. One client at a time is served, and there is no resource manager. Its
 // methods are safe for concurrent use.
 type SWTPM struct {
-	dir string
+	dir  string
+	flag string // how it starts
 
 	mu      sync.Mutex
 	process *exec.Cmd // nil while it is off
@@ -29,17 +30,24 @@ var errRunning = errors.New("testtoken: swtpm runs already")
 // NewSWTPM starts a fresh TPM that ends with the test.
 func NewSWTPM(t testing.TB) *SWTPM {
 	t.Helper()
-	return startSWTPM(t, "")
+	return startSWTPM(t, "", fresh)
 }
 
 // Clone copies the state of a TPM that is off into a second one, and starts that:
 // what restoring the snapshot of a virtual machine does.
 func (s *SWTPM) Clone(t testing.TB) *SWTPM {
 	t.Helper()
-	return startSWTPM(t, s.dir)
+	return startSWTPM(t, s.dir, fresh)
 }
 
-func startSWTPM(t testing.TB, state string) *SWTPM {
+// The ways a TPM starts: as after its power was off, or in the middle of what it did when
+// its state was frozen.
+const (
+	fresh  = "not-need-init,startup-clear"
+	thawed = "not-need-init"
+)
+
+func startSWTPM(t testing.TB, state, flag string) *SWTPM {
 	t.Helper()
 	if _, err := exec.LookPath("swtpm"); err != nil {
 		missing(t, "swtpm", "swtpm")
@@ -49,13 +57,13 @@ func startSWTPM(t testing.TB, state string) *SWTPM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &SWTPM{dir: dir}
+	s := &SWTPM{dir: dir, flag: flag}
 	t.Cleanup(func() {
 		s.Kill()
 		os.RemoveAll(dir)
 	})
-	if state != "" {
-		if err := copyFile(filepath.Join(dir, stateFile), filepath.Join(state, stateFile)); err != nil {
+	for _, name := range stateFiles(state, flag) {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join(state, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,7 +73,17 @@ func startSWTPM(t testing.TB, state string) *SWTPM {
 	return s
 }
 
-const stateFile = "tpm2-00.permall"
+// stateFiles names what a TPM starts from.
+func stateFiles(state, flag string) []string {
+	const lasting, passing = "tpm2-00.permall", "tpm2-00.volatilestate"
+	switch {
+	case state == "":
+		return nil
+	case flag == thawed:
+		return []string{lasting, passing}
+	}
+	return []string{lasting}
+}
 
 func copyFile(to, from string) error {
 	content, err := os.ReadFile(from)
@@ -112,7 +130,7 @@ func (s *SWTPM) Start() error {
 	process := exec.Command("swtpm", "socket", "--tpm2",
 		"--tpmstate", "dir="+s.dir,
 		"--server", "type=unixio,fd=3", "--ctrl", "type=unixio,fd=4",
-		"--flags", "not-need-init,startup-clear",
+		"--flags", s.flag,
 		"--log", "file="+filepath.Join(s.dir, "log"))
 	process.ExtraFiles = sockets
 	dieWithParent(process)
@@ -170,20 +188,22 @@ func (s *SWTPM) PowerOff() error {
 
 // Reset resets the running TPM, as turning the machine off and on does, without
 // ending its process or its connection: handles and sessions are gone. Its client must send TPM2_Startup then.
-func (s *SWTPM) Reset() error {
+func (s *SWTPM) Reset() error { return s.control(0, 0, 0, 2, 0, 0, 0, 0) }
+
+// control sends a command of swtpm's own, and expects that it succeeds.
+func (s *SWTPM) control(command ...byte) error {
 	c, err := net.DialTimeout("unix", s.Socket()+".ctrl", time.Second)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(5 * time.Second))
-	initialize := []byte{0, 0, 0, 2, 0, 0, 0, 0}
-	if _, err := c.Write(initialize); err != nil {
+	if _, err := c.Write(command); err != nil {
 		return err
 	}
 	var result [4]byte
 	if _, err := c.Read(result[:]); err != nil || result != [4]byte{} {
-		return fmt.Errorf("testtoken: CMD_INIT answers %x (%w)", result, err)
+		return fmt.Errorf("testtoken: control command %d answers %x (%w)", command[3], result, err)
 	}
 	return nil
 }

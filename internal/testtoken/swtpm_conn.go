@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// A Conn carries commands to a TPM. It is what go-tpm calls a TPMCloser.
+// A Conn carries commands to a TPM. It is what go-tpm calls a TPMCloser. Send is Post and
+// then Fetch; a response is valid until the next Fetch.
 type Conn interface {
 	Send(command []byte) ([]byte, error)
+	Post(command []byte) error
+	Fetch() ([]byte, error)
 	Close() error
 }
 
@@ -24,28 +27,41 @@ func (s *SWTPM) Dial() (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{c}, nil
+	return &stream{Conn: c}, nil
 }
 
 // A stream is a TPM behind a socket.
-type stream struct{ net.Conn }
+type stream struct {
+	net.Conn
+	buf [4096]byte
+}
 
 // Send writes a command and reads the whole response.
 func (s *stream) Send(command []byte) ([]byte, error) {
-	if _, err := s.Write(command); err != nil {
+	if err := s.Post(command); err != nil {
 		return nil, err
 	}
-	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(s, header); err != nil {
+	return s.Fetch()
+}
+
+// Post writes a command.
+func (s *stream) Post(command []byte) error {
+	_, err := s.Write(command)
+	return err
+}
+
+// Fetch reads the whole response.
+func (s *stream) Fetch() ([]byte, error) {
+	n, err := io.ReadAtLeast(s, s.buf[:], headerSize)
+	if err != nil {
 		return nil, err
 	}
-	size := binary.BigEndian.Uint32(header[2:])
-	if size < headerSize || size > 1<<16 {
+	size := binary.BigEndian.Uint32(s.buf[2:])
+	if int(size) < n || int(size) > len(s.buf) {
 		return nil, errHeader
 	}
-	rsp := append(header, make([]byte, size-headerSize)...)
-	_, err := io.ReadFull(s, rsp[headerSize:])
-	return rsp, err
+	_, err = io.ReadFull(s, s.buf[n:size])
+	return s.buf[:size], err
 }
 
 // responseCode returns the code of a response, or of a command.

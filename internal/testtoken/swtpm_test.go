@@ -16,7 +16,7 @@ func random(t *testing.T, c Conn) []byte {
 	if err != nil || responseCode(rsp) != 0 || len(rsp) != 10+2+16 {
 		t.Fatalf("GetRandom: %x, %v", rsp, err)
 	}
-	return rsp[12:]
+	return bytes.Clone(rsp[12:])
 }
 
 func dial(t *testing.T, open func() (Conn, error)) Conn {
@@ -109,4 +109,26 @@ func TestWire(t *testing.T) {
 		c = dial(t, w.Dial)
 		random(t, c)
 	}
+}
+
+// TestThaw has two TPMs go on from the same moment: both give the same random bytes.
+func TestThaw(t *testing.T) {
+	s := NewSWTPM(t)
+	c := dial(t, s.Dial)
+	random(t, c)
+	f := s.Freeze(t)
+	want := random(t, c)
+	for range 2 {
+		if got := random(t, dial(t, f.Thaw(t).Dial)); !bytes.Equal(got, want) {
+			t.Errorf("a TPM goes on with %x, and thawed with %x", want, got)
+		}
+	}
+	if bytes.Equal(random(t, c), want) {
+		t.Error("the same random bytes twice")
+	}
+	s.Kill()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	random(t, dial(t, s.Dial))
 }

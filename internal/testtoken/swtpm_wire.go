@@ -1,6 +1,7 @@
 package testtoken
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"sync"
@@ -44,7 +45,7 @@ func (w *Wire) Dial() (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wired{c, w}, nil
+	return &wired{Conn: c, wire: w}, nil
 }
 
 // Answer has the wire answer the next commands of a code (0: any) with response
@@ -128,7 +129,30 @@ func (w *Wire) note(command, response []byte) {
 // wired is one connection through a wire.
 type wired struct {
 	Conn
-	wire *Wire
+	wire   *Wire
+	posted chan exchanged
+}
+
+// exchanged is how a command ended that was posted.
+type exchanged struct {
+	response []byte
+	err      error
+}
+
+// Post sends a command with all that the wire does to it, and does not wait for that.
+func (c *wired) Post(command []byte) error {
+	c.posted = make(chan exchanged, 1)
+	go func(done chan<- exchanged) {
+		rsp, err := c.Send(command)
+		done <- exchanged{bytes.Clone(rsp), err} // whoever posted may still read the last one
+	}(c.posted)
+	return nil
+}
+
+// Fetch waits for the response to the command that was posted.
+func (c *wired) Fetch() ([]byte, error) {
+	e := <-c.posted
+	return e.response, e.err
 }
 
 func (c *wired) Send(command []byte) ([]byte, error) {

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/internal/testtoken"
+)
+
+// A recording is what a driver sent to a TPM from a moment on: operations one after the
+// other, of one command each.
+//
+// To play it is the measure of a TPM's driver, since a TPM does one command at a time:
+// nothing is faster than recorded bytes that are sent as soon as the wire is free, with no key
+// and no session to compute for. And it is a fair one: the bytes of a session are good
+// only once, so they go to a copy of the TPM that was frozen, nonces and all, before they
+// were recorded. It does the same work again, command by command, and its nonces are the
+// same; else the measurement fails.
+type recording struct {
+	from  testtoken.Frozen
+	log   []testtoken.Exchange
+	delay func(command uint32) time.Duration
+}
+
+// play has so many callers share the wire, and returns the time that one command takes.
+func (r recording) play(b *testing.B, callers int) time.Duration {
+	b.Helper()
+	chip := r.from.Thaw(b)
+	defer chip.Kill()
+	c := must(through(chip, r.delay).dial())
+	defer c.Close()
+	answers := make([][]byte, 0, len(r.log))
+	memory := make([]byte, 0, 256*len(r.log))
+	var wire sync.Mutex
+	send := func() error {
+		wire.Lock()
+		defer wire.Unlock()
+		rsp, err := c.Send(r.log[len(answers)].Command)
+		memory = append(memory, rsp...)
+		answers = append(answers, memory[len(memory)-len(rsp):])
+		return err
+	}
+	warm := len(r.log) / 3 // until then a fresh process is slower
+	if err := share(callers, warm, send); err != nil {
+		b.Fatal(err)
+	}
+	from := time.Now()
+	if err := share(callers, len(r.log)-warm, send); err != nil {
+		b.Fatal(err)
+	}
+	took := time.Since(from)
+	for i, e := range r.log {
+		if !sameWork(answers[i], e.Response) {
+			b.Fatalf("command %d has another answer when it is played again: %x, not %x", i, answers[i], e.Response)
+		}
+	}
+	return took / time.Duration(len(r.log)-warm)
+}
+
+// sameWork reports whether two answers are successes of the same length with the same
+// nonce: the TPM believed the session, and went on with it. Signatures differ, since
+// swtpm takes their random numbers from elsewhere.
+func sameWork(a, b []byte) bool {
+	const head, nonce, tail = 10, 32, 32 + 1 + 2 + 32
+	return len(a) == len(b) && len(a) > head+tail && bytes.Equal(a[:head], b[:head]) &&
+		bytes.Equal(a[len(a)-tail:][:nonce], b[len(b)-tail:][:nonce])
+}
+
+// A path is a way to a TPM: straight, or over a wire that makes it as slow as a chip.
+type path struct {
+	chip *testtoken.SWTPM
+	wire *testtoken.Wire // nil: straight
+}
+
+func through(chip *testtoken.SWTPM, delay func(uint32) time.Duration) path {
+	if delay == nil {
+		return path{chip: chip}
+	}
+	w := testtoken.NewWire(chip.Dial)
+	w.Delay(delay)
+	return path{chip, w}
+}
+
+func (p path) dial() (testtoken.Conn, error) {
+	if p.wire != nil {
+		return p.wire.Dial()
+	}
+	return p.chip.Dial()
+}
