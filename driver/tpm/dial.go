@@ -30,6 +30,9 @@ func (c Config) connect() (transport.TPMCloser, error) {
 	for _, network := range []string{"unix", "tcp"} {
 		if address, ok := strings.CutPrefix(c.Device, network+":"); ok {
 			conn, err := net.DialTimeout(network, address, dialTimeout)
+			if errors.Is(err, fs.ErrPermission) {
+				return nil, fmt.Errorf("%w; the user of this program may not use the socket: run it as the user of the software TPM, or give its group the socket (chgrp, chmod 660)", err)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%w; is the software TPM running, and free of other clients?", err)
 			}

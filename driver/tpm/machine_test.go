@@ -62,6 +62,33 @@ func (m machine) opens(t *testing.T, ciphertext []byte, what string, p ...driver
 	}
 }
 
+// reseals protects a vault anew by the TPM, as its owner does who has looked at why the
+// state of the machine changed.
+func (m machine) reseals(t *testing.T, recovery, p driver.Protector) {
+	t.Helper()
+	ctx := context.Background()
+	v, err := vault.Open(ctx, m.dir, vault.Config{}, recovery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	c := v.As(vault.DefaultOwner)
+	before, err := c.ListProtectors(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AddProtector(ctx, recovery, p); err != nil {
+		t.Fatal(err)
+	}
+	for _, old := range before {
+		if old.Kind == p.Kind() {
+			if err := c.RemoveProtector(ctx, old.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (m machine) stays(t *testing.T, want error, what string, p ...driver.Protector) {
 	t.Helper()
 	v, err := vault.Open(context.Background(), m.dir, vault.Config{}, p...)
@@ -112,6 +139,11 @@ func TestVaultAfterFirmwareUpdate(t *testing.T) {
 		extend(t, m.Driver, 0)
 		m.stays(t, vault.ErrUnlock, "after", p)
 		m.opens(t, ciphertext, "by the recovery code", p, recovery)
+		m.stays(t, vault.ErrUnlock, "nothing was sealed anew in passing", p)
+		m.reseals(t, recovery, p)
+		m.opens(t, ciphertext, "protected anew", p)
+		extend(t, m.Driver, 7)
+		m.stays(t, vault.ErrUnlock, "after the next change", p)
 	})
 	t.Run("approved", func(t *testing.T) {
 		s := chip(t)

@@ -17,7 +17,13 @@ import (
 // That is the choice for machines whose firmware is updated by others.
 type Policy struct {
 	// PCRs binds to the present values of registers. A firmware update then locks the
-	// protector out: have another one, and protect the root anew after the update.
+	// protector out: have another one, and protect the root anew after the update
+	// (AddProtector, then RemoveProtector of the old one). That is never done in passing,
+	// when another protector opens the vault: to open is not to approve. Who opens may be a
+	// program with a key file, or a person who was made to by whoever changed the state,
+	// by switching Secure Boot off, say; the root would be sealed to that for good. An Approver
+	// is for those who want no manual step. On a TPM that was cleared or replaced the root
+	// is sealed to the state that it finds there, and the audit has a record of it.
 	PCRs []uint
 	// Approver binds to what the owner of this key approves (P-256), instead of present
 	// values: an update that was approved before does not lock out. Nil: none.

@@ -161,6 +161,25 @@ func TestImportTSS2OfOpenSSL(t *testing.T) {
 	}
 }
 
+// TestWhyNoDA shows what a key file as genpkey makes it does to a TPM, although its
+// authorization is empty and so never wrong: a power cut after its use counts as an
+// attack, and a lockout by another program stops it. That is why it is not taken.
+func TestWhyNoDA(t *testing.T) {
+	needProvider(t)
+	s, file := testtoken.NewSWTPM(t), filepath.Join(t.TempDir(), "key.pem") // not chip: here failures do count
+	openssl(t, s, "genpkey", "-provider", "tpm2", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", file)
+	message := filepath.Join(t.TempDir(), "message")
+	write(t, message, []byte("message"))
+	for cut := range uint32(2) {
+		openssl(t, s, "pkeyutl", "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2",
+			"-sign", "-rawin", "-digest", "sha256", "-inkey", file, "-in", message)
+		s.Kill()
+		if n := failures(t, s); n != cut+1 {
+			t.Errorf("%d failures count after %d power cuts", n, cut+1)
+		}
+	}
+}
+
 func refusesFiles(t *testing.T, d *tpm.Driver, text []byte) {
 	t.Helper()
 	other := openFresh(t)
