@@ -30,10 +30,10 @@ func preset(dir string, log badger.Logger) badger.Options {
 	o.ChecksumVerificationMode = options.OnTableRead
 	o.MemTableSize = memTableSize
 	o.NumMemtables = 2
-	o.NumLevelZeroTables = 2
-	o.NumLevelZeroTablesStall = 4
+	o.NumLevelZeroTables = 4
+	o.NumLevelZeroTablesStall = 8
 	o.BaseTableSize = 2 << 20
-	o.BaseLevelSize = 8 << 20
+	o.BaseLevelSize = 256 << 20
 	o.ValueLogFileSize = 2 << 20
 	o.ValueThreshold = valueThreshold
 	o.Compression = options.None
