@@ -118,6 +118,42 @@ func TestStoredBytes(t *testing.T) {
 	writeFiles(t, tip)
 }
 
+// TestStoredRecordsWhileOpen deletes, swaps and ages stored records under an open vault
+// and reads them: it is the census that knows an older one.
+func TestStoredRecordsWhileOpen(t *testing.T) {
+	x, v := newTampered(t)
+	defer v.Close()
+	old := x.engine.Snapshot()
+	for i := range tamperKeys {
+		if err := v.As(DefaultOwner).TagKey(t.Context(), fmt.Sprintf("key-%d", i), map[string]string{"a": "b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, paths, aged := x.engine.Snapshot(), v.store.Paths(""), 0
+	keys := slices.Sorted(maps.Keys(now))
+	for i, key := range keys {
+		if key[0] != 'r' {
+			continue // head and log: see TestEveryStoredByte
+		}
+		path := x.pathOf(t, v, key, paths)
+		changes := map[string][]byte{"deleted": nil, "swapped": now[keys[(i+1)%len(keys)]]}
+		if older, had := old[key]; had && !bytes.Equal(older, now[key]) {
+			changes["older"] = older
+			aged++
+		}
+		for what, value := range changes {
+			x.engine.Change(key, value)
+			if _, err := v.store.Get(t.Context(), path); !errors.Is(err, keystore.ErrCorrupt) {
+				t.Errorf("%q %s: %v", path, what, err)
+			}
+		}
+		x.engine.Change(key, now[key])
+	}
+	if aged < tamperKeys {
+		t.Errorf("%d records were older", aged)
+	}
+}
+
 // TestEveryStoredByte flips every byte of every stored record under an open vault
 // and reads that record.
 func TestEveryStoredByte(t *testing.T) {
