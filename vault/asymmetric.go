@@ -70,6 +70,7 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 			return err
 		}
 		e.rec.Algorithm = string(row.alg)
+		suite.Wipe(out) // when all is done anew
 		if t.Spec == SM2 && len(ciphertext) > MaxSM2Ciphertext {
 			return fmt.Errorf("%w: SM2 ciphertext has %d bytes, the limit is %d", ErrTooLarge, len(ciphertext), MaxSM2Ciphertext)
 		}

@@ -62,7 +62,7 @@ type entry struct {
 	// detached: the change reads the key's record itself, and may find it altered.
 	detached bool
 	// undo takes back what was done to the device when the commit failed.
-	undo func(context.Context, error) error
+	undo func(error) error
 	// settled: the failure is on record already.
 	settled bool
 }
@@ -138,8 +138,8 @@ func (c Client) known() error {
 	if c.vault == nil || c.principal == "" {
 		return fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
 	}
-	if c.principal == byItself {
-		return fmt.Errorf("%w: the name %s is the vault's own in the audit", ErrDenied, byItself)
+	if c.principal == byItself || c.principal == byMany {
+		return fmt.Errorf("%w: the name %s is the vault's own in the audit", ErrDenied, c.principal)
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 	if err = act(ctx, t, e); err == nil {
 		err = v.commit(ctx, t, e)
 		if err != nil && e.undo != nil {
-			err = errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
+			err = errors.Join(err, e.undo(err))
 		}
 		if e.refusal == nil && !cancelled(ctx, err) {
 			return err
@@ -228,7 +228,7 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 		ask.Key, ask.Alias = q.name()
 	}
 	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
-	r.Rule = d.Rule
+	r.Rule = cut(d.Rule, 128)
 	if err != nil || !d.Allow {
 		r.Decision = "DENY"
 		if err != nil {

@@ -237,12 +237,18 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		created, err = m.create(ctx)
 		return err
 	})
-	e.undo = func(ctx context.Context, cause error) error {
+	e.undo = func(cause error) error {
 		e.settled = true
-		return v.abandonIntent(ctx, in, errorName(translate(cause)))
+		ctx, cancel := outlive(ctx)
+		defer cancel()
+		err := v.abandonIntent(ctx, in, errorName(translate(cause)))
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: driver %q did not take back what it made; that is tried again later", ErrUnavailable, in.Driver)
+		}
+		return err
 	}
 	if err != nil {
-		return errors.Join(err, e.undo(context.WithoutCancel(ctx), err))
+		return errors.Join(err, e.undo(err))
 	}
 	e.detached = true
 	e.change = func(tx *keystore.Tx) error {

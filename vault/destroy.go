@@ -87,11 +87,8 @@ func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 		outcome.Phase, outcome.Intent = audit.Outcome, v.seqOf(ctx, in)
 	}
 	outcome.Detail = map[string]string{"material": in.Material.String()}
-	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
-		if tx.Version(intentPath(in.Material)) != 0 {
-			tx.Delete(intentPath(in.Material))
-			v.note(tx, outcome)
-		}
+	return v.settled(ctx, in, func(tx *keystore.Tx) error {
+		v.note(tx, outcome)
 		return nil
 	})
 }

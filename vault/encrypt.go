@@ -54,16 +54,22 @@ func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([
 func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
 	var out []byte
 	err := c.open(ctx, OpDecrypt, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
+		wipeFrom(out, len(dst)) // when all is done anew
 		out, err = c.vault.unseal(ctx, h, ct, canonical, dst)
 		return len(out) - len(dst), err
 	})
 	if err != nil {
-		if len(out) > len(dst) {
-			suite.Wipe(out[len(dst):])
-		}
+		wipeFrom(out, len(dst))
 		return nil, err
 	}
 	return out, nil
+}
+
+// wipeFrom wipes b from its byte n on, if it has as many.
+func wipeFrom(b []byte, n int) {
+	if len(b) > n {
+		suite.Wipe(b[n:])
+	}
 }
 
 // open runs an operation on the CMK that a ciphertext names. act returns the

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"strongroom.example/audit"
@@ -13,7 +14,7 @@ import (
 // one opened the vault: the root is protected by the device that is here now. That
 // takes the place of the one entry of its kind; where there are several, of other
 // machines perhaps, it is added to them. A device that does not do it leaves things
-// as they are, and that is recorded.
+// as they are, and so does a vault that has as many protectors as it may; that is recorded.
 func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error {
 	rec := v.record(OpHealProtector, v.cfg.Owner)
 	rec.Detail = map[string]string{"kind": p.Kind()}
@@ -22,8 +23,7 @@ func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		rec.Result, rec.Error = audit.Failed, errorName(translate(err))
-		return v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+		return v.unhealed(ctx, rec, err)
 	}
 	rec.Detail["protector"] = fresh[0].ID
 	entries := slices.Clone(v.store.Root().Protectors)
@@ -39,5 +39,15 @@ func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error
 	} else {
 		entries = append(entries, fresh[0])
 	}
-	return v.store.ReplaceProtectors(ctx, entries, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+	err = v.store.ReplaceProtectors(ctx, entries, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+	if errors.Is(err, keystore.ErrTooLarge) {
+		return v.unhealed(ctx, rec, err)
+	}
+	return err
+}
+
+// unhealed records that a protector stays as it is.
+func (v *Vault) unhealed(ctx context.Context, rec audit.Record, cause error) error {
+	rec.Result, rec.Error = audit.Failed, errorName(translate(cause))
+	return v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"strconv"
@@ -86,6 +87,9 @@ func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
 	var out []Key
 	for _, path := range v.store.Paths("key/") {
 		t, err := v.keys.key(ctx, strings.TrimPrefix(path, "key/"))
+		if errors.Is(err, ErrNotFound) {
+			continue // its creation was taken back meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}

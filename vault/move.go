@@ -92,6 +92,8 @@ type move struct {
 // move brings a version's material to a driver. A version that is there already is
 // left alone.
 func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move, error) {
+	path := versionPath(t.ID, g.number)
+	record := v.store.Version(path)
 	from, err := v.keys.version(ctx, t.ID, g.number)
 	if err != nil || from.Driver == g.to {
 		return nil, err
@@ -118,6 +120,9 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	}
 	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
 	keep := func(tx *keystore.Tx, created driver.Created) (err error) {
+		if tx.Version(path) != record {
+			return errStale // moved by another, or deleted and imported again
+		}
 		if m.receipt, err = v.receipt(from, to); err != nil {
 			return err
 		}
@@ -131,6 +136,9 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 		return relocate(tx, to)
 	}
 	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})
+	if err != nil && v.store.Version(path) != record {
+		err = errStale // what it failed by may be that
+	}
 	return m, err
 }
 

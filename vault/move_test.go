@@ -381,3 +381,57 @@ func TestMoveStopsHalfWay(t *testing.T) {
 		})
 	}
 }
+
+// TestMoveRaces: while a device takes its time, the version is moved
+// elsewhere, or its material deleted and imported again. Nothing superseded is left.
+func TestMoveRaces(t *testing.T) {
+	slow, quick := drivertest.NewFaulty(drivertest.NewMemory()), drivertest.NewMemory()
+	v, _ := newTestVault(t, Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"slow": slow, "quick": quick}})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	elsewhere := func(k Key) {
+		if _, err := c.MoveKey(ctx, k.ID, "quick"); err != nil {
+			t.Error(err)
+		}
+	}
+	again := func(k Key) {
+		if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
+			t.Error(err)
+		}
+		mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	}
+	for name, row := range map[string]struct {
+		options   KeyOptions
+		meanwhile func(Key)
+		want      error
+		on        string
+	}{
+		"another move":           {KeyOptions{}, elsewhere, ErrNotExportable, "quick"},
+		"another move of a pair": {KeyOptions{Spec: ECCP256}, elsewhere, ErrNotExportable, "quick"},
+		"another import":         {KeyOptions{Origin: OriginExternal}, again, nil, "slow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := mustKey(t, c, row.options)
+			if k.Origin == OriginExternal {
+				mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+			}
+			materials, made := len(v.store.Paths("material/")), objects(t, slow)+objects(t, quick)
+			proceed := make(chan struct{})
+			slow.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 1, Block: proceed})
+			moved := make(chan error)
+			go func() { _, err := c.MoveKey(ctx, k.ID, "slow"); moved <- err }()
+			waitFor(t, "the move", func() bool { return slow.Waiting() == 1 })
+			row.meanwhile(k)
+			close(proceed)
+			if err := <-moved; !errors.Is(err, row.want) || row.want == nil && err != nil {
+				t.Errorf("%v, want %v", err, row.want)
+			}
+			slow.Clear()
+			if k, err := c.DescribeKey(ctx, k.ID); err != nil || k.Driver != row.on || k.State != Enabled {
+				t.Errorf("%+v, %v", k, err)
+			}
+			if made = objects(t, slow) + objects(t, quick) - made; made != 1 || len(v.store.Paths("material/")) > materials {
+				t.Errorf("%d materials after %d, %d objects", len(v.store.Paths("material/")), materials, made)
+			}
+		})
+	}
+}

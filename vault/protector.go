@@ -79,23 +79,28 @@ type unlocking struct {
 func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (u unlocking, err error) {
 	var tried []error
 	for _, p := range protectors {
-		foreign := false
+		foreign, known := false, false
 		for _, e := range entries {
 			if e.Kind != p.Kind() {
 				continue
 			}
 			got, err := p.Recover(ctx, root.Bytes()[:0], b, e.Blob)
 			if err == nil && len(got) == rootSize {
+				copy(root.Bytes(), got) // whatever memory it chose
 				u.by = e.ID
 				return u, nil
 			}
 			if ctx.Err() != nil {
 				return u, ctx.Err()
 			}
-			foreign = errors.Is(err, driver.ErrWrongDevice)
+			if errors.Is(err, driver.ErrWrongDevice) {
+				foreign = true
+			} else {
+				known = true
+			}
 			tried = append(tried, fmt.Errorf("%s: %w", p.Kind(), err))
 		}
-		if foreign {
+		if foreign && !known {
 			u.strangers = append(u.strangers, p)
 		}
 	}

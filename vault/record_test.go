@@ -68,13 +68,15 @@ func TestMoveOutcomesNameTheirIntent(t *testing.T) {
 	}
 }
 
-// TestTheVaultsOwnName: nobody acts under the name that stands for the vault itself.
+// TestTheVaultsOwnName: nobody acts under a name that stands for the vault itself.
 func TestTheVaultsOwnName(t *testing.T) {
 	cfg := testConfig()
 	cfg.Authorizer = everyone{}
 	v, _ := newTestVault(t, cfg)
-	if _, err := v.As(byItself).GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
-		t.Error(err)
+	for _, name := range []Principal{byItself, byMany} {
+		if _, err := v.As(name).GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

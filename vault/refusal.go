@@ -18,6 +18,9 @@ const (
 	refusalTallies = 1024 // principals counted apart; all others share one tally
 )
 
+// byMany is the principal on record of refusals that are counted for several.
+const byMany Principal = "(many)"
+
 // refusals counts refusals by principal.
 type refusals struct {
 	mu      sync.Mutex
@@ -40,14 +43,14 @@ func (r *refusals) admit(rec audit.Record, now time.Time) bool {
 	defer r.mu.Unlock()
 	name := rec.Principal
 	if r.tallies[name] == nil && len(r.tallies) >= refusalTallies {
-		name, rec.Principal = "", "(many)"
+		name, rec.Principal = "", string(byMany)
 	}
 	t := r.tallies[name]
 	if t == nil {
 		t = &tally{since: now}
 		r.tallies[name] = t
 	}
-	if t.recorded < refusalsEach && rec.Principal != "(many)" {
+	if t.recorded < refusalsEach && name != "" {
 		t.recorded++
 		return true
 	}
@@ -95,7 +98,7 @@ func (v *Vault) flushRefusals(tallies []tally) {
 // recorded, or that the key changed meanwhile.
 func (v *Vault) refuse(ctx context.Context, t *target, r audit.Record, cause error) error {
 	r.Result, r.Error = audit.Refused, errorName(cause)
-	if !v.refusals.admit(r, v.clock.Now()) {
+	if !v.refusals.admit(r, v.deadline.Now()) {
 		return nil
 	}
 	return v.commit(context.WithoutCancel(ctx), t, &entry{rec: r})

@@ -44,6 +44,17 @@ func retryable(err error) bool {
 	return errors.Is(err, ErrThrottled)
 }
 
+// grace is how much longer than a caller the vault waits to take back what he leaves in
+// a device. What is not taken back by then is put off.
+const grace = 2 * time.Second
+
+// outlive returns a context that ends a grace after ctx does.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
 // pause waits before try n+1; false if ctx ends first.
 func pause(ctx context.Context, n int) bool {
 	limit := min(retryCap, retryBase<<n)

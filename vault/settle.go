@@ -65,11 +65,7 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 	outcome.Phase, outcome.Result, outcome.Intent = audit.Outcome, audit.Failed, v.seqOf(ctx, in)
 	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
 	outcome.Error, outcome.Detail = class, map[string]string{"material": in.Material.String()}
-	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
-		if tx.Version(intentPath(in.Material)) == 0 {
-			return nil
-		}
-		tx.Delete(intentPath(in.Material))
+	return v.settled(ctx, in, func(tx *keystore.Tx) error {
 		if err := v.endTry(tx, in, class); err != nil {
 			return err
 		}
@@ -81,6 +77,23 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 		v.note(tx, outcome)
 		return nil
 	})
+}
+
+// settled removes an intent, in one batch with op. What was settled already is left
+// alone, and what fails is put off.
+func (v *Vault) settled(ctx context.Context, in intent, op func(*keystore.Tx) error) error {
+	path := intentPath(in.Material)
+	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		if tx.Version(path) == 0 {
+			return nil
+		}
+		tx.Delete(path)
+		return op(tx)
+	})
+	if err != nil {
+		v.postpone(path)
+	}
+	return err
 }
 
 // dropKey removes a CMK that never came to be, with its alias.

@@ -265,7 +265,7 @@ func (v *Vault) background() {
 	for {
 		select {
 		case <-t.C:
-			v.flushRefusals(v.refusals.due(v.clock.Now()))
+			v.flushRefusals(v.refusals.due(v.deadline.Now()))
 			v.rest.sweep()
 			v.keepAgenda(ctx)
 		case <-v.stopped:

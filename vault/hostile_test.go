@@ -1,0 +1,190 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/lockedmem"
+	"strongroom.example/keystore"
+)
+
+// TestUndoDoesNotHang: who gives up waits for a device that hangs no longer than a
+// grace; what he leaves is taken back later.
+func TestUndoDoesNotHang(t *testing.T) {
+	device := drivertest.NewMemory()
+	faulty, fake := drivertest.NewFaulty(device), clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	cfg := deviceConfig(faulty)
+	cfg.clock = fake
+	v, _ := newTestVault(t, cfg)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true})
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for faulty.Waiting() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	begin := time.Now()
+	if _, err := v.As(DefaultOwner).CreateKey(ctx, KeyOptions{}); !errors.Is(err, ErrUnavailable) {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 3*grace {
+		t.Errorf("it took %v", took)
+	}
+	faulty.Clear()
+	fake.Advance(agendaRetry)
+	waitFor(t, "the undoing", func() bool { return objects(t, device)+len(v.store.Paths(intents)) == 0 })
+	outcomesNameIntents(t, v.As(DefaultOwner))
+}
+
+// TestRefusalsOutliveTheClock: refusals that are counted come on record a minute later,
+// whatever becomes of the time of day.
+func TestRefusalsOutliveTheClock(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	for range refusalsEach + 5 {
+		if _, err := v.As("mallory").GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
+			t.Fatal(err)
+		}
+	}
+	fake.Set(fake.Now().AddDate(-1, 0, 0))
+	fake.Advance(refusalWindow)
+	waitFor(t, "the count", func() bool { return lastRecord(t, c, OpGenerateRandom).Count == 5 })
+}
+
+// longWinded is an authorizer whose rules have long names.
+type longWinded struct{}
+
+func (longWinded) Authorize(context.Context, Request) (Decision, error) {
+	return Decision{Allow: true, Rule: strings.Repeat("r", 40<<10)}, nil
+}
+
+// TestLongRule: no name of a rule keeps a record from being written.
+func TestLongRule(t *testing.T) {
+	cfg := testConfig()
+	cfg.Authorizer = longWinded{}
+	v, _ := newTestVault(t, cfg)
+	c := v.As(DefaultOwner)
+	if _, err := c.GenerateRandom(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if r := lastRecord(t, c, OpGenerateRandom); len(r.Rule) != 128 {
+		t.Errorf("a rule of %d bytes on record", len(r.Rule))
+	}
+}
+
+// TestListBesideFailedCreations: a CMK whose creation is taken back while others list
+// does not end the listing.
+func TestListBesideFailedCreations(t *testing.T) {
+	v, faulty, _, _ := newDeviceVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	for range 50 {
+		mustKey(t, c, KeyOptions{})
+	}
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Denied})
+	var people sync.WaitGroup
+	defer people.Wait()
+	done := make(chan struct{})
+	people.Go(func() {
+		defer close(done)
+		for range 200 {
+			if _, err := c.CreateKey(ctx, KeyOptions{}); !errors.Is(err, ErrUnavailable) {
+				t.Error(err)
+			}
+		}
+	})
+	for {
+		for _, err := range c.ListKeys(ctx, KeyFilter{State: Enabled}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+// verdicts is a protector that says of each blob what is written in it.
+type verdicts struct{ driver.Protector }
+
+func (verdicts) Kind() string { return "verdicts" }
+
+func (verdicts) Recover(_ context.Context, _ []byte, _ driver.Binding, blob driver.Blob) ([]byte, error) {
+	switch string(blob) {
+	case "foreign":
+		return nil, &driver.Error{Op: "Recover", Class: driver.Denied, Err: driver.ErrWrongDevice}
+	case "locked":
+		return nil, &driver.Error{Op: "Recover", Class: driver.Denied}
+	}
+	return bytes.Repeat(blob, rootSize), nil // in memory of its own
+}
+
+// TestStrangers: a protector is a stranger if its device is another than that of every
+// entry, in whatever order they stand; and a root counts wherever it was put.
+func TestStrangers(t *testing.T) {
+	for _, row := range []struct {
+		blobs    []string
+		opens    bool
+		stranger bool
+	}{
+		{[]string{"foreign"}, false, true},
+		{[]string{"foreign", "foreign"}, false, true},
+		{[]string{"locked", "foreign"}, false, false},
+		{[]string{"foreign", "locked"}, false, false},
+		{[]string{"foreign", "x"}, true, false},
+	} {
+		arena := lockedmem.New(0)
+		root, err := arena.Alloc(rootSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entries []keystore.Protector
+		for _, blob := range row.blobs {
+			entries = append(entries, keystore.Protector{ID: blob, Kind: "verdicts", Blob: []byte(blob)})
+		}
+		u, err := recoverRoot(t.Context(), root, driver.Binding{}, entries, []driver.Protector{verdicts{}})
+		if (err == nil) != row.opens || errors.Is(err, ErrWrongDevice) && !row.stranger || len(u.strangers) > 0 != row.stranger {
+			t.Errorf("%v: %+v, %v", row.blobs, u, err)
+		}
+		if row.opens && !bytes.Equal(root.Bytes(), bytes.Repeat([]byte("x"), rootSize)) {
+			t.Errorf("%v: recovered %q", row.blobs, root.Bytes())
+		}
+		root.Free()
+		arena.Close()
+	}
+}
+
+// TestHealingHasNoRoom: a vault with as many protectors as it may have opens beside one
+// more, and records that it was not taken in.
+func TestHealingHasNoRoom(t *testing.T) {
+	ctx, dir, cfg := t.Context(), t.TempDir(), testConfig()
+	word, protectors := passphrase(t, "p"), []driver.Protector{}
+	for n := range 63 {
+		protectors = append(protectors, &chip{owner: []byte(fmt.Sprintf("%03d.", n))})
+	}
+	v, err := Create(ctx, dir, cfg, append(protectors, word)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	if v, err = Open(ctx, dir, cfg, &chip{owner: []byte("new.")}, word); err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if n := len(healings(t, v, audit.Failed)); n != 1 || len(v.store.Root().Protectors) != 64 {
+		t.Errorf("%d records of it, %d protectors", n, len(v.store.Root().Protectors))
+	}
+}
