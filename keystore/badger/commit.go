@@ -99,6 +99,9 @@ func (e *engine) holds(expect []keystore.Expectation) error {
 // order: Badger never has a batch that the log does not.
 func (e *engine) write(b keystore.Batch) error {
 	if !e.over.takes(b) {
+		if err := reserve(e.dir, e.free, commitReserve); err != nil {
+			return err
+		}
 		if err := e.handOver(); err != nil {
 			return err
 		}
@@ -118,18 +121,12 @@ func (e *engine) write(b keystore.Batch) error {
 	return nil
 }
 
-// handOver has Badger take what it lacks, if the disk has room for what that may
-// lead to. The log itself needs none.
-func (e *engine) handOver() error {
+// turn goes on at the start of the log, which is full.
+func (e *engine) turn() error {
 	if err := reserve(e.dir, e.free, commitReserve); err != nil {
 		return err
 	}
-	return e.drain(e.log.last)
-}
-
-// turn goes on at the start of the log, which is full.
-func (e *engine) turn() error {
-	if err := e.handOver(); err != nil {
+	if err := e.handAll(e.log.last); err != nil {
 		return err
 	}
 	if err := e.harden(); err != nil {

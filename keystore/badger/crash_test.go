@@ -164,7 +164,7 @@ func TestHole(t *testing.T) {
 	e := open(t, dir).(*engine)
 	must(t, e.Commit(t.Context(), put("lost", "v")))
 	must(t, e.Commit(t.Context(), put("k", "v")))
-	must(t, e.drain(e.log.last))
+	must(t, e.handAll(e.log.last))
 	cut := crash(t, dir)
 	db, err := openBadger(preset(cut, new(watch)))
 	must(t, err)
@@ -210,7 +210,7 @@ func TestDamagedRedo(t *testing.T) {
 		must(t, e.Commit(t.Context(), b))
 		want.apply(b)
 	}
-	must(t, e.drain(e.log.last))
+	must(t, e.handAll(e.log.last))
 	cut := crash(t, dir)
 	path := filepath.Join(cut, redoFile)
 	whole, err := os.ReadFile(path)
@@ -292,7 +292,7 @@ func TestPositionIsHidden(t *testing.T) {
 		if got := holding(t, e); !maps.Equal(got, model{"k": "v"}) {
 			t.Errorf("%d pairs", len(got))
 		}
-		must(t, e.drain(e.log.last))
+		must(t, e.handAll(e.log.last))
 	}
 	if err := e.Commit(t.Context(), put(positionKey, "v")); err == nil {
 		t.Error("a batch wrote the engine's own key")

@@ -2,11 +2,43 @@ package badger
 
 import "github.com/dgraph-io/badger/v4"
 
-// drain puts the overlay into Badger, in one transaction together with the
-// position of the last batch in it. Nothing is synced: the redo log has it. After
-// an error the overlay stays, so that readers go on.
+// handOver has Badger take the overlay while further commits go on. It waits for
+// the one before, and answers its error.
+func (e *engine) handOver() error {
+	if err := e.handed(); err != nil {
+		return err
+	}
+	e.over.leave()
+	last, ended := e.log.last, make(chan error, 1)
+	e.handing = ended
+	go func() { ended <- e.drain(last) }()
+	return nil
+}
+
+// handed waits until Badger has what it was given last.
+func (e *engine) handed() error {
+	if e.handing == nil {
+		return nil
+	}
+	err := <-e.handing
+	e.handing = nil
+	return err
+}
+
+// handAll has Badger take all of the overlay, up to the position of its last batch.
+func (e *engine) handAll(last position) error {
+	if err := e.handed(); err != nil {
+		return err
+	}
+	e.over.leave()
+	return e.drain(last)
+}
+
+// drain puts what is leaving the overlay into Badger, in one transaction together
+// with the position of the last batch in it. Nothing is synced: the redo log has
+// it. After an error the overlay stays, so that readers go on.
 func (e *engine) drain(last position) error {
-	if len(e.over.values) == 0 {
+	if len(e.over.leaving) == 0 {
 		return nil
 	}
 	txn := e.db.NewTransaction(true)
@@ -19,14 +51,13 @@ func (e *engine) drain(last position) error {
 		e.watch.Errorf("a transaction that failed: %T", err) // its text may hold a value
 		return e.watch.err()
 	}
-	e.over.clear()
+	e.over.left()
 	return nil
 }
 
-// stage puts the overlay and a position into a transaction. Only the caller, who
-// holds e.commit or has the engine to itself, changes the overlay.
+// stage puts what is leaving and a position into a transaction.
 func (e *engine) stage(txn *badger.Txn, last position) (err error) {
-	for key, value := range e.over.values {
+	for key, value := range e.over.leaving {
 		if value == nil {
 			err = txn.Delete([]byte(key))
 		} else {

@@ -21,10 +21,11 @@ type engine struct {
 	free  func(dir string) (uint64, error)
 	over  overlay
 
-	commit sync.Mutex   // one writer at a time: expectations hold until it committed
-	open   sync.RWMutex // held for reading by every call, for writing by Close
-	closed bool         // no further calls
-	done   bool         // db was closed, or given up
+	commit  sync.Mutex   // one writer at a time: expectations hold until it committed
+	handing chan error   // ends the handing over that is under way; the writer's
+	open    sync.RWMutex // held for reading by every call, for writing by Close
+	closed  bool         // no further calls
+	done    bool         // db was closed, or given up
 }
 
 // MaxBatch is how many bytes of keys and values one batch may hold.
@@ -60,7 +61,7 @@ func (e *engine) Close() error {
 // that fails is tried for ever, and nothing depends on it.
 func (e *engine) closeDB() error {
 	defer e.log.close()
-	if e.watch.err() == nil && e.drain(e.log.last) == nil {
+	if e.watch.err() == nil && e.handAll(e.log.last) == nil {
 		return e.outcome(e.db.Close())
 	}
 	ended := make(chan error, 1)

@@ -13,12 +13,13 @@ import (
 // transaction, written in well under a millisecond.
 const overlayBytes = 96 << 10
 
-// overlay is what is in the redo log and not in Badger yet. It lies over Badger:
-// what it has counts.
+// overlay is what is in the redo log and not known to be in Badger. It lies over
+// Badger: what it has counts, and values count before those that are leaving.
 type overlay struct {
-	mu     sync.RWMutex
-	values map[string][]byte // nil: deleted
-	size   int
+	mu      sync.RWMutex
+	values  map[string][]byte // nil: deleted
+	size    int               // of values
+	leaving map[string][]byte // on their way to Badger; nobody changes the map meanwhile
 }
 
 // takes tells whether the batch still has room.
@@ -46,20 +47,36 @@ func (o *overlay) add(b keystore.Batch) {
 	o.size += b.Size()
 }
 
-// clear empties the overlay: Badger has it.
-func (o *overlay) clear() {
+// leave sends the values off to Badger. None may be leaving.
+func (o *overlay) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	clear(o.values)
-	o.size = 0
+	o.leaving, o.values, o.size = o.values, o.leaving, 0
+}
+
+// left clears what was leaving: Badger has it.
+func (o *overlay) left() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.leaving)
+}
+
+// find answers what the overlay has for key. The caller holds o.mu.
+func (o *overlay) find(key string) (value []byte, known bool) {
+	if value, known = o.values[key]; !known {
+		value, known = o.leaving[key]
+	}
+	return value, known
 }
 
 // within copies what lies at the keys that begin with prefix. The caller holds o.mu.
 func (o *overlay) within(prefix []byte) map[string][]byte {
 	found := map[string][]byte{}
-	for key, value := range o.values {
-		if strings.HasPrefix(key, string(prefix)) {
-			found[key] = value // never changed in place
+	for _, layer := range []map[string][]byte{o.leaving, o.values} {
+		for key, value := range layer {
+			if strings.HasPrefix(key, string(prefix)) {
+				found[key] = value // never changed in place
+			}
 		}
 	}
 	return found

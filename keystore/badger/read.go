@@ -39,7 +39,7 @@ func (e *engine) get(key []byte) ([]byte, error) {
 func (e *engine) look(key []byte) (value []byte, known bool, below *badger.Txn) {
 	e.over.mu.RLock()
 	defer e.over.mu.RUnlock()
-	value, known = e.over.values[string(key)]
+	value, known = e.over.find(string(key))
 	if known || string(key) == positionKey {
 		return value, known, nil
 	}

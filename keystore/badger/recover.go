@@ -17,7 +17,7 @@ func (e *engine) recover() error {
 		if err := e.log.each(e.redo); err != nil {
 			return err
 		}
-		if err := e.drain(last); err != nil {
+		if err := e.handAll(last); err != nil {
 			return err
 		}
 		at = last
@@ -31,7 +31,7 @@ func (e *engine) recover() error {
 // redo brings one record of the log back.
 func (e *engine) redo(at position, b keystore.Batch) error {
 	if !e.over.takes(b) {
-		if err := e.drain(position{at.epoch, at.seq - 1}); err != nil {
+		if err := e.handAll(position{at.epoch, at.seq - 1}); err != nil {
 			return err
 		}
 	}
