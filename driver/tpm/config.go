@@ -16,7 +16,9 @@ type Config struct {
 	// manager, and what is left in it by others is flushed.
 	Device string
 	// Dial connects instead of Device, and again whenever the connection is lost. The
-	// same holds for what it connects to as for a socket.
+	// same holds for what it connects to as for a socket. It may have Send in two halves as
+	// well, Post([]byte) error and Fetch() ([]byte, error), as sockets and devices have here:
+	// then there is something to do while the TPM works.
 	Dial func() (transport.TPMCloser, error)
 	// OwnerAuth is the authorization of the owner hierarchy. It is needed only to make
 	// the storage root key, or a counter, on a TPM that has none and whose owner set

@@ -31,7 +31,7 @@ var (
 )
 
 // Open finds the TPM, asks it what it can do, adopts its storage root key or makes one,
-// and starts the goroutine that owns it. Its error is one line that says what was tried
+// and starts the goroutine that serves those who wait for it. Its error is one line that says what was tried
 // and what to do: Unavailable where the TPM is not there or another than cfg.SRK pins,
 // Denied where its owner must allow something.
 func Open(cfg Config) (*Driver, error) {
