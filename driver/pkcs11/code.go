@@ -27,8 +27,7 @@ func code(call string, rv uint) error {
 
 // from makes an error of what miekg/pkcs11 returned from a call.
 func from(call string, err error) error {
-	var rv p11.Error
-	if errors.As(err, &rv) {
+	if rv, ok := errors.AsType[p11.Error](err); ok {
 		return &codeError{call, uint(rv)}
 	}
 	return err
@@ -36,8 +35,7 @@ func from(call string, err error) error {
 
 // codeOf returns the return value behind an error, or CKR_OK.
 func codeOf(err error) uint {
-	var e *codeError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*codeError](err); ok {
 		return e.code
 	}
 	return p11.CKR_OK

@@ -4,6 +4,12 @@ package pkcs11
 
 /*
 #cgo linux LDFLAGS: -ldl
+// A module keeps no pointer beyond the call, and knows nothing of Go that it could
+// call. What the calls point to may then stay on the stack.
+#cgo noescape ck_operate
+#cgo nocallback ck_operate
+#cgo noescape ck_gcm
+#cgo nocallback ck_gcm
 #include <stdlib.h>
 #include "cryptoki.h"
 */

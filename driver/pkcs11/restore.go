@@ -101,7 +101,7 @@ func (t *token) probe(ctx context.Context) error {
 	if e == nil {
 		return fault("token", driver.Unavailable, errDown)
 	}
-	if err := sentinel.ping(session{t.mod, e.anchor, e}); err != nil {
+	if err := sentinel.ping(session{mod: t.mod, handle: e.anchor, epoch: e}); err != nil {
 		return fault("token", driver.Unavailable, errSentinel)
 	}
 	return nil

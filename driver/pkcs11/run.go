@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -89,7 +90,7 @@ func (d *Driver) try(ctx context.Context, f func(session) error) (*epoch, error)
 	if err := d.pool.wait(ctx); err != nil {
 		return seen, err
 	}
-	err := d.inside(ctx, f, &seen)
+	tired, err := d.inside(ctx, f, &seen)
 	if full(err) {
 		if err := d.pool.shrink(); err != nil {
 			d.pool.done()
@@ -98,36 +99,41 @@ func (d *Driver) try(ctx context.Context, f func(session) error) (*epoch, error)
 		return d.try(ctx, f) // the permit is held back
 	}
 	d.pool.done()
+	if tired {
+		runtime.Gosched()
+	}
 	return seen, err
 }
 
 // inside is what try does inside the drain. *seen is the epoch that is found there.
-func (d *Driver) inside(ctx context.Context, f func(session) error, seen **epoch) error {
+// tired: it is time to let others run.
+func (d *Driver) inside(ctx context.Context, f func(session) error, seen **epoch) (tired bool, err error) {
 	if err := d.token.mod.drain.enter(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer d.token.mod.drain.leave()
 	e := d.token.epoch.Load()
 	if e == nil || e.generation != d.token.mod.generation.Load() {
-		return errStale
+		return false, errStale
 	}
 	*seen = e
 	s, err := d.pool.take(e)
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = f(s)
-	if codeOf(err) == p11.CKR_OK {
-		d.pool.put(s)
-	} else {
+	if codeOf(err) != p11.CKR_OK {
 		d.pool.drop(s)
+		return false, err
 	}
-	return err
+	tired = s.tired()
+	d.pool.put(s)
+	return tired, err
 }
 
 // full reports whether a session could not be opened because there are too many.
 func full(err error) bool {
-	var e *codeError
-	return errors.As(err, &e) && e.call == "C_OpenSession" &&
+	e, ok := errors.AsType[*codeError](err)
+	return ok && e.call == "C_OpenSession" &&
 		(e.code == p11.CKR_SESSION_COUNT || e.code == p11.CKR_DEVICE_MEMORY || e.code == p11.CKR_HOST_MEMORY)
 }

@@ -60,49 +60,75 @@ func signatureSize(sh shape) int {
 	return 64
 }
 
+const (
+	maxPair       = 132 // r ‖ s of P-521
+	maxDigestInfo = 19 + 64
+)
+
 // sign returns a signature in the form that the seam wants.
 func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, error) {
-	a := call{op: opSign, in: input, out: make([]byte, signatureSize(o.shape))}
+	if o.shape.kind == p11.CKK_EC {
+		var pair [maxPair]byte
+		a := call{op: opSign, mechanism: p11.CKM_ECDSA, in: input, out: pair[:signatureSize(o.shape)]}
+		if err := o.fill(s, a); err != nil {
+			return nil, err
+		}
+		return pairDER(a.out), nil
+	}
+	var info [maxDigestInfo]byte
+	signature := make([]byte, signatureSize(o.shape))
+	a := call{op: opSign, in: input, out: signature}
 	switch alg {
 	case driver.RSAPSSSHA256:
 		a.mechanism, a.parameter = p11.CKM_RSA_PKCS_PSS, []uint{p11.CKM_SHA256, p11.CKG_MGF1_SHA256, 32}
 	case driver.EdDSAEd25519:
 		a.mechanism = ckmEdDSA
-	case driver.ECDSASHA256, driver.ECDSASHA384, driver.ECDSASHA512:
-		a.mechanism = p11.CKM_ECDSA
 	default:
-		a.mechanism, a.in = p11.CKM_RSA_PKCS, slices.Concat(digestInfo(alg), input)
+		a.mechanism, a.in = p11.CKM_RSA_PKCS, append(appendDigestInfo(info[:0], alg), input...)
 	}
-	n, err := o.operate(s, a)
-	if err != nil {
+	if err := o.fill(s, a); err != nil {
 		return nil, err
 	}
-	if n != len(a.out) {
-		return nil, fault("C_Sign", driver.Unknown, errResult)
-	}
-	if o.shape.kind == p11.CKK_EC {
-		return pairDER(a.out), nil
-	}
-	return a.out, nil
+	return signature, nil
 }
 
-// digestInfo is what goes before a digest in PKCS #1 v1.5 (RFC 8017, 9.2, note 1).
-func digestInfo(alg driver.SignAlg) []byte {
-	// The hashes' identifiers differ in one byte, and the lengths follow the digest.
-	last := map[driver.SignAlg]byte{driver.RSAPKCS1SHA256: 1, driver.RSAPKCS1SHA384: 2, driver.RSAPKCS1SHA512: 3}[alg]
-	n := byte(alg.DigestSize())
-	return []byte{0x30, 0x11 + n, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00, 0x04, n}
+// fill is operate for a result that is as long as its buffer.
+func (o *object) fill(s session, a call) error {
+	n, err := o.operate(s, a)
+	if err == nil && n != len(a.out) {
+		return fault("C_Sign", driver.Unknown, errResult)
+	}
+	return err
+}
+
+// appendDigestInfo appends what goes before a digest in PKCS #1 v1.5 (RFC 8017, 9.2,
+// note 1). The hashes' identifiers differ in one byte, and the lengths follow the
+// digest.
+func appendDigestInfo(b []byte, alg driver.SignAlg) []byte {
+	n, last := byte(alg.DigestSize()), byte(1)
+	switch alg {
+	case driver.RSAPKCS1SHA384:
+		last = 2
+	case driver.RSAPKCS1SHA512:
+		last = 3
+	}
+	return append(b, 0x30, 0x11+n, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00, 0x04, n)
 }
 
 // pairDER makes ASN.1 of r ‖ s: a SEQUENCE of two INTEGERs (RFC 3279, 2.2.3). No
 // curve here has signatures of 256 bytes, so that two length bytes are the most.
 func pairDER(pair []byte) []byte {
+	const head = 3
 	half := len(pair) / 2
-	body := appendInteger(appendInteger(make([]byte, 0, len(pair)+8), pair[:half]), pair[half:])
-	if len(body) < 128 {
-		return append([]byte{0x30, byte(len(body))}, body...)
+	der := make([]byte, head, head+len(pair)+6)
+	der = appendInteger(appendInteger(der, pair[:half]), pair[half:])
+	n := byte(len(der) - head)
+	if n < 128 {
+		der[1], der[2] = 0x30, n
+		return der[1:]
 	}
-	return append([]byte{0x30, 0x81, byte(len(body))}, body...)
+	der[0], der[1], der[2] = 0x30, 0x81, n
+	return der
 }
 
 // appendInteger appends the INTEGER of a number in big-endian bytes.
