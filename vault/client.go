@@ -161,7 +161,7 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 		if err != nil && e.undo != nil {
 			err = errors.Join(err, e.undo(err))
 		}
-		if e.refusal == nil && !cancelled(ctx, err) {
+		if e.refusal == nil && !recordable(ctx, err) {
 			return err
 		}
 	}
@@ -193,10 +193,10 @@ func (c Client) absent(ctx context.Context, q request, missing error) error {
 	return orElse(err, missing)
 }
 
-// cancelled reports whether err says that the caller gave up before the commit was
-// begun: the operation failed, and that is on record, since the key was used.
-func cancelled(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
+// recordable reports whether a commit failed that left the log able to tell so: the
+// caller gave up before it was begun, though the key was used, or asked for too much.
+func recordable(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil && errors.Is(err, ctx.Err()) || errors.Is(err, ErrTooLarge))
 }
 
 // describe writes into the record what is known before the decision.

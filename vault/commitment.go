@@ -23,6 +23,12 @@ type mark struct {
 	value  [suite.HashSize]byte
 }
 
+func wipeMarks(marks []mark) {
+	for i := range marks {
+		suite.Wipe(marks[i].value[:])
+	}
+}
+
 // markOf makes the mark of opened material.
 func (v *Vault) markOf(ctx context.Context, key driver.Key, spec driver.KeySpec, public []byte) (m mark, err error) {
 	if !symmetric(spec) {

@@ -88,8 +88,18 @@ func TestLongRule(t *testing.T) {
 func TestListBesideFailedCreations(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
-	for range 50 {
-		mustKey(t, c, KeyOptions{})
+	k := mustKey(t, c, KeyOptions{})
+	for i := range byte(20) { // so that a listing takes its time
+		err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+			for j := range byte(100) {
+				k.ID = newKeyID([16]byte{i, j})
+				tx.Put(keyPath(k.ID), encode(k))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Denied})
 	var people sync.WaitGroup
@@ -186,5 +196,48 @@ func TestHealingHasNoRoom(t *testing.T) {
 	defer closeChecked(t, v)
 	if n := len(healings(t, v, audit.Failed)); n != 1 || len(v.store.Root().Protectors) != 64 {
 		t.Errorf("%d records of it, %d protectors", n, len(v.store.Root().Protectors))
+	}
+}
+
+// TestTooManyProtectors: what an allowed operation failed by is on record.
+func TestTooManyProtectors(t *testing.T) {
+	ctx, dir, word := t.Context(), t.TempDir(), passphrase(t, "p")
+	protectors := []driver.Protector{word}
+	for n := range 63 {
+		protectors = append(protectors, &chip{owner: []byte(fmt.Sprintf("%03d.", n))})
+	}
+	v, err := Create(ctx, dir, testConfig(), protectors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	c := v.As(DefaultOwner)
+	if _, err := c.AddProtector(ctx, word, &chip{owner: []byte("new.")}); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+	if r := lastRecord(t, c, OpAddProtector); r.Result != audit.Failed || r.Error != "TOO_LARGE" {
+		t.Errorf("on record: %+v", r)
+	}
+}
+
+// TestCloseWaitsForClose: who closes second does not go on before the vault is closed.
+func TestCloseWaitsForClose(t *testing.T) {
+	x, v := newEstate(t, 1)
+	second := make(chan error, 1)
+	x.engine.Fault(func(keystore.Batch) error {
+		go func() { second <- v.Close() }()
+		select {
+		case err := <-second:
+			t.Errorf("the second Close returned %v while the first writes its record", err)
+			second <- err
+		case <-time.After(50 * time.Millisecond):
+		}
+		return nil
+	})
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
 	}
 }

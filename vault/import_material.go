@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/suite"
 	"strongroom.example/internal/unwrap"
 )
 
@@ -108,11 +107,8 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 
 // wipe wipes what was computed by the material.
 func (im *importing) wipe() {
-	if im == nil {
-		return
-	}
-	for i := range im.marks {
-		suite.Wipe(im.marks[i].value[:])
+	if im != nil {
+		wipeMarks(im.marks)
 	}
 }
 

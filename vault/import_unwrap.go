@@ -20,11 +20,12 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 		return created, err
 	}
 	defer wrapped.With.Close()
+	var host []mark
+	defer func() { wipeMarks(host) }()
 	if im.issued.Path == PathDevice {
-		im.marks = nil
 		created, err = d.(driver.WrappedImporter).ImportWrapped(ctx, im.id, im.ver.spec(), wrapped)
 	} else {
-		created, im.marks, err = im.host(ctx, wrapped)
+		created, host, err = im.host(ctx, wrapped)
 	}
 	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
 		return created, errMaterial
@@ -38,7 +39,9 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	}
 	defer key.Close()
 	own, err := im.v.markOf(ctx, key, im.ver.spec(), created.PublicDER)
-	im.marks = append([]mark{own}, im.marks...)
+	defer suite.Wipe(own.value[:])
+	im.wipe() // when the driver is asked again
+	im.marks = append([]mark{own}, host...)
 	if err == nil && im.again {
 		err = d.DestroyKey(ctx, im.id, created.Blob)
 	}

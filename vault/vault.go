@@ -42,6 +42,7 @@ type Vault struct {
 
 	gate    sync.RWMutex // held for reading by each operation
 	closed  bool
+	closing sync.Once
 	awake   bool // background was started
 	stopped chan struct{}
 	done    chan struct{}
@@ -289,14 +290,15 @@ func (v *Vault) leave() { v.gate.RUnlock() }
 
 // Close waits for running operations, closes the log and the store and wipes every
 // key. Data keys that are still open are destroyed; the drivers of Config are not
-// closed. Closing twice is no error. An operation must not call it: not an Authorizer,
+// closed. Closing twice is no error; the later call waits for the first. An operation must not call it: not an Authorizer,
 // a protector, or a function that DataKey.Use runs.
-func (v *Vault) Close() error {
+func (v *Vault) Close() (err error) {
+	v.closing.Do(func() { err = v.close() })
+	return err
+}
+
+func (v *Vault) close() error {
 	v.gate.Lock()
-	if v.closed {
-		v.gate.Unlock()
-		return nil
-	}
 	v.closed = true
 	v.gate.Unlock()
 	close(v.stopped)
