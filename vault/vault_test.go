@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -103,91 +102,6 @@ func TestEncryptRotateReopen(t *testing.T) {
 				t.Errorf("%d versions, %v", len(versions), err)
 			}
 		})
-	}
-}
-
-func TestBadInput(t *testing.T) {
-	v, dir := newTestVault(t, testConfig())
-	c, ctx := v.As(DefaultOwner), t.Context()
-	k := mustKey(t, c, KeyOptions{Alias: "one"})
-	off := mustKey(t, c, KeyOptions{})
-	if err := c.DisableKeys(ctx, off.ID); err != nil {
-		t.Fatal(err)
-	}
-	ct, err := c.Encrypt(ctx, k.ID, nil, nil)
-	if err != nil {
-		t.Fatalf("empty plaintext, nil context: %v", err)
-	}
-	if got, err := c.Decrypt(ctx, ct, EncryptionContext{}); err != nil || len(got) != 0 {
-		t.Errorf("empty plaintext: %q, %v", got, err)
-	}
-	readonly := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(readonly, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	encrypt := func(c Client, key string, n int) error {
-		_, err := c.Encrypt(ctx, key, make([]byte, n), nil)
-		return err
-	}
-	create := func(dir string, p ...driver.Protector) error {
-		v, err := Create(ctx, dir, testConfig(), p...)
-		if err == nil {
-			v.Close()
-		}
-		return err
-	}
-	reopen := func(dir string, cfg Config, p ...driver.Protector) error {
-		v, err := Open(ctx, dir, cfg, p...)
-		if err == nil {
-			v.Close()
-		}
-		return err
-	}
-	good := passphrase(t, "correct horse")
-	_, dup := c.CreateKey(ctx, KeyOptions{Alias: "one"})
-	_, badAlias := c.CreateKey(ctx, KeyOptions{Alias: "-x"})
-	_, usage := c.CreateKey(ctx, KeyOptions{Usage: "SIGN_VERIFY"})
-	_, short := c.Decrypt(ctx, ct[:40], nil)
-	_, wrongContext := c.Decrypt(ctx, ct, EncryptionContext{"a": "b"})
-	for name, row := range map[string]struct{ got, want error }{
-		"plaintext of 4097 bytes":       {encrypt(c, k.ID, 4097), ErrTooLarge},
-		"unknown key":                   {encrypt(c, newKeyID([16]byte{1}), 1), ErrNotFound},
-		"unknown alias":                 {encrypt(c, "nobody", 1), ErrNotFound},
-		"no key":                        {encrypt(c, "", 1), ErrNotFound},
-		"disabled key":                  {encrypt(c, off.ID, 1), ErrKeyState},
-		"zero client":                   {encrypt(Client{}, k.ID, 1), ErrDenied},
-		"empty principal":               {encrypt(v.As(""), k.ID, 1), ErrDenied},
-		"other principal":               {encrypt(v.As("mallory"), k.ID, 1), ErrDenied},
-		"alias taken":                   {dup, ErrExists},
-		"bad alias":                     {badAlias, ErrInvalid},
-		"open usage":                    {usage, ErrInvalid},
-		"truncated ciphertext":          {short, ErrCiphertext},
-		"wrong context":                 {wrongContext, ErrCiphertext},
-		"second open":                   {reopen(dir, testConfig(), good), ErrInUse},
-		"create over a vault":           {create(dir, good), ErrExists},
-		"missing directory":             {reopen(filepath.Join(dir, "no"), testConfig(), good), ErrNoVault},
-		"create without protector":      {create(filepath.Join(t.TempDir(), "x")), ErrInvalid},
-		"directory that cannot be made": {create(filepath.Join(readonly, "x"), good), ErrInvalid},
-	} {
-		if !errors.Is(row.got, row.want) {
-			t.Errorf("%s: %v, want %v", name, row.got, row.want)
-		}
-	}
-	closeChecked(t, v)
-	if err := reopen(dir, testConfig(), passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
-		t.Errorf("wrong passphrase: %v", err)
-	}
-	if err := reopen(dir, Config{Edition: otherEdition()}, good); !errors.Is(err, ErrInvalid) {
-		t.Errorf("other edition: %v", err)
-	}
-	for _, name := range []string{"root", "root.copy"} {
-		os.Remove(filepath.Join(dir, name))
-	}
-	if err := reopen(dir, testConfig(), good); !errors.Is(err, ErrNoVault) {
-		t.Errorf("missing root file: %v", err)
-	}
-	if err := create(dir, good); !errors.Is(err, ErrExists) {
-		t.Errorf("create over a store without a root file: %v", err)
 	}
 }
 

@@ -1,0 +1,175 @@
+package vault
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"strongroom.example/driver"
+)
+
+// A mistake is bad input, with the error that it must be and a word of what that must
+// tell the caller to do.
+type mistake struct {
+	name string
+	make func() error
+	want error
+	say  string
+}
+
+// refused makes each mistake. It checks the error, and that what is given is as
+// before.
+func refused[V comparable](t *testing.T, mistakes []mistake, given func() map[string]V) {
+	t.Helper()
+	for _, m := range mistakes {
+		before := given()
+		err := m.make()
+		var e *Error
+		if !errors.Is(err, m.want) || !errors.As(err, &e) || !strings.Contains(err.Error(), m.say) {
+			t.Errorf("%s: %v, want %v that says %q", m.name, err, m.want, m.say)
+		}
+		if after := given(); !maps.Equal(before, after) {
+			t.Errorf("%s changed what was there", m.name)
+		}
+	}
+}
+
+// TestBadInput: what is wrong with a call is told by a typed error, whose text says
+// what to do, and changes nothing but the audit.
+func TestBadInput(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k, off := mustKey(t, c, KeyOptions{Alias: "one"}), mustKey(t, c, KeyOptions{})
+	pair, pending := mustKey(t, c, KeyOptions{Spec: ECCP256}), mustKey(t, c, KeyOptions{Origin: OriginExternal})
+	if err := c.DisableKeys(ctx, off.ID); err != nil {
+		t.Fatal(err)
+	}
+	ct, err := c.Encrypt(ctx, k.ID, nil, nil)
+	if err != nil {
+		t.Fatalf("empty plaintext, no encryption context: %v", err)
+	}
+	if got, err := c.Decrypt(ctx, ct, EncryptionContext{}); err != nil || len(got) != 0 {
+		t.Errorf("empty plaintext: %q, %v", got, err)
+	}
+	encrypt := func(c Client, key string, n int) func() error {
+		return func() error { return second(c.Encrypt(ctx, key, make([]byte, n), nil)) }
+	}
+	create := func(o KeyOptions) func() error { return func() error { return second(c.CreateKey(ctx, o)) } }
+	decrypt := func(ct []byte, ec EncryptionContext) func() error {
+		return func() error { return second(c.Decrypt(ctx, ct, ec)) }
+	}
+	refused(t, []mistake{
+		{"plaintext of 4097 bytes", encrypt(c, k.ID, 4097), ErrTooLarge, "use a data key"},
+		{"unknown key", encrypt(c, newKeyID([16]byte{1}), 1), ErrNotFound, "key"},
+		{"unknown alias", encrypt(c, "nobody", 1), ErrNotFound, "key or alias"},
+		{"no key", encrypt(c, "", 1), ErrNotFound, "alias"},
+		{"disabled key", encrypt(c, off.ID, 1), ErrKeyState, "state Disabled"},
+		{"key without material", encrypt(c, pending.ID, 1), ErrKeyState, "state PendingImport"},
+		{"wrong usage", encrypt(c, pair.ID, 1), ErrUsage, "SIGN_VERIFY"},
+		{"wrong usage to sign", func() error { return second(c.Sign(ctx, k.ID, nil, SignOptions{})) }, ErrUsage, "ENCRYPT_DECRYPT"},
+		{"zero client", encrypt(Client{}, k.ID, 1), ErrDenied, "Vault.As"},
+		{"empty principal", encrypt(v.As(""), k.ID, 1), ErrDenied, "Vault.As"},
+		{"other principal", encrypt(v.As("mallory"), k.ID, 1), ErrDenied, "mallory may not Encrypt"},
+		{"alias taken", create(KeyOptions{Alias: "one"}), ErrExists, "one"},
+		{"bad alias", create(KeyOptions{Alias: "-x"}), ErrInvalid, "alias"},
+		{"open usage", create(KeyOptions{Usage: "SIGN_VERIFY"}), ErrInvalid, "spec"},
+		{"truncated ciphertext", decrypt(ct[:40], nil), ErrCiphertext, ""},
+		{"wrong encryption context", decrypt(ct, EncryptionContext{"a": "b"}), ErrCiphertext, ""},
+	}, func() map[string]uint64 { return footprint(v) })
+}
+
+// TestBadDirectory: what is wrong with Create and Open is told by a typed error, whose
+// text says what to do, and leaves each file as it was.
+func TestBadDirectory(t *testing.T) {
+	if dir := os.Getenv(badDirectory); dir != "" {
+		v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+		t.Log(err)
+		if !errors.Is(err, ErrInUse) || v != nil {
+			t.FailNow()
+		}
+		return
+	}
+	v, dir := newTestVault(t, testConfig())
+	place := filepath.Dir(dir)
+	plain := filepath.Join(place, "file")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	good, wrong := passphrase(t, "correct horse"), passphrase(t, "wrong")
+	opening := func(dir string, p ...driver.Protector) func() error {
+		return func() error { return second(Open(t.Context(), dir, testConfig(), p...)) }
+	}
+	creating := func(dir string, p ...driver.Protector) func() error {
+		return func() error { return second(Create(t.Context(), dir, testConfig(), p...)) }
+	}
+	files := func() map[string][32]byte { return digests(t, place) }
+	refused(t, []mistake{
+		{"opened twice", opening(dir, good), ErrInUse, "in use"},
+		{"created while open", creating(dir, good), ErrExists, "choose another directory"},
+	}, files)
+	inAnotherProcess(t, dir)
+	closeChecked(t, v)
+	refused(t, []mistake{
+		{"created over a vault", creating(dir, good), ErrExists, "choose another directory"},
+		{"wrong passphrase", opening(dir, wrong), ErrUnlock, "passphrase"},
+		{"no protector to open by", opening(dir), ErrUnlock, "other kinds"},
+		{"no protector to create with", creating(filepath.Join(place, "x")), ErrInvalid, "at least one protector"},
+		{"other edition", func() error { return second(Open(t.Context(), dir, Config{Edition: otherEdition()}, good)) }, ErrInvalid, "Config.Edition"},
+		{"missing directory", opening(filepath.Join(place, "no"), good), ErrNoVault, "mounted"},
+		{"a file for a directory", creating(filepath.Join(plain, "x"), good), ErrInvalid, "cannot be made"},
+	}, files)
+	for _, name := range []string{"root", "root.copy"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(t, []mistake{
+		{"missing root file", opening(dir, good), ErrNoVault, "missing"},
+		{"created over a store without a root file", creating(dir, good), ErrExists, "restore the root file"},
+		{"an empty directory", opening(empty, good), ErrNoVault, "missing"},
+	}, files)
+}
+
+// badDirectory, set in the child of TestBadDirectory, is a vault that is in use.
+const badDirectory = "STRONGROOM_BAD_DIRECTORY"
+
+// inAnotherProcess opens a vault that is open here.
+func inAnotherProcess(t *testing.T, dir string) {
+	t.Helper()
+	before := digests(t, dir)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBadDirectory$", "-test.v", "-edition="+testEdition().String())
+	cmd.Env = append(os.Environ(), badDirectory+"="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "in use") {
+		t.Errorf("a second process: %v\n%s", err, out)
+	}
+	if !maps.Equal(before, digests(t, dir)) {
+		t.Error("a second process changed the files")
+	}
+}
+
+// digests hashes every file below a directory, and names every directory.
+func digests(t *testing.T, dir string) map[string][32]byte {
+	t.Helper()
+	sums := map[string][32]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		sums[path] = [32]byte{}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		sums[path] = sha256.Sum256(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sums
+}

@@ -1,0 +1,55 @@
+//go:build linux
+
+package vault
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestUnwritable: a directory that may not be written is told by a typed error whose
+// text says so, and stays as it was. Root writes everywhere, and so has it run by
+// nobody.
+func TestUnwritable(t *testing.T) {
+	if os.Getuid() == 0 {
+		asNobody(t)
+		return
+	}
+	v, dir := newTestVault(t, testConfig())
+	closeChecked(t, v)
+	place, lock, p := t.TempDir(), filepath.Join(dir, "lock"), passphrase(t, "correct horse")
+	for path, mode := range map[string]os.FileMode{place: 0o500, lock: 0o400} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer os.Chmod(place, 0o700)
+	create := func(dir string) func() error {
+		return func() error { return second(Create(t.Context(), dir, testConfig(), p)) }
+	}
+	open := func() error { return second(Open(t.Context(), dir, testConfig(), p)) }
+	files := func() map[string][32]byte { return digests(t, filepath.Dir(place)) }
+	refused(t, []mistake{
+		{"created inside an unwritable directory", create(filepath.Join(place, "x")), ErrInvalid, "cannot be made"},
+		{"created in an unwritable directory", create(place), ErrUnavailable, "must be writable"},
+		{"opened in an unwritable directory", open, ErrUnavailable, "must be writable"},
+	}, files)
+}
+
+// asNobody runs the test in a process without root's rights.
+func asNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	// By this name the program is found whatever directory it lies in.
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-edition="+testEdition().String())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.Dir = "/"
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
