@@ -48,7 +48,7 @@ func (g *group) stage(op func(*Tx) error) error {
 		g.size += pairOverhead + len(path) + len(c.value)
 	}
 	for _, l := range leaves {
-		g.size += 2 + len(l)
+		g.size += maxStep + len(l)
 	}
 	g.leaves = append(g.leaves, leaves...)
 	return nil

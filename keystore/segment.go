@@ -5,30 +5,40 @@ import (
 	"fmt"
 )
 
-// maxSegment bounds a segment: it holds one leaf of any size, or many.
-const maxSegment = 2 + MaxValue
+// A segment holds one leaf of any size, or as many as have maxSegment bytes
+// together, each counted with perLeaf more.
+const (
+	perLeaf    = 2
+	maxSegment = perLeaf + MaxValue
+)
 
 // appendSegment appends as many of the leaves as one segment holds, at least
-// one, each behind its length, and tells how many.
+// one, and tells how many.
 func appendSegment(dst []byte, leaves [][]byte) ([]byte, int) {
+	var former []byte
+	size := 0
 	for i, leaf := range leaves {
-		if i > 0 && len(dst)+2+len(leaf) > maxSegment {
+		size += perLeaf + len(leaf)
+		if i > 0 && size > maxSegment {
 			return dst, i
 		}
-		dst = binary.BigEndian.AppendUint16(dst, uint16(len(leaf)))
-		dst = append(dst, leaf...)
+		dst = appendDelta(dst, former, leaf)
+		former = leaf
 	}
 	return dst, len(leaves)
 }
 
 // parseSegment takes a segment of n leaves apart.
 func parseSegment(b []byte, n uint64) ([][]byte, bool) {
-	if n > maxSegment/2 {
+	if n > maxSegment/perLeaf {
 		return nil, false
 	}
+	var former []byte
 	in, leaves := reader{b: b}, make([][]byte, n)
+	room := maxSegment
 	for i := range leaves {
-		leaves[i] = in.bytes(int(in.uint(2)), MaxValue)
+		former = in.delta(former, room-perLeaf)
+		leaves[i], room = former, room-perLeaf-len(former)
 	}
 	return leaves, !in.bad && len(in.b) == 0
 }

@@ -1,0 +1,82 @@
+package keystore
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// record is a leaf as the vault writes it.
+func record(seq int, operation string) []byte {
+	return fmt.Appendf(nil, `{"seq":%d,"time":"2026-11-23T16:32:%02d.%09dZ","uptime":%d,"principal":"owner","operation":%q,"key":"%x","phase":"single","result":"ok"}`,
+		seq, seq%60, rand.IntN(1e9), 1e12+rand.IntN(1e12), operation, bytes.Repeat([]byte{7}, 16))
+}
+
+func TestDelta(t *testing.T) {
+	long := []byte(strings.Repeat("x,", MaxValue/2))
+	commas, letters := []byte(strings.Repeat(",", 500)), []byte(strings.Repeat("a,", 250))
+	for _, c := range []struct {
+		former, leaf []byte
+		most         int // bytes of the difference
+	}{
+		{nil, nil, 1},
+		{nil, record(9, "Encrypt"), 210},
+		{record(41, "Encrypt"), record(42, "Encrypt"), 48},
+		{record(999, "Encrypt"), record(1000, "Decrypt"), 64},
+		{record(1, "Sign"), nil, 1},
+		{record(1, "Sign"), record(1, "Sign")[:20], 5},
+		{nil, long, MaxValue + maxStep},
+		{long[:MaxValue-2], long, 10},
+		{long, long[1:], MaxValue + maxStep},
+		{commas, letters, 500 + maxStep},
+		{letters, commas, 500 + maxStep},
+	} {
+		d := appendDelta([]byte("in front"), c.former, c.leaf)[len("in front"):]
+		if len(d) > c.most || len(d) > len(c.leaf)+maxStep {
+			t.Errorf("%.40q after %.40q: %d bytes, want at most %d", c.leaf, c.former, len(d), c.most)
+		}
+		for _, limit := range []int{MaxValue, len(c.leaf)} {
+			r := reader{b: d}
+			if got := r.delta(c.former, limit); r.bad || len(r.b) > 0 || !bytes.Equal(got, c.leaf) {
+				t.Errorf("%.40q after %.40q: read as %.40q, bad %v, %d bytes left", c.leaf, c.former, got, r.bad, len(r.b))
+			}
+		}
+		r := reader{b: d}
+		if r.delta(c.former, len(c.leaf)-1); !r.bad {
+			t.Errorf("%.40q: longer than the limit", c.leaf)
+		}
+		for cut := range min(len(d), 300) {
+			r := reader{b: d[:cut]}
+			if r.delta(c.former, MaxValue); !r.bad {
+				t.Fatalf("%.40q after %.40q: cut to %d of %d bytes it is read", c.leaf, c.former, cut, len(d))
+			}
+		}
+	}
+}
+
+// A segment holds what fits, counted by the leaves and not by their differences.
+func TestSegmentsAreBounded(t *testing.T) {
+	leaf := bytes.Repeat([]byte("l"), 1000)
+	var leaves [][]byte
+	for range 100 {
+		leaves = append(leaves, leaf)
+	}
+	segment, n := appendSegment(nil, leaves)
+	if n != maxSegment/(perLeaf+len(leaf)) || len(segment) > 2*len(leaf) {
+		t.Errorf("%d leaves in %d bytes", n, len(segment))
+	}
+	if got, ok := parseSegment(segment, uint64(n)); !ok || !bytes.Equal(got[n-1], leaf) {
+		t.Error("the segment does not parse")
+	}
+	for _, n := range []uint64{uint64(n) - 1, uint64(n) + 1, 1 << 40} {
+		if _, ok := parseSegment(segment, n); ok {
+			t.Errorf("parsed as %d leaves", n)
+		}
+	}
+	more := appendDelta(segment, leaf, leaf)
+	if _, ok := parseSegment(more, uint64(n)+1); ok {
+		t.Error("a segment beyond its bound parses")
+	}
+}
