@@ -66,7 +66,8 @@ func Open(cfg Config) (*Driver, error) {
 		device: dev,
 		ended:  make(chan struct{}),
 	}
-	d.queue = newQueue(cfg.queue(), d.perform)
+	d.queue = newQueue(cfg.queue())
+	d.queue.perform, d.queue.launch = d.perform, d.launch
 	d.describe(cfg)
 	go d.serve()
 	return d, nil
@@ -111,10 +112,11 @@ func (d *Driver) Info() driver.Info { return d.info }
 // serve is the goroutine that does the jobs of those who wait, when it is given the TPM.
 func (d *Driver) serve() {
 	defer close(d.ended)
-	for range d.queue.turn {
+	for f := range d.queue.turn {
+		d.flow(f)
 		for j := d.queue.next(d.device.loaded); j != nil; j = d.queue.next(d.device.loaded) {
 			if d.flows(j) {
-				d.flow(j)
+				d.flow(d.begin(d.device.prepare(j, d.device.session)))
 			} else {
 				d.queue.finish(j, d.perform(j))
 			}

@@ -21,26 +21,25 @@ type flight struct {
 	err     error
 }
 
-// flow has questions answered one after the other. While the TPM works on one, the answer
-// before it is taken apart and the question after it is made ready, so that the TPM waits
-// for nobody: two sessions take turns, since the nonces of one are known only when it has
-// its answer. A flow ends when there is no other question, and with the first thing out
-// of the ordinary, which is left to perform.
-func (d *Driver) flow(j *job) {
-	dev := d.device
-	now := dev.prepare(j, dev.session)
-	now.err = dev.link.begin(now.session.buf)
+// flow has questions answered one after the other, from one on that was begun. While the
+// TPM works on it, the answer before it is taken apart and the question after it is made
+// ready, so that the TPM waits for nobody: two sessions take turns, since the nonces of one
+// are known only when it has its answer. A flow ends when there is no other question, and
+// with the first thing out of the ordinary, which is left to perform.
+func (d *Driver) flow(now *flight) {
 	var before, next *flight
 	for ; now != nil; before, now, next = now, next, nil {
 		d.land(before)
 		if now.err == nil {
-			next = d.follow(now)
-			now.answer, now.err = dev.link.end(now.session.buf)
+			next = d.follow(d.device.other(now.session))
+			d.device.link.ctx = now.job.ctx
+			now.answer, now.err = d.device.link.end(now.session.buf)
+		}
+		if next == nil && now.good() {
+			next = d.follow(d.device.other(now.session)) // who came meanwhile
 		}
 		if next != nil && now.good() {
-			dev.link.ctx = next.job.ctx
-			d.queue.begin(next.job)
-			next.err = dev.link.begin(next.session.buf)
+			d.begin(next)
 		} else if next != nil {
 			d.land(now)
 			d.queue.begin(next.job)
@@ -49,6 +48,22 @@ func (d *Driver) flow(j *job) {
 		}
 	}
 	d.land(before)
+}
+
+// begin sends a question that is ready.
+func (d *Driver) begin(f *flight) *flight {
+	d.queue.begin(f.job)
+	d.device.link.ctx = f.job.ctx
+	f.err = d.device.link.begin(f.session.buf)
+	return f
+}
+
+// launch begins a flow, if there was one on this connection already.
+func (d *Driver) launch() *flight {
+	if f := d.follow(d.device.session); f != nil {
+		return d.begin(f)
+	}
+	return nil
 }
 
 // flows reports whether a job begins a flow: it is a question, others wait, and the TPM
@@ -66,10 +81,11 @@ func (d *device) fluent(j *job) bool {
 
 func (d *device) loaded(r *resident) bool { return r.handle != 0 }
 
-// follow makes the question ready that comes after one which is under way.
-func (d *Driver) follow(now *flight) *flight {
+// follow makes the next question ready, in a session that is free. Nil: nothing that
+// flows is next.
+func (d *Driver) follow(s *session) *flight {
 	dev := d.device
-	for !dev.session.stale() && !dev.second.stale() {
+	for dev.second != nil && !dev.session.stale() && !dev.second.stale() {
 		j := d.queue.peek(dev.loaded, dev.fluent)
 		if j == nil {
 			return nil
@@ -78,13 +94,17 @@ func (d *Driver) follow(now *flight) *flight {
 			d.queue.finish(j, err)
 			continue
 		}
-		other := dev.session
-		if now.session == other {
-			other = dev.second
-		}
-		return dev.prepare(j, other)
+		return dev.prepare(j, s)
 	}
 	return nil
+}
+
+// other is the session that another one takes turns with.
+func (d *device) other(s *session) *session {
+	if s == d.session {
+		return d.second
+	}
+	return d.session
 }
 
 // prepare makes a question ready to be sent in a session.

@@ -38,6 +38,7 @@ type job struct {
 type queue struct {
 	limit   int
 	perform func(*job) error // does a job, for whoever has the TPM
+	launch  func() *flight   // begins the next one, if nothing stands in its way
 
 	mu      sync.Mutex
 	taken   bool // somebody has the TPM
@@ -48,11 +49,11 @@ type queue struct {
 	ahead   time.Duration // what all waiting jobs are expected to take
 	closed  bool
 
-	turn chan struct{} // gives the TPM to the goroutine
+	turn chan *flight // gives the TPM to the goroutine, with what it works on if anything
 }
 
-func newQueue(limit int, perform func(*job) error) *queue {
-	return &queue{limit: limit, perform: perform, costs: make(map[string]time.Duration), turn: make(chan struct{}, 1)}
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, costs: make(map[string]time.Duration), turn: make(chan *flight, 1)}
 }
 
 // do has the TPM do a job, and waits for it. A context ends the wait, not the work.
@@ -105,17 +106,24 @@ func (q *queue) put(op string, j *job) (alone bool, err error) {
 	return false, nil
 }
 
-// serveSelf does the job of who has the TPM, and gives it to those who wait by then.
+// serveSelf does the job of who has the TPM, and gives it to those who wait by then: at
+// work already, if possible, since the goroutine takes a while to wake.
 func (q *queue) serveSelf(j *job) (err error) {
 	defer func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.end(j, err)
-		if q.taken = q.size > 0; q.taken {
-			q.turn <- struct{}{}
+		if q.leave(j, err) {
+			q.turn <- q.launch()
 		}
 	}()
 	return q.perform(j)
+}
+
+// leave gives the TPM back, unless somebody waits for it.
+func (q *queue) leave(j *job, err error) (waited bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.end(j, err)
+	q.taken = q.size > 0
+	return q.taken
 }
 
 // finish ends the job of somebody who waits.
