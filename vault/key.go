@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	"strongroom.example/driver"
@@ -173,9 +174,15 @@ func (v version) material() (id driver.MaterialID, err error) {
 // The paths of stored records.
 func keyPath(id string) string                 { return "key/" + id }
 func aliasPath(name string) string             { return "alias/" + name }
-func versionPath(id string, n uint32) string   { return fmt.Sprintf("version/%s/%010d", id, n) }
+func versionPath(id string, n uint32) string   { return "version/" + id + "/" + tenDigits(n) }
 func materialPath(id driver.MaterialID) string { return "material/" + id.String() }
 func intentPath(id driver.MaterialID) string   { return "intent/" + id.String() }
+
+// tenDigits writes n so that numbers sort as their texts do.
+func tenDigits(n uint32) string {
+	digits := strconv.FormatUint(uint64(n), 10)
+	return "0000000000"[len(digits):] + digits
+}
 
 // decode reads a stored JSON record.
 func decode[T any](path string, stored []byte) (T, error) {

@@ -23,6 +23,9 @@ func CanonicalContext(pairs map[string]string) ([]byte, error) {
 		return nil, ErrContext
 	}
 	dst := binary.BigEndian.AppendUint16(make([]byte, 0, size), uint16(len(pairs)))
+	if len(pairs) == 0 {
+		return dst, nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {
 		dst = appendString(dst, name)
 		dst = appendString(dst, pairs[name])

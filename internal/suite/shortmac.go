@@ -5,7 +5,7 @@ import "crypto/fips140"
 const (
 	// blockSize is the block of SHA-256 and of SM3.
 	blockSize = 64
-	// shortMessage is how long a message can be that is MACed on the stack.
+	// shortMessage is how long a message can be that is hashed or MACed on the stack.
 	shortMessage = 512
 )
 

@@ -80,6 +80,13 @@ func (id ID) NewHash() hash.Hash {
 // Hash returns the hash of the parts, one after the other. It adds no lengths:
 // where parts vary in size the caller frames them.
 func (id ID) Hash(parts ...[]byte) [HashSize]byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n <= shortMessage {
+		return id.shortHash(parts)
+	}
 	h := id.NewHash()
 	for _, p := range parts {
 		h.Write(p)
@@ -89,7 +96,19 @@ func (id ID) Hash(parts ...[]byte) [HashSize]byte {
 	return sum
 }
 
-// Sum returns the hash of b. Unlike Hash it allocates nothing.
+// shortHash is Hash of at most shortMessage bytes, without a state on the heap.
+func (id ID) shortHash(parts [][]byte) [HashSize]byte {
+	var all [shortMessage]byte
+	n := 0
+	for _, p := range parts {
+		n += copy(all[n:], p)
+	}
+	sum := id.Sum(all[:n])
+	Wipe(all[:n])
+	return sum
+}
+
+// Sum returns the hash of b. It allocates nothing.
 func (id ID) Sum(b []byte) [HashSize]byte {
 	switch id {
 	case AES:
