@@ -73,8 +73,11 @@ func (s session) generate(r request) (p11.ObjectHandle, error) {
 			defer free()
 			private = append(private, raw(p11.CKA_UNWRAP_TEMPLATE, unwrapped))
 		}
-		_, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), private.attributes())
-		return o, from("C_GenerateKeyPair", err)
+		public, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), private.attributes())
+		if err != nil {
+			return 0, from("C_GenerateKeyPair", err)
+		}
+		return o, s.keepPair(public, o, r)
 	})
 }
 

@@ -33,11 +33,11 @@ func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHa
 			return 0, facts{}, err
 		}
 		if !there {
-			if o, err = how(s, r); err != nil {
-				return 0, facts{}, err
-			}
+			o, err = how(s, r)
 		}
-		f, err = s.fitting(o, r, there)
+		if err == nil {
+			f, err = s.fitting(o, r, there)
+		}
 		if !errors.Is(err, errPolicy) {
 			return o, f, err
 		}

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,6 +11,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -39,6 +41,39 @@ func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error)
 		return nil, err
 	}
 	return parsePoint(point, r.shape)
+}
+
+// keepPair checks the public half of a pair that was just made, and destroys both
+// halves if it is not what was asked for: without its id nobody would find it again.
+func (s session) keepPair(public, private p11.ObjectHandle, r request) error {
+	fits, err := s.publicFits(public, r)
+	if err != nil || fits {
+		return err
+	}
+	return fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(public), s.destroy(private)))
+}
+
+// publicFits reports whether a public half has its id, its value, and its roles alone.
+func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
+	id, err := s.attribute(o, p11.CKA_ID)
+	if err != nil || !bytes.Equal(id, r.id[:]) {
+		return false, err
+	}
+	value := uint(p11.CKA_EC_POINT)
+	if r.shape.kind == p11.CKK_RSA {
+		value = p11.CKA_MODULUS
+	}
+	if told, err := s.attribute(o, value); err != nil || len(told) == 0 {
+		return false, err
+	}
+	for _, role := range publicRoles() {
+		told, err := s.attribute(o, role)
+		on := len(told) == 1 && told[0] != 0
+		if err != nil || on != slices.Contains(r.shape.publicRoles, role) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (s session) rsaPublic(o p11.ObjectHandle) (crypto.PublicKey, error) {

@@ -34,6 +34,7 @@ const (
 	CLogin           PKCS11Call = 18
 	CCreateObject    PKCS11Call = 20
 	CDestroyObject   PKCS11Call = 22
+	CGetAttribute    PKCS11Call = 24
 	CFindObjectsInit PKCS11Call = 26
 	CFindObjects     PKCS11Call = 27
 	CEncrypt         PKCS11Call = 30
