@@ -52,3 +52,16 @@ func TestLongKDF(t *testing.T) {
 		}
 	}
 }
+
+// Hash is the same on the stack and on the heap, however the message is cut.
+func TestHashOfAnyLength(t *testing.T) {
+	for _, id := range usable() {
+		for _, n := range []int{0, 1, shortMessage - 1, shortMessage, shortMessage + 1, 4096} {
+			message := bytes.Repeat([]byte{0xC3}, n)
+			want := id.Sum(message)
+			if id.Hash(message) != want || id.Hash(message[:n/3], message[n/3:]) != want {
+				t.Errorf("%v: %d bytes", id, n)
+			}
+		}
+	}
+}
