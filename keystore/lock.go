@@ -24,6 +24,9 @@ func Lock(dir string) (*DirLock, error) {
 	}
 	if err := lockFile(f); err != nil {
 		f.Close()
+		if errors.Is(err, ErrInUse) {
+			return nil, fmt.Errorf("%w: whoever has it open, in this process or another, has to close it", err)
+		}
 		return nil, fmt.Errorf("keystore: lock: %w", err)
 	}
 	return &DirLock{f}, nil

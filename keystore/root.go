@@ -70,7 +70,7 @@ func ReadRoot(dir string) (*Root, error) {
 	}
 	switch {
 	case errors.Is(errOne, fs.ErrNotExist) && errors.Is(errTwo, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: the root file and its copy are missing from the directory", ErrNoStore)
+		return nil, fmt.Errorf("%w: the root file and its copy are missing from the directory; put one back from a copy of the directory", ErrNoStore)
 	case errors.Is(errOne, ErrCorrupt) || errors.Is(errTwo, ErrCorrupt):
 		return nil, fmt.Errorf("%w: the root file and its copy are damaged", ErrCorrupt)
 	}

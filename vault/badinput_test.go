@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
@@ -64,15 +65,17 @@ func TestBadInput(t *testing.T) {
 	decrypt := func(ct []byte, ec EncryptionContext) func() error {
 		return func() error { return second(c.Decrypt(ctx, ct, ec)) }
 	}
+	var none context.Context
 	refused(t, []mistake{
 		{"plaintext of 4097 bytes", encrypt(c, k.ID, 4097), ErrTooLarge, "use a data key"},
-		{"unknown key", encrypt(c, newKeyID([16]byte{1}), 1), ErrNotFound, "key"},
-		{"unknown alias", encrypt(c, "nobody", 1), ErrNotFound, "key or alias"},
+		{"no context", func() error { return second(c.Encrypt(none, k.ID, nil, nil)) }, ErrInvalid, "context.Background()"},
+		{"unknown key", encrypt(c, newKeyID([16]byte{1}), 1), ErrNotFound, "ListKeys"},
+		{"unknown alias", encrypt(c, "nobody", 1), ErrNotFound, "ListKeys"},
 		{"no key", encrypt(c, "", 1), ErrNotFound, "alias"},
-		{"disabled key", encrypt(c, off.ID, 1), ErrKeyState, "state Disabled"},
-		{"key without material", encrypt(c, pending.ID, 1), ErrKeyState, "state PendingImport"},
-		{"wrong usage", encrypt(c, pair.ID, 1), ErrUsage, "SIGN_VERIFY"},
-		{"wrong usage to sign", func() error { return second(c.Sign(ctx, k.ID, nil, SignOptions{})) }, ErrUsage, "ENCRYPT_DECRYPT"},
+		{"disabled key", encrypt(c, off.ID, 1), ErrKeyState, "EnableKeys"},
+		{"key without material", encrypt(c, pending.ID, 1), ErrKeyState, "ImportKeyMaterial"},
+		{"wrong usage", encrypt(c, pair.ID, 1), ErrUsage, "ENCRYPT_DECRYPT"},
+		{"wrong usage to sign", func() error { return second(c.Sign(ctx, k.ID, nil, SignOptions{})) }, ErrUsage, "SIGN_VERIFY"},
 		{"zero client", encrypt(Client{}, k.ID, 1), ErrDenied, "Vault.As"},
 		{"empty principal", encrypt(v.As(""), k.ID, 1), ErrDenied, "Vault.As"},
 		{"other principal", encrypt(v.As("mallory"), k.ID, 1), ErrDenied, "mallory may not Encrypt"},
@@ -109,21 +112,24 @@ func TestBadDirectory(t *testing.T) {
 	creating := func(dir string, p ...driver.Protector) func() error {
 		return func() error { return second(Create(t.Context(), dir, testConfig(), p...)) }
 	}
+	var none context.Context
 	files := func() map[string][32]byte { return digests(t, place) }
 	refused(t, []mistake{
-		{"opened twice", opening(dir, good), ErrInUse, "in use"},
+		{"opened twice", opening(dir, good), ErrInUse, "has to close it"},
 		{"created while open", creating(dir, good), ErrExists, "choose another directory"},
 	}, files)
 	inAnotherProcess(t, dir)
 	closeChecked(t, v)
 	refused(t, []mistake{
 		{"created over a vault", creating(dir, good), ErrExists, "choose another directory"},
-		{"wrong passphrase", opening(dir, wrong), ErrUnlock, "passphrase"},
-		{"no protector to open by", opening(dir), ErrUnlock, "other kinds"},
+		{"wrong passphrase", opening(dir, wrong), ErrUnlock, "try another"},
+		{"no protector to open by", opening(dir), ErrUnlock, "passphrase"},
 		{"no protector to create with", creating(filepath.Join(place, "x")), ErrInvalid, "at least one protector"},
+		{"no context to open in", func() error { return second(Open(none, dir, testConfig(), good)) }, ErrInvalid, "context.Background()"},
+		{"no context to create in", func() error { return second(Create(none, filepath.Join(place, "x"), testConfig(), good)) }, ErrInvalid, "context.Background()"},
 		{"other edition", func() error { return second(Open(t.Context(), dir, Config{Edition: otherEdition()}, good)) }, ErrInvalid, "Config.Edition"},
 		{"missing directory", opening(filepath.Join(place, "no"), good), ErrNoVault, "mounted"},
-		{"a file for a directory", creating(filepath.Join(plain, "x"), good), ErrInvalid, "cannot be made"},
+		{"a file for a directory", creating(filepath.Join(plain, "x"), good), ErrInvalid, "choose one"},
 	}, files)
 	for _, name := range []string{"root", "root.copy"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
@@ -131,9 +137,9 @@ func TestBadDirectory(t *testing.T) {
 		}
 	}
 	refused(t, []mistake{
-		{"missing root file", opening(dir, good), ErrNoVault, "missing"},
+		{"missing root file", opening(dir, good), ErrNoVault, "put one back"},
 		{"created over a store without a root file", creating(dir, good), ErrExists, "restore the root file"},
-		{"an empty directory", opening(empty, good), ErrNoVault, "missing"},
+		{"an empty directory", opening(empty, good), ErrNoVault, "put one back"},
 	}, files)
 }
 
@@ -147,7 +153,7 @@ func inAnotherProcess(t *testing.T, dir string) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestBadDirectory$", "-test.v", "-edition="+testEdition().String())
 	cmd.Env = append(os.Environ(), badDirectory+"="+dir)
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "in use") {
+	if err != nil || !strings.Contains(string(out), "has to close it") {
 		t.Errorf("a second process: %v\n%s", err, out)
 	}
 	if !maps.Equal(before, digests(t, dir)) {

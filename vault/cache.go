@@ -39,7 +39,7 @@ func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 		}
 		r, err := v.store.Get(ctx, aliasPath(name))
 		if err != nil {
-			return nil, missing(err, "key or alias "+name)
+			return nil, missing(err, "alias "+name+seeListKeys)
 		}
 		id = string(r.Value)
 	}
@@ -50,6 +50,9 @@ func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 	v.expireView(t)
 	return t, nil
 }
+
+// seeListKeys ends what is said of a CMK that is not there.
+const seeListKeys = "; ListKeys names those that are there"
 
 // missing says in an ErrNotFound what was not found.
 func missing(err error, what string) error {
@@ -71,7 +74,7 @@ func (c *keyCache) key(ctx context.Context, id string) (*target, error) {
 	}
 	r, err := c.store.Get(ctx, path)
 	if err != nil {
-		return nil, missing(err, "key "+id)
+		return nil, missing(err, "key "+id+seeListKeys)
 	}
 	k, err := decode[Key](path, r.Value)
 	if err != nil {

@@ -70,6 +70,9 @@ type entry struct {
 // errStale: what the decision rested on changed before the record was durable.
 var errStale = errors.New("it changed meanwhile")
 
+// errNoContext: a nil context would panic somewhere on its way.
+var errNoContext = invalid("the context is nil; pass context.Background()")
+
 // staleTries bounds how often an operation is done anew for that.
 const staleTries = 8
 
@@ -125,6 +128,9 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 	if err := c.known(); err != nil {
 		return nil, err
+	}
+	if ctx == nil {
+		return nil, errNoContext
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -241,13 +247,13 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 		return nil
 	}
 	if !t.Usage.allows(q.op) {
-		return fmt.Errorf("%w: %s", ErrUsage, t.Usage)
+		return fmt.Errorf("%w: this one is for %s, %s takes one for %v", ErrUsage, t.Usage, q.op, usageTable[q.op])
 	}
 	if err := t.Origin.allows(q.op); err != nil {
 		return err
 	}
 	if !t.State.allows(q.op) {
-		return &Error{Op: q.op, Key: t.ID, State: t.State, Err: ErrKeyState}
+		return t.State.refuse(q.op, t.ID)
 	}
 	return nil
 }

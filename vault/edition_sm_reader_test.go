@@ -90,6 +90,22 @@ func (f *fields) take(n int) []byte {
 func (f *fields) u16() int    { return int(binary.BigEndian.Uint16(f.take(2))) }
 func (f *fields) u32() uint32 { return binary.BigEndian.Uint32(f.take(4)) }
 func (f *fields) u64() uint64 { return binary.BigEndian.Uint64(f.take(8)) }
+func (f *fields) varint() int {
+	n, used := binary.Uvarint(*f)
+	f.take(used)
+	return int(n)
+}
+
+// leaf takes an audit record, which stands as its difference from the former one.
+func (f *fields) leaf(former fields) (leaf []byte) {
+	for size := f.varint(); len(leaf) < size; {
+		same, skip, take := f.varint(), f.varint(), f.varint()
+		leaf = append(leaf, former.take(same)...)
+		former.take(skip)
+		leaf = append(leaf, f.take(take)...)
+	}
+	return leaf
+}
 
 // readRoot unlocks the root file by a passphrase.
 func (r *smReader) readRoot(passphrase string) {

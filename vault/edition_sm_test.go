@@ -110,8 +110,9 @@ func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 		path, version, value := r.unseal(p)
 		switch p.Key[0] {
 		case 'a':
-			for f := fields(value); len(f) > 0; {
-				leaves = append(leaves, f.take(f.u16()))
+			var leaf []byte
+			for f := fields(value); len(f) > 0; leaves = append(leaves, leaf) {
+				leaf = f.leaf(leaf)
 			}
 		case 'r':
 			r.equal("engine key of "+path, p.Key[1:], smMAC(r.derive("strongroom/path"), []byte(path)))

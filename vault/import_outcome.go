@@ -67,7 +67,7 @@ func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
 		return k, err
 	}
 	if !k.State.allows(OpImportKeyMaterial) {
-		return k, &Error{Op: OpImportKeyMaterial, Key: k.ID, State: k.State, Err: ErrKeyState}
+		return k, k.State.refuse(OpImportKeyMaterial, k.ID)
 	}
 	if has, err := hasMaterial(tx, k); err != nil || has != im.again {
 		return k, orElse(err, errStale)

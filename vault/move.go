@@ -259,7 +259,7 @@ func relocate(tx *keystore.Tx, ver version) error {
 		return err
 	}
 	if !k.State.allows(OpMoveKey) {
-		return &Error{Op: OpMoveKey, Key: k.ID, State: k.State, Err: ErrKeyState}
+		return k.State.refuse(OpMoveKey, k.ID)
 	}
 	if k.Version == ver.Number {
 		k.settle(ver)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"strongroom.example/driver"
@@ -106,11 +107,21 @@ func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, 
 	}
 	switch {
 	case len(tried) == 0:
-		return u, fmt.Errorf("%w: it has protectors of other kinds than the %d given", ErrUnlock, len(protectors))
+		return u, fmt.Errorf("%w: none of the %d given is of a kind that it has: %s", ErrUnlock, len(protectors), kinds(entries))
 	case len(u.strangers) > 0:
 		return u, fmt.Errorf("%w: %w: %w", ErrUnlock, ErrWrongDevice, errors.Join(tried...))
 	}
-	return u, fmt.Errorf("%w: %w", ErrUnlock, errors.Join(tried...))
+	return u, fmt.Errorf("%w: %w; try another, it has: %s", ErrUnlock, errors.Join(tried...), kinds(entries))
+}
+
+// kinds names the kinds of protectors.
+func kinds(entries []keystore.Protector) string {
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Kind)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 // ListProtectors tells the vault's protectors.

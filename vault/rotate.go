@@ -51,7 +51,7 @@ func promote(tx *keystore.Tx, ver version) (Key, error) {
 		return Key{}, err
 	}
 	if !k.State.allows(OpRotateKey) {
-		return Key{}, &Error{Op: OpRotateKey, Key: k.ID, State: k.State, Err: ErrKeyState}
+		return Key{}, k.State.refuse(OpRotateKey, k.ID)
 	}
 	if k.Version != ver.Number-1 {
 		return Key{}, errStale // another rotation was first

@@ -1,5 +1,7 @@
 package vault
 
+import "fmt"
+
 // A KeyState is where a CMK stands in its life.
 type KeyState string
 
@@ -70,4 +72,16 @@ func (s KeyState) allows(op Operation) bool {
 		}
 	}
 	return false
+}
+
+// remedies say what leads out of a state.
+var remedies = map[KeyState]string{Disabled: "EnableKeys ends that", PendingImport: "ImportKeyMaterial ends that"}
+
+// refuse returns the error of an operation that a CMK's state does not allow.
+func (s KeyState) refuse(op Operation, key string) error {
+	e := &Error{Op: op, Key: key, State: s, Err: ErrKeyState}
+	if remedy, ok := remedies[s]; ok {
+		e.Err = fmt.Errorf("%w; %s", ErrKeyState, remedy)
+	}
+	return e
 }

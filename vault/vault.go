@@ -56,6 +56,9 @@ const rootSize = 32
 // ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's device, ErrUnsupported for an edition that this process
 // cannot have.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
+	if ctx == nil {
+		return nil, wrap(OpCreateVault, "", errNoContext)
+	}
 	v, err := create(ctx, dir, cfg, protectors)
 	return v, wrap(OpCreateVault, "", err)
 }
@@ -69,14 +72,14 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, invalid("the vault's directory cannot be made: %v", err)
+		return nil, invalid("the vault's directory cannot be made; choose one that may be written: %v", err)
 	}
 	if _, err := keystore.ReadRoot(dir); err == nil {
 		return nil, fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
 	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err) }()
-	if v.lock, err = keystore.Lock(dir); err != nil {
+	if v.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
 	root, err := v.arena.Alloc(rootSize)
@@ -115,6 +118,9 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 // ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
 // this process cannot have it.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
+	if ctx == nil {
+		return nil, wrap(OpOpenVault, "", errNoContext)
+	}
 	v, err := open(ctx, dir, cfg, protectors)
 	return v, wrap(OpOpenVault, "", err)
 }
@@ -131,7 +137,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err) }()
-	if v.lock, err = keystore.Lock(dir); err != nil {
+	if v.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
 	description, err := keystore.ReadRoot(dir)
@@ -175,6 +181,15 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		}
 	}
 	return v, nil
+}
+
+// lockDir takes the lock of a vault's directory. One that cannot be written is ErrInvalid.
+func lockDir(dir string) (*keystore.DirLock, error) {
+	lock, err := keystore.Lock(dir)
+	if err != nil && !errors.Is(err, keystore.ErrInUse) && !errors.Is(err, keystore.ErrNoStore) {
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return lock, err
 }
 
 // newVault returns a vault that has nothing open yet.
