@@ -1,6 +1,11 @@
 package vault
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"strongroom.example/audit"
+)
 
 // A Principal is who acts. The program decides what the names mean and has
 // authenticated them; the vault decides what they may do, and records it.
@@ -42,4 +47,37 @@ type ownerOnly struct{ owner Principal }
 
 func (a ownerOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Principal == a.owner, Rule: "owner"}, nil
+}
+
+// permit decides by authorization, then by state: a stranger learns no states.
+func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
+	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context}
+	if t != nil {
+		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
+	} else {
+		ask.Key, ask.Alias = q.name()
+	}
+	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
+	r.Rule = cut(d.Rule, 128)
+	if err != nil || !d.Allow {
+		r.Decision = "DENY"
+		if err != nil {
+			return fmt.Errorf("%w: the authorizer failed", ErrDenied)
+		}
+		return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, q.op)
+	}
+	r.Decision = "ALLOW"
+	if t == nil {
+		return nil
+	}
+	if !t.Usage.allows(q.op) {
+		return fmt.Errorf("%w: this one is for %s, %s takes one for %v", ErrUsage, t.Usage, q.op, usageTable[q.op])
+	}
+	if err := t.Origin.allows(q.op); err != nil {
+		return err
+	}
+	if !t.State.allows(q.op) {
+		return t.State.refuse(q.op, t.ID)
+	}
+	return nil
 }

@@ -1,19 +1,15 @@
 package vault
 
 import (
-	"context"
 	"crypto/cipher"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/awnumar/memguard"
 
-	"strongroom.example/internal/ciphertext"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 )
@@ -42,89 +38,6 @@ type DataKey struct {
 	resting   *memguard.Enclave
 	aead      *suite.AEAD
 	destroyed bool
-}
-
-// GenerateDataKey makes a data key of size bytes (DataKey128, DataKey256, or any
-// from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
-// and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
-// the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
-func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
-	canonical, err := ciphertext.CanonicalContext(ec)
-	if err = errors.Join(checkRandomSize(size), err); err != nil {
-		return nil, c.reject(OpGenerateDataKey, key, err)
-	}
-	var k *DataKey
-	q := request{op: OpGenerateDataKey, key: key, context: ec}
-	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
-		v := c.vault
-		if err := excludedSize(v.cfg.Edition, size); err != nil {
-			return err
-		}
-		k.Destroy()
-		if k, err = v.rest.admit(t.ID, size, v.suite); err != nil {
-			return err
-		}
-		e.rec.Algorithm, e.rec.OutputSize = v.suite.String(), uint64(size)
-		return k.Use(func(plain []byte) (err error) {
-			v.hedge.fill(plain, canonical)
-			k.ciphertext, err = v.seal(ctx, t, canonical, plain)
-			return err
-		})
-	})
-	if err != nil {
-		k.Destroy()
-		return nil, err
-	}
-	return k, nil
-}
-
-// GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
-// returns its ciphertext for OpenDataKey. Errors are those of GenerateDataKey.
-func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
-	k, err := c.GenerateDataKey(ctx, key, size, ec)
-	if err != nil {
-		return nil, err
-	}
-	defer k.Destroy()
-	return k.ciphertext, nil
-}
-
-// OpenDataKey decrypts a data key's ciphertext, given the same context. Errors are
-// those of Decrypt; ErrUnsupported for a size that the edition does without, and
-// ErrLockedMemory.
-func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {
-	if n := len(ct) - Overhead; n < 1 || n > MaxRandom {
-		return nil, c.reject(OpOpenDataKey, "", ErrCiphertext)
-	}
-	var k *DataKey
-	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
-		if err := excludedSize(c.vault.cfg.Edition, len(ct)-Overhead); err != nil {
-			return 0, err
-		}
-		k.Destroy()
-		k, n, err = c.vault.unsealed(ctx, h, ct, canonical)
-		return n, err
-	})
-	if err != nil {
-		k.Destroy()
-		return nil, err
-	}
-	k.ciphertext = slices.Clone(ct)
-	return k, nil
-}
-
-// unsealed decrypts ct into a data key of at least one byte, and tells how many it
-// has. The caller destroys it, unless it is nil.
-func (v *Vault) unsealed(ctx context.Context, h ciphertext.Header, ct, canonical []byte) (k *DataKey, n int, err error) {
-	if k, err = v.rest.admit(formatKeyID(h.KeyID), max(1, len(ct)-Overhead), v.suite); err != nil {
-		return nil, 0, err
-	}
-	err = k.Use(func(plain []byte) error {
-		got, err := v.unseal(ctx, h, ct, canonical, plain[:0])
-		n = len(got)
-		return err
-	})
-	return k, n, err
 }
 
 // Key returns the id of the CMK that the data key is encrypted under.

@@ -1,12 +1,8 @@
 package vault
 
 import (
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"strongroom.example/driver"
@@ -143,64 +139,4 @@ type KeyVersion struct {
 	Provenance Provenance             `json:"provenance"`
 	// Attributes are what the device says of the material.
 	Attributes map[string]string `json:"attributes,omitempty"`
-}
-
-// version is a stored key version.
-type version struct {
-	KeyVersion
-	// Material is the material's id; empty while imported material is deleted.
-	Material  string              `json:"material"`
-	Algorithm driver.KeyAlgorithm `json:"algorithm"`
-	DeviceUse driver.Usage        `json:"use"`
-	// Public is the public half as SubjectPublicKeyInfo.
-	Public []byte `json:"public,omitempty"`
-}
-
-// spec returns what the driver knows the material as.
-func (v version) spec() driver.KeySpec {
-	return driver.KeySpec{Algorithm: v.Algorithm, Usage: v.DeviceUse}
-}
-
-// material returns the id of the version's material.
-func (v version) material() (id driver.MaterialID, err error) {
-	b, err := hex.DecodeString(v.Material)
-	if err != nil || len(b) != len(id) {
-		return id, fmt.Errorf("%w: material id of key %s version %d", ErrCorrupt, v.Key, v.Number)
-	}
-	copy(id[:], b)
-	return id, nil
-}
-
-// The paths of stored records.
-func keyPath(id string) string                 { return "key/" + id }
-func aliasPath(name string) string             { return "alias/" + name }
-func versionPath(id string, n uint32) string   { return "version/" + id + "/" + tenDigits(n) }
-func materialPath(id driver.MaterialID) string { return "material/" + id.String() }
-func intentPath(id driver.MaterialID) string   { return "intent/" + id.String() }
-
-// tenDigits writes n so that numbers sort as their texts do.
-func tenDigits(n uint32) string {
-	digits := strconv.FormatUint(uint64(n), 10)
-	return "0000000000"[len(digits):] + digits
-}
-
-// decode reads a stored JSON record.
-func decode[T any](path string, stored []byte) (T, error) {
-	var t T
-	if err := json.Unmarshal(stored, &t); err != nil {
-		return t, fmt.Errorf("%w: record %s is not readable", ErrCorrupt, path)
-	}
-	return t, nil
-}
-
-// encode writes a record of this package, which always can be encoded. What HTML would
-// take for its own stays as it is.
-func encode(record any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(record); err != nil {
-		panic("strongroom: record cannot be encoded: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -3,15 +3,11 @@ package vault
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/lockedmem"
 	"strongroom.example/keystore"
 )
 
@@ -22,106 +18,6 @@ type Protector struct {
 	Kind         string    `json:"kind"`
 	MachineBound bool      `json:"machine_bound"`
 	Created      time.Time `json:"created"`
-}
-
-// checkProtectors refuses a set that would lose the vault with its machine.
-func checkProtectors(cfg Config, protectors []driver.Protector) error {
-	if len(protectors) == 0 {
-		return invalid("a vault needs at least one protector, such as soft.Passphrase")
-	}
-	if err := noneNil(protectors); err != nil {
-		return err
-	}
-	for _, p := range protectors {
-		if !p.MachineBound() {
-			return nil
-		}
-	}
-	if cfg.AcceptLossWithMachine {
-		return nil
-	}
-	return invalid("every protector is bound to this machine; add a passphrase or recovery code, or set AcceptLossWithMachine")
-}
-
-// noneNil refuses a protector that is not there.
-func noneNil(protectors []driver.Protector) error {
-	if n := slices.Index(protectors, nil); n >= 0 {
-		return invalid("protector %d of %d is nil", n+1, len(protectors))
-	}
-	return nil
-}
-
-// protectAll wraps root by each protector.
-func protectAll(ctx context.Context, b driver.Binding, root []byte, protectors []driver.Protector) ([]keystore.Protector, error) {
-	var entries []keystore.Protector
-	for _, p := range protectors {
-		blob, err := p.Protect(ctx, b, root)
-		if err != nil {
-			return nil, fmt.Errorf("protector %s: %w", p.Kind(), err)
-		}
-		var id [8]byte
-		rand.Read(id[:])
-		entries = append(entries, keystore.Protector{
-			ID: hex.EncodeToString(id[:]), Name: p.Kind(), Kind: p.Kind(), MachineBound: p.MachineBound(),
-			Created: time.Now().UTC(), Blob: blob,
-		})
-	}
-	return entries, nil
-}
-
-// unlocking is how a root was recovered.
-type unlocking struct {
-	by string // the entry's id
-	// strangers are protectors whose device is another than that of every entry.
-	strangers []driver.Protector
-}
-
-// recoverRoot fills root by the first protector that opens an entry of its kind.
-func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (u unlocking, err error) {
-	var tried []error
-	for _, p := range protectors {
-		foreign, known := false, false
-		for _, e := range entries {
-			if e.Kind != p.Kind() {
-				continue
-			}
-			got, err := p.Recover(ctx, root.Bytes()[:0], b, e.Blob)
-			if err == nil && len(got) == rootSize {
-				copy(root.Bytes(), got) // whatever memory it chose
-				u.by = e.ID
-				return u, nil
-			}
-			if ctx.Err() != nil {
-				return u, ctx.Err()
-			}
-			if errors.Is(err, driver.ErrWrongDevice) {
-				foreign = true
-			} else {
-				known = true
-			}
-			tried = append(tried, fmt.Errorf("%s: %w", p.Kind(), err))
-		}
-		if foreign && !known {
-			u.strangers = append(u.strangers, p)
-		}
-	}
-	switch {
-	case len(tried) == 0:
-		return u, fmt.Errorf("%w: none of the %d given is of a kind that it has: %s", ErrUnlock, len(protectors), kinds(entries))
-	case len(u.strangers) > 0:
-		return u, fmt.Errorf("%w: %w: %w", ErrUnlock, ErrWrongDevice, errors.Join(tried...))
-	}
-	return u, fmt.Errorf("%w: %w; try another, it has: %s", ErrUnlock, errors.Join(tried...), kinds(entries))
-}
-
-// kinds names the kinds of protectors.
-func kinds(entries []keystore.Protector) string {
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Kind)
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ", ")
 }
 
 // ListProtectors tells the vault's protectors.
@@ -237,17 +133,4 @@ func (v *Vault) replaceProtectors(e *entry, was keystore.Root, p []keystore.Prot
 	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 		return v.store.ReplaceProtectors(ctx, p, op)
 	}
-}
-
-// withRoot recovers the root by p for the length of one call.
-func (v *Vault) withRoot(ctx context.Context, p driver.Protector, use func(root []byte) error) error {
-	root, err := v.arena.Alloc(rootSize)
-	if err != nil {
-		return err
-	}
-	defer root.Free()
-	if _, err := recoverRoot(ctx, root, v.binding(), v.store.Root().Protectors, []driver.Protector{p}); err != nil {
-		return err
-	}
-	return use(root.Bytes())
 }

@@ -5,8 +5,28 @@ import (
 	"maps"
 
 	"strongroom.example/audit"
+	"strongroom.example/driver"
 	"strongroom.example/keystore"
 )
+
+// intent is the stored promise of an operation that makes material: what is to be
+// settled if the outcome never came.
+type intent struct {
+	Operation Operation         `json:"operation"`
+	Key       string            `json:"key"`
+	Number    uint32            `json:"number"`
+	Driver    string            `json:"driver"`
+	Material  driver.MaterialID `json:"material"`
+	Principal Principal         `json:"principal"`
+	// Seq is that of the intent's record. It is stored where it is known beforehand;
+	// else the record is looked for from From on, the size of the log before it.
+	Seq  uint64 `json:"seq,omitempty"`
+	From uint64 `json:"from,omitempty"`
+	// Token is the import token that an import tries, by its wrapping key.
+	Token string `json:"token,omitempty"`
+	// Doomed: the material is to be destroyed, and the intent is settled when it is.
+	Doomed *doom `json:"doomed,omitempty"`
+}
 
 // announce stores an intent, and its record. Where that stands is in in.Seq once the
 // commit has returned.

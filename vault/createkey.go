@@ -1,0 +1,118 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"strongroom.example/keystore"
+)
+
+// CreateKey makes a CMK. Errors: ErrInvalid, ErrTooLarge, ErrExists for a taken alias,
+// ErrUnsupported, ErrDenied.
+func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
+	o, err := c.newKeyOptions(o)
+	if err != nil {
+		return Key{}, wrap(OpCreateKey, o.Alias, err)
+	}
+	var made Key
+	err = c.onVault(ctx, request{op: OpCreateKey}, func(ctx context.Context, e *entry) error {
+		v := c.vault
+		now := v.clock.Now().UTC()
+		id := newKeyID(v.hedge.id())
+		k := Key{
+			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
+			Origin: o.Origin, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver,
+		}
+		ver, err := v.newVersion(k, 1, now)
+		if err != nil {
+			return err
+		}
+		k.settle(ver)
+		if o.Origin == OriginExternal {
+			made = v.awaitImport(e, k)
+			return nil
+		}
+		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
+		if o.Alias != "" {
+			e.rec.Detail = map[string]string{"alias": o.Alias}
+		}
+		begin := func(tx *keystore.Tx) error { return putNewKey(tx, k) }
+		finish := func(tx *keystore.Tx) error {
+			// The alias, description and tags of a key in Creating cannot change.
+			k.State = Enabled
+			tx.Put(keyPath(id), encode(k))
+			return nil
+		}
+		made = k
+		made.State = Enabled
+		return v.make(ctx, e, making{ver: ver, op: OpCreateKey, begin: begin, finish: finish})
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return made, nil
+}
+
+// awaitImport has e store a CMK whose material is still to come.
+func (v *Vault) awaitImport(e *entry, k Key) Key {
+	k.State, k.Version = PendingImport, 0
+	e.rec.Key, e.rec.Driver = k.ID, k.Driver
+	e.rec.Detail = map[string]string{"origin": string(k.Origin)}
+	if k.Alias != "" {
+		e.rec.Detail["alias"] = k.Alias
+	}
+	e.change = func(tx *keystore.Tx) error {
+		tx.Put(importPathOf(k.ID), encode(importState{}))
+		return putNewKey(tx, k)
+	}
+	return k
+}
+
+// putNewKey stores a new CMK and takes its alias.
+func putNewKey(tx *keystore.Tx, k Key) error {
+	if k.Alias != "" {
+		if tx.Version(aliasPath(k.Alias)) != 0 {
+			return fmt.Errorf("%w: alias %q", ErrExists, k.Alias)
+		}
+		tx.Put(aliasPath(k.Alias), []byte(k.ID))
+	}
+	tx.Put(keyPath(k.ID), encode(k))
+	return nil
+}
+
+// newKeyOptions checks options and fills in defaults.
+func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
+	if err := c.known(); err != nil {
+		return o, err
+	}
+	row, err := chooseSpec(o.Spec, o.Usage, c.vault.cfg.Edition)
+	if err != nil {
+		return o, err
+	}
+	o.Spec, o.Usage = row.spec, row.usage
+	if o.Origin == "" {
+		o.Origin = OriginVault
+	}
+	if o.Origin != OriginVault && o.Origin != OriginExternal {
+		return o, invalid("origin %q is neither %s nor %s", o.Origin, OriginVault, OriginExternal)
+	}
+	if o.Driver == "" {
+		o.Driver = c.vault.driverFor(row, o.Origin)
+	}
+	if o.Alias != "" {
+		if err := checkAlias(o.Alias); err != nil {
+			return o, err
+		}
+	}
+	return o, checkText(o.Description, o.Tags)
+}
+
+// driverFor returns the default driver, or the software engine where that cannot
+// do the spec, not import it, or is slow at it.
+func (v *Vault) driverFor(row specRow, origin Origin) string {
+	d, spec := v.drivers[v.cfg.Driver], row.device(v.suite)
+	if can, ok := d.Info().Find(spec); ok && !can.Slow && (origin == OriginVault || importable(d, spec)) {
+		return v.cfg.Driver
+	}
+	return softDriver
+}

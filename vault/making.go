@@ -1,0 +1,91 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// making is an operation that makes material: begin goes with the intent, finish, if
+// there is one, with the outcome.
+type making struct {
+	ver           version
+	op            Operation
+	begin, finish func(*keystore.Tx) error
+	// create makes the material; nil has the driver generate it. It is repeatable.
+	create func(context.Context) (driver.Created, error)
+	// keep stores what was made, before finish; nil stores ver as a key version.
+	keep func(*keystore.Tx, driver.Created) error
+	// token: see intent.
+	token string
+}
+
+// generate has the driver make the material.
+func (v *Vault) generate(m making, id driver.MaterialID) func(context.Context) (driver.Created, error) {
+	return func(ctx context.Context) (driver.Created, error) {
+		return v.drivers[m.ver.Driver].GenerateKey(ctx, id, m.ver.spec())
+	}
+}
+
+// make runs intent → device → outcome. The intent is durable before the device is
+// asked; the outcome and the change of state are one batch, which e commits.
+func (v *Vault) make(ctx context.Context, e *entry, m making) error {
+	id, err := m.ver.material()
+	if err != nil {
+		return err
+	}
+	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal), Token: m.token}
+	announced := e.rec
+	announced.Phase, announced.Result = audit.Intent, ""
+	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		if err := m.begin(tx); err != nil {
+			return err
+		}
+		v.announce(tx, &in, announced)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.rec.Phase, e.rec.Intent = audit.Outcome, in.Seq
+	var created driver.Created
+	if m.create == nil {
+		m.create = v.generate(m, id)
+	}
+	if m.keep == nil {
+		m.keep = func(tx *keystore.Tx, created driver.Created) error { return keepVersion(tx, m.ver, created) }
+	}
+	err = Retry(ctx, func(ctx context.Context) (err error) {
+		created, err = m.create(ctx)
+		return err
+	})
+	e.undo = func(cause error) error {
+		e.settled = true
+		ctx, cancel := outlive(ctx)
+		defer cancel()
+		err := v.abandonIntent(ctx, in, errorName(translate(cause)))
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: driver %q did not take back what it made; that is tried again later", ErrUnavailable, in.Driver)
+		}
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, e.undo(err))
+	}
+	e.detached = true
+	e.change = func(tx *keystore.Tx) error {
+		if err := m.keep(tx, created); err != nil {
+			return err
+		}
+		tx.Delete(intentPath(id))
+		if m.finish == nil {
+			return nil
+		}
+		return m.finish(tx)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package vault
+
+import (
+	"context"
+
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// Open opens the vault in dir by the first of the protectors that fits. Give those of
+// devices first: one whose device was cleared or replaced is made whole when a later
+// protector opens the vault, and that is recorded. Errors: ErrWrongDevice,
+// ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
+// ErrLockedMemory, ErrAuditUnavailable,
+// ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
+// this process cannot have it.
+func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
+	if ctx == nil {
+		return nil, wrap(OpOpenVault, "", errNoContext)
+	}
+	v, err := open(ctx, dir, cfg, protectors)
+	return v, wrap(OpOpenVault, "", err)
+}
+
+func open(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (_ *Vault, err error) {
+	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	if err = noneNil(protectors); err != nil {
+		return nil, err
+	}
+	if _, err := keystore.ReadRoot(dir); err != nil {
+		return nil, err
+	}
+	v := newVault(cfg)
+	defer func() { v.abandon(err) }()
+	if v.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	description, err := keystore.ReadRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	if driver.Edition(description.Edition) != cfg.Edition {
+		return nil, invalid("the vault's edition is %v; Config.Edition says %v", driver.Edition(description.Edition), cfg.Edition)
+	}
+	v.id = description.VaultID
+	root, err := v.arena.Alloc(rootSize)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Free()
+	unlocked, err := recoverRoot(ctx, root, v.binding(), description.Protectors, protectors)
+	if err != nil {
+		return nil, err
+	}
+	v.setOrigin()
+	if v.store, err = keystore.Open(ctx, v.storeConfig(dir, root.Bytes()), description); err != nil {
+		return nil, err
+	}
+	if err = v.start(ctx); err != nil {
+		return nil, err
+	}
+	opened := v.record(OpOpenVault, cfg.Owner)
+	opened.Detail = editionDetail(cfg.Edition)
+	opened.Detail["protector"] = unlocked.by
+	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
+		v.markClock(tx)
+		v.note(tx, opened)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range unlocked.strangers {
+		if err = v.heal(ctx, p, root.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}

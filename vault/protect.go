@@ -1,0 +1,58 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// checkProtectors refuses a set that would lose the vault with its machine.
+func checkProtectors(cfg Config, protectors []driver.Protector) error {
+	if len(protectors) == 0 {
+		return invalid("a vault needs at least one protector, such as soft.Passphrase")
+	}
+	if err := noneNil(protectors); err != nil {
+		return err
+	}
+	for _, p := range protectors {
+		if !p.MachineBound() {
+			return nil
+		}
+	}
+	if cfg.AcceptLossWithMachine {
+		return nil
+	}
+	return invalid("every protector is bound to this machine; add a passphrase or recovery code, or set AcceptLossWithMachine")
+}
+
+// noneNil refuses a protector that is not there.
+func noneNil(protectors []driver.Protector) error {
+	if n := slices.Index(protectors, nil); n >= 0 {
+		return invalid("protector %d of %d is nil", n+1, len(protectors))
+	}
+	return nil
+}
+
+// protectAll wraps root by each protector.
+func protectAll(ctx context.Context, b driver.Binding, root []byte, protectors []driver.Protector) ([]keystore.Protector, error) {
+	var entries []keystore.Protector
+	for _, p := range protectors {
+		blob, err := p.Protect(ctx, b, root)
+		if err != nil {
+			return nil, fmt.Errorf("protector %s: %w", p.Kind(), err)
+		}
+		var id [8]byte
+		rand.Read(id[:])
+		entries = append(entries, keystore.Protector{
+			ID: hex.EncodeToString(id[:]), Name: p.Kind(), Kind: p.Kind(), MachineBound: p.MachineBound(),
+			Created: time.Now().UTC(), Blob: blob,
+		})
+	}
+	return entries, nil
+}

@@ -1,0 +1,70 @@
+package vault
+
+import (
+	"context"
+
+	"strongroom.example/audit"
+	"strongroom.example/keystore"
+)
+
+// request is one operation as a method describes it to the pipeline.
+type request struct {
+	op      Operation
+	key     string // CMK id or alias
+	version uint32 // the CMK's version; 0: the primary
+	context EncryptionContext
+	size    int // bytes of input
+}
+
+// name returns what the caller gave for the CMK, as the one or the other.
+func (q request) name() (id, alias string) {
+	if _, ok := parseKeyID(q.key); ok {
+		return q.key, ""
+	}
+	return "", q.key
+}
+
+// target is the CMK that an operation acts on, as it was when it was loaded.
+type target struct {
+	Key
+	record uint64 // version of the stored record
+	// expired: its material had expired when it was loaded.
+	expired bool
+}
+
+// entry is what an operation leaves behind: its audit record, and its changes.
+type entry struct {
+	rec audit.Record
+	// change alters the store in the very batch of the record.
+	change func(*keystore.Tx) error
+	// commit replaces the store's plain commit.
+	commit func(context.Context, func(*keystore.Tx) error) error
+	// refusal is change's error, when it was that which ended the commit.
+	refusal error
+	// detached: the change reads the key's record itself, and may find it altered.
+	detached bool
+	// undo takes back what was done to the device when the commit failed.
+	undo func(error) error
+	// settled: the failure is on record already.
+	settled bool
+}
+
+// describe writes into the record what is known before the decision.
+func (v *Vault) describe(r *audit.Record, q request, t *target) error {
+	if t != nil {
+		r.Key, r.KeyVersion, r.Driver = t.ID, t.Version, t.Driver
+		if q.version != 0 {
+			r.KeyVersion = q.version
+		}
+	} else if id, alias := q.name(); id != "" {
+		r.Key = id
+	} else if checkAlias(alias) == nil {
+		r.Detail = map[string]string{"alias": alias}
+	}
+	if len(q.context) == 0 {
+		return nil
+	}
+	hash, err := v.contextHash(q.context)
+	r.ContextHash = hash
+	return err
+}

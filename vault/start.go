@@ -1,0 +1,77 @@
+package vault
+
+import (
+	"context"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+)
+
+// start readies everything that hangs on the open store, and settles what a crash
+// left unfinished.
+func (v *Vault) start(ctx context.Context) error {
+	if err := v.openSecrets(); err != nil {
+		return err
+	}
+	v.handles = newHandles()
+	v.burials = newBurials(v.store)
+	v.keys = newKeyCache(v.store)
+	v.refusals = newRefusals()
+	v.rest = newRestroom(v.arena)
+	v.agenda = newAgenda()
+	if err := v.openClock(ctx); err != nil {
+		return err
+	}
+	if err := v.settle(ctx); err != nil {
+		return err
+	}
+	v.openAgenda(ctx)
+	v.awake = true
+	go v.background()
+	return nil
+}
+
+// openSecrets derives the vault's own keys and opens the software engine.
+func (v *Vault) openSecrets() (err error) {
+	if v.secrets, err = newSecrets(v.arena, v.store); err != nil {
+		return err
+	}
+	key, err := audit.NewLogKey(v.suite, v.log.origin, v.secrets.log())
+	if err != nil {
+		return err
+	}
+	v.log.key.Store(key)
+	v.hedge = &hedge{suite: v.suite, key: v.secrets.hedge(), clock: v.clock}
+	engine, err := soft.New(soft.Config{Key: v.secrets.soft(), Edition: v.cfg.Edition})
+	if err != nil {
+		return err
+	}
+	v.drivers = map[string]driver.Driver{softDriver: engine}
+	for name, d := range v.cfg.Drivers {
+		v.drivers[name] = d
+	}
+	return nil
+}
+
+// background flushes counted refusals, lays idle data keys to rest and ends what has
+// expired, until Close.
+func (v *Vault) background() {
+	defer close(v.done)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-v.stopped; cancel() }()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			v.flushRefusals(v.refusals.due(v.deadline.Now()))
+			v.rest.sweep()
+			v.keepAgenda(ctx)
+		case <-v.stopped:
+			v.agenda.work.Wait()
+			return
+		}
+	}
+}

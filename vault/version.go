@@ -1,0 +1,80 @@
+package vault
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// version is a stored key version.
+type version struct {
+	KeyVersion
+	// Material is the material's id; empty while imported material is deleted.
+	Material  string              `json:"material"`
+	Algorithm driver.KeyAlgorithm `json:"algorithm"`
+	DeviceUse driver.Usage        `json:"use"`
+	// Public is the public half as SubjectPublicKeyInfo.
+	Public []byte `json:"public,omitempty"`
+}
+
+// spec returns what the driver knows the material as.
+func (v version) spec() driver.KeySpec {
+	return driver.KeySpec{Algorithm: v.Algorithm, Usage: v.DeviceUse}
+}
+
+// material returns the id of the version's material.
+func (v version) material() (id driver.MaterialID, err error) {
+	b, err := hex.DecodeString(v.Material)
+	if err != nil || len(b) != len(id) {
+		return id, fmt.Errorf("%w: material id of key %s version %d", ErrCorrupt, v.Key, v.Number)
+	}
+	copy(id[:], b)
+	return id, nil
+}
+
+// newVersion describes version n of CMK k, to be made on k's driver.
+func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
+	d, ok := v.drivers[k.Driver]
+	if !ok {
+		return version{}, invalid("driver %q is not among Config.Drivers", k.Driver)
+	}
+	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
+	if err != nil {
+		return version{}, err
+	}
+	spec, info := row.device(v.suite), d.Info()
+	can, ok := info.Find(spec)
+	if !ok {
+		return version{}, fmt.Errorf("%w: driver %q has no %s", ErrUnsupported, k.Driver, spec)
+	}
+	ver := version{
+		KeyVersion: KeyVersion{Key: k.ID, Number: n, Created: now, Origin: k.Origin, Residence: Wrapped, Level: driver.LevelSoftware, Driver: k.Driver, Provenance: ProvenanceVault},
+		Algorithm:  spec.Algorithm, DeviceUse: spec.Usage,
+	}
+	if k.Origin == OriginExternal && !importable(d, spec) {
+		return version{}, fmt.Errorf("%w: driver %q does not import %s", ErrUnsupported, k.Driver, spec)
+	}
+	if can.Resident {
+		ver.Residence, ver.Level, ver.Provenance = Resident, info.Level, ProvenanceDevice
+	}
+	if k.Origin == OriginExternal {
+		ver.Provenance = ProvenanceImported
+	}
+	ver.Material = driver.MaterialID(v.hedge.id()).String()
+	return ver, nil
+}
+
+// keepVersion stores a key version with its material.
+func keepVersion(tx *keystore.Tx, ver version, created driver.Created) error {
+	id, err := ver.material()
+	if err != nil {
+		return err
+	}
+	ver.Attributes, ver.Public = created.Attributes, created.PublicDER
+	tx.Put(versionPath(ver.Key, ver.Number), encode(ver))
+	tx.PutMaterial(materialPath(id), created.Blob)
+	return nil
+}
