@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -78,5 +79,24 @@ func TestSegmentsAreBounded(t *testing.T) {
 	more := appendDelta(segment, leaf, leaf)
 	if _, ok := parseSegment(more, uint64(n)+1); ok {
 		t.Error("a segment beyond its bound parses")
+	}
+}
+
+// A segment of leaves that are shorter than their differences is as bounded as any:
+// the engine takes no more.
+func TestSegmentsOfTinyLeavesAreBounded(t *testing.T) {
+	var leaves [][]byte
+	for i := range 2 * maxSegment {
+		leaves = append(leaves, []byte{byte(i)})
+	}
+	for len(leaves) > 0 {
+		segment, n := appendSegment(nil, leaves)
+		if len(segment) > maxSegment {
+			t.Fatalf("%d leaves of a byte in %d bytes", n, len(segment))
+		}
+		if got, ok := parseSegment(segment, uint64(n)); !ok || !slices.EqualFunc(got, leaves[:n], bytes.Equal) {
+			t.Fatal("the segment does not parse")
+		}
+		leaves = leaves[n:]
 	}
 }

@@ -142,9 +142,15 @@ func FuzzSegment(f *testing.F) {
 		if uint64(len(leaves)) != n {
 			t.Fatalf("%d leaves of %d", len(leaves), n)
 		}
-		again, taken := appendSegment(nil, leaves)
-		if same, ok := parseSegment(again, n); !ok || taken != len(leaves) || !slices.EqualFunc(same, leaves, bytes.Equal) {
-			t.Error("parsed and written again it is another segment")
+		for len(leaves) > 0 {
+			again, taken := appendSegment(nil, leaves)
+			if same, ok := parseSegment(again, uint64(taken)); !ok || !slices.EqualFunc(same, leaves[:taken], bytes.Equal) {
+				t.Fatal("parsed and written again it is another segment")
+			}
+			if len(again) > maxSegment && len(leaves[0]) < MaxValue-maxStep {
+				t.Fatalf("a segment of %d bytes", len(again))
+			}
+			leaves = leaves[taken:]
 		}
 	})
 }

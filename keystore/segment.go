@@ -6,7 +6,8 @@ import (
 )
 
 // A segment holds one leaf of any size, or as many as have maxSegment bytes
-// together, each counted with perLeaf more.
+// together, each counted with perLeaf more. It is not longer than that either:
+// the differences of leaves of a byte or two are longer than they are.
 const (
 	perLeaf    = 2
 	maxSegment = perLeaf + MaxValue
@@ -16,13 +17,14 @@ const (
 // one, and tells how many.
 func appendSegment(dst []byte, leaves [][]byte) ([]byte, int) {
 	var former []byte
-	size := 0
+	start, size := len(dst), 0
 	for i, leaf := range leaves {
+		before := len(dst)
 		size += perLeaf + len(leaf)
-		if i > 0 && size > maxSegment {
-			return dst, i
-		}
 		dst = appendDelta(dst, former, leaf)
+		if i > 0 && max(size, len(dst)-start) > maxSegment {
+			return dst[:before], i
+		}
 		former = leaf
 	}
 	return dst, len(leaves)

@@ -88,6 +88,32 @@ func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
 	checked(t, s)
 }
 
+// An older record that is put back under an open store is found when it is read,
+// though it opens under the store's own keys.
+func TestOlderIsFoundWhileOpen(t *testing.T) {
+	m := storetest.NewMemory()
+	s := createSmall(t, config(t, m))
+	older := m.Snapshot()
+	must(t, s.Commit(t.Context(), small))
+	good := m.Snapshot()
+	for _, key := range keysOf(good, "r") {
+		m.Change(key, older[key])
+		got := corruptPaths(t, s)
+		if len(got) != 1 {
+			t.Fatalf("%x: corrupt: %q", key, got)
+		}
+		err := s.Commit(t.Context(), func(tx *keystore.Tx) error { _, err := tx.Get(got[0]); return err })
+		if !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%x: read by an operation: %v", key, err)
+		}
+		if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%x: Check: %v", key, err)
+		}
+		m.Change(key, good[key])
+	}
+	checked(t, s)
+}
+
 // Records that changed places are both found.
 func TestSwappedIsFound(t *testing.T) {
 	m := storetest.NewMemory()
