@@ -17,6 +17,7 @@ import (
 type Memory struct {
 	mu     sync.Mutex
 	pairs  map[string][]byte
+	keys   []string // of pairs, sorted; nil after one came or went
 	closed bool
 	fault  func(b keystore.Batch) error
 }
@@ -53,8 +54,7 @@ func (m *Memory) Snapshot() map[string][]byte {
 func (m *Memory) Restore(pairs map[string][]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pairs = map[string][]byte{}
-	maps.Copy(m.pairs, pairs)
+	m.pairs, m.keys = maps.Clone(pairs), nil
 }
 
 // Change sets one value behind the store's back; nil deletes it.
@@ -62,10 +62,24 @@ func (m *Memory) Change(key string, value []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if value == nil {
-		delete(m.pairs, key)
+		m.delete(key)
 		return
 	}
+	m.put(key, value)
+}
+
+func (m *Memory) put(key string, value []byte) {
+	if _, there := m.pairs[key]; !there {
+		m.keys = nil
+	}
 	m.pairs[key] = bytes.Clone(value)
+}
+
+func (m *Memory) delete(key string) {
+	if _, there := m.pairs[key]; there {
+		m.keys = nil
+	}
+	delete(m.pairs, key)
 }
 
 func (m *Memory) begin(ctx context.Context) error {
@@ -96,11 +110,19 @@ func (m *Memory) Scan(ctx context.Context, prefix, after []byte, limit int) ([]k
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
+	if m.keys == nil {
+		m.keys = slices.Sorted(maps.Keys(m.pairs))
+	}
+	first, found := slices.BinarySearch(m.keys, max(string(prefix), string(after)))
+	if found && after != nil && m.keys[first] == string(after) {
+		first++
+	}
 	var out []keystore.Pair
-	for _, k := range slices.Sorted(maps.Keys(m.pairs)) {
-		if len(out) < limit && strings.HasPrefix(k, string(prefix)) && (after == nil || k > string(after)) {
-			out = append(out, keystore.Pair{Key: []byte(k), Value: bytes.Clone(m.pairs[k])})
+	for _, k := range m.keys[first:] {
+		if len(out) == limit || !strings.HasPrefix(k, string(prefix)) {
+			break
 		}
+		out = append(out, keystore.Pair{Key: []byte(k), Value: bytes.Clone(m.pairs[k])})
 	}
 	return out, nil
 }
@@ -137,10 +159,10 @@ func (m *Memory) Apply(b keystore.Batch) {
 
 func (m *Memory) apply(b keystore.Batch) {
 	for _, k := range b.Delete {
-		delete(m.pairs, string(k))
+		m.delete(string(k))
 	}
 	for _, p := range b.Put {
-		m.pairs[string(p.Key)] = bytes.Clone(p.Value)
+		m.put(string(p.Key), p.Value)
 	}
 }
 
