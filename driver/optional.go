@@ -40,7 +40,8 @@ type Lister interface {
 // Random is a device's own random generator.
 type Random interface {
 	// Random fills p. Whoever uses it mixes it with the operating system's, and never
-	// uses it alone. The vault does not ask for it yet.
+	// uses it alone. A vault asks when it is opened, and every ten minutes from then on;
+	// no operation waits for it.
 	Random(ctx context.Context, p []byte) error
 }
 

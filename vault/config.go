@@ -55,6 +55,7 @@ type Config struct {
 	MinFree uint64
 
 	patience   time.Duration // see const patience
+	stirEvery  time.Duration // see const stirEvery
 	clock      clock.Clock
 	openEngine func(dir string) (keystore.Engine, error)
 }
@@ -89,6 +90,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.patience == 0 {
 		c.patience = patience
+	}
+	if c.stirEvery == 0 {
+		c.stirEvery = stirEvery
 	}
 	if c.clock == nil {
 		c.clock = clock.System()

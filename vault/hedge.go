@@ -3,6 +3,7 @@ package vault
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"sync"
 	"sync/atomic"
 
 	"strongroom.example/internal/clock"
@@ -13,9 +14,11 @@ import (
 // machine that was cloned with its generator's state does not repeat itself.
 type hedge struct {
 	suite   suite.ID
-	key     []byte // in locked memory
 	clock   clock.Clock
 	counter atomic.Uint64
+
+	mu  sync.RWMutex // of key, which is in locked memory
+	key []byte
 }
 
 // fill fills p from
@@ -31,13 +34,28 @@ func (h *hedge) fill(p []byte, input ...[]byte) {
 	binary.BigEndian.PutUint64(fixed[56:], uint64(h.clock.Now().UnixNano()))
 	binary.BigEndian.PutUint64(fixed[64:], h.counter.Add(1))
 	hashed := h.suite.Hash(input...)
+	h.mu.RLock()
 	seed := h.suite.MAC(h.key, fixed[:], hashed[:])
+	h.mu.RUnlock()
 	defer suite.Wipe(seed[:])
 	if len(p) == len(seed) {
 		copy(p, seed[:])
 		return
 	}
 	h.suite.KDF(p, seed[:], "strongroom/random", nil)
+}
+
+// stir mixes a device's random bytes into the key:
+//
+//	key = HMAC(key, "strongroom/stir" ‖ random)
+//
+// Bytes that are known, or always the same, take nothing away from it.
+func (h *hedge) stir(random []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.suite.MAC(h.key, []byte("strongroom/stir"), random)
+	defer suite.Wipe(next[:])
+	copy(h.key, next[:])
 }
 
 // id returns 16 hedged random bytes.

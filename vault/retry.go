@@ -57,8 +57,12 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // pause waits before try n+1; false if ctx ends first.
 func pause(ctx context.Context, n int) bool {
-	limit := min(retryCap, retryBase<<n)
-	t := time.NewTimer(rand.N(limit))
+	return sleep(ctx, rand.N(min(retryCap, retryBase<<n)))
+}
+
+// sleep waits; false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -29,7 +29,13 @@ func (v *Vault) start(ctx context.Context) error {
 	}
 	v.openAgenda(ctx)
 	v.awake = true
-	go v.background()
+	asked := make(chan struct{})
+	go v.background(asked)
+	select {
+	case <-asked:
+	case <-time.After(stirWithin):
+	case <-ctx.Done():
+	}
 	return nil
 }
 
@@ -56,11 +62,12 @@ func (v *Vault) openSecrets() (err error) {
 }
 
 // background flushes counted refusals, lays idle data keys to rest and ends what has
-// expired, until Close.
-func (v *Vault) background() {
+// expired, until Close. asked: see stir.
+func (v *Vault) background(asked chan<- struct{}) {
 	defer close(v.done)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { <-v.stopped; cancel() }()
+	v.stir(ctx, asked)
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {

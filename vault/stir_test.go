@@ -1,0 +1,174 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/fips140"
+	"slices"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/clock"
+	"strongroom.example/internal/suite"
+)
+
+// dice is a device whose generator gives what it is told to.
+type dice struct {
+	*drivertest.Memory
+	random func(p []byte) error
+}
+
+func (d dice) Random(_ context.Context, p []byte) error { return d.random(p) }
+
+// always gives one byte, and counts how often it was asked.
+func always(b byte, asked chan<- struct{}) func([]byte) error {
+	return func(p []byte) error {
+		copy(p, bytes.Repeat([]byte{b}, len(p)))
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return nil
+	}
+}
+
+// unstirred is the hedge's key as the store's secret gives it.
+func unstirred(v *Vault) []byte {
+	key := make([]byte, secretSize)
+	v.store.Secret("hedge", key)
+	return key
+}
+
+// hedgeKey is the hedge's key as it is.
+func hedgeKey(v *Vault) []byte {
+	v.hedge.mu.RLock()
+	defer v.hedge.mu.RUnlock()
+	return slices.Clone(v.hedge.key)
+}
+
+// TestStirChangesOutput: where all else is the same, other bytes of a device make
+// other randomness, and the same bytes the same.
+func TestStirChangesOutput(t *testing.T) {
+	if fips140.Version() == "v1.0.0" {
+		t.Skip("this version of Go's FIPS module takes no other source of randomness, not even in a test")
+	}
+	out := func(id suite.ID, stirred ...byte) [16]byte {
+		cryptotest.SetGlobalRandom(t, 7)
+		h := &hedge{suite: id, key: make([]byte, secretSize), clock: clock.NewFake(time.Unix(0, 0))}
+		for _, b := range stirred {
+			h.stir(bytes.Repeat([]byte{b}, stirSize))
+		}
+		return h.id()
+	}
+	suites := []suite.ID{suite.AES}
+	if !fips140.Enforced() {
+		suites = append(suites, suite.SM)
+	}
+	for _, id := range suites {
+		seen := map[[16]byte]bool{}
+		for _, stirred := range [][]byte{nil, {0}, {1}, {1, 1}, {1, 2}, {2, 1}} {
+			one := out(id, stirred...)
+			if seen[one] {
+				t.Errorf("%v after %v: what another device made", id, stirred)
+			}
+			if seen[one] = true; out(id, stirred...) != one {
+				t.Errorf("%v after %v: not the same again", id, stirred)
+			}
+		}
+	}
+}
+
+// TestDevicesStir: a device that is open has its bytes in the hedge when Open returns,
+// and again later; one that says it has no generator is not asked.
+func TestDevicesStir(t *testing.T) {
+	asked := make(chan struct{})
+	cfg := deviceConfig(dice{drivertest.NewMemory(), always(9, asked)})
+	cfg.stirEvery = time.Millisecond
+	newTestVault(t, cfg)
+	for range 3 {
+		select {
+		case <-asked:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the device is not asked again")
+		}
+	}
+	cfg.stirEvery = time.Hour
+	cfg.Drivers["hsm"] = dice{drivertest.NewMemory(), always(9, nil)}
+	v, _ := newTestVault(t, cfg)
+	h := &hedge{suite: v.suite, key: unstirred(v)}
+	h.stir(bytes.Repeat([]byte{9}, stirSize))
+	if !bytes.Equal(hedgeKey(v), h.key) {
+		t.Error("the bytes of the device are not in the hedge")
+	}
+	cfg.Drivers["hsm"] = mute{dice{drivertest.NewMemory(), func([]byte) error { t.Error("asked"); return nil }}}
+	v, _ = newTestVault(t, cfg)
+	if !bytes.Equal(hedgeKey(v), unstirred(v)) {
+		t.Error("the hedge was stirred by nobody")
+	}
+}
+
+// mute has a generator in Go, and none in the device.
+type mute struct{ dice }
+
+func (m mute) Info() driver.Info {
+	info := m.Memory.Info()
+	info.Random = false
+	return info
+}
+
+// TestDeviceDoesNotStir: a device that fails to give random bytes, or never answers,
+// whatever its context, stops nothing, and its neighbour's are taken.
+func TestDeviceDoesNotStir(t *testing.T) {
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	failure := &driver.Error{Op: "Random", Class: driver.Unavailable}
+	for name, random := range map[string]func([]byte) error{
+		"fails": func(p []byte) error { p[0] = 1; return failure },
+		"hangs": func([]byte) error { <-hang; return failure },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := deviceConfig(dice{drivertest.NewMemory(), random})
+			v, _ := newTestVault(t, cfg)
+			if !bytes.Equal(hedgeKey(v), unstirred(v)) {
+				t.Error("the hedge was stirred by a device without an answer")
+			}
+			c := v.As(DefaultOwner)
+			if ct, err := c.Encrypt(t.Context(), mustKey(t, c, KeyOptions{}).ID, nil, nil); err != nil {
+				t.Errorf("%d bytes, %v", len(ct), err)
+			}
+			closeChecked(t, v) // it waits for no call that hangs
+			cfg.Drivers["other"] = dice{drivertest.NewMemory(), always(9, nil)}
+			v, _ = newTestVault(t, cfg)
+			if bytes.Equal(hedgeKey(v), unstirred(v)) {
+				t.Error("the other device was not asked")
+			}
+		})
+	}
+}
+
+// TestDrawnTooLate: bytes that come when nobody waits any more are wiped.
+func TestDrawnTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var late []byte
+		hang := make(chan struct{})
+		device := dice{random: func(p []byte) error {
+			<-hang
+			late = p
+			return always(9, nil)(p)
+		}}
+		go func() { time.Sleep(time.Second); cancel() }()
+		if p := draw(ctx, device); p != nil {
+			t.Errorf("%d bytes", len(p))
+		}
+		close(hang)
+		synctest.Wait()
+		if !bytes.Equal(late, make([]byte, stirSize)) {
+			t.Error("left in memory")
+		}
+	})
+}
