@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"sync"
-	"sync/atomic"
 
 	"strongroom.example/driver"
 )
@@ -17,25 +15,24 @@ const (
 	tagSize = 16
 )
 
-// maxSealings is how often a key seals in the life of a process. SP 800-38D, 8.3,
-// allows 2^32 with random ivs in the life of the key; counting over restarts is left
-// to who opens the key.
-const maxSealings = 1 << 31
-
 // An aeadKey is AES-256-GCM in the token (SP 800-38D). What Seal returns is an iv of
 // 12 bytes, ciphertext and tag. The iv is random: from the operating system, or from
 // the token where its profile says that it insists.
 type aeadKey struct {
 	*handle
-	left *atomic.Int64
+	budget *budget
 }
 
 var _ driver.AEAD = (*aeadKey)(nil)
 
-var errSealings = errors.New("the key has sealed as often as is safe: use another")
-
 // Seal appends iv, ciphertext and tag to dst. More than the token takes in one call
 // (64 KiB, less by some profiles) is Invalid.
+//
+// A key seals 2^32 - 2^26 texts in its life, in all processes and over restarts, and is
+// Invalid after that. The driver reserves them in the token in steps of 2^16 to 2^26: now
+// and then a call, the first among them, makes a small object there. A process that may
+// not do so has 2^26 of its own. Not counted is what other programs than this driver seal
+// with the key, and where an older copy of the token is put back, so is the count.
 func (k *aeadKey) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error) {
 	const op = "Seal"
 	if err := k.enter(ctx, op); err != nil {
@@ -45,8 +42,8 @@ func (k *aeadKey) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte,
 	if len(plaintext) > k.driver.profile.payload || len(aad) > k.driver.profile.payload {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
-	if k.left.Add(-1) < 0 {
-		return nil, fault(op, driver.Invalid, errSealings)
+	if err := k.count(ctx); err != nil {
+		return nil, err
 	}
 	return appendInto(dst, ivSize+len(plaintext)+tagSize, func(out []byte) (n int, err error) {
 		err = k.driver.run(ctx, func(s session) (err error) {
@@ -55,6 +52,17 @@ func (k *aeadKey) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte,
 		})
 		return n, err
 	})
+}
+
+// count takes one sealing from the budget.
+func (k *aeadKey) count(ctx context.Context) error {
+	for !k.budget.take() {
+		err := k.budget.refill(ctx, func(n int64) error { return k.driver.reserve(ctx, k.object.id, n) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Open appends the plaintext to dst.
@@ -119,22 +127,3 @@ func (o *object) open(s session, x sealing) (int, error) {
 }
 
 var errResult = errors.New("the token's result has a wrong length")
-
-// sealings counts how often each key may still seal, for all its handles together.
-type sealings struct {
-	mu   sync.Mutex
-	left map[driver.MaterialID]*atomic.Int64
-}
-
-func (c *sealings) of(id driver.MaterialID) *atomic.Int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left == nil {
-		c.left = make(map[driver.MaterialID]*atomic.Int64)
-	}
-	if c.left[id] == nil {
-		c.left[id] = new(atomic.Int64)
-		c.left[id].Store(maxSealings)
-	}
-	return c.left[id]
-}

@@ -100,13 +100,19 @@ func (s session) place(r request, values template) (p11.ObjectHandle, error) {
 
 // sweep destroys all that has an id.
 func (s session) sweep(id driver.MaterialID) error {
-	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
+	_, err := s.clear(template{raw(p11.CKA_ID, id[:])})
+	return err
+}
+
+// clear destroys all that matches, and returns how much it was.
+func (s session) clear(t template) (int, error) {
+	found, err := s.find(t)
 	for _, o := range found {
 		if err := s.destroy(o); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return err
+	return len(found), err
 }
 
 var errPolicy = errors.New("the token made a key that is not what was asked for: it is not used")

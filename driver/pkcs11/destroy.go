@@ -31,19 +31,26 @@ func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.
 
 var errStillThere = errors.New("the token still shows an object that it has destroyed")
 
+// destroyAll also destroys what is on record of the key, after it: a key must not
+// outlive its record.
 func (s session) destroyAll(id driver.MaterialID) error {
-	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
+	all := template{raw(p11.CKA_ID, id[:])}
+	n, err := s.clear(all)
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
-		return errAbsent
-	}
-	if err := s.sweep(id); err != nil {
+	found, err := s.find(all)
+	if err != nil {
 		return err
 	}
-	if found, err = s.find(template{raw(p11.CKA_ID, id[:])}); err == nil && len(found) > 0 {
+	if len(found) > 0 {
 		return fault("C_DestroyObject", driver.Unknown, errStillThere)
 	}
-	return err
+	if _, err := s.clear(template{raw(p11.CKA_LABEL, []byte(reservationLabel(id)))}); err != nil {
+		return err
+	}
+	if n == 0 {
+		return errAbsent
+	}
+	return nil
 }

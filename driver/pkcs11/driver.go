@@ -15,13 +15,13 @@ import (
 // [driver.WrappedImporter], [driver.Lister] and [driver.Random] as well, as far as
 // Info says so.
 type Driver struct {
-	info     driver.Info
-	profile  profile
-	able     *abilities
-	gate     gate.Gate
-	token    *token
-	pool     *pool
-	sealings sealings
+	info    driver.Info
+	profile profile
+	able    *abilities
+	gate    gate.Gate
+	token   *token
+	pool    *pool
+	budgets budgetBook
 }
 
 var (

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 
@@ -49,6 +50,9 @@ func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHa
 // not fit is destroyed; one that was there is left alone.
 func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, error) {
 	f, err := s.inspect(o, r.shape)
+	if err == nil && f.fit {
+		f.fit, err = s.named(o, r.id)
+	}
 	switch {
 	case err != nil:
 		return facts{}, err
@@ -58,6 +62,12 @@ func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, erro
 		return facts{}, fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(o), s.sweep(r.id)))
 	}
 	return f, nil
+}
+
+// named reports whether an object has its id. Without it nobody would find it again.
+func (s session) named(o p11.ObjectHandle, id driver.MaterialID) (bool, error) {
+	told, err := s.attribute(o, p11.CKA_ID)
+	return bytes.Equal(told, id[:]), err
 }
 
 var errOtherMaterial = errors.New("the token has other material under this id")

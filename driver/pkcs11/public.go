@@ -3,7 +3,6 @@
 package pkcs11
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -55,8 +54,7 @@ func (s session) keepPair(public, private p11.ObjectHandle, r request) error {
 
 // publicFits reports whether a public half has its id, its value, and its roles alone.
 func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
-	id, err := s.attribute(o, p11.CKA_ID)
-	if err != nil || !bytes.Equal(id, r.id[:]) {
+	if named, err := s.named(o, r.id); err != nil || !named {
 		return false, err
 	}
 	value := uint(p11.CKA_EC_POINT)

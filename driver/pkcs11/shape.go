@@ -20,6 +20,7 @@ type shape struct {
 	roles       []uint // the attributes that are true; all other roles are false
 	publicRoles []uint
 	mechanisms  []uint // all that the key may be used with
+	name        string // the label, where it does not tell spec and id
 }
 
 // Mechanisms and key types that miekg/pkcs11 does not name.
@@ -97,6 +98,9 @@ const labelPrefix = "sr/"
 // label is for people who look into the token, and unique in it. It has at most 40
 // bytes, since some tokens take no more.
 func (sh shape) label(id driver.MaterialID) []byte {
+	if sh.name != "" {
+		return []byte(sh.name)
+	}
 	return []byte(labelPrefix + sh.spec.String() + "/" + hex.EncodeToString(id[:8]))
 }
 

@@ -1,0 +1,85 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"strongroom.example/driver"
+)
+
+// TestBudgetDoubles: the first step is small, each is twice the one before, and no
+// more is taken than was reserved, however many take.
+func TestBudgetDoubles(t *testing.T) {
+	const most = 3 * firstStep
+	b := newBudget()
+	var reserved, taken atomic.Int64
+	reserve := func(n int64) error {
+		if reserved.Load()+n > most {
+			return fault("Seal", driver.Invalid, errSealings)
+		}
+		reserved.Add(n)
+		return nil
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				if b.take() {
+					taken.Add(1)
+				} else if err := b.refill(t.Context(), reserve); err != nil {
+					if !errors.Is(err, errSealings) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if reserved.Load() != most || taken.Load() != most {
+		t.Errorf("%d reserved and %d taken of %d", reserved.Load(), taken.Load(), int64(most))
+	}
+	if b.step != 4*firstStep {
+		t.Errorf("the third step is %d", b.step)
+	}
+}
+
+// TestBudgetUnrecorded: a token that refuses is asked once, and what is given without
+// it is given once. One that is away for the moment is asked again.
+func TestBudgetUnrecorded(t *testing.T) {
+	b, asked := newBudget(), 0
+	answer := fault("C_GenerateKey", driver.Unavailable, errDown)
+	reserve := func(int64) error { asked++; return answer }
+	for range 2 {
+		if err := b.refill(t.Context(), reserve); !errors.Is(err, driver.Unavailable) || b.take() {
+			t.Errorf("with the token away: %v", err)
+		}
+	}
+	answer = fault("C_GenerateKey", driver.Denied, errDown)
+	if err := b.refill(t.Context(), reserve); err != nil || b.left.Load() != unrecorded {
+		t.Errorf("refused: %d are left: %v", b.left.Load(), err)
+	}
+	b.left.Store(0)
+	if err := b.refill(t.Context(), reserve); !errors.Is(err, errSealings) || b.take() {
+		t.Errorf("after that: %v", err)
+	}
+	if asked != 3 {
+		t.Errorf("the token was asked %d times", asked)
+	}
+}
+
+// TestBudgetWaits: who waits for another's reservation can give up.
+func TestBudgetWaits(t *testing.T) {
+	b := newBudget()
+	b.lock <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.refill(ctx, func(int64) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
