@@ -7,7 +7,7 @@ import (
 
 // waited is how long a group waits that follows one of n callers, and whether it
 // saw the others come.
-func waited(g gather, others int, after time.Duration) (time.Duration, bool) {
+func waited(g *gather, others int, after time.Duration) (time.Duration, bool) {
 	queue := make(chan *job, 8)
 	go func() {
 		time.Sleep(after)
@@ -22,7 +22,7 @@ func waited(g gather, others int, after time.Duration) (time.Duration, bool) {
 
 func TestGather(t *testing.T) {
 	const long = 5 * time.Second
-	if _, all := waited(gather{released: 4, at: time.Now(), took: long}, 3, 10*time.Millisecond); !all {
+	if _, all := waited(&gather{released: 4, at: time.Now(), took: long}, 3, 10*time.Millisecond); !all {
 		t.Error("a group left before the others came")
 	}
 	for name, g := range map[string]gather{
@@ -33,8 +33,32 @@ func TestGather(t *testing.T) {
 		"after a commit of no time": {released: 4, at: time.Now()},
 		"after very many":           {released: 1 << 20, at: time.Now(), took: long},
 	} {
-		if took, all := waited(g, 3, long/10); all || took > long/20 {
+		if took, all := waited(&g, 3, long/10); all || took > long/20 {
 			t.Errorf("%s: waited %v", name, took)
 		}
+	}
+}
+
+// Callers who are always a little late are waited for, once groups have missed them.
+func TestGatherLearns(t *testing.T) {
+	const took = 200 * time.Millisecond
+	g := gather{released: 4, took: took}
+	for n := range mayMiss + 1 {
+		g.at = time.Now()
+		if _, all := waited(&g, 3, took*3/4); all {
+			t.Errorf("group %d waited for who comes after three quarters of a commit", n)
+		}
+	}
+	g.at = time.Now()
+	if _, all := waited(&g, 3, took*3/4); !all {
+		t.Error("a group left without those whom the ones before missed")
+	}
+	g.at = time.Now()
+	if _, all := waited(&g, 3, took/4); !all || g.missed != 0 {
+		t.Error("a group left without those who were early")
+	}
+	g.at = time.Now()
+	if _, all := waited(&g, 3, took*3/4); all {
+		t.Error("the patience outlived its reason")
 	}
 }
