@@ -32,6 +32,9 @@ func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if err := e.holds(b.Expect); err != nil {
 		return err
 	}
+	if len(b.Put)+len(b.Delete) == 0 {
+		return nil // in the log it would be a step that Badger's position does not take
+	}
 	return e.write(b)
 }
 
@@ -99,9 +102,6 @@ func (e *engine) holds(expect []keystore.Expectation) error {
 // order: Badger never has a batch that the log does not.
 func (e *engine) write(b keystore.Batch) error {
 	if !e.over.takes(b) {
-		if err := reserve(e.dir, e.free, commitReserve); err != nil {
-			return err
-		}
 		if err := e.handOver(); err != nil {
 			return err
 		}
@@ -123,7 +123,10 @@ func (e *engine) write(b keystore.Batch) error {
 
 // turn goes on at the start of the log, which is full.
 func (e *engine) turn() error {
-	if err := reserve(e.dir, e.free, commitReserve); err != nil {
+	if err := e.handed(); err != nil {
+		return err
+	}
+	if err := e.room(commitReserve); err != nil {
 		return err
 	}
 	if err := e.handAll(e.log.last); err != nil {

@@ -166,7 +166,7 @@ func TestHole(t *testing.T) {
 	must(t, e.Commit(t.Context(), put("k", "v")))
 	must(t, e.handAll(e.log.last))
 	cut := crash(t, dir)
-	db, err := openBadger(preset(cut, new(watch)))
+	db, err := openBadger(preset(cut, newWatch()))
 	must(t, err)
 	must(t, db.Update(func(txn *badger.Txn) error { return txn.Delete([]byte("lost")) }))
 	must(t, db.Close())
@@ -250,9 +250,9 @@ func replayPart(t *testing.T, dir string, last uint64) {
 	t.Helper()
 	log, err := openRedo(dir)
 	must(t, err)
-	db, err := openBadger(preset(dir, new(watch)))
+	db, err := openBadger(preset(dir, newWatch()))
 	must(t, err)
-	e := &engine{dir: dir, db: db, watch: new(watch), log: log}
+	e := &engine{dir: dir, db: db, watch: newWatch(), log: log}
 	stop := 1 + rand.Uint64N(last-1)
 	must(t, log.each(func(at position, b keystore.Batch) error {
 		if at.seq > stop {

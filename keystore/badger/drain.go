@@ -3,9 +3,12 @@ package badger
 import "github.com/dgraph-io/badger/v4"
 
 // handOver has Badger take the overlay while further commits go on. It waits for
-// the one before, and answers its error.
+// the one before, and answers its error; only then is it known what room is left.
 func (e *engine) handOver() error {
 	if err := e.handed(); err != nil {
+		return err
+	}
+	if err := e.room(commitReserve); err != nil {
 		return err
 	}
 	e.over.leave()
@@ -15,14 +18,19 @@ func (e *engine) handOver() error {
 	return nil
 }
 
-// handed waits until Badger has what it was given last.
+// handed waits until Badger has what it was given last, or reports a fault: then it
+// may take for ever.
 func (e *engine) handed() error {
 	if e.handing == nil {
 		return nil
 	}
-	err := <-e.handing
-	e.handing = nil
-	return err
+	select {
+	case err := <-e.handing:
+		e.handing = nil
+		return err
+	case <-e.watch.tripped:
+		return e.watch.err()
+	}
 }
 
 // handAll has Badger take all of the overlay, up to the position of its last batch.

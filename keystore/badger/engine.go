@@ -50,28 +50,43 @@ func (e *engine) Close() error {
 	if e.done {
 		return nil
 	}
-	if err := reserve(e.dir, e.free, openReserve); err != nil {
+	_ = e.handed() // a fault stops nobody from closing
+	if err := e.room(openReserve); err != nil {
 		return err
 	}
 	e.done = true
 	return e.closeDB()
 }
 
-// closeDB closes Badger, and gives it up after a while if it had failed: a flush
-// that fails is tried for ever, and nothing depends on it.
+// closeDB closes Badger, and gives it up a while after it has failed: a flush that
+// fails is tried for ever, and nothing depends on it.
 func (e *engine) closeDB() error {
 	defer e.log.close()
-	if e.watch.err() == nil && e.handAll(e.log.last) == nil {
-		return e.outcome(e.db.Close())
+	if e.watch.err() == nil {
+		_ = e.handAll(e.log.last) // if it fails, the watch has it
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- e.db.Close() }()
+	go func() { ended <- e.endBadger() }()
+	select {
+	case err := <-ended:
+		return e.outcome(err)
+	case <-e.watch.tripped:
+	}
 	select {
 	case err := <-ended:
 		return e.outcome(err)
 	case <-time.After(giveUp):
 		return e.watch.err()
 	}
+}
+
+// endBadger closes Badger once nothing is handed to it any more: it would panic
+// over a transaction that it meets at its end.
+func (e *engine) endBadger() error {
+	if e.handing != nil {
+		<-e.handing
+	}
+	return e.db.Close()
 }
 
 // giveUp is how long Close waits for a Badger that has failed.

@@ -144,7 +144,7 @@ func TestFaultStopsWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	healthy := e.watch
-	e.watch = new(watch)
+	e.watch = newWatch()
 	e.watch.Errorf("flush of %s failed", "secret value")
 	err := e.Commit(t.Context(), put("k", "w"))
 	if !errors.Is(err, keystore.ErrUnavailable) || bytes.Contains([]byte(err.Error()), []byte("secret")) {

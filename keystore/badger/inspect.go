@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,24 +20,25 @@ import (
 )
 
 // inspect checks the files of a store before Badger opens them, and clears what a
-// killed process left that Badger trips over.
-func inspect(dir string) error {
+// killed process left that Badger trips over. It answers the tables.
+func inspect(dir string) ([]badger.TableInfo, error) {
 	names, err := files(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := tidy(dir, names); err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range slices.Concat(names[".mem"], names[".vlog"]) {
 		if err := checkLog(filepath.Join(dir, name)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := checkManifest(dir, names); err != nil {
-		return err
+	tables, err := checkManifest(dir, names)
+	if err != nil {
+		return nil, err
 	}
-	return checkRegistry(dir)
+	return tables, checkRegistry(dir)
 }
 
 // files lists the store's files by extension.
@@ -94,18 +96,18 @@ func checkLog(path string) error {
 
 // checkTable reads a whole table on this goroutine, where a panic or a fault in
 // the map is an error. Badger reads it on one of its own, where it is the end.
-func checkTable(path string) (err error) {
+func checkTable(path string) (found badger.TableInfo, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("keystore/badger: %w", err)
+		return found, fmt.Errorf("keystore/badger: %w", err)
 	}
 	if _, ok := table.ParseFileID(filepath.Base(path)); !ok || info.Size() == 0 {
-		return damaged(path)
+		return found, damaged(path)
 	}
 	file, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
 	if err != nil {
-		return fmt.Errorf("keystore/badger: map table %s: %w", path, err)
+		return found, fmt.Errorf("keystore/badger: map table %s: %w", path, err)
 	}
 	defer func() {
 		if recover() != nil {
@@ -121,9 +123,11 @@ func checkTable(path string) (err error) {
 		err = t.VerifyChecksum()
 	}
 	if err != nil {
-		return damaged(path)
+		return found, damaged(path)
 	}
-	return nil
+	found.Left, found.Right = bytes.Clone(t.Smallest()), bytes.Clone(t.Biggest())
+	found.OnDiskSize = uint32(info.Size())
+	return found, nil
 }
 
 func damaged(path string) error {

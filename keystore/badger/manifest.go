@@ -20,35 +20,45 @@ import (
 // at open, and what it was made from is still in the logs. Badger takes a list that is cut short
 // for a torn write, opens without an error, and removes every table that the list
 // no longer has.
-func checkManifest(dir string, names map[string][]string) error {
+func checkManifest(dir string, names map[string][]string) ([]badger.TableInfo, error) {
 	path := filepath.Join(dir, badger.ManifestFilename)
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return checkUnlisted(path, names)
+		return nil, checkUnlisted(path, names)
 	}
 	if err != nil {
-		return fmt.Errorf("keystore/badger: %w", err)
+		return nil, fmt.Errorf("keystore/badger: %w", err)
 	}
 	listed, end, err := replay(path)
 	if err != nil {
-		return damaged(path)
+		return nil, damaged(path)
 	}
-	for id := range listed.Tables {
-		file := table.NewFilename(id, dir)
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("%w: %s lists %s, which is missing", keystore.ErrCorrupt, path, file)
-		}
-		if err := checkTable(file); err != nil {
-			return err
-		}
-	}
-	if end == int64(len(content)) {
-		return nil
+	tables, err := checkTables(dir, listed)
+	if err != nil || end == int64(len(content)) {
+		return tables, err
 	}
 	if wholeEntry(content[end:]) {
-		return damaged(path)
+		return nil, damaged(path)
 	}
-	return setAside(dir, names[".sst"], listed)
+	return tables, setAside(dir, names[".sst"], listed)
+}
+
+// checkTables checks the tables that the list has.
+func checkTables(dir string, listed badger.Manifest) (tables []badger.TableInfo, err error) {
+	for id, of := range listed.Tables {
+		file := table.NewFilename(id, dir)
+		if _, err := os.Stat(file); err != nil {
+			list := filepath.Join(dir, badger.ManifestFilename)
+			return nil, fmt.Errorf("%w: %s lists %s, which is missing", keystore.ErrCorrupt, list, file)
+		}
+		t, err := checkTable(file)
+		if err != nil {
+			return nil, err
+		}
+		t.Level = int(of.Level)
+		tables = append(tables, t)
+	}
+	return tables, nil
 }
 
 // checkUnlisted is for a directory without MANIFEST: right for a new store, which

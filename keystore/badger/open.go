@@ -10,14 +10,6 @@ import (
 	"strongroom.example/keystore"
 )
 
-const (
-	// Badger's files are sparse maps: a disk that fills under them kills the
-	// process. Opening and closing replay, flush and compact; handing batches to
-	// Badger must always leave room for them.
-	openReserve   = 32 << 20
-	commitReserve = 40 << 20
-)
-
 // Open opens the store in dir, and makes it if dir is empty or missing. The files
 // are checked first: a damaged table, a damaged or missing MANIFEST, or a listed
 // table without its file is ErrCorrupt and names the file. Damage to Badger's
@@ -26,7 +18,8 @@ const (
 // than the damage, and otherwise the keystore's tip finds it. ErrInUse if the store is
 // open already, ErrFull if less than 32 MiB of disk are free. An open
 // store takes batches that Badger need not have yet, about 96 KiB, and refuses
-// those beyond while less than 40 MiB are free.
+// those beyond while less than 40 MiB are free. To both comes the size of the
+// tables that a merge may write anew: about that of all mutable records.
 func Open(dir string) (keystore.Engine, error) { return openWith(dir, freeSpace) }
 
 func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, error) {
@@ -39,13 +32,14 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 	if err := probeWrite(dir); err != nil {
 		return nil, err
 	}
-	if err := reserve(dir, free, openReserve); err != nil {
+	tables, err := inspect(dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := inspect(dir); err != nil {
+	if err := reserve(dir, free, openReserve+merging(tables, nil)); err != nil {
 		return nil, err
 	}
-	w := new(watch)
+	w := newWatch()
 	log, err := openRedo(dir)
 	if err != nil {
 		return nil, err
@@ -91,18 +85,6 @@ func probeWrite(dir string) error {
 	_ = f.Close()
 	if err := os.Remove(f.Name()); err != nil {
 		return fmt.Errorf("keystore/badger: %w", err)
-	}
-	return nil
-}
-
-// reserve is ErrFull if fewer than want bytes are free.
-func reserve(dir string, free func(string) (uint64, error), want uint64) error {
-	have, err := free(dir)
-	if err != nil {
-		return err
-	}
-	if have < want {
-		return fmt.Errorf("%w: %d MiB free in %s, %d needed", keystore.ErrFull, have>>20, dir, want>>20)
 	}
 	return nil
 }

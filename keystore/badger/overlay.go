@@ -61,6 +61,24 @@ func (o *overlay) left() {
 	clear(o.leaving)
 }
 
+// first is the first key in the overlay, nil if that is empty.
+func (o *overlay) first() []byte {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	first := "" // no key is empty
+	for _, layer := range []map[string][]byte{o.leaving, o.values} {
+		for key := range layer {
+			if first == "" || key < first {
+				first = key
+			}
+		}
+	}
+	if first == "" {
+		return nil
+	}
+	return []byte(first)
+}
+
 // find answers what the overlay has for key. The caller holds o.mu.
 func (o *overlay) find(key string) (value []byte, known bool) {
 	if value, known = o.values[key]; !known {

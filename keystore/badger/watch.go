@@ -10,7 +10,12 @@ import (
 // watch is the logger that Badger is given. It prints nothing, since messages can
 // hold values. A warning or an error of Badger's means that a flush, a compaction
 // or the MANIFEST failed; the first one is kept, and stops the engine.
-type watch struct{ first atomic.Pointer[string] }
+type watch struct {
+	first   atomic.Pointer[string]
+	tripped chan struct{} // closed once first is there
+}
+
+func newWatch() *watch { return &watch{tripped: make(chan struct{})} }
 
 // Errorf and Warningf keep the message's fixed part only.
 func (w *watch) Errorf(format string, args ...any)   { w.trip(format, args) }
@@ -24,7 +29,9 @@ func (w *watch) trip(format string, args []any) {
 	if len(args) == 0 {
 		format = "an unnamed fault" // the format itself may be data
 	}
-	w.first.CompareAndSwap(nil, &format)
+	if w.first.CompareAndSwap(nil, &format) {
+		close(w.tripped)
+	}
 }
 
 // err is nil, or ErrUnavailable with what Badger reported first.
