@@ -3,16 +3,20 @@
 package pkcs11
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	"errors"
 	"hash"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/keywrap"
+	"strongroom.example/internal/suite"
 )
 
 // tryUnwrap tries to take wrapped keys in, in each way that there is.
@@ -35,10 +39,10 @@ func (x *examination) tryUnwrap() {
 	}
 }
 
-// unwrapsFor lists the ways that work for a spec, and keeps them in known. RSA keys
-// are too long for OAEP; larger ones are taken to unwrap like those of 2048 bits. The
-// point of a curve cannot be read from a private key that was unwrapped, so those are
-// left out.
+// unwrapsFor lists the ways that work for a spec, and keeps them in known. Private keys
+// are too long for OAEP; larger RSA keys are taken to unwrap like those of 2048 bits.
+// Ed25519 is left out: nobody can tell the public half of a private key that was
+// unwrapped.
 func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[driver.KeySpec][]driver.WrapAlg) (ways []driver.WrapAlg) {
 	sh, _ := shapeOf(spec)
 	like := spec
@@ -54,7 +58,7 @@ func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[dr
 			ways = append(ways, u.alg)
 		}
 	}
-	if (sh.secret() || sh.kind == p11.CKK_RSA) && sha1Allowed() && x.tryKeyWrap(sh, u) {
+	if sh.kind != ckkECEdwards && sha1Allowed() && x.tryKeyWrap(sh, u) {
 		ways = append(ways, driver.WrapRSAAESKWP)
 	}
 	known[like] = ways
@@ -74,13 +78,27 @@ func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
 	return false
 }
 
-// tryUnwrapping wraps material in the host, unwraps it in the token and uses it.
-func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
-	in := x.pair
-	if sh.secret() {
-		in = make([]byte, 32)
+// sample is material of a shape. The caller wipes it.
+func (x *examination) sample(sh shape) ([]byte, error) {
+	switch {
+	case sh.secret():
+		in := make([]byte, 32)
 		rand.Read(in)
+		return in, nil
+	case sh.kind == p11.CKK_RSA:
+		return slices.Clone(x.pair), nil // they take long to make
 	}
+	return freshPKCS8(sh.spec.Algorithm)
+}
+
+// tryUnwrapping wraps material in the host, unwraps it in the token and uses it. The
+// public half of a private key must be found.
+func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
+	in, err := x.sample(sh)
+	if err != nil {
+		return err
+	}
+	defer suite.Wipe(in)
 	m, err := sh.parse(in)
 	if err != nil {
 		return err
@@ -99,7 +117,16 @@ func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	if _, err := x.fitting(handle, r, false); err != nil {
 		return err
 	}
+	if told, err := x.public(handle, r); err != nil || !samePublic(told, m.public) {
+		return errors.Join(errTrial, err)
+	}
 	return x.answers(x.at(handle, r), m.reference)
+}
+
+// samePublic compares public halves, which may be none.
+func samePublic(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return a == nil && b == nil || ok && key.Equal(b)
 }
 
 // wrapFor wraps material as whoever brings a key does.

@@ -17,10 +17,14 @@ import (
 	"strongroom.example/driver"
 )
 
-var errPublic = errors.New("the token does not tell the public half of the key")
+var (
+	errPublic = errors.New("the token does not tell the public half of the key")
+	errPoint  = errors.New("the token does not tell the public half of the key: if nobody has it, destroy the key and make another")
+)
 
-// public reads the public half of a key pair; nil for a symmetric key. A private
-// key tells an RSA modulus; the point of a curve is read from the public object.
+// public finds the public half of a key pair; nil for a symmetric key. A private key
+// tells an RSA modulus; the point of a curve is read from the public object. Where
+// that is missing or damaged, an ECDSA key's is worked out; an Ed25519 key's cannot be.
 func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
 	switch {
 	case r.shape.secret():
@@ -28,18 +32,27 @@ func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error)
 	case r.shape.kind == p11.CKK_RSA:
 		return s.rsaPublic(o)
 	}
+	told, err := s.point(r)
+	if r.shape.kind == p11.CKK_EC && errors.Is(err, errPoint) {
+		return s.at(o, r).recoverPublic(s)
+	}
+	return told, err
+}
+
+// point reads the public half from its object.
+func (s session) point(r request) (crypto.PublicKey, error) {
 	found, err := s.find(template{number(p11.CKA_CLASS, p11.CKO_PUBLIC_KEY), number(p11.CKA_KEY_TYPE, r.shape.kind), raw(p11.CKA_ID, r.id[:])})
 	if err != nil {
 		return nil, err
 	}
 	if len(found) != 1 {
-		return nil, fault("C_FindObjects", driver.Unknown, errPublic)
+		return nil, fault("C_FindObjects", driver.Unknown, errPoint)
 	}
-	point, err := s.attribute(found[0], p11.CKA_EC_POINT)
+	value, err := s.attribute(found[0], p11.CKA_EC_POINT)
 	if err != nil {
 		return nil, err
 	}
-	return parsePoint(point, r.shape)
+	return parsePoint(value, r.shape)
 }
 
 // keepPair checks the public half of a pair that was just made, and destroys both
@@ -102,11 +115,11 @@ func parsePoint(value []byte, sh shape) (crypto.PublicKey, error) {
 		if len(bare) == ed25519.PublicKeySize {
 			return ed25519.PublicKey(bare), nil
 		}
-		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+		return nil, fault("C_GetAttributeValue", driver.Unknown, errPoint)
 	}
 	key, err := ecdsa.ParseUncompressedPublicKey(curveOf(sh.spec.Algorithm), bare)
 	if err != nil {
-		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+		return nil, fault("C_GetAttributeValue", driver.Unknown, errPoint)
 	}
 	return key, nil
 }

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -35,6 +36,9 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 // and the ciphertext is not looked at. Some tokens do not tell the length of what
 // they unwrapped: HMAC material of fewer than 32 bytes then counts as padded with
 // zeros, which is the same HMAC key.
+//
+// The public half of an ECDSA key is what the token's signatures verify with, whatever
+// the PKCS #8 has in that place.
 func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	const op = "ImportWrapped"
 	sh, err := d.enterFor(ctx, op, spec)
@@ -134,14 +138,28 @@ func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, 
 	if err != nil {
 		return 0, err
 	}
-	if f, err := s.inspect(o, r.shape); err != nil || !f.sized {
-		if gone := s.destroy(o); err == nil {
-			err = gone
-		}
-		if err == nil {
-			err = fault("C_UnwrapKey", driver.Authentic, errCiphertext)
-		}
-		return 0, err
+	if err := s.unwrapped(o, r); err != nil {
+		return 0, cmp.Or(s.destroy(o), err)
 	}
 	return o, nil
+}
+
+// unwrapped checks what came out of a ciphertext. A key on a curve must sign, since it
+// may be no number that a key can be; what the token says to that is said of the
+// ciphertext.
+func (s session) unwrapped(o p11.ObjectHandle, r request) error {
+	f, err := s.inspect(o, r.shape)
+	if err != nil {
+		return err
+	}
+	if f.sized && r.shape.kind == p11.CKK_EC {
+		_, err = s.public(o, r)
+	}
+	if rv := codeOf(err); rv != p11.CKR_OK {
+		return code("C_UnwrapKey", rv)
+	}
+	if !f.sized || err != nil {
+		return fault("C_UnwrapKey", driver.Authentic, errCiphertext)
+	}
+	return nil
 }

@@ -1,0 +1,93 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"errors"
+	"math/big"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// recoverPublic works out the public half of an ECDSA key from what it signs. A token
+// does not tell it of a private key that it unwrapped, and that key alone is not
+// enough to have the token make a public object.
+//
+// The digest 0 gives s = r·d/k (FIPS 186-5, 6.4.1), and so d·G = s/r · k·G, where r
+// is the x of k·G. Its two ys differ in sign, and so do the results; a signature over
+// a random digest decides. Such a signature tells nobody anything, and signs nothing:
+// anyone can make one over 0.
+func (o *object) recoverPublic(s session) (*ecdsa.PublicKey, error) {
+	alg := signAlgs(o.shape)[0]
+	pair := make([]byte, signatureSize(o.shape))
+	err := o.fill(s, call{op: opSign, mechanism: p11.CKM_ECDSA, in: make([]byte, alg.DigestSize()), out: pair})
+	if err != nil {
+		return nil, err
+	}
+	both, err := recoverPoints(o.shape.spec.Algorithm, pair)
+	if err != nil {
+		return nil, fault("C_Sign", driver.Unknown, errPoint)
+	}
+	for _, key := range both {
+		switch err := o.answersSign(s, alg, key); {
+		case err == nil:
+			return key, nil
+		case !errors.Is(err, errTrial):
+			return nil, err
+		}
+	}
+	return nil, fault("C_Sign", driver.Unknown, errPoint)
+}
+
+// recoverPoints returns the two keys that r ‖ s over the digest 0 may be of.
+func recoverPoints(alg driver.KeyAlgorithm, pair []byte) ([]*ecdsa.PublicKey, error) {
+	half, order := len(pair)/2, curveOf(alg).Params().N
+	inverse := new(big.Int).ModInverse(new(big.Int).SetBytes(pair[:half]), order)
+	if inverse == nil {
+		return nil, errPoint
+	}
+	factor := new(big.Int).SetBytes(pair[half:])
+	factor.Mod(factor.Mul(factor, inverse), order)
+	x, err := multiply(alg, factor.FillBytes(make([]byte, half)), pair[:half])
+	if err != nil {
+		return nil, err
+	}
+	var both []*ecdsa.PublicKey
+	for _, sign := range []byte{2, 3} {
+		key, err := ecdsa.ParseUncompressedPublicKey(curveOf(alg), uncompress(alg, sign, x))
+		if err != nil {
+			return nil, err
+		}
+		both = append(both, key)
+	}
+	return both, nil
+}
+
+// multiply returns the x of factor times a point, which depends on the point's x alone.
+func multiply(alg driver.KeyAlgorithm, factor, x []byte) ([]byte, error) {
+	curve := map[driver.KeyAlgorithm]ecdh.Curve{driver.ECP256: ecdh.P256(), driver.ECP384: ecdh.P384(), driver.ECP521: ecdh.P521()}[alg]
+	scalar, err := curve.NewPrivateKey(factor)
+	if err != nil {
+		return nil, err
+	}
+	point, err := curve.NewPublicKey(uncompress(alg, 2, x))
+	if err != nil {
+		return nil, err
+	}
+	return scalar.ECDH(point)
+}
+
+// uncompress returns 4 ‖ x ‖ y of a point (SEC 1, 2.3.3), or nothing if x is on no
+// point. sign is 2 or 3.
+func uncompress(alg driver.KeyAlgorithm, sign byte, x []byte) []byte {
+	_, y := elliptic.UnmarshalCompressed(curveOf(alg), append([]byte{sign}, x...))
+	if y == nil {
+		return nil
+	}
+	return append(append([]byte{4}, x...), y.FillBytes(make([]byte, len(x)))...)
+}

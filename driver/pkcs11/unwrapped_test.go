@@ -1,0 +1,169 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"testing"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestUnwrappedCurves: an EC key comes in wrapped, and tells the public half that its
+// owner knows, each time that it is asked; also if the PKCS #8 has none, or that of
+// another key. NSS takes in no wrapped private key, and the self-test has seen it.
+func TestUnwrappedCurves(t *testing.T) {
+	d := opened(t, testtoken.NewSoftHSM(t))
+	with, public := wrappingPair(t, d)
+	for _, alg := range curves {
+		spec := driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
+		if row, ok := d.Info().Find(spec); !ok || len(row.WrappedImport) != 1 {
+			t.Errorf("%s comes in by %v", alg, row.WrappedImport)
+			continue
+		}
+		in := sample(t, alg)
+		want := publicOf(t, in)
+		for name, in := range map[string][]byte{
+			"as it is": in, "without public half": withPublic(t, in, nil), "with another's": withPublic(t, in, sample(t, alg)),
+		} {
+			id := freshID()
+			for range 2 {
+				w := driver.Wrapped{With: with, Alg: driver.WrapRSAAESKWP, Ciphertext: wrapBy(t, driver.WrapRSAAESKWP, public, in)}
+				created, err := d.(driver.WrappedImporter).ImportWrapped(t.Context(), id, spec, w)
+				if err != nil || !bytes.Equal(created.PublicDER, want) {
+					t.Errorf("%s %s: its public key is %x: %v", alg, name, created.PublicDER, err)
+				}
+			}
+		}
+	}
+}
+
+// publicOf returns the public half of a PKCS #8 key.
+func publicOf(t *testing.T, in []byte) []byte {
+	t.Helper()
+	key, err := x509.ParsePKCS8PrivateKey(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.(*ecdsa.PrivateKey).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// An ecPrivateKey is that of RFC 5915.
+type ecPrivateKey struct {
+	Version int
+	D       []byte
+	Public  asn1.BitString `asn1:"optional,explicit,tag:1"`
+}
+
+// withPublic gives a PKCS #8 key the public half of another one, or none.
+func withPublic(t *testing.T, in, of []byte) []byte {
+	t.Helper()
+	type pkcs8 struct {
+		Version   int
+		Algorithm asn1.RawValue
+		Key       []byte
+	}
+	parse := func(in []byte) (outer pkcs8, inner ecPrivateKey) {
+		if _, err := asn1.Unmarshal(in, &outer); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := asn1.Unmarshal(outer.Key, &inner); err != nil {
+			t.Fatal(err)
+		}
+		return outer, inner
+	}
+	outer, inner := parse(in)
+	inner.Public = asn1.BitString{}
+	if of != nil {
+		_, other := parse(of)
+		inner.Public = other.Public
+	}
+	var err error
+	if outer.Key, err = asn1.Marshal(inner); err != nil {
+		t.Fatal(err)
+	}
+	out, err := asn1.Marshal(outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestUnwrappedNonsense: what is no key on the curve is Authentic, and nothing stays
+// in the token.
+func TestUnwrappedNonsense(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	d := opened(t, token)
+	with, public := wrappingPair(t, d)
+	a := newAttacker(t, token)
+	good := sample(t, driver.ECP256)
+	// The private number follows version 1 and the tag of 32 bytes (RFC 5915).
+	at := bytes.Index(good, []byte{2, 1, 1, 4, 32}) + 5
+	zero := bytes.Clone(good)
+	clear(zero[at : at+32])
+	for name, in := range map[string][]byte{
+		"0": zero, "another curve": sample(t, driver.ECP384), "RSA": sample(t, driver.RSA2048),
+		"half": good[:len(good)/2], "random": randomBytes(len(good)),
+	} {
+		id := freshID()
+		w := driver.Wrapped{With: with, Alg: driver.WrapRSAAESKWP, Ciphertext: wrapBy(t, driver.WrapRSAAESKWP, public, in)}
+		_, err := d.(driver.WrappedImporter).ImportWrapped(t.Context(), id, driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}, w)
+		if !is(err, driver.Authentic) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := a.count(id); n != 0 {
+			t.Errorf("%s: %d objects stay in the token", name, n)
+		}
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// count counts what has an id.
+func (a *attacker) count(id driver.MaterialID) int {
+	a.t.Helper()
+	if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_ID, id[:])}); err != nil {
+		a.t.Fatal(err)
+	}
+	found, _, err := a.FindObjects(a.session, 10)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.FindObjectsFinal(a.session)
+	return len(found)
+}
+
+// wrappingPair makes a wrapping key and opens it.
+func wrappingPair(t *testing.T, d driver.Driver) (driver.Key, *rsa.PublicKey) {
+	t.Helper()
+	id := freshID()
+	created, err := d.(driver.WrappedImporter).GenerateWrappingKey(t.Context(), id, driver.RSA2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(created.PublicDER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := d.OpenKey(t.Context(), id, driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return with, parsed.(*rsa.PublicKey)
+}
