@@ -83,7 +83,7 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 			out, err = c.vault.decryptPKCS1(ctx, ver, ciphertext)
 			return err
 		}
-		out, err = c.vault.decrypt(ctx, ver, row.device, nil, ciphertext)
+		out, err = c.vault.decrypt(ctx, ver, nil, encrypted{row.device, ciphertext})
 		e.rec.OutputSize = uint64(len(out))
 		return err
 	})
@@ -94,10 +94,16 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 	return out, nil
 }
 
+// encrypted is a ciphertext as a device takes it.
+type encrypted struct {
+	alg        driver.EncryptAlg
+	ciphertext []byte
+}
+
 // decrypt has the driver decrypt and appends the plaintext to dst.
-func (v *Vault) decrypt(ctx context.Context, ver version, alg driver.EncryptAlg, dst, ciphertext []byte) (out []byte, err error) {
+func (v *Vault) decrypt(ctx context.Context, ver version, dst []byte, in encrypted) (out []byte, err error) {
 	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.Decrypter) (err error) {
-		out, err = key.Decrypt(ctx, dst, alg, ciphertext)
+		out, err = key.Decrypt(ctx, dst, in.alg, in.ciphertext)
 		if errors.Is(err, driver.Authentic) {
 			return ErrCiphertext // of the caller's bytes, while OpenKey's would be of ours
 		}
@@ -114,7 +120,7 @@ func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte
 		return nil, err
 	}
 	defer block.Free()
-	padded, err := v.decrypt(ctx, ver, driver.RSARaw, block.Bytes()[:0], ciphertext)
+	padded, err := v.decrypt(ctx, ver, block.Bytes()[:0], encrypted{driver.RSARaw, ciphertext})
 	if err != nil {
 		return nil, err
 	}

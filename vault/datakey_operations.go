@@ -61,12 +61,12 @@ func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext
 		return nil, c.reject(OpOpenDataKey, "", ErrCiphertext)
 	}
 	var k *DataKey
-	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
+	err := c.open(ctx, OpOpenDataKey, message{bytes: ct, context: ec}, func(ctx context.Context, m message) (n int, err error) {
 		if err := excludedSize(c.vault.cfg.Edition, len(ct)-Overhead); err != nil {
 			return 0, err
 		}
 		k.Destroy()
-		k, n, err = c.vault.unsealed(ctx, h, ct, canonical)
+		k, n, err = c.vault.unsealed(ctx, m)
 		return n, err
 	})
 	if err != nil {
@@ -77,14 +77,14 @@ func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext
 	return k, nil
 }
 
-// unsealed decrypts ct into a data key of at least one byte, and tells how many it
+// unsealed decrypts m into a data key of at least one byte, and tells how many it
 // has. The caller destroys it, unless it is nil.
-func (v *Vault) unsealed(ctx context.Context, h ciphertext.Header, ct, canonical []byte) (k *DataKey, n int, err error) {
-	if k, err = v.rest.admit(formatKeyID(h.KeyID), max(1, len(ct)-Overhead), v.suite); err != nil {
+func (v *Vault) unsealed(ctx context.Context, m message) (k *DataKey, n int, err error) {
+	if k, err = v.rest.admit(m.keyID(), max(1, len(m.bytes)-Overhead), v.suite); err != nil {
 		return nil, 0, err
 	}
 	err = k.Use(func(plain []byte) error {
-		got, err := v.unseal(ctx, h, ct, canonical, plain[:0])
+		got, err := v.unseal(ctx, m, plain[:0])
 		n = len(got)
 		return err
 	})

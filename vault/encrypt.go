@@ -53,9 +53,9 @@ func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([
 // The part of dst's array behind its length may be overwritten even on error.
 func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
 	var out []byte
-	err := c.open(ctx, OpDecrypt, ct, ec, func(ctx context.Context, canonical []byte, h ciphertext.Header) (n int, err error) {
+	err := c.open(ctx, OpDecrypt, message{bytes: ct, context: ec}, func(ctx context.Context, m message) (n int, err error) {
 		wipeFrom(out, len(dst)) // when all is done anew
-		out, err = c.vault.unseal(ctx, h, ct, canonical, dst)
+		out, err = c.vault.unseal(ctx, m, dst)
 		return len(out) - len(dst), err
 	})
 	if err != nil {
@@ -74,19 +74,15 @@ func wipeFrom(b []byte, n int) {
 
 // open runs an operation on the CMK that a ciphertext names. act returns the
 // length of the plaintext.
-func (c Client) open(ctx context.Context, op Operation, ct []byte, ec EncryptionContext, act func(context.Context, []byte, ciphertext.Header) (int, error)) error {
-	h, err := ciphertext.Parse(ct)
+func (c Client) open(ctx context.Context, op Operation, given message, act func(context.Context, message) (int, error)) error {
+	m, err := given.read()
 	if err != nil {
 		return c.reject(op, "", err)
 	}
-	canonical, err := ciphertext.CanonicalContext(ec)
-	if err != nil {
-		return c.reject(op, "", err)
-	}
-	q := request{op: op, key: formatKeyID(h.KeyID), version: h.Version, context: ec, size: len(ct)}
+	q := request{op: op, key: m.keyID(), version: m.header.Version, context: m.context, size: len(m.bytes)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
 		e.rec.Algorithm = c.vault.suite.String()
-		n, err := act(ctx, canonical, h)
+		n, err := act(ctx, m)
 		e.rec.OutputSize = uint64(max(n, 0))
 		return err
 	})
@@ -117,30 +113,30 @@ func (v *Vault) seal(ctx context.Context, t *target, canonical, plaintext []byte
 	return ciphertext.Seal(h, canonical, root, plaintext)
 }
 
-// unseal decrypts ct, whose header is h, and appends the plaintext to dst. A
-// version that the CMK never had is a fault of the ciphertext.
-func (v *Vault) unseal(ctx context.Context, h ciphertext.Header, ct, canonical, dst []byte) ([]byte, error) {
-	t, err := v.keys.key(ctx, formatKeyID(h.KeyID))
+// unseal decrypts m and appends the plaintext to dst. A version that the CMK never had
+// is a fault of the ciphertext.
+func (v *Vault) unseal(ctx context.Context, m message, dst []byte) ([]byte, error) {
+	t, err := v.keys.key(ctx, m.keyID())
 	if err != nil {
 		return nil, err
 	}
-	if h.Version > t.Version {
+	if m.header.Version > t.Version {
 		return nil, ErrCiphertext
 	}
-	ver, err := v.keys.version(ctx, t.ID, h.Version)
+	ver, err := v.keys.version(ctx, t.ID, m.header.Version)
 	if err != nil {
 		return nil, err
 	}
-	if messageSuite(ver) != h.Suite {
+	if messageSuite(ver) != m.header.Suite {
 		return nil, ErrCiphertext
 	}
 	var space [suite.HashSize]byte
 	defer suite.Wipe(space[:])
-	root, err := v.prf(ctx, ver, space[:0], h.PRFInput(canonical))
+	root, err := v.prf(ctx, ver, space[:0], m.header.PRFInput(m.canonical))
 	if err != nil {
 		return nil, err
 	}
-	return ciphertext.Open(dst, ct, canonical, root)
+	return ciphertext.Open(dst, m.bytes, m.canonical, root)
 }
 
 // messageSuite returns the suite of messages under a key version.

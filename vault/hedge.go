@@ -25,9 +25,17 @@ type hedge struct {
 //
 //	KDF(HMAC(key, OS random ‖ boot id ‖ time since boot ‖ clock ‖ counter ‖ hash of input))
 func (h *hedge) fill(p []byte, input ...[]byte) {
-	var fixed [32 + 16 + 8 + 8 + 8]byte
+	var fixed hedgeInput
 	defer suite.Wipe(fixed[:])
 	rand.Read(fixed[:32])
+	h.mix(p, &fixed, input)
+}
+
+// hedgeInput is all that the HMAC is taken of, but for the hash.
+type hedgeInput [32 + 16 + 8 + 8 + 8]byte
+
+// mix is fill, given the operating system's random bytes in front of fixed.
+func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 	boot := h.clock.Boot()
 	copy(fixed[32:48], boot.ID[:])
 	binary.BigEndian.PutUint64(fixed[48:], uint64(boot.Since))

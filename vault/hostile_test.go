@@ -21,6 +21,7 @@ import (
 // TestUndoDoesNotHang: who gives up waits for a device that hangs no longer than a
 // grace; what he leaves is taken back later.
 func TestUndoDoesNotHang(t *testing.T) {
+	t.Parallel()
 	device := drivertest.NewMemory()
 	faulty, fake := drivertest.NewFaulty(device), clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	cfg := deviceConfig(faulty)
@@ -51,6 +52,7 @@ func TestUndoDoesNotHang(t *testing.T) {
 // TestRefusalsOutliveTheClock: refusals that are counted come on record a minute later,
 // whatever becomes of the time of day.
 func TestRefusalsOutliveTheClock(t *testing.T) {
+	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
 	for range refusalsEach + 5 {
 		if _, err := v.As("mallory").GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
@@ -138,6 +140,8 @@ func (verdicts) Recover(_ context.Context, _ []byte, _ driver.Binding, blob driv
 		return nil, &driver.Error{Op: "Recover", Class: driver.Denied, Err: driver.ErrWrongDevice}
 	case "locked":
 		return nil, &driver.Error{Op: "Recover", Class: driver.Denied}
+	case "short":
+		return make([]byte, rootSize-1), nil
 	}
 	return bytes.Repeat(blob, rootSize), nil // in memory of its own
 }
@@ -155,6 +159,7 @@ func TestStrangers(t *testing.T) {
 		{[]string{"locked", "foreign"}, false, false},
 		{[]string{"foreign", "locked"}, false, false},
 		{[]string{"foreign", "x"}, true, false},
+		{[]string{"foreign", "short"}, false, false},
 	} {
 		arena := lockedmem.New(0)
 		root, err := arena.Alloc(rootSize)
@@ -165,7 +170,7 @@ func TestStrangers(t *testing.T) {
 		for _, blob := range row.blobs {
 			entries = append(entries, keystore.Protector{ID: blob, Kind: "verdicts", Blob: []byte(blob)})
 		}
-		u, err := recoverRoot(t.Context(), root, driver.Binding{}, entries, []driver.Protector{verdicts{}})
+		u, err := wrappedRoot{entries: entries}.unlock(t.Context(), root, verdicts{})
 		if (err == nil) != row.opens || errors.Is(err, ErrWrongDevice) && !row.stranger || len(u.strangers) > 0 != row.stranger {
 			t.Errorf("%v: %+v, %v", row.blobs, u, err)
 		}

@@ -51,9 +51,10 @@ func (c Client) ParametersForImport(ctx context.Context, key string, r ImportReq
 		if err != nil {
 			return err
 		}
+		e.rec.Detail = ask.detail()
+		err = c.vault.issue(ctx, e, t, &ask)
 		p = ask.parameters
-		e.rec.Detail = map[string]string{"algorithm": string(p.Algorithm), "path": string(p.Path), "validTo": p.ValidTo.Format(time.RFC3339)}
-		return c.vault.issue(ctx, e, t, &p, ask)
+		return err
 	})
 	if err != nil {
 		return ImportParameters{}, err
@@ -62,12 +63,19 @@ func (c Client) ParametersForImport(ctx context.Context, key string, r ImportReq
 	return p, nil
 }
 
-// importAsk is a request that was understood.
+// importAsk is a request that was understood. Its parameters have no token and no public
+// key until it is issued.
 type importAsk struct {
 	parameters ImportParameters
 	row        wrapRow
 	token      token
 	issued     issuedToken
+}
+
+// detail is what the record of the request tells of it.
+func (a importAsk) detail() map[string]string {
+	p := a.parameters
+	return map[string]string{"algorithm": string(p.Algorithm), "path": string(p.Path), "validTo": p.ValidTo.Format(time.RFC3339)}
 }
 
 // askImport decides algorithm and path, and what the token will say.
@@ -119,7 +127,7 @@ func (v *Vault) hostImporter(d driver.Driver, spec driver.KeySpec, row wrapRow) 
 }
 
 // issue makes the wrapping key and replaces the CMK's token.
-func (v *Vault) issue(ctx context.Context, e *entry, t *target, p *ImportParameters, a importAsk) error {
+func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) error {
 	begin := func(tx *keystore.Tx) error {
 		if tx.Version(keyPath(t.ID)) != t.record {
 			return errStale
@@ -127,12 +135,12 @@ func (v *Vault) issue(ctx context.Context, e *entry, t *target, p *ImportParamet
 		return nil
 	}
 	create := func(ctx context.Context) (driver.Created, error) {
-		created, err := v.makeWrappingKey(ctx, a)
+		created, err := v.makeWrappingKey(ctx, *a)
 		if err != nil {
 			return created, err
 		}
 		a.token.public = v.suite.Hash(created.PublicDER)
-		p.PublicKey.DER, p.Token = created.PublicDER, v.sealToken(a.token)
+		a.parameters.PublicKey.DER, a.parameters.Token = created.PublicDER, v.sealToken(a.token)
 		return created, nil
 	}
 	keep := func(tx *keystore.Tx, created driver.Created) error {

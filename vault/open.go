@@ -50,7 +50,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		return nil, err
 	}
 	defer root.Free()
-	unlocked, err := recoverRoot(ctx, root, v.binding(), description.Protectors, protectors)
+	unlocked, err := v.wrappedRoot(description.Protectors).unlock(ctx, root, protectors...)
 	if err != nil {
 		return nil, err
 	}

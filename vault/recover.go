@@ -22,42 +22,70 @@ type unlocking struct {
 	strangers []driver.Protector
 }
 
-// recoverRoot fills root by the first protector that opens an entry of its kind.
-func recoverRoot(ctx context.Context, root *lockedmem.Buffer, b driver.Binding, entries []keystore.Protector, protectors []driver.Protector) (u unlocking, err error) {
+// wrappedRoot is a root as the root file has it: wrapped by each protector.
+type wrappedRoot struct {
+	binding driver.Binding
+	entries []keystore.Protector
+}
+
+// wrappedRoot returns the root by the root file of this vault.
+func (v *Vault) wrappedRoot(entries []keystore.Protector) wrappedRoot {
+	return wrappedRoot{v.binding(), entries}
+}
+
+// unlock fills root by the first protector that opens an entry of its kind.
+func (w wrappedRoot) unlock(ctx context.Context, root *lockedmem.Buffer, protectors ...driver.Protector) (u unlocking, err error) {
 	var tried []error
 	for _, p := range protectors {
-		foreign, known := false, false
-		for _, e := range entries {
-			if e.Kind != p.Kind() {
-				continue
-			}
-			got, err := p.Recover(ctx, root.Bytes()[:0], b, e.Blob)
-			if err == nil && len(got) == rootSize {
-				copy(root.Bytes(), got) // whatever memory it chose
-				u.by = e.ID
-				return u, nil
-			}
-			if ctx.Err() != nil {
-				return u, ctx.Err()
-			}
-			if errors.Is(err, driver.ErrWrongDevice) {
-				foreign = true
-			} else {
-				known = true
-			}
-			tried = append(tried, fmt.Errorf("%s: %w", p.Kind(), err))
+		opened, faults := w.try(ctx, root, p)
+		if opened != nil {
+			u.by = opened.ID
+			return u, nil
 		}
-		if foreign && !known {
+		if ctx.Err() != nil {
+			return u, ctx.Err()
+		}
+		if foreign(faults) {
 			u.strangers = append(u.strangers, p)
 		}
+		tried = append(tried, faults...)
 	}
 	switch {
 	case len(tried) == 0:
-		return u, fmt.Errorf("%w: none of the %d given is of a kind that it has: %s", ErrUnlock, len(protectors), kinds(entries))
+		return u, fmt.Errorf("%w: none of the %d given is of a kind that it has: %s", ErrUnlock, len(protectors), kinds(w.entries))
 	case len(u.strangers) > 0:
 		return u, fmt.Errorf("%w: %w: %w", ErrUnlock, ErrWrongDevice, errors.Join(tried...))
 	}
-	return u, fmt.Errorf("%w: %w; try another, it has: %s", ErrUnlock, errors.Join(tried...), kinds(entries))
+	return u, fmt.Errorf("%w: %w; try another, it has: %s", ErrUnlock, errors.Join(tried...), kinds(w.entries))
+}
+
+// try fills root by one protector and returns the entry that it opened, or what it
+// answered to each of its kind.
+func (w wrappedRoot) try(ctx context.Context, root *lockedmem.Buffer, p driver.Protector) (opened *keystore.Protector, faults []error) {
+	for i, e := range w.entries {
+		if e.Kind != p.Kind() {
+			continue
+		}
+		got, err := p.Recover(ctx, root.Bytes()[:0], w.binding, e.Blob)
+		if err == nil && len(got) == rootSize {
+			copy(root.Bytes(), got) // whatever memory it chose
+			return &w.entries[i], nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("it gave a root of %d bytes", len(got))
+		}
+		faults = append(faults, fmt.Errorf("%s: %w", p.Kind(), err))
+	}
+	return nil, faults
+}
+
+// foreign reports whether every entry belongs to another device than the protector's.
+func foreign(faults []error) bool {
+	ours := func(err error) bool { return !errors.Is(err, driver.ErrWrongDevice) }
+	return len(faults) > 0 && !slices.ContainsFunc(faults, ours)
 }
 
 // kinds names the kinds of protectors.
@@ -77,7 +105,7 @@ func (v *Vault) withRoot(ctx context.Context, p driver.Protector, use func(root 
 		return err
 	}
 	defer root.Free()
-	if _, err := recoverRoot(ctx, root, v.binding(), v.store.Root().Protectors, []driver.Protector{p}); err != nil {
+	if _, err := v.wrappedRoot(v.store.Root().Protectors).unlock(ctx, root, p); err != nil {
 		return err
 	}
 	return use(root.Bytes())

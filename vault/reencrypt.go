@@ -17,12 +17,12 @@ func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to E
 	}
 	var plain *DataKey // the plaintext on its way; Close finds it there
 	var n int
-	err = c.open(ctx, OpReEncryptFrom, ct, from, func(ctx context.Context, canonical []byte, h ciphertext.Header) (_ int, err error) {
+	err = c.open(ctx, OpReEncryptFrom, message{bytes: ct, context: from}, func(ctx context.Context, m message) (_ int, err error) {
 		if key == "" {
-			key = formatKeyID(h.KeyID)
+			key = m.keyID()
 		}
 		plain.Destroy()
-		plain, n, err = c.vault.unsealed(ctx, h, ct, canonical)
+		plain, n, err = c.vault.unsealed(ctx, m)
 		return n, err
 	})
 	defer func() { plain.Destroy() }()
