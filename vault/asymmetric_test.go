@@ -46,6 +46,7 @@ func encryptRSA(t testing.TB, public *rsa.PublicKey, alg EncryptionAlgorithm, me
 }
 
 func TestAsymmetricDecryptRSA(t *testing.T) {
+	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, spec := range []KeySpec{RSA2048, RSA3072, RSA4096} {

@@ -163,6 +163,7 @@ func newHangingVault(t *testing.T, patience time.Duration) (*Vault, *drivertest.
 // TestHangingDevice: a device that never answers holds up the expiry of nobody else's
 // material, and what hung is done when it is well again.
 func TestHangingDevice(t *testing.T) {
+	t.Parallel()
 	v, faulty, fake, _ := newHangingVault(t, time.Hour)
 	at := fake.Now().Add(time.Hour)
 	stuck, free := imminent(t, v, "hsm", at, 3), imminent(t, v, softDriver, at, 3)
@@ -185,6 +186,7 @@ func TestHangingDevice(t *testing.T) {
 
 // TestPatienceEnds: a call that hangs is given up, and made again later.
 func TestPatienceEnds(t *testing.T) {
+	t.Parallel()
 	v, faulty, fake, _ := newHangingVault(t, time.Second)
 	stuck := imminent(t, v, "hsm", fake.Now().Add(time.Hour), 2)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
@@ -213,6 +215,7 @@ func postponed(v *Vault) (n int) {
 // TestOpenBesideAHangingDevice: Open waits for a device that hangs no longer than for
 // one thing, whatever it has to do there.
 func TestOpenBesideAHangingDevice(t *testing.T) {
+	t.Parallel()
 	v, faulty, fake, dir := newHangingVault(t, 2*time.Second)
 	at := fake.Now().Add(time.Hour)
 	stuck, free := imminent(t, v, "hsm", at, 3), imminent(t, v, softDriver, at, 3)

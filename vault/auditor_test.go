@@ -13,6 +13,7 @@ import (
 // TestStrangerVerifiesExport: the export of a vault that was used, closed and opened
 // again is verified by golang.org/x/mod/sumdb alone, and what is changed in it is found.
 func TestStrangerVerifiesExport(t *testing.T) {
+	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
 	pass := soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("correct horse"))
 	v, err := vault.Create(ctx, dir, vault.Config{}, pass)

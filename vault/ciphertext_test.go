@@ -28,6 +28,7 @@ func newMemoryVault(t *testing.T, cfg Config) *Vault {
 // TestWrongCiphertexts: every flipped bit and every truncation of a ciphertext of
 // 4 KiB, another key, version and context are one error.
 func TestWrongCiphertexts(t *testing.T) {
+	t.Parallel()
 	v := newMemoryVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k, other := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{})

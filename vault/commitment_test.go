@@ -35,6 +35,7 @@ func TestSameMaterialTwice(t *testing.T) {
 // refused for another, also after it was deleted there: GenerateMac would be an
 // oracle for the PRF of a CMK that encrypts.
 func TestOneMaterialOneUse(t *testing.T) {
+	t.Parallel()
 	v, _ := newTestVault(t, Config{Edition: testEdition()})
 	c := v.As(DefaultOwner)
 	plain := make([]byte, 32)

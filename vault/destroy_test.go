@@ -126,6 +126,7 @@ func (x *estate) buried(t *testing.T, v *Vault, what string) {
 // TestDeleteKilledAtEachCommit cuts DeleteImportedKeyMaterial off before and after
 // each batch of the store, the epoch change's among them, and opens what is left.
 func TestDeleteKilledAtEachCommit(t *testing.T) {
+	t.Parallel()
 	x, v := newEstate(t, 4)
 	var cuts []disk
 	x.engine.Fault(func(keystore.Batch) error {
@@ -155,6 +156,7 @@ func TestDeleteKilledAtEachCommit(t *testing.T) {
 // TestDeleteFailsAtEachCommit has each batch fail: the caller is told, and the next
 // open ends what was begun.
 func TestDeleteFailsAtEachCommit(t *testing.T) {
+	t.Parallel()
 	for n := 0; ; n++ {
 		x, v := newEstate(t, 2)
 		batches := 0
@@ -321,6 +323,7 @@ func (k *countingKey) Close() error { k.closed++; return nil }
 // TestImportKilledAtEachCommit cuts ParametersForImport and ImportKeyMaterial off
 // before each batch of the store: the CMK is whole or waits, and is imported then.
 func TestImportKilledAtEachCommit(t *testing.T) {
+	t.Parallel()
 	x, v := newEstate(t, 1)
 	c := v.As(DefaultOwner)
 	if err := c.DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {

@@ -22,12 +22,14 @@ import (
 // vault, in processes of each kind. The whole suite under fips140=only is a run of
 // its own; see editionName.
 func TestEditionsInEveryProcess(t *testing.T) {
+	t.Parallel()
 	const child = "STRONGROOM_EDITION_CHILD"
 	if os.Getenv(child) != "" {
 		t.Skip("this is the child")
 	}
 	for _, mode := range []string{"off", "on", "only"} {
 		t.Run("fips140="+mode, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.Command(os.Args[0], "-test.run=^(TestEdition|TestFIPS|TestEncryptRotateReopen$|TestDataKey$)")
 			cmd.Env = append(os.Environ(), child+"=1", "GODEBUG=fips140="+mode)
 			if out, err := cmd.CombinedOutput(); err != nil {

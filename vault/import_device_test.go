@@ -41,6 +41,7 @@ func settleNow(t *testing.T, c Client, fake *clock.Fake) {
 // TestImportInDevice: where the driver unwraps, the host does not; what goes leaves
 // the device.
 func TestImportInDevice(t *testing.T) {
+	t.Parallel()
 	for _, alg := range []WrappingAlgorithm{WrapRSAESOAEPSHA256, WrapRSAESOAEPSHA1, WrapRSAESPKCS1V15} {
 		t.Run(string(alg), func(t *testing.T) {
 			needs(t, alg)

@@ -87,6 +87,7 @@ func mustExpire(t *testing.T, v *Vault, k Key) {
 
 // TestTickExpires: the vault does it by itself.
 func TestTickExpires(t *testing.T) {
+	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
 	k, p := importUntil(t, c, fake.Now().Add(time.Hour))
 	fake.Advance(time.Hour)

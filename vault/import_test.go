@@ -380,11 +380,13 @@ func forgive(t *testing.T, v *Vault, key string) {
 
 // TestImportEverySpec: a CMK of each kind takes its owner's material and works.
 func TestImportEverySpec(t *testing.T) {
+	t.Parallel()
 	for _, row := range specTable {
 		if row.spec == RSA3072 || row.spec == RSA4096 {
 			continue // TestPrivateKeysFromOpenSSL has RSA-4096
 		}
 		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) {
+			t.Parallel()
 			needs(t, row.spec)
 			v, _ := newTestVault(t, testConfig())
 			c := v.As(DefaultOwner)

@@ -109,6 +109,7 @@ func checkMoved(t *testing.T, v *Vault, key string, receipts [][]byte) {
 
 // TestMoveEverySpec moves a key of each kind that the device takes, and uses it there.
 func TestMoveEverySpec(t *testing.T) {
+	t.Parallel()
 	v, device, _, _ := newMoveVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, row := range specTable {
@@ -316,6 +317,7 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 
 // TestMoveFailsAtEachCommit has each batch fail; the next open ends what was begun.
 func TestMoveFailsAtEachCommit(t *testing.T) {
+	t.Parallel()
 	for n := 0; ; n++ {
 		x, batches := newRemoval(t), 0
 		x.engine.Fault(func(keystore.Batch) error {

@@ -17,6 +17,7 @@ import (
 // TestSignAlgorithms signs and verifies under every algorithm of every spec, raw
 // and by digest.
 func TestSignAlgorithms(t *testing.T) {
+	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	message := []byte("pay 4711 to the bearer")

@@ -187,6 +187,7 @@ func (everyone) Authorize(context.Context, Request) (Decision, error) {
 // TestStateTable runs each operation in each state on each kind of CMK, and
 // compares result and record with the tables.
 func TestStateTable(t *testing.T) {
+	t.Parallel()
 	for _, row := range specTable {
 		if row.spec == RSA3072 || row.spec == RSA4096 {
 			continue // as RSA-2048, and slow to make; TestSignAlgorithms has them
@@ -197,7 +198,9 @@ func TestStateTable(t *testing.T) {
 		}
 	}
 }
+
 func testStates(t *testing.T, row specRow, origin Origin) {
+	t.Parallel()
 	needs(t, row.spec)
 	v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: everyone{}})
 	c := v.As(DefaultOwner)

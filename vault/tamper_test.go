@@ -76,6 +76,7 @@ func named(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err,
 // TestStoredBytes changes, deletes, swaps and ages stored records, with the vault
 // closed: each is found and named.
 func TestStoredBytes(t *testing.T) {
+	t.Parallel()
 	x, v := newTampered(t)
 	old := x.engine.Snapshot()
 	c := v.As(DefaultOwner)
@@ -121,6 +122,7 @@ func TestStoredBytes(t *testing.T) {
 // TestStoredRecordsWhileOpen deletes, swaps and ages stored records under an open vault
 // and reads them: it is the census that knows an older one.
 func TestStoredRecordsWhileOpen(t *testing.T) {
+	t.Parallel()
 	x, v := newTampered(t)
 	defer v.Close()
 	old := x.engine.Snapshot()
@@ -157,6 +159,7 @@ func TestStoredRecordsWhileOpen(t *testing.T) {
 // TestEveryStoredByte flips every byte of every stored record under an open vault
 // and reads that record.
 func TestEveryStoredByte(t *testing.T) {
+	t.Parallel()
 	x, v := newTampered(t)
 	defer v.Close()
 	paths := v.store.Paths("")
