@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -75,16 +76,16 @@ func (s session) reserve(key driver.MaterialID, n int64) error {
 		return err
 	}
 	all, err := s.reservations(key)
-	if err != nil {
-		return err
+	if _, seen := all[r.id]; err == nil && !seen {
+		err = errAbsent
 	}
-	_, seen := all[r.id]
-	switch {
-	case !seen:
-		return errors.Join(errAbsent, s.destroy(o))
-	case all.total() > maxSealings:
-		return fault("Seal", driver.Invalid, errors.Join(errSealings, s.destroy(o)))
-	case len(all) > manyReservations:
+	if err == nil && all.total() > maxSealings {
+		err = fault("Seal", driver.Invalid, errSealings)
+	}
+	if err != nil {
+		return cmp.Or(s.destroy(o), err)
+	}
+	if len(all) > manyReservations {
 		return s.merge(key, all)
 	}
 	return nil

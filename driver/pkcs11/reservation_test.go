@@ -62,10 +62,16 @@ func (a *attacker) record(id driver.MaterialID, sealings uint32) {
 	a.t.Helper()
 	own := freshID()
 	binary.BigEndian.PutUint32(own[:], sealings)
+	a.recordAs(id, own[:])
+}
+
+// recordAs puts one in with an id of any length.
+func (a *attacker) recordAs(id driver.MaterialID, own []byte) {
+	a.t.Helper()
 	_, err := a.GenerateKey(a.session, mech(p11.CKM_AES_KEY_GEN, nil), []*p11.Attribute{
 		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_VALUE_LEN, 32),
 		attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, false),
-		attribute(p11.CKA_LABEL, label(id)), attribute(p11.CKA_ID, own[:]),
+		attribute(p11.CKA_LABEL, label(id)), attribute(p11.CKA_ID, own),
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -153,35 +159,4 @@ func TestSealingsEnd(t *testing.T) {
 			t.Errorf("opening: %q, %v", plain, err)
 		}
 	})
-}
-
-// TestSealingsUnrecorded: a token that may not be written to seals all the same. One
-// that fails for another reason does not, until it is well.
-func TestSealingsUnrecorded(t *testing.T) {
-	const writeProtected, deviceMemory = 0xE2, 0x31
-	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	d, id := opened(t, faulty.PKCS11), freshID()
-	if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
-		t.Fatal(err)
-	}
-	a := newAttacker(t, faulty.PKCS11)
-	faulty.Fail(testtoken.CGenerateKey, deviceMemory, 1, false)
-	if err := sealOnce(t, d, id); !is(err, driver.Throttled) {
-		t.Errorf("with no room in the token: %v", err)
-	}
-	faulty.Fail(testtoken.CGenerateKey, writeProtected, 1, false)
-	for range 3 {
-		if err := sealOnce(t, d, id); err != nil {
-			t.Errorf("without a record: %v", err)
-		}
-	}
-	if records, _ := a.onRecord(id); records != 0 || faulty.Left() != 0 {
-		t.Errorf("%d records, %d failures to come", records, faulty.Left())
-	}
-	if err := sealOnce(t, opened(t, faulty.PKCS11), id); err != nil {
-		t.Error(err)
-	}
-	if records, _ := a.onRecord(id); records != 1 {
-		t.Errorf("%d records after another start", records)
-	}
 }

@@ -1,0 +1,91 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestDamagedRecord: with a record that tells no number nobody knows how often the key
+// has sealed, and it seals no more. Trying leaves nothing in the token.
+func TestDamagedRecord(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d, id := opened(t, token), freshID()
+		if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
+			t.Fatal(err)
+		}
+		a := newAttacker(t, token)
+		a.recordAs(id, []byte("damaged"))
+		for range 3 {
+			if err := sealOnce(t, d, id); !is(err, driver.Unknown) {
+				t.Error(err)
+			}
+		}
+		if records, _ := a.onRecord(id); records != 1 {
+			t.Errorf("%d records in the place of 1", records)
+		}
+	})
+}
+
+// TestSealingsUnrecorded: a token that may not be written to seals all the same. One
+// that fails for another reason does not, until it is well.
+func TestSealingsUnrecorded(t *testing.T) {
+	const writeProtected, deviceMemory = 0xE2, 0x31
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	d, id := opened(t, faulty.PKCS11), freshID()
+	if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
+		t.Fatal(err)
+	}
+	a := newAttacker(t, faulty.PKCS11)
+	faulty.Fail(testtoken.CGenerateKey, deviceMemory, 1, false)
+	if err := sealOnce(t, d, id); !is(err, driver.Throttled) {
+		t.Errorf("with no room in the token: %v", err)
+	}
+	faulty.Fail(testtoken.CGenerateKey, writeProtected, 1, false)
+	for range 3 {
+		if err := sealOnce(t, d, id); err != nil {
+			t.Errorf("without a record: %v", err)
+		}
+	}
+	if records, _ := a.onRecord(id); records != 0 || faulty.Left() != 0 {
+		t.Errorf("%d records, %d failures to come", records, faulty.Left())
+	}
+	if err := sealOnce(t, opened(t, faulty.PKCS11), id); err != nil {
+		t.Error(err)
+	}
+	if records, _ := a.onRecord(id); records != 1 {
+		t.Errorf("%d records after another start", records)
+	}
+}
+
+// TestReservationHeals: the session dies, or the login ends, in each call of a
+// reservation in turn. The key seals all the same, and at least one step is on record.
+func TestReservationHeals(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	d := opened(t, faulty.PKCS11)
+	a := newAttacker(t, faulty.PKCS11)
+	for _, name := range []string{"SESSION_HANDLE_INVALID", "USER_NOT_LOGGED_IN", "DEVICE_ERROR"} {
+		for _, call := range []testtoken.PKCS11Call{testtoken.CGenerateKey, testtoken.CFindObjectsInit, testtoken.CFindObjects, testtoken.CGetAttribute} {
+			for _, act := range []bool{false, true} {
+				id := freshID()
+				if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
+					t.Fatal(err)
+				}
+				k, err := d.OpenKey(t.Context(), id, sealSpec, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				faulty.Fail(call, codes[name], 1, act)
+				if _, err := k.(driver.AEAD).Seal(t.Context(), nil, []byte("text"), nil); err != nil {
+					t.Errorf("%s from function %d, after its work %v: %v", name, call, act, err)
+				}
+				if _, sealings := a.onRecord(id); sealings < stepOfAStart || faulty.Left() != 0 {
+					t.Errorf("%s from function %d: %d sealings on record, %d failures to come", name, call, sealings, faulty.Left())
+				}
+			}
+		}
+	}
+}
