@@ -5,11 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"strongroom.example/driver"
-	"strongroom.example/internal/ciphertext"
-	"strongroom.example/internal/lockedmem"
-	"strongroom.example/keystore"
 )
 
 // The errors that a caller tells apart, as targets for errors.Is. Every error of
@@ -98,40 +93,6 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// translation pairs what a lower room answers with what a caller is told.
-type translation struct{ from, to error }
-
-// translations is in order of precedence.
-var translations = []translation{
-	{lockedmem.ErrExhausted, ErrLockedMemory},
-	{lockedmem.ErrClosed, ErrClosed},
-	{keystore.ErrNoStore, ErrNoVault},
-	{keystore.ErrExists, ErrExists},
-	{keystore.ErrInUse, ErrInUse},
-	{keystore.ErrUnlock, ErrUnlock},
-	{keystore.ErrRolledBack, ErrRolledBack},
-	{keystore.ErrCorrupt, ErrCorrupt},
-	{keystore.ErrFull, ErrStorageFull},
-	{keystore.ErrTooLarge, ErrTooLarge},
-	{keystore.ErrNotFound, ErrNotFound},
-	{keystore.ErrClosed, ErrClosed},
-	{keystore.ErrUnavailable, ErrAuditUnavailable},
-	{keystore.ErrConflict, ErrAuditUnavailable},
-	{ciphertext.ErrTooLarge, ErrTooLarge},
-	{ciphertext.ErrContext, ErrInvalid},
-	{ciphertext.ErrFormat, ErrCiphertext},
-	{ciphertext.ErrOpen, ErrCiphertext},
-	{driver.ErrWrongDevice, ErrWrongDevice},
-	{driver.Invalid, ErrInvalid},
-	{driver.Unsupported, ErrUnsupported},
-	{driver.NotFound, ErrUnavailable},
-	{driver.Denied, ErrUnavailable},
-	{driver.Authentic, ErrCorrupt},
-	{driver.Throttled, ErrThrottled},
-	{driver.Unavailable, ErrUnavailable},
-	{driver.Unknown, ErrUnavailable},
-}
-
 // sentinels are the errors of this package, with their names in the audit.
 var sentinels = []struct {
 	err  error
@@ -170,22 +131,6 @@ func wrap(op Operation, key string, err error) error {
 		e.RetryAfter = retryBase
 	}
 	return e
-}
-
-// translate gives err a sentinel of this package, if it has none yet.
-func translate(err error) error { return translateOr(err, ErrUnavailable) }
-
-// translateOr is translate with the sentinel for what no room has classed.
-func translateOr(err, other error) error {
-	if err == nil || errorName(err) != "UNKNOWN" {
-		return err
-	}
-	for _, t := range translations {
-		if errors.Is(err, t.from) {
-			return fmt.Errorf("%w: %w", t.to, err)
-		}
-	}
-	return fmt.Errorf("%w: %w", other, err)
 }
 
 // invalid returns an ErrInvalid whose text says what is wrong.

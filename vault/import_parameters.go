@@ -2,12 +2,9 @@ package vault
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/unwrap"
 	"strongroom.example/keystore"
 )
 
@@ -63,69 +60,6 @@ func (c Client) ParametersForImport(ctx context.Context, key string, r ImportReq
 	return p, nil
 }
 
-// importAsk is a request that was understood. Its parameters have no token and no public
-// key until it is issued.
-type importAsk struct {
-	parameters ImportParameters
-	row        wrapRow
-	token      token
-	issued     issuedToken
-}
-
-// detail is what the record of the request tells of it.
-func (a importAsk) detail() map[string]string {
-	p := a.parameters
-	return map[string]string{"algorithm": string(p.Algorithm), "path": string(p.Path), "validTo": p.ValidTo.Format(time.RFC3339)}
-}
-
-// askImport decides algorithm and path, and what the token will say.
-func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
-	spec, err := v.deviceSpec(t.Key)
-	if err != nil {
-		return a, err
-	}
-	if a.row, err = chooseWrap(r, spec, v.cfg.Edition); err != nil {
-		return a, err
-	}
-	d, err := v.driver(t.Driver)
-	if err != nil {
-		return a, err
-	}
-	validTo := v.deadline.Now().Add(tokenLife).UTC().Truncate(time.Second)
-	id := driver.MaterialID(v.hedge.id())
-	a.parameters = ImportParameters{
-		PublicKey: PublicKey{Key: t.ID, Spec: a.row.key}, Algorithm: a.row.alg, ValidTo: validTo,
-		MaterialSize: materialSize(t.Key, spec, v.cfg.Edition), Path: importPath(d, spec, a.row),
-	}
-	a.token = token{serial: id, algorithm: a.row.code, single: r.SingleUse, validTo: validTo}
-	a.token.key, _ = parseKeyID(t.ID)
-	a.issued = issuedToken{
-		Serial: id.String(), Driver: softDriver, Path: a.parameters.Path, Algorithm: a.row.alg, ValidTo: validTo, SingleUse: r.SingleUse,
-	}
-	a.issued.Spec, _ = unwrap.KeySpec(a.row.seam)
-	if a.issued.Path == PathDevice {
-		a.issued.Driver, a.issued.Spec.Usage = t.Driver, driver.Unwrap
-	}
-	if a.issued.Path == PathHost {
-		_, err = v.hostImporter(d, spec, a.row)
-	}
-	return a, err
-}
-
-// hostImporter returns the driver as an Importer of material that the host unwraps.
-func (v *Vault) hostImporter(d driver.Driver, spec driver.KeySpec, row wrapRow) (driver.Importer, error) {
-	wrapping, _ := unwrap.KeySpec(row.seam)
-	if can, _ := v.drivers[softDriver].Info().Find(wrapping); !slices.Contains(can.Decrypt, row.host) {
-		return nil, fmt.Errorf("%w: this process does without %s (GODEBUG=fips140=only)", ErrUnsupported, row.alg)
-	}
-	can, _ := d.Info().Find(spec)
-	importer, able := d.(driver.Importer)
-	if !can.Import || !able {
-		return nil, fmt.Errorf("%w: the driver takes material of %s by other wrapping algorithms only", ErrUnsupported, spec)
-	}
-	return importer, nil
-}
-
 // issue makes the wrapping key and replaces the CMK's token.
 func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) error {
 	begin := func(tx *keystore.Tx) error {
@@ -173,10 +107,4 @@ func (v *Vault) makeWrappingKey(ctx context.Context, a importAsk) (driver.Create
 		return d.(driver.WrappedImporter).GenerateWrappingKey(ctx, a.token.serial, a.issued.Spec.Algorithm)
 	}
 	return d.GenerateKey(ctx, a.token.serial, a.issued.Spec)
-}
-
-// deviceSpec is what the driver knows a CMK's material as.
-func (v *Vault) deviceSpec(k Key) (driver.KeySpec, error) {
-	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
-	return row.device(v.suite), err
 }

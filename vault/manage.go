@@ -2,23 +2,9 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"strongroom.example/keystore"
-)
-
-// The limits of what describes a CMK.
-const (
-	maxAlias       = 60
-	maxDescription = 1024
-	maxTags        = 50
-	maxTagKey      = 128
-	maxTagValue    = 256
-	// maxText is how long description and tags are as JSON, so that whatever the CMK comes
-	// to later, such as another state, has room in its record.
-	maxText = keystore.MaxValue - 2<<10
 )
 
 // EnableKeys enables CMKs. Each is its own operation; the first failure ends the
@@ -149,57 +135,4 @@ func (c Client) UntagKey(ctx context.Context, key string, names ...string) error
 		k.Tags = left
 		return map[string]string{"tags": fmt.Sprint(len(left))}, nil
 	})
-}
-
-// checkAlias says what is wrong with an alias.
-func checkAlias(a string) error {
-	if len(a) < 1 || len(a) > maxAlias {
-		return invalid("an alias has 1 to %d characters", maxAlias)
-	}
-	if _, ok := parseKeyID(a); ok {
-		return invalid("an alias must not look like a key id")
-	}
-	for i, r := range []byte(a) {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !letter && (i == 0 || r != '_' && r != '-') {
-			return invalid("alias: only A-Z a-z 0-9 _ and -, the first a letter or digit")
-		}
-	}
-	return nil
-}
-
-// checkText says what is wrong with a CMK's description and tags.
-func checkText(description string, tags map[string]string) error {
-	if err := errors.Join(checkDescription(description), checkTags(tags)); err != nil {
-		return err
-	}
-	if n := len(encode(Key{Description: description, Tags: tags})); n > maxText {
-		return fmt.Errorf("%w: description and tags have %d bytes as JSON, the limit is %d", ErrTooLarge, n, maxText)
-	}
-	return nil
-}
-
-func checkDescription(d string) error {
-	if len(d) > maxDescription {
-		return fmt.Errorf("%w: description has %d bytes, the limit is %d", ErrTooLarge, len(d), maxDescription)
-	}
-	if !utf8.ValidString(d) {
-		return invalid("description is not UTF-8")
-	}
-	return nil
-}
-
-func checkTags(tags map[string]string) error {
-	if len(tags) > maxTags {
-		return invalid("%d tags, the limit is %d", len(tags), maxTags)
-	}
-	for name, value := range tags {
-		if len(name) < 1 || len(name) > maxTagKey || len(value) > maxTagValue {
-			return invalid("a tag has a key of 1 to %d bytes and a value of at most %d", maxTagKey, maxTagValue)
-		}
-		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return invalid("a tag is not UTF-8")
-		}
-	}
-	return nil
 }

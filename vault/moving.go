@@ -1,0 +1,128 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// moving is one version on its way.
+type moving struct {
+	number uint32
+	to     string
+}
+
+// move is what became of it.
+type move struct {
+	receipt []byte
+	old     intent // to destroy what was left behind
+}
+
+// move brings a version's material to a driver. A version that is there already is
+// left alone.
+func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move, error) {
+	path := versionPath(t.ID, g.number)
+	record := v.store.Version(path)
+	from, err := v.keys.version(ctx, t.ID, g.number)
+	if err != nil || from.Driver == g.to {
+		return nil, err
+	}
+	to, err := v.destination(from, g.to)
+	if err != nil {
+		return nil, err
+	}
+	oldID, err := from.material()
+	if err != nil {
+		return nil, err
+	}
+	m := &move{}
+	m.old = intent{Operation: OpMoveKey, Key: t.ID, Number: g.number, Driver: from.Driver, Material: oldID, Principal: Principal(e.rec.Principal)}
+	m.old.Doomed = &doom{Spec: from.spec(), Epoch: true}
+	e.rec.Algorithm = string(from.Algorithm)
+	e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to}
+
+	begin := func(tx *keystore.Tx) error {
+		if tx.Version(keyPath(t.ID)) != t.record {
+			return errStale
+		}
+		return nil
+	}
+	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
+	keep := func(tx *keystore.Tx, created driver.Created) (err error) {
+		if tx.Version(path) != record {
+			return errStale // moved by another, or deleted and imported again
+		}
+		if m.receipt, err = v.receipt(from, to); err != nil {
+			return err
+		}
+		e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to, "receipt": string(m.receipt)}
+		return keepVersion(tx, to, created)
+	}
+	finish := func(tx *keystore.Tx) error {
+		m.old.Seq = e.rec.Intent
+		tx.Put(intentPath(oldID), encode(m.old))
+		v.postpone(intentPath(oldID))
+		return relocate(tx, to)
+	}
+	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})
+	if err != nil && v.store.Version(path) != record {
+		err = errStale // what it failed by may be that
+	}
+	return m, err
+}
+
+// destination describes a version as it will be on another driver.
+func (v *Vault) destination(from version, on string) (version, error) {
+	d, ok := v.drivers[on]
+	if !ok {
+		return version{}, invalid("driver %q is not among Config.Drivers", on)
+	}
+	if from.Residence != Wrapped || from.Driver != softDriver {
+		return version{}, fmt.Errorf("%w: version %d is resident in %q; make a key elsewhere and ReEncrypt", ErrNotExportable, from.Number, from.Driver)
+	}
+	info := d.Info()
+	can, _ := info.Find(from.spec())
+	if _, able := d.(driver.Importer); !able || !can.Import {
+		return version{}, fmt.Errorf("%w: driver %q does not take %s", ErrUnsupported, on, from.spec())
+	}
+	to := from
+	to.Driver, to.Material = on, driver.MaterialID(v.hedge.id()).String()
+	if can.Resident {
+		to.Residence, to.Level = Resident, info.Level
+	}
+	return to, nil
+}
+
+// receipt signs that a version was moved.
+func (v *Vault) receipt(from, to version) ([]byte, error) {
+	return v.log.key.Load().SignReceipt(audit.Receipt{
+		Origin: v.log.origin, Key: to.Key, Version: to.Number,
+		From: audit.Place{Driver: from.Driver, Material: from.Material}, To: audit.Place{Driver: to.Driver, Material: to.Material},
+		Device: v.drivers[to.Driver].Info().Device.Serial, Time: v.clock.Now(),
+	})
+}
+
+// relocate tells the CMK where its primary version is now. The record is written in
+// any case, so that whoever decided on the old place decides anew.
+func relocate(tx *keystore.Tx, ver version) error {
+	path := keyPath(ver.Key)
+	r, err := tx.Get(path)
+	if err != nil {
+		return err
+	}
+	k, err := decode[Key](path, r.Value)
+	if err != nil {
+		return err
+	}
+	if !k.State.allows(OpMoveKey) {
+		return k.State.refuse(OpMoveKey, k.ID)
+	}
+	if k.Version == ver.Number {
+		k.settle(ver)
+	}
+	tx.Put(path, encode(k))
+	return nil
+}
