@@ -79,8 +79,10 @@ func (o *overlay) first() []byte {
 	return []byte(first)
 }
 
-// find answers what the overlay has for key. The caller holds o.mu.
+// find answers what the overlay has for key.
 func (o *overlay) find(key string) (value []byte, known bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
 	if value, known = o.values[key]; !known {
 		value, known = o.leaving[key]
 	}

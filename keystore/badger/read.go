@@ -22,28 +22,20 @@ func (e *engine) Get(ctx context.Context, key []byte) ([]byte, error) {
 	return e.get(key)
 }
 
+// get asks the overlay first: what is not in it is in Badger, then and later. Badger
+// makes a reader wait for the transaction that is under way; commits must not wait
+// for that reader, so he holds no lock of theirs.
 func (e *engine) get(key []byte) ([]byte, error) {
-	value, known, txn := e.look(key)
+	value, known := e.over.find(string(key))
 	switch {
 	case known && value != nil:
 		return bytes.Clone(value), nil
 	case known || string(key) == positionKey:
 		return nil, keystore.ErrNotFound
 	}
-	defer txn.Discard()
-	return get(txn, key)
-}
-
-// look answers what the overlay knows of key, or else Badger as it lies below that
-// overlay.
-func (e *engine) look(key []byte) (value []byte, known bool, below *badger.Txn) {
-	e.over.mu.RLock()
-	defer e.over.mu.RUnlock()
-	value, known = e.over.find(string(key))
-	if known || string(key) == positionKey {
-		return value, known, nil
-	}
-	return nil, false, e.db.NewTransaction(false)
+	below := e.db.NewTransaction(false)
+	defer below.Discard()
+	return get(below, key)
 }
 
 // Scan answers up to limit pairs with prefix, after the key after.
