@@ -48,7 +48,7 @@ func TestProcessesShareSealings(t *testing.T) {
 	if sealed > room || sealed == 0 {
 		t.Errorf("%d starts sealed, with room for %d", sealed, room)
 	}
-	if sealings < int64(sealingsOfAKey-(room-sealed)*stepOfAStart) {
+	if sealings < sealingsOfAKey-int64(room-sealed)*stepOfAStart {
 		t.Errorf("%d sealings on record, which is too few", sealings)
 	}
 }
