@@ -26,7 +26,6 @@ const (
 // TestKilled kills a program that uses a vault at a random moment, again and
 // again: nothing that was acknowledged is lost, and every open succeeds.
 func TestKilled(t *testing.T) {
-	t.Parallel()
 	if dir := os.Getenv(crashDir); dir != "" {
 		victim(t, dir, os.Getenv(crashMode))
 		return

@@ -22,7 +22,6 @@ import (
 // vault, in processes of each kind. The whole suite under fips140=only is a run of
 // its own; see editionName.
 func TestEditionsInEveryProcess(t *testing.T) {
-	t.Parallel()
 	const child = "STRONGROOM_EDITION_CHILD"
 	if os.Getenv(child) != "" {
 		t.Skip("this is the child")

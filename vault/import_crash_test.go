@@ -19,7 +19,6 @@ const importCrashDir = "STRONGROOM_IMPORT_CRASH_DIR"
 // moment, again and again: each open succeeds, what was begun is ended, no survivor
 // is lost, and the CMK has its material whole or not at all.
 func TestImportKilled(t *testing.T) {
-	t.Parallel()
 	if dir := os.Getenv(importCrashDir); dir != "" {
 		importVictim(t, dir)
 		return

@@ -5,7 +5,6 @@ import "testing"
 // TestOpenSSLDecrypts makes a private key with openssl and brings it in: vault and
 // openssl decrypt the same ciphertexts, whoever made them.
 func TestOpenSSLDecrypts(t *testing.T) {
-	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	const decrypt = "pkeyutl -decrypt -inkey private.pem -in encrypted -out decrypted"

@@ -7,7 +7,6 @@ import (
 // TestOpenSSLSigns makes a private key with openssl, brings it in, and has the vault
 // verify what openssl signs.
 func TestOpenSSLSigns(t *testing.T) {
-	t.Parallel()
 	const dgst = "dgst -sign private.pem -out signature "
 	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"
 	const sm2 = "pkeyutl -sign -inkey private.pem -rawin -digest sm3 -in message -out signature -pkeyopt distid:"

@@ -32,7 +32,6 @@ func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 
 // TestOpenSSLVerifies has openssl verify the vault's signatures.
 func TestOpenSSLVerifies(t *testing.T) {
-	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"

@@ -13,30 +13,23 @@ import (
 // TestSuite runs the suite of the public face over the software engine in each edition
 // that this process can have, and over a driver whose keys are objects.
 func TestSuite(t *testing.T) {
-	t.Parallel()
-	t.Run("soft in Standard", func(t *testing.T) {
-		t.Parallel()
-		vaulttest.Run(t, softHarness(vault.Standard))
-	})
+	t.Run("soft in Standard", func(t *testing.T) { vaulttest.Run(t, softHarness(vault.Standard)) })
 	t.Run("soft in FIPS", func(t *testing.T) {
 		if !fips140.Enabled() {
 			t.Skip("the process does not use Go's FIPS 140-3 module; run with GODEBUG=fips140=only")
 		}
-		t.Parallel()
 		vaulttest.Run(t, softHarness(vault.FIPS))
 	})
 	t.Run("soft in SM", func(t *testing.T) {
 		if fips140.Enforced() {
 			t.Skip("the process enforces FIPS 140, which refuses the algorithms of the SM edition")
 		}
-		t.Parallel()
 		vaulttest.Run(t, softHarness(vault.SM))
 	})
 	t.Run("memory", func(t *testing.T) {
 		if fips140.Enforced() {
 			t.Skip("the process enforces FIPS 140, and the test double knows algorithms that Go refuses then")
 		}
-		t.Parallel()
 		vaulttest.Run(t, memoryHarness())
 	})
 }

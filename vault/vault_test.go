@@ -14,6 +14,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
+// A test that starts processes is not parallel: until such a process has begun its program
+// it holds the locks of all vaults that are open here, and they cannot be opened again.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, memguardsOwn()) }
 
 // memguardsOwn is the one goroutine that memguard keeps for the whole process, from
