@@ -3,6 +3,7 @@ package keystore
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -41,6 +42,7 @@ func (s *Store) direct(j *job) bool {
 	if s.gather.released > 1 || s.closed.Load() {
 		return false
 	}
+	runtime.Gosched()
 	s.serve(s.drain(j))
 	return true
 }

@@ -310,7 +310,7 @@ func TestFailingRedo(t *testing.T) {
 	must(t, err)
 	e := x.(*engine)
 	must(t, e.Commit(t.Context(), put("k", "v")))
-	must(t, e.log.file.Close())
+	must(t, e.log.close())
 	for range 2 {
 		if err := e.Commit(t.Context(), put("k", "w")); !errors.Is(err, keystore.ErrUnavailable) {
 			t.Error(err)

@@ -25,7 +25,7 @@ func (e *engine) recover() error {
 	if err := e.harden(); err != nil {
 		return err
 	}
-	return e.log.begin(at.seq)
+	return e.log.start(at.seq)
 }
 
 // redo brings one record of the log back.

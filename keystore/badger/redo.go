@@ -23,6 +23,7 @@ const (
 // an epoch; the next one begins at the start again.
 type redo struct {
 	file *os.File
+	past *direct // writes past the system's cache; nil where that cannot be
 	dir  string
 	last position // of the newest record
 	end  int64    // where the next record goes
@@ -86,17 +87,25 @@ func ended(err error) error {
 	return fmt.Errorf("keystore/badger: read the redo log: %w", err)
 }
 
+// start readies a log that was read for the batches after number seq.
+func (r *redo) start(seq uint64) error {
+	r.begin(seq)
+	info, err := r.file.Stat()
+	if err == nil && info.Size() != redoSize {
+		err = r.fill()
+	}
+	if err == nil {
+		r.past = newDirect(r.file.Name())
+	}
+	return err
+}
+
 // begin starts an epoch after the batch with number seq. Badger must be durable up
 // to that one: the first record of the epoch overwrites the older ones.
-func (r *redo) begin(seq uint64) error {
+func (r *redo) begin(seq uint64) {
 	var epoch [8]byte
 	rand.Read(epoch[:])
 	r.last, r.end = position{binary.BigEndian.Uint64(epoch[:]), seq}, 0
-	info, err := r.file.Stat()
-	if err != nil || info.Size() == redoSize {
-		return err
-	}
-	return r.fill()
 }
 
 // fill writes the whole file, empty, at its size.
@@ -120,7 +129,7 @@ func (r *redo) holds(record []byte) bool { return r.end+int64(len(record)) <= re
 // append writes the record that encode made and returns once it is on disk. After
 // an error nobody knows whether it is there.
 func (r *redo) append(record []byte) error {
-	if _, err := r.file.WriteAt(record, r.end); err != nil {
+	if err := r.write(record); err != nil {
 		return err
 	}
 	if err := datasync(r.file); err != nil {
@@ -131,6 +140,14 @@ func (r *redo) append(record []byte) error {
 	return nil
 }
 
+func (r *redo) write(record []byte) error {
+	if r.past != nil {
+		return r.past.write(record, r.end)
+	}
+	_, err := r.file.WriteAt(record, r.end)
+	return err
+}
+
 // clear leaves a log without a record: all of them are in Badger's tables.
 func (r *redo) clear() error {
 	if _, err := r.file.WriteAt(make([]byte, recordHeader), 0); err != nil {
@@ -139,4 +156,4 @@ func (r *redo) clear() error {
 	return datasync(r.file)
 }
 
-func (r *redo) close() error { return r.file.Close() }
+func (r *redo) close() error { return errors.Join(r.past.close(), r.file.Close()) }

@@ -14,3 +14,8 @@ func datasync(f *os.File) error {
 		}
 	}
 }
+
+// openDirect opens a file for writing past the system's cache.
+func openDirect(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|unix.O_DIRECT, 0)
+}
