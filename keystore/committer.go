@@ -3,7 +3,6 @@ package keystore
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 )
 
@@ -24,8 +23,7 @@ func (s *Store) run() {
 			return
 		case j := <-s.queue:
 			s.lead.Lock()
-			s.gather.wait(s.queue)
-			s.serve(s.drain(j))
+			s.serve(j)
 			s.lead.Unlock()
 		}
 	}
@@ -42,51 +40,31 @@ func (s *Store) direct(j *job) bool {
 	if s.gather.released > 1 || s.closed.Load() {
 		return false
 	}
-	runtime.Gosched()
-	s.serve(s.drain(j))
+	s.serve(j)
 	return true
 }
 
-func (s *Store) drain(first *job) []*job {
-	jobs := s.jobs[:0]
-	for j := first; ; {
-		if j.take() {
-			jobs = append(jobs, j)
-		}
-		if len(jobs) == maxGroup {
+// serve runs j, with those who come along: in a group, or by itself.
+func (s *Store) serve(j *job) {
+	for j != nil {
+		if j.alone != nil {
+			s.runAlone(j)
 			break
 		}
-		select {
-		case j = <-s.queue:
-			continue
-		default:
-		}
-		break
+		j = s.commitFrom(j)
 	}
-	s.jobs = jobs
-	return jobs
+	s.tipLater()
 }
 
-// serve runs jobs in order: groups of operations, and those that run alone.
-func (s *Store) serve(jobs []*job) {
-	for len(jobs) > 0 {
-		if jobs[0].alone != nil {
-			err := s.ready()
-			if err == nil {
-				err = jobs[0].alone()
-			}
-			jobs[0].done <- err
-			jobs = jobs[1:]
-			continue
-		}
-		n := 1
-		for n < len(jobs) && jobs[n].alone == nil {
-			n++
-		}
-		jobs = jobs[s.commitJobs(jobs[:n]):]
+func (s *Store) runAlone(j *job) {
+	if !j.take() {
+		return
 	}
-	clear(s.jobs)
-	s.tipLater()
+	err := s.ready()
+	if err == nil {
+		err = j.alone()
+	}
+	j.done <- err
 }
 
 // tipLater has the tip synced within tipEvery, if it was written since.
@@ -109,44 +87,79 @@ func (s *Store) syncTip() {
 	}
 }
 
-// commitJobs commits the first of jobs that fit one batch and tells how many.
-func (s *Store) commitJobs(jobs []*job) int {
+// commitFrom commits the group that begins with j, and answers the job that comes
+// next, nil if none is known of.
+func (s *Store) commitFrom(j *job) (next *job) {
 	if err := s.ready(); err != nil {
-		answer(jobs, err)
-		return len(jobs)
+		if j.take() {
+			j.done <- err
+		}
+		return nil
 	}
 	g := s.newGroup()
 	defer g.wipe()
-	n, in := s.stageJobs(g, jobs)
+	in, next := s.fill(g, j)
+	defer clear(in)
 	begin := time.Now()
 	err := s.commitGroup(g, s.head)
 	s.gather.release(len(in)+len(s.queue), begin)
 	if errors.Is(err, ErrTooLarge) && len(in) > 1 && s.Failed() == nil {
-		for i := range in {
-			s.commitJobs(in[i : i+1])
+		for _, j := range in {
+			j.done <- s.commitOne(j)
 		}
-		return n
+		return next
 	}
 	answer(in, err)
-	return n
+	return next
 }
 
-// stageJobs stages jobs until the group is full. It tells how many it took, and
-// which of them are in the group; the others have their error.
-func (s *Store) stageJobs(g *group, jobs []*job) (n int, in []*job) {
-	in = make([]*job, 0, len(jobs))
-	for _, j := range jobs {
-		if n > 0 && g.size > s.engine.MaxBatch()*3/4 {
-			break
+// fill stages j and those who queue until the group is full, or nobody is waited
+// for any more. What is staged while others are on their way delays nobody. It tells
+// who is in the group (the others have their error), and who comes after it.
+func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
+	in = s.jobs[:0]
+	defer func() { s.jobs = in }()
+	s.gather.begin()
+	for {
+		if j.alone != nil || g.size > s.engine.MaxBatch()*3/4 {
+			return in, j
 		}
-		if err := g.stage(j.op); err != nil {
+		if !j.take() {
+			// he has gone
+		} else if err := g.stage(j.op); err != nil {
 			j.done <- err
-		} else {
-			in = append(in, j)
+		} else if in = append(in, j); len(in) == maxGroup {
+			return in, nil
 		}
-		n++
+		if j = s.another(len(in)); j == nil {
+			return in, nil
+		}
 	}
-	return n, in
+}
+
+// another is the next who queues, beside n who are in the group, nil if the group is
+// better off without waiting for him.
+func (s *Store) another(n int) *job {
+	for {
+		select {
+		case j := <-s.queue:
+			return j
+		default:
+		}
+		if !s.gather.wait(n) {
+			return nil
+		}
+	}
+}
+
+// commitOne commits a job by itself.
+func (s *Store) commitOne(j *job) error {
+	g := s.newGroup()
+	defer g.wipe()
+	if err := g.stage(j.op); err != nil {
+		return err
+	}
+	return s.commitGroup(g, s.head)
 }
 
 func answer(jobs []*job, err error) {

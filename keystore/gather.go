@@ -15,6 +15,7 @@ type gather struct {
 	took     time.Duration // how long its batch took to become durable
 	patience time.Duration // how long it pays to wait, if that is longer than half of took
 	missed   int           // how many groups in a row did not see all of them back
+	gave     bool          // this group has given way once
 }
 
 const (
@@ -22,34 +23,46 @@ const (
 	perCore = 8
 	// mayMiss is how many groups may miss somebody before the next one waits longer.
 	mayMiss = 2
+	// mayTake is how many times as long as a commit it may pay to wait.
+	mayTake = 3
 )
 
-// wait gives way to other goroutines until as many callers queue as were there
-// last. It gives up once half a commit has passed since then: waiting longer costs
-// those who are here more than another sync saves. Where groups miss somebody again
-// and again it tries up to two commits, since callers who sign come back later than
-// those who encrypt, and all in one group is best for them too. A caller alone never
-// waits, nor do callers who take much longer to come back than a commit takes, as
-// with keys in a TPM or HSM: for them the time is over when the first one comes. Nor
-// does a group wait for very many: their cryptography keeps all cores busy for
-// longer than a sync takes, so the sync had better run meanwhile.
-func (g *gather) wait(queue <-chan *job) {
+// begin begins a group.
+func (g *gather) begin() { g.gave = false }
+
+// wait tells whether a group of n had better wait for others, and has given way to
+// them then. Each group gives way once, since somebody may be about to queue; then it
+// does so until as many are there as were last. It gives up once half a commit has
+// passed since then: waiting longer costs those who are here more than another sync
+// saves. Where groups miss somebody again and again it tries up to three commits, since
+// callers who sign come back later than those who encrypt, and all in one group is
+// best for them too. A caller alone never waits, nor do callers who take much longer
+// to come back than a commit takes, as with keys in a TPM or HSM: for them the time is
+// over when the first one comes. Nor does a group wait for very many: their
+// cryptography keeps all cores busy for longer than a sync takes, so the sync had
+// better run meanwhile.
+func (g *gather) wait(n int) bool {
 	if g.released > perCore*runtime.GOMAXPROCS(0) {
-		return
+		return false
 	}
-	runtime.Gosched() // let those who are about to queue come along
-	if g.released <= 1 {
-		return
-	}
-	limit := min(max(g.patience, g.took/2), 2*g.took)
-	for len(queue)+1 < g.released {
-		if time.Since(g.at) >= limit {
-			g.miss(limit)
-			return
-		}
+	if !g.gave {
+		g.gave = true
 		runtime.Gosched()
+		return true
 	}
-	g.patience, g.missed = time.Since(g.at)*3/2, 0
+	if g.released <= 1 {
+		return false
+	}
+	if n >= g.released {
+		g.patience, g.missed = time.Since(g.at)*3/2, 0
+		return false
+	}
+	if limit := min(max(g.patience, g.took/2), mayTake*g.took); time.Since(g.at) >= limit {
+		g.miss(limit)
+		return false
+	}
+	yield()
+	return true
 }
 
 // miss notes that somebody was not back within limit.

@@ -5,19 +5,16 @@ import (
 	"time"
 )
 
-// waited is how long a group waits that follows one of n callers, and whether it
-// saw the others come.
+// waited is how long a group of one waits that follows one of n callers, and whether
+// it saw the others come.
 func waited(g *gather, others int, after time.Duration) (time.Duration, bool) {
-	queue := make(chan *job, 8)
-	go func() {
-		time.Sleep(after)
-		for range others {
-			queue <- nil
+	begin, n := time.Now(), 1
+	for g.begin(); g.wait(n); {
+		if time.Since(begin) >= after {
+			n = 1 + others
 		}
-	}()
-	begin := time.Now()
-	g.wait(queue)
-	return time.Since(begin), len(queue) == others
+	}
+	return time.Since(begin), n == 1+others
 }
 
 func TestGather(t *testing.T) {
