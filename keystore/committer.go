@@ -120,7 +120,7 @@ func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 	in = s.jobs[:0]
 	defer func() { s.jobs = in }()
 	s.gather.begin()
-	for {
+	for came := 1; ; came++ {
 		if j.alone != nil || g.size > s.engine.MaxBatch()*3/4 {
 			return in, j
 		}
@@ -131,14 +131,14 @@ func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 		} else if in = append(in, j); len(in) == maxGroup {
 			return in, nil
 		}
-		if j = s.another(len(in)); j == nil {
+		if j = s.another(came); j == nil {
 			return in, nil
 		}
 	}
 }
 
-// another is the next who queues, beside n who are in the group, nil if the group is
-// better off without waiting for him.
+// another is the next who queues, after n who came, nil if the group is better off
+// without waiting for him.
 func (s *Store) another(n int) *job {
 	for {
 		select {

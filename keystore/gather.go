@@ -30,8 +30,8 @@ const (
 // begin begins a group.
 func (g *gather) begin() { g.gave = false }
 
-// wait tells whether a group of n had better wait for others, and has given way to
-// them then. Each group gives way once, since somebody may be about to queue; then it
+// wait tells whether a group to which n came had better wait for others, and has given
+// way to them then. Each group gives way once, since somebody may be about to queue; then it
 // does so until as many are there as were last. It gives up once half a commit has
 // passed since then: waiting longer costs those who are here more than another sync
 // saves. Where groups miss somebody again and again it tries up to three commits, since

@@ -17,19 +17,26 @@ type direct struct {
 	buf  []byte // aligned; begins with what the block that is not full holds
 }
 
-// newDirect opens the file at path for direct writing, nil if system, file system or
+// newDirect opens a file once more, for direct writing; nil if system, file system or
 // disk have no such thing. The file has a block or more.
-func newDirect(path string) *direct {
-	f, err := openDirect(path)
+func newDirect(of *os.File) *direct {
+	f, err := openDirect(of.Name())
 	if err != nil {
 		return nil
 	}
 	d := &direct{file: f, buf: alignedBlocks(8)}
-	if _, err := f.ReadAt(d.buf[:blockSize], 0); err != nil {
+	if _, err := f.ReadAt(d.buf[:blockSize], 0); err != nil || !same(of, f) {
 		f.Close()
 		return nil
 	}
 	return d
+}
+
+// same reports whether two open files are one.
+func same(a, b *os.File) bool {
+	one, errOne := a.Stat()
+	two, errTwo := b.Stat()
+	return errOne == nil && errTwo == nil && os.SameFile(one, two)
 }
 
 // write puts b at the offset at, where the last write ended or at the file's

@@ -16,7 +16,10 @@ import (
 func TestDirectWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	must(t, os.WriteFile(path, bytes.Repeat([]byte{0xff}, 1<<20), 0o600))
-	d := newDirect(path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	d := newDirect(f)
 	if d == nil && os.Getenv("CI") == "true" && runtime.GOOS == "linux" {
 		t.Fatal("no direct writing in ", filepath.Dir(path))
 	}

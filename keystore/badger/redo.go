@@ -95,7 +95,7 @@ func (r *redo) start(seq uint64) error {
 		err = r.fill()
 	}
 	if err == nil {
-		r.past = newDirect(r.file.Name())
+		r.past = newDirect(r.file)
 	}
 	return err
 }
