@@ -27,11 +27,12 @@ type session struct {
 // others run. Go's scheduler looks after goroutines that run for 10 ms without a
 // pause: one that it then finds in C it takes off its processor, and it wakes every
 // 20 µs to do so again, beside the calls. That cost a twentieth of SoftHSM's
-// throughput. A goroutine that pauses in time is left alone. Long calls want to be
-// noticed, so that others run meanwhile.
+// throughput. A goroutine that pauses in time is left alone; a tenth of that time, since
+// sessions change hands, and what one of them counts is not one goroutine's work. Long
+// calls want to be noticed, so that others run meanwhile.
 const (
-	shift = 5 * time.Millisecond
-	short = 64 // so many calls in two shifts, or they are not short
+	shift = time.Millisecond
+	short = 16 // so many calls in two shifts, or they are not short
 )
 
 // tired reports, after a call, whether the session's user should let others run. If
