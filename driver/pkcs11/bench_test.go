@@ -1,0 +1,134 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// A benched is one operation, through the driver and by its call into C alone.
+type benched struct {
+	name   string
+	spec   driver.KeySpec
+	driver func(k driver.Key, dst []byte) error
+	bare   func(k driver.Key, s session, dst []byte) error
+}
+
+func benchedCalls() []benched {
+	message, text := make([]byte, 60), make([]byte, 1024)
+	return []benched{
+		{"hmac", driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive},
+			func(k driver.Key, dst []byte) error {
+				_, err := k.(*prfKey).PRF(context.Background(), dst[:0], message)
+				return err
+			},
+			func(k driver.Key, s session, dst []byte) error {
+				_, err := k.(*prfKey).object.hmac(s, dst[:hmacSize], message)
+				return err
+			}},
+		{"gcm", driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal},
+			func(k driver.Key, dst []byte) error {
+				_, err := k.(*aeadKey).Seal(context.Background(), dst[:0], text, nil)
+				return err
+			},
+			func(k driver.Key, s session, dst []byte) error {
+				_, err := k.(*aeadKey).object.seal(s, false, sealing{dst[:ivSize+len(text)+tagSize], text, nil})
+				return err
+			}},
+		{"ecdsa", driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign},
+			func(k driver.Key, _ []byte) error {
+				_, err := k.(*signKey).Sign(context.Background(), driver.ECDSASHA256, message[:32])
+				return err
+			},
+			func(k driver.Key, s session, _ []byte) error {
+				_, err := k.(*signKey).object.sign(s, driver.ECDSASHA256, message[:32])
+				return err
+			}},
+	}
+}
+
+// BenchmarkOverCgo sets the driver against goroutines that call into C, each with a
+// session of its own and with nothing else around: no pool, no drain, no repair.
+// "x-cgo" is what the driver takes by what they take; what the bench package shows
+// beyond it, beside threads of C, is Go's way into C and the module's own locks.
+func BenchmarkOverCgo(b *testing.B) {
+	const turn, most = 200 * time.Millisecond, 8
+	token := testtoken.NewSoftHSM(b)
+	opened, err := Open(b.Context(), Config{Module: token.Module, Label: token.Label, PIN: PIN{File: token.PINFile}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer opened.Close()
+	d := opened.(*Driver)
+	var own []session
+	for range most {
+		s, err := d.pool.take(d.token.epoch.Load())
+		if err != nil {
+			b.Fatal(err)
+		}
+		own = append(own, s)
+		defer d.pool.put(s)
+	}
+	for _, m := range benchedCalls() {
+		k := benchedKey(b, d, m.spec)
+		for _, callers := range []int{1, most} {
+			b.Run(fmt.Sprintf("%s/callers=%d", m.name, callers), func(b *testing.B) {
+				var ratios []float64
+				for b.Loop() {
+					bare := each(b, turn, callers, func(i int, dst []byte) error { return m.bare(k, own[i], dst) })
+					through := each(b, turn, callers, func(_ int, dst []byte) error { return m.driver(k, dst) })
+					ratios = append(ratios, through/bare)
+				}
+				slices.Sort(ratios)
+				b.ReportMetric(ratios[len(ratios)/2], "x-cgo")
+			})
+		}
+	}
+}
+
+func benchedKey(b *testing.B, d *Driver, spec driver.KeySpec) driver.Key {
+	b.Helper()
+	var id driver.MaterialID
+	rand.Read(id[:])
+	if _, err := d.GenerateKey(b.Context(), id, spec); err != nil {
+		b.Fatal(err)
+	}
+	k, err := d.OpenKey(b.Context(), id, spec, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return k
+}
+
+// each calls from some goroutines for a turn, and answers the seconds that one call
+// took.
+func each(b *testing.B, turn time.Duration, callers int, call func(i int, dst []byte) error) float64 {
+	b.Helper()
+	var done atomic.Int64
+	var all sync.WaitGroup
+	begin := time.Now()
+	for i := range callers {
+		all.Go(func() {
+			dst := make([]byte, 2048)
+			for time.Since(begin) < turn {
+				if err := call(i, dst); err != nil {
+					b.Error(err)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return time.Since(begin).Seconds() / float64(max(1, done.Load()))
+}
