@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
 	"sync"
 )
 
@@ -27,17 +26,18 @@ var (
 )
 
 // An Arena holds locked pages and cuts buffers from them, in sizes that are powers
-// of two from 64 bytes. Pages stay locked until Close. It is safe for concurrent
-// use.
+// of two from 64 bytes. Pages stay locked until Close, or until all that may be locked
+// is and another size is wanted. It is safe for concurrent use, and prints redacted.
 //
 // memguard destroys every enclave of the process when it cannot lock a page. So an
 // arena never takes the last of what may be locked: see [New].
 type Arena struct {
+	redacted
 	max int
 
 	mu     sync.Mutex
-	chunks [][]byte
-	free   [classes][][]byte
+	chunks []*chunk
+	free   [classes][]slot
 	locked int
 	live   int
 	closed bool
@@ -67,34 +67,16 @@ func (a *Arena) Alloc(n int) (*Buffer, error) {
 		}
 	}
 	last := len(a.free[class]) - 1
-	slot := a.free[class][last]
+	s := a.free[class][last]
 	a.free[class] = a.free[class][:last]
+	s.of.live++
 	a.live++
-	return &Buffer{arena: a, slot: slot, n: n}, nil
+	return &Buffer{arena: a, slot: s, n: n}, nil
 }
 
 // classOf returns the index of the smallest class that holds n bytes.
 func classOf(n int) int {
 	return bits.Len(uint((max(n, minSlot) - 1) / minSlot))
-}
-
-// grow locks one more chunk and cuts it into slots of the class.
-func (a *Arena) grow(class int) error {
-	slot := minSlot << class
-	size := max(slot, os.Getpagesize())
-	if a.max > 0 && a.locked+size > a.max {
-		return fmt.Errorf("%w: the arena's limit is %d bytes", ErrExhausted, a.max)
-	}
-	chunk, err := lockPages(size)
-	if err != nil {
-		return err
-	}
-	a.chunks = append(a.chunks, chunk)
-	a.locked += size
-	for ; len(chunk) > 0; chunk = chunk[slot:] {
-		a.free[class] = append(a.free[class], chunk[:slot:slot])
-	}
-	return nil
 }
 
 // InUse returns the number of buffers not yet freed.
@@ -120,10 +102,10 @@ func (a *Arena) Close() error {
 		return fmt.Errorf("lockedmem: %d buffers are still in use", a.live)
 	}
 	a.closed = true
-	a.free = [classes][][]byte{}
+	a.free = [classes][]slot{}
 	var errs []error
-	for _, chunk := range a.chunks {
-		errs = append(errs, unlockPages(chunk))
+	for _, c := range a.chunks {
+		errs = append(errs, unlockPages(c.pages))
 	}
 	a.chunks, a.locked = nil, 0
 	return errors.Join(errs...)

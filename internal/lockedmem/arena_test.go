@@ -84,6 +84,40 @@ func TestExhaustedByMaxBytes(t *testing.T) {
 	closeArena(t, a)
 }
 
+// What one size used and gave back is there for every other.
+func TestFreedMemoryServesEverySize(t *testing.T) {
+	const limit = 64 << 10
+	a := lockedmem.New(limit)
+	for _, n := range []int{32, 4096, 65536, 100, 5000, 64} {
+		var all []*lockedmem.Buffer
+		for {
+			b, err := a.Alloc(n)
+			if errors.Is(err, lockedmem.ErrExhausted) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b)
+		}
+		if len(all) < limit/n/2 || a.LockedBytes() > limit {
+			t.Errorf("%d buffers of %d bytes in %d locked bytes", len(all), n, a.LockedBytes())
+		}
+		for _, b := range all {
+			b.Free()
+		}
+	}
+	kept, err := a.Alloc(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Alloc(limit); !errors.Is(err, lockedmem.ErrExhausted) {
+		t.Errorf("memory in use was given away: %v", err)
+	}
+	kept.Free()
+	closeArena(t, a)
+}
+
 func TestConcurrent(t *testing.T) {
 	a := lockedmem.New(0)
 	var wg sync.WaitGroup
@@ -112,7 +146,7 @@ func TestConcurrent(t *testing.T) {
 	closeArena(t, a)
 }
 
-func TestBufferIsRedacted(t *testing.T) {
+func TestNothingPrintsABuffer(t *testing.T) {
 	a := lockedmem.New(0)
 	b, err := a.Alloc(32)
 	if err != nil {
@@ -120,8 +154,10 @@ func TestBufferIsRedacted(t *testing.T) {
 	}
 	copy(b.Bytes(), "hunter2hunter2hunter2hunter2hunt")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q", "%c", "%08b", "%t"} {
-		if got := fmt.Sprintf(verb, b); got != "[REDACTED]" {
-			t.Errorf("%s prints %s", verb, got)
+		for _, v := range []any{b, *b, a} {
+			if got := fmt.Sprintf(verb, v); got != "[REDACTED]" {
+				t.Errorf("%s of %T prints %s", verb, v, got)
+			}
 		}
 	}
 	text, err := json.Marshal(map[string]any{"key": b})

@@ -1,27 +1,22 @@
 package lockedmem
 
-import (
-	"fmt"
-	"io"
-	"log/slog"
-
-	"strongroom.example/internal/suite"
-)
+import "strongroom.example/internal/suite"
 
 // A Buffer is a piece of locked memory. It prints redacted under every verb.
 type Buffer struct {
+	redacted
 	arena *Arena
-	slot  []byte // nil once freed
+	slot  slot // without bytes once freed
 	n     int
 }
 
 // Bytes returns the memory itself. It is valid until Free, and nil after that. The
 // caller lets nobody keep it longer: later the pages may be unmapped.
 func (b *Buffer) Bytes() []byte {
-	if b.slot == nil {
+	if b.slot.bytes == nil {
 		return nil
 	}
-	return b.slot[:b.n:b.n]
+	return b.slot.bytes[:b.n:b.n]
 }
 
 // Free wipes the memory and gives it back. Freeing twice is fine, and so is
@@ -32,29 +27,13 @@ func (b *Buffer) Free() {
 	}
 	b.arena.mu.Lock()
 	defer b.arena.mu.Unlock()
-	if b.slot == nil {
+	s := b.slot
+	if s.bytes == nil {
 		return
 	}
-	suite.Wipe(b.slot)
-	class := classOf(len(b.slot))
-	b.arena.free[class] = append(b.arena.free[class], b.slot)
+	suite.Wipe(s.bytes)
+	b.arena.free[s.of.class] = append(b.arena.free[s.of.class], s)
 	b.arena.live--
-	b.slot = nil
+	s.of.live--
+	b.slot = slot{}
 }
-
-const redacted = "[REDACTED]"
-
-// Format prints the same word under every verb.
-func (b *Buffer) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
-
-// String returns the redacted form.
-func (b *Buffer) String() string { return redacted }
-
-// GoString returns the redacted form.
-func (b *Buffer) GoString() string { return redacted }
-
-// LogValue returns the redacted form.
-func (b *Buffer) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON returns the redacted form.
-func (b *Buffer) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
