@@ -1,8 +1,8 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"golang.org/x/mod/sumdb/note"
@@ -21,11 +21,12 @@ type LogKey struct {
 // signature of the suite. It does not copy the seed: the caller keeps it, in locked
 // memory, for as long as the key signs, and calls Wipe before giving that memory back.
 //
-// Another length of seed is ErrKey, and so are an unknown suite and an origin that is
-// empty or has a space or a plus sign, as a signed note cannot name such a key.
+// Another length of seed is ErrKey, and so are a suite that is unknown, or refused by a
+// process that enforces FIPS 140, and an origin that is empty or has a space, a control
+// character or a plus sign, as a signed note cannot name such a key.
 func NewLogKey(id suite.ID, origin string, seed []byte) (*LogKey, error) {
-	if !id.Valid() {
-		return nil, fmt.Errorf("%w: %v is not known", ErrKey, id)
+	if !id.Usable() {
+		return nil, fmt.Errorf("%w: %v is not known, or refused where FIPS 140 is enforced", ErrKey, id)
 	}
 	public, err := id.PublicKey(seed)
 	if err != nil {
@@ -65,24 +66,24 @@ func (k *LogKey) Wipe() {
 }
 
 // String names the log, not the key.
-func (k *LogKey) String() string {
-	if k == nil || k.verifier == nil {
+func (k LogKey) String() string {
+	if k.verifier == nil {
 		return "audit.LogKey(none)"
 	}
 	return "audit.LogKey(" + k.verifier.Name() + ", redacted)"
 }
 
 // GoString is String.
-func (k *LogKey) GoString() string { return k.String() }
+func (k LogKey) GoString() string { return k.String() }
 
 // Format writes String for every verb.
-func (k *LogKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+func (k LogKey) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // LogValue is String.
-func (k *LogKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
+func (k LogKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// MarshalJSON is String.
-func (k *LogKey) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
+// MarshalText is String, for JSON and XML.
+func (k LogKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // signer shows a seed to package note, which would else want it as a string.
 type signer struct {

@@ -54,14 +54,16 @@ func newVerifier(vkey string) (*verifier, error) {
 
 // check refuses what a signed note cannot name, and what is no public key.
 func (v *verifier) check() error {
-	if v.origin == "" || !utf8.ValidString(v.origin) || strings.ContainsRune(v.origin, '+') || strings.ContainsFunc(v.origin, unicode.IsSpace) {
-		return fmt.Errorf("%w: the origin %q is empty, or has a space or a plus sign", ErrKey, v.origin)
+	if v.origin == "" || !utf8.ValidString(v.origin) || strings.ContainsRune(v.origin, '+') || strings.ContainsFunc(v.origin, unprintable) {
+		return fmt.Errorf("%w: the origin %q is empty, or has a space, a control character or a plus sign", ErrKey, v.origin)
 	}
 	if err := v.suite.CheckPublicKey(v.public); err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return nil
 }
+
+func unprintable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 
 // encoded is kind and public key.
 func (v *verifier) encoded() []byte {

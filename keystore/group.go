@@ -9,6 +9,7 @@ import (
 
 // group is what the committer has staged for one batch.
 type group struct {
+	redacted
 	ctx        context.Context
 	store      *Store
 	generation uint64

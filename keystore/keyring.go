@@ -26,6 +26,7 @@ const (
 // epoch count apart, so that a keyring does not grow with what was destroyed. A
 // keyring never changes: a new epoch makes a new one.
 type keyring struct {
+	redacted
 	suite    suite.ID
 	buf      *lockedmem.Buffer
 	derived  *lockedmem.Buffer // path key, census key, tip key

@@ -56,6 +56,7 @@ type recordID struct {
 // sealer seals and opens records; it holds scratch space only and is not safe
 // for concurrent use.
 type sealer struct {
+	redacted
 	plain, bound []byte
 	key          [keySize]byte
 }

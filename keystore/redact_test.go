@@ -1,13 +1,9 @@
 package keystore_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"log/slog"
-	"strings"
 	"testing"
 
+	"strongroom.example/internal/redact/redacttest"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -24,35 +20,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
 		tx.PutMaterial("m", []byte(secret))
 		for _, h := range append(holders, tx) {
-			silent(t, h, secret)
+			redacttest.Silent(t, h, []byte(secret))
 		}
 		return nil
 	}))
-}
-
-func silent(t *testing.T, holder any, secret string) {
-	t.Helper()
-	var out bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-		fmt.Fprintf(&out, verb+"\n", holder)
-		fmt.Fprintf(&out, verb+"\n", []any{holder})
-	}
-	slog.New(slog.NewTextHandler(&out, nil)).Info("it", "holder", holder)
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("it", "holder", holder)
-	js, err := json.Marshal(map[string]any{"holder": holder})
-	if err != nil {
-		t.Error(err)
-	}
-	out.Write(js)
-	text := out.String()
-	for _, form := range []string{
-		secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]"), "VGVsbE5vYm9keV",
-	} {
-		if strings.Contains(text, form) {
-			t.Errorf("%T prints its secret", holder)
-		}
-	}
-	if !strings.Contains(text, "REDACTED") {
-		t.Errorf("%T is not redacted", holder)
-	}
 }

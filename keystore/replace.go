@@ -7,6 +7,7 @@ import (
 
 // Rekeying is what Rekey needs. Root is read during the call only.
 type Rekeying struct {
+	redacted
 	Root       []byte
 	Protectors []Protector
 	Op         func(*Tx) error

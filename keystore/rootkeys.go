@@ -9,7 +9,10 @@ import (
 
 // rootKeys are the two keys derived from the root: one seals the keyring, one
 // MACs the root file. The root itself is not kept.
-type rootKeys struct{ buf *lockedmem.Buffer }
+type rootKeys struct {
+	redacted
+	buf *lockedmem.Buffer
+}
 
 func newRootKeys(a *lockedmem.Arena, id suite.ID, root []byte) (*rootKeys, error) {
 	if len(root) != keySize {
@@ -22,7 +25,7 @@ func newRootKeys(a *lockedmem.Arena, id suite.ID, root []byte) (*rootKeys, error
 	b := buf.Bytes()
 	id.KDF(b[:id.KeySize()], root, "strongroom/keyring", nil)
 	id.KDF(b[keySize:2*keySize], root, "strongroom/rootmac", nil)
-	return &rootKeys{buf}, nil
+	return &rootKeys{buf: buf}, nil
 }
 
 func (k *rootKeys) seal(id suite.ID) []byte { return k.buf.Bytes()[:id.KeySize()] }

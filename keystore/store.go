@@ -10,8 +10,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// Config is what Create and Open need.
+// Config is what Create and Open need. It prints redacted, since it holds the root.
 type Config struct {
+	redacted
 	Dir        string
 	Suite      suite.ID
 	Root       []byte // 32 bytes; read during the call only, the caller wipes it
@@ -26,6 +27,7 @@ type Config struct {
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
+	redacted
 	cfg    Config
 	engine Engine
 	arena  *lockedmem.Arena

@@ -8,6 +8,7 @@ import (
 
 // change is a staged put, or a delete if deleted is set.
 type change struct {
+	redacted
 	value   []byte
 	class   Class
 	version uint64 // 0: the generation to come
@@ -18,6 +19,7 @@ type change struct {
 // while the operation runs, and not longer. An operation may be run again on a
 // fresh Tx if its group has to be split.
 type Tx struct {
+	redacted
 	group  *group
 	puts   map[string]change
 	leaves []func(seq uint64) []byte

@@ -3,8 +3,6 @@ package vault
 import (
 	"crypto/cipher"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +22,7 @@ const (
 // locked memory while in use and in a memguard enclave at rest; its ciphertext is
 // what the caller keeps. Destroy it when done. It prints redacted.
 type DataKey struct {
+	redacted
 	key        string
 	ciphertext []byte
 	size       int
@@ -116,15 +115,3 @@ func (k *DataKey) Destroy() {
 	}
 	k.resting = nil
 }
-
-// String shows that there is a key, and never the key.
-func (k *DataKey) String() string { return "vault.DataKey(redacted)" }
-
-// Format is String, for every verb.
-func (k *DataKey) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
-
-// LogValue is String.
-func (k *DataKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
-
-// MarshalJSON is String, quoted.
-func (k *DataKey) MarshalJSON() ([]byte, error) { return []byte(`"vault.DataKey(redacted)"`), nil }

@@ -1,8 +1,6 @@
 package vault
 
 import (
-	"fmt"
-
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/keystore"
 )
@@ -15,14 +13,17 @@ const secretSize = 32
 var secretLabels = [...]string{"context", "hedge", "log key", "soft", "rejection", "import token", "commitment"}
 
 // secrets holds the vault's own keys in locked memory.
-type secrets struct{ buf *lockedmem.Buffer }
+type secrets struct {
+	redacted
+	buf *lockedmem.Buffer
+}
 
 func newSecrets(a *lockedmem.Arena, s *keystore.Store) (*secrets, error) {
 	buf, err := a.Alloc(len(secretLabels) * secretSize)
 	if err != nil {
 		return nil, err
 	}
-	all := &secrets{buf}
+	all := &secrets{buf: buf}
 	for i, label := range secretLabels {
 		s.Secret(label, all.at(i))
 	}
@@ -53,6 +54,3 @@ func (s *secrets) token() []byte { return s.at(5) }
 func (s *secrets) commitment() []byte { return s.at(6) }
 
 func (s *secrets) free() { s.buf.Free() }
-
-// Format keeps the keys out of every fmt verb.
-func (s *secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, "secrets(redacted)") }

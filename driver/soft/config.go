@@ -4,8 +4,6 @@ import (
 	"crypto/fips140"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"log/slog"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
@@ -15,8 +13,9 @@ import (
 // KeySize is the length in bytes of the wrapping key.
 const KeySize = 32
 
-// Config says how an engine is set up. Its zero value works.
+// Config says how an engine is set up. Its zero value works. It prints redacted.
 type Config struct {
+	redacted
 	// Key is the wrapping key of KeySize bytes. It is copied into locked memory;
 	// the caller wipes its own. Nil means a fresh random key, with which every blob
 	// dies when the driver is closed.
@@ -82,19 +81,3 @@ func suiteOf(op string, e driver.Edition) (suite.ID, error) {
 	}
 	return suite.SM, nil
 }
-
-// Format prints no key. The one verb that never asks it is %p, a mistake on a value,
-// which go vet finds.
-func (Config) Format(s fmt.State, verb rune) { redacted{}.Format(s, verb) }
-
-// String prints no key.
-func (Config) String() string { return redactedText }
-
-// GoString prints no key.
-func (Config) GoString() string { return redactedText }
-
-// LogValue logs no key.
-func (Config) LogValue() slog.Value { return redacted{}.LogValue() }
-
-// MarshalJSON writes no key.
-func (Config) MarshalJSON() ([]byte, error) { return redacted{}.MarshalJSON() }

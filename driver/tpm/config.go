@@ -1,15 +1,17 @@
 package tpm
 
 import (
-	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/internal/redact"
 )
 
 // Config says which TPM to use, and how. Its zero value is the TPM of this machine.
+// It prints redacted.
 type Config struct {
+	redacted
 	// Device is where the TPM is: empty for this machine's (/dev/tpmrm0, else
 	// /dev/tpm0), the path of a device, "unix:PATH" or "tcp:HOST:PORT" for a software
 	// TPM. What answers on a socket must be this program's alone: it has no resource
@@ -57,19 +59,5 @@ func (c Config) patience() time.Duration {
 	return 500 * time.Millisecond
 }
 
-const redacted = "[REDACTED]"
-
-// Format prints no authorization.
-func (Config) Format(s fmt.State, _ rune) { s.Write([]byte(redacted)) }
-
-// String prints no authorization.
-func (Config) String() string { return redacted }
-
-// GoString prints no authorization.
-func (Config) GoString() string { return redacted }
-
-// LogValue logs no authorization.
-func (Config) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON writes no authorization.
-func (Config) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+// redacted keeps what embeds it out of everything that prints.
+type redacted = redact.Secret

@@ -2,8 +2,6 @@ package tpm
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/google/go-tpm/tpm2"
@@ -14,6 +12,7 @@ import (
 
 // A key is an open key. Each usage embeds it.
 type key struct {
+	redacted
 	driver *Driver
 	kind   kind
 	res    *resident
@@ -84,9 +83,3 @@ func (k *key) run(ctx context.Context, op string, act func(*device, entity) erro
 
 // cost names what an operation with the key costs.
 func (k *key) cost(op string) string { return op + string(k.kind.row.Spec.Algorithm) }
-
-// Format prints no authorization.
-func (k *key) Format(s fmt.State, _ rune) { fmt.Fprint(s, redacted) }
-
-// LogValue logs no authorization.
-func (k *key) LogValue() slog.Value { return slog.StringValue(redacted) }

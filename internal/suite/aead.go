@@ -16,8 +16,9 @@ var ErrOpen = errors.New("suite: not authentic")
 
 // An AEAD is AES-256-GCM or SM4-GCM with a random 96-bit nonce inside the sealed
 // text (SP 800-38D, 8.2.2): seal at most 2^32 texts under one key. It is safe for
-// concurrent use until Wipe.
+// concurrent use until Wipe. Its state is a secret, and prints redacted.
 type AEAD struct {
+	redacted
 	gcm cipher.AEAD
 	// framed: gcm makes the nonce itself and puts it first.
 	framed bool

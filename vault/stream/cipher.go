@@ -26,6 +26,8 @@ type segments struct {
 	index uint64
 }
 
+var errShortKey = fmt.Errorf("%w: the data key is too short", ErrInvalid)
+
 // newSegments derives the key of the stream whose encoded header is header.
 func newSegments(header []byte, key DataKey) (*segments, error) {
 	id := suite.ID(header[len(magic)])
@@ -36,7 +38,7 @@ func newSegments(header []byte, key DataKey) (*segments, error) {
 	s := &segments{aad: append(hash[:], make([]byte, 9)...)}
 	err := key.Use(func(secret []byte) error {
 		if len(secret) < id.KeySize() {
-			return fmt.Errorf("%w: a data key of %d bytes is too short for %v", ErrInvalid, len(secret), id)
+			return fmt.Errorf("%w: %d bytes for %v", errShortKey, len(secret), id)
 		}
 		derived := make([]byte, id.KeySize())
 		defer suite.Wipe(derived)

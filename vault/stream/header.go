@@ -3,7 +3,6 @@ package stream
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -63,9 +62,10 @@ func readHeader(r io.Reader, log2 uint8) (header, ciphertext []byte, err error) 
 	return header, header[fixedSize : fixedSize+n], nil
 }
 
-// truncated turns the end of the input into ErrStream.
+// truncated turns the end of the input into ErrStream. An error of the reader's own
+// that wraps io.EOF is not that.
 func truncated(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return ErrStream
 	}
 	return err

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bufio"
+	"errors"
 	"io"
 
 	"strongroom.example/internal/suite"
@@ -9,8 +10,10 @@ import (
 
 // A Reader opens a stream. It gives out only bytes of segments that were found
 // authentic, and io.EOF only after the final one: whoever acts on the bytes before
-// io.EOF acts on a beginning of the file. It is not safe for concurrent use.
+// io.EOF acts on a beginning of the file. It is not safe for concurrent use. It prints
+// redacted.
 type Reader struct {
+	redacted
 	r        *bufio.Reader // holds one sealed segment and one byte more
 	segments *segments
 	buffer   []byte // the segment's plaintext
@@ -35,6 +38,9 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 		return nil, err
 	}
 	segments, err := newSegments(header, key)
+	if errors.Is(err, errShortKey) { // the suite that was asked for may be a changed byte
+		return nil, ErrStream
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +49,8 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 		buffer: make([]byte, 0, size), sealed: size + suite.Overhead}, nil
 }
 
-// Read reads plaintext. After io.EOF or an error every later call returns the same.
+// Read reads plaintext. After io.EOF or an error every later call returns the same, and
+// after Close ErrClosed.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -64,7 +71,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) Close() error {
 	suite.Wipe(r.buffer[:cap(r.buffer)])
 	r.rest = nil
-	r.finish(ErrClosed)
+	r.segments.aead.Wipe()
+	r.err = ErrClosed // also in the place of an io.EOF that stands behind unread bytes
 	return nil
 }
 
@@ -74,7 +82,7 @@ func (r *Reader) fill() {
 	sealed, err := r.r.Peek(r.sealed + 1)
 	final := err == io.EOF
 	if err != nil && !final {
-		r.finish(truncated(err))
+		r.finish(err)
 		return
 	}
 	sealed = sealed[:min(len(sealed), r.sealed)]
@@ -99,7 +107,5 @@ func (r *Reader) fill() {
 
 func (r *Reader) finish(err error) {
 	r.segments.aead.Wipe()
-	if r.err == nil {
-		r.err = err
-	}
+	r.err = err
 }

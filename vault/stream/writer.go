@@ -6,8 +6,10 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Writer seals what is written to it. It is not safe for concurrent use.
+// A Writer seals what is written to it. It is not safe for concurrent use. It prints
+// redacted.
 type Writer struct {
+	redacted
 	w        io.Writer
 	segments *segments
 	plain    []byte // what the next segment holds; its capacity is a full segment
