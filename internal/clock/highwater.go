@@ -38,7 +38,8 @@ func (h *HighWater) Mark() Mark {
 	defer h.mu.Unlock()
 	now, boot := h.clock.Now(), h.clock.Boot()
 	carried := h.mark.Time
-	if boot.ID == h.mark.Boot.ID && boot.Since > h.mark.Boot.Since {
+	if boot.ID == h.mark.Boot.ID {
+		boot.Since = max(boot.Since, h.mark.Boot.Since) // or a step back would be made up for twice
 		carried = carried.Add(boot.Since - h.mark.Boot.Since)
 	}
 	if carried.After(now) {

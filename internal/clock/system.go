@@ -19,9 +19,10 @@ func System() Clock {
 }
 
 type system struct {
-	id    [16]byte
-	since func() time.Duration
-	last  atomic.Pointer[reading]
+	id     [16]byte
+	since  func() time.Duration
+	last   atomic.Pointer[reading]
+	latest atomic.Int64 // the largest answer of Boot
 }
 
 // A reading is the time since boot at one moment.
@@ -40,8 +41,23 @@ func (c *system) Boot() Boot {
 	now := time.Now()
 	r := c.last.Load()
 	if r == nil || now.Sub(r.at) >= fresh {
-		r = &reading{at: now, since: c.since()}
+		since := c.since()
+		now = time.Now() // after it, so that a pause between them carries nothing ahead
+		r = &reading{at: now, since: since}
 		c.last.Store(r)
 	}
-	return Boot{ID: c.id, Since: r.since + now.Sub(r.at)}
+	return Boot{ID: c.id, Since: c.forward(r.since + now.Sub(r.at))}
+}
+
+// forward is the largest of since and all that Boot has answered.
+func (c *system) forward(since time.Duration) time.Duration {
+	for {
+		latest := c.latest.Load()
+		if int64(since) <= latest {
+			return time.Duration(latest)
+		}
+		if c.latest.CompareAndSwap(latest, int64(since)) {
+			return since
+		}
+	}
 }

@@ -1,0 +1,59 @@
+package clock
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+// However long a thread is held up between two readings, no answer is before another
+// that was there when it was asked for, nor ahead of the truth.
+func TestBootNeverGoesBack(t *testing.T) {
+	start := time.Now()
+	var mu sync.Mutex
+	n := 0
+	c := &system{since: func() time.Duration {
+		mu.Lock()
+		n++
+		late := time.Duration(n%3) * 4 * time.Millisecond
+		mu.Unlock()
+		since := time.Since(start)
+		time.Sleep(late)
+		return since
+	}}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for last := time.Duration(0); last < 200*time.Millisecond; {
+				since := c.Boot().Since
+				if since < last || since > time.Since(start) {
+					t.Errorf("%v after %v, at %v", since, last, time.Since(start))
+					return
+				}
+				last = since
+			}
+		})
+	}
+	all.Wait()
+}
+
+// unsteady is a clock whose boot clock trembles, and whose time of day was set back.
+type unsteady struct{ n int }
+
+func (u *unsteady) Now() time.Time { return time.Unix(0, 0) }
+
+func (u *unsteady) Boot() Boot {
+	u.n++
+	return Boot{ID: [16]byte{1}, Since: time.Hour + time.Duration(u.n%2)*time.Millisecond}
+}
+
+func TestHighWaterOverAnUnsteadyClock(t *testing.T) {
+	at := time.Unix(1e9, 0)
+	h := NewHighWater(&unsteady{}, Mark{at, Boot{[16]byte{1}, time.Hour}})
+	for range 1000 {
+		h.Now()
+	}
+	if ahead := h.Now().Sub(at); ahead > time.Millisecond {
+		t.Errorf("%v ahead of a clock that stands", ahead)
+	}
+}
