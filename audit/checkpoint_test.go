@@ -49,11 +49,14 @@ func TestLogKey(t *testing.T) {
 	if _, err := audit.NewLogKey(0, "a", make([]byte, 32)); !errors.Is(err, audit.ErrKey) {
 		t.Errorf("no suite: %v", err)
 	}
+	if _, err := audit.NewLogKey(suite.SM, "a", make([]byte, 32)); !suite.SM.Usable() && !errors.Is(err, audit.ErrKey) {
+		t.Errorf("where FIPS 140 is enforced: %v", err)
+	}
 }
 
 func checkLogKey(t *testing.T, id suite.ID) {
 	seed := bytes.Repeat([]byte{3}, 32)
-	for _, origin := range []string{"", "a b", "a+b", "a\nb", "a\xff"} {
+	for _, origin := range []string{"", "a b", "a+b", "a\nb", "a\xff", "a\x01b", "a\x7fb", "a\u0085b"} {
 		if _, err := audit.NewLogKey(id, origin, seed); !errors.Is(err, audit.ErrKey) {
 			t.Errorf("origin %q: %v", origin, err)
 		}

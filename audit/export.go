@@ -71,7 +71,8 @@ func WriteExport(w io.Writer, e Export, leaves iter.Seq2[[]byte, error], checkpo
 type exporter struct {
 	w       *bufio.Writer
 	check   *checker
-	pending [][]byte
+	pending [][]byte // checkpoints to come
+	due     uint64   // the size of the first of them, once its signature was verified
 	buf     []byte
 }
 
@@ -110,12 +111,12 @@ func (o *exporter) record(leaf []byte) error {
 
 // checkpoints writes those that the records so far complete.
 func (o *exporter) checkpoints() error {
-	for len(o.pending) > 0 {
+	for len(o.pending) > 0 && o.due <= o.check.state.Size {
 		c, err := openCheckpoint(o.pending[0], o.check.verifier)
 		if err != nil {
 			return err
 		}
-		if c.Size > o.check.state.Size {
+		if o.due = c.Size; o.due > o.check.state.Size {
 			return nil
 		}
 		line := appendCheckpointLine(o.buf[:0], o.pending[0])

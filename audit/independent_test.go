@@ -1,7 +1,9 @@
 package audit_test
 
 import (
+	"bytes"
 	"os"
+	"slices"
 	"testing"
 
 	"strongroom.example/internal/auditor"
@@ -16,13 +18,22 @@ func TestIndependent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open("testdata/export.jsonl")
+	export, err := os.ReadFile("testdata/export.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	r, err := auditor.Verify(file, string(vkey))
+	r, err := auditor.Verify(bytes.NewReader(export), string(vkey))
 	if err != nil || r.Records != 12 || r.Checkpoints != 2 || r.Origin != "strongroom.example/0123456789abcdef0123456789abcdef" {
 		t.Errorf("%+v, %v", r, err)
+	}
+	lines := slices.Collect(bytes.Lines(export))
+	for n := range lines {
+		if _, err := auditor.Verify(bytes.NewReader(bytes.Join(lines[:n], nil)), string(vkey)); err == nil {
+			t.Errorf("the first %d lines verify", n)
+		}
+		without := slices.Delete(slices.Clone(lines), n, n+1)
+		if _, err := auditor.Verify(bytes.NewReader(bytes.Join(without, nil)), string(vkey)); err == nil {
+			t.Errorf("it verifies without line %d", n)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/emmansun/gmsm/sm2"
+
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
 )
@@ -35,12 +37,47 @@ func TestImportRefused(t *testing.T) {
 		"RSA":               {spec(driver.RSA2048, driver.Sign), rsaPKCS8(t, 1), true},
 		"RSA, other length": {spec(driver.RSA3072, driver.Sign), rsaPKCS8(t, 1), false},
 		"RSA, composite":    {spec(driver.RSA2048, driver.Sign), rsaPKCS8(t, 2), false},
+		"SM2, d is n-2":     {spec(driver.SM2, driver.Sign), sm2PKCS8(t, -2), true},
+		"SM2, d is n-1":     {spec(driver.SM2, driver.Sign), sm2PKCS8(t, -1), false},
+		"SM2, d is n":       {spec(driver.SM2, driver.Decrypt), sm2PKCS8(t, 0), false},
 	} {
 		_, err := d.ImportKey(context.Background(), driver.MaterialID{1}, c.spec, c.material)
 		if c.ok && err != nil || !c.ok && !errors.Is(err, driver.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// sm2PKCS8 makes a key whose scalar is the order of the curve and so much.
+func sm2PKCS8(t *testing.T, more int64) []byte {
+	t.Helper()
+	d := new(big.Int).Add(sm2.P256().Params().N, big.NewInt(more))
+	inner, err := asn1.Marshal(struct {
+		Version int
+		Key     []byte
+	}{1, d.FillBytes(make([]byte, 32))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 301})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkcs8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
+		Parameters: asn1.RawValue{FullBytes: curve}}, inner)
+}
+
+func pkcs8(t *testing.T, alg pkix.AlgorithmIdentifier, inner []byte) []byte {
+	t.Helper()
+	outer, err := asn1.Marshal(struct {
+		Version int
+		Alg     pkix.AlgorithmIdentifier
+		Key     []byte
+	}{0, alg, inner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outer
 }
 
 // rsaPKCS8 makes a key of 2048 bits whose first factor is the product of so many
@@ -63,15 +100,7 @@ func rsaPKCS8(t *testing.T, primes int) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		outer, err := asn1.Marshal(struct {
-			Version int
-			Alg     pkix.AlgorithmIdentifier
-			Key     []byte
-		}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, inner})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return outer
+		return pkcs8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, inner)
 	}
 }
 

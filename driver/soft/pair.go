@@ -94,8 +94,14 @@ func fits(alg driver.KeyAlgorithm, key any) bool {
 
 // check looks for what a parser lets through.
 func (p pair) check() error {
-	if key, ok := p.private.(*rsa.PrivateKey); ok {
+	switch key := p.private.(type) {
+	case *rsa.PrivateKey:
 		return checkRSA(key)
+	case *sm2.PrivateKey:
+		// GB/T 32918.2, 6.1: d is 1 to n-2. The parser takes n-1, which cannot sign.
+		if _, err := sm2.NewPrivateKeyFromInt(key.D); err != nil {
+			return errMaterial
+		}
 	}
 	return nil
 }

@@ -32,6 +32,14 @@ type line struct {
 	Checkpoint string          `json:"checkpoint"`
 }
 
+// header is the first line. Nothing signs it: it shows what was lost by accident.
+type header struct {
+	Format      int    `json:"strongroom_audit"`
+	Size        int64  `json:"size"`
+	Checkpoints int64  `json:"checkpoints"`
+	LogKey      string `json:"log_key"`
+}
+
 // An auditor has read so much of an export.
 type auditor struct {
 	verifier note.Verifier
@@ -49,7 +57,10 @@ func Verify(export io.Reader, verifierKey string) (Report, error) {
 	a := &auditor{verifier: verifier, report: Report{Operations: map[string]int{}}}
 	lines := bufio.NewScanner(export)
 	lines.Buffer(nil, 1<<20)
-	lines.Scan() // the header
+	var head header
+	if lines.Scan(); json.Unmarshal(lines.Bytes(), &head) != nil || head.Format != 1 {
+		return Report{}, errors.New("the first line is no header of an export")
+	}
 	covered := false
 	for lines.Scan() {
 		var l line
@@ -66,6 +77,9 @@ func Verify(export io.Reader, verifierKey string) (Report, error) {
 	}
 	if !covered {
 		return a.report, errors.Join(lines.Err(), errors.New("the last line is no checkpoint"))
+	}
+	if whole := (header{1, a.report.Records, a.report.Checkpoints, verifierKey}); head != whole {
+		return a.report, fmt.Errorf("the header promises %+v, and there is %+v", head, whole)
 	}
 	return a.report, lines.Err()
 }
