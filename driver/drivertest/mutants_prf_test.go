@@ -20,6 +20,8 @@ func prfMutants() []mutant {
 			caught: []string{"PRFKnownAnswer"}},
 		{name: "PRF of the first 1024 bytes only", open: withKeys(func(k memoryPRF) driver.Key { return shortPRF{k} }),
 			caught: []string{"PRFKnownAnswer"}},
+		{name: "PRF of the first 20 bytes only, and no import to compare with", open: headPRFs,
+			caught: []string{"PRFDeterministicAndDistinct"}},
 		{name: "PRF of 4097 bytes", open: withKeys(func(k memoryPRF) driver.Key { return boundlessPRF{k} }),
 			caught: []string{"PRFTooLong"}},
 		{name: "PRF overwrites dst", open: withKeys(func(k memoryPRF) driver.Key { return overwritingPRF{k} }),
@@ -61,6 +63,23 @@ func (k shortPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 		input = input[:min(len(input), 1024)]
 	}
 	return k.memoryPRF.PRF(ctx, dst, input)
+}
+
+type headPRF struct{ memoryPRF }
+
+func (k headPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
+	if len(input) <= maxPRFInput {
+		input = input[:min(len(input), 20)]
+	}
+	return k.memoryPRF.PRF(ctx, dst, input)
+}
+
+func headPRFs() driver.Driver {
+	m := smallMemory(driver.Derive)
+	for i := range m.specs {
+		m.specs[i].Import = false
+	}
+	return rekeyed[memoryPRF]{m, func(k memoryPRF) driver.Key { return headPRF{k} }}
 }
 
 type boundlessPRF struct{ memoryPRF }

@@ -3,6 +3,7 @@ package drivertest
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -19,6 +20,8 @@ func signMutants() []mutant {
 			caught: []string{"SignVerifiesInStdlib"}},
 		{name: "ECDSA without ASN.1", open: withKeys(func(k memorySigner) driver.Key { return rawECDSA{k} }),
 			caught: []string{"SignVerifiesInStdlib"}},
+		{name: "ECDSA with one nonce for ever", open: withKeys(func(k memorySigner) driver.Key { return stuckNonce{k} }),
+			caught: []string{"SignNonceFresh"}},
 		{name: "PSS with the longest salt", open: longSalts, caught: []string{"SignVerifiesInStdlib"}},
 		{name: "Sign takes any length", open: withKeys(func(k memorySigner) driver.Key { return anyLength{k} }),
 			caught: []string{"SignWrongLength"}},
@@ -49,6 +52,21 @@ func (k rawECDSA) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 		return nil, failure("Sign", driver.Unknown, err)
 	}
 	return slices.Concat(parts.R.FillBytes(make([]byte, 32)), parts.S.FillBytes(make([]byte, 32))), nil
+}
+
+// stuckNonce signs with the nonce 1, whose point is the base point.
+type stuckNonce struct{ memorySigner }
+
+func (k stuckNonce) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
+	signature, err := k.memorySigner.Sign(ctx, alg, input)
+	key, ok := k.material.private.(*ecdsa.PrivateKey)
+	if err != nil || !ok {
+		return signature, err
+	}
+	n, r := key.Params().N, new(big.Int).Mod(key.Params().Gx, key.Params().N)
+	s := new(big.Int).Mul(r, key.D)
+	s.Add(s, new(big.Int).SetBytes(input)).Mod(s, n)
+	return asn1.Marshal(struct{ R, S *big.Int }{r, s})
 }
 
 func longSalts() driver.Driver {

@@ -72,6 +72,7 @@ func checks() []check {
 		{"AEADShort", aeadShort},
 		{"NonceFresh", nonceFresh},
 		{"SignVerifiesInStdlib", signVerifiesInStdlib},
+		{"SignNonceFresh", signNonceFresh},
 		{"SignWrongLength", signWrongLength},
 		{"SignUnlistedAlgorithm", signUnlistedAlgorithm},
 		{"DecryptRoundTrip", decryptRoundTrip},
