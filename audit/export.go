@@ -7,8 +7,6 @@ import (
 	"io"
 	"iter"
 	"strings"
-
-	"strongroom.example/internal/suite"
 )
 
 // Origin returns the name of a vault's log: strongroom.example/ and its id.
@@ -19,7 +17,7 @@ type Export struct {
 	// Vault is the vault's id. The log's origin is it, or ends in a slash and it,
 	// so that the checkpoints' signatures cover it.
 	Vault string
-	Suite suite.ID
+	Suite Suite
 	// LogKey is the verifier key of the log. Its name is the origin.
 	LogKey string
 	// First is the Seq of the first record, and Frontier the State's frontier at

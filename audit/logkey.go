@@ -24,7 +24,7 @@ type LogKey struct {
 // Another length of seed is ErrKey, and so are a suite that is unknown, or refused by a
 // process that enforces FIPS 140, and an origin that is empty or has a space, a control
 // character or a plus sign, as a signed note cannot name such a key.
-func NewLogKey(id suite.ID, origin string, seed []byte) (*LogKey, error) {
+func NewLogKey(id Suite, origin string, seed []byte) (*LogKey, error) {
 	if !id.Usable() {
 		return nil, fmt.Errorf("%w: %v is not known, or refused where FIPS 140 is enforced", ErrKey, id)
 	}

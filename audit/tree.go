@@ -2,13 +2,11 @@ package audit
 
 import (
 	"math/bits"
-
-	"strongroom.example/internal/suite"
 )
 
 // A Tree is the Merkle tree of RFC 6962, section 2.1, over the leaves of a log,
 // with the hash of a suite: SHA-256 or SM3. It holds no leaves; a State does.
-type Tree struct{ Suite suite.ID }
+type Tree struct{ Suite Suite }
 
 // A State is all that a log must keep to go on growing: how many leaves it has, and
 // the roots of the complete subtrees that cover them, from the left and largest to

@@ -26,7 +26,10 @@ type segments struct {
 	index uint64
 }
 
-var errShortKey = fmt.Errorf("%w: the data key is too short", ErrInvalid)
+var (
+	errShortKey = fmt.Errorf("%w: the data key is too short", ErrInvalid)
+	errNoKey    = fmt.Errorf("%w: there is no data key", ErrInvalid)
+)
 
 // newSegments derives the key of the stream whose encoded header is header.
 func newSegments(header []byte, key DataKey) (*segments, error) {

@@ -37,6 +37,9 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if key == nil {
+		return nil, errNoKey
+	}
 	segments, err := newSegments(header, key)
 	if errors.Is(err, errShortKey) { // the suite that was asked for may be a changed byte
 		return nil, ErrStream

@@ -188,6 +188,13 @@ func TestMisuse(t *testing.T) {
 	if _, err := NewWriter(io.Discard, AES256GCM, testKey{make([]byte, 16)}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("short key: %v", err)
 	}
+	if _, err := NewWriter(io.Discard, AES256GCM, nil); !errors.Is(err, ErrInvalid) {
+		t.Errorf("no key to write with: %v", err)
+	}
+	none := func([]byte) (DataKey, error) { return nil, nil }
+	if _, err := NewReader(bytes.NewReader(seal(t, AES256GCM, segmentLog2, nil)), none); !errors.Is(err, ErrInvalid) {
+		t.Errorf("no key to read with: %v", err)
+	}
 	w, err := NewWriter(io.Discard, AES256GCM, key)
 	if err != nil {
 		t.Fatal(err)

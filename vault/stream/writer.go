@@ -24,6 +24,9 @@ func NewWriter(w io.Writer, s Suite, key DataKey) (*Writer, error) {
 }
 
 func newWriter(w io.Writer, s Suite, key DataKey, log2 uint8) (*Writer, error) {
+	if key == nil {
+		return nil, errNoKey
+	}
 	header, err := newHeader(s, log2, key.Ciphertext())
 	if err != nil {
 		return nil, err
