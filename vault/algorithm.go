@@ -60,6 +60,16 @@ var signTable = []signRow{
 	{RSA4096, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
 }
 
+// signAlgorithms lists what a key of that spec signs by.
+func signAlgorithms(spec KeySpec) (all []SignAlgorithm) {
+	for _, r := range signTable {
+		if r.spec == spec {
+			all = append(all, r.alg)
+		}
+	}
+	return all
+}
+
 // chooseSign returns the row of alg for a key of that spec.
 func chooseSign(spec KeySpec, alg SignAlgorithm) (signRow, error) {
 	for _, r := range signTable {

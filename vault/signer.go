@@ -17,7 +17,10 @@ import (
 // recorded like Client.Sign.
 //
 // The random source that callers give is not used: the device has its own. What
-// the CMK cannot do with the given options is ErrUnsupported.
+// the CMK cannot do with the given options is ErrUnsupported. A CMK signs with the hash
+// of its spec alone, which TLS 1.2 has to be told where that is not SHA-256: for P-384 set
+// tls.Certificate.SupportedSignatureAlgorithms to tls.ECDSAWithP384AndSHA384, for P-521 to
+// tls.ECDSAWithP521AndSHA512. TLS 1.3 asks for the right one.
 type Signer struct {
 	signing func(message []byte, o SignOptions) ([]byte, error)
 	key     PublicKey
@@ -108,7 +111,22 @@ func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
 			return r.alg, nil
 		}
 	}
-	return "", wrap(OpSign, s.key.Key, fmt.Errorf("%w: %s with hash %d and options %T", ErrUnsupported, s.key.Spec, hash, opts))
+	return "", wrap(OpSign, s.key.Key, fmt.Errorf("%w: %s signs by %s, and not %s", ErrUnsupported, s.key.Spec, signAlgorithms(s.key.Spec), describe(hash, opts)))
+}
+
+// describe says what the caller of a crypto.Signer asked for.
+func describe(hash crypto.Hash, opts crypto.SignerOpts) string {
+	name := "without a hash"
+	if hash != 0 {
+		name = "over " + hash.String()
+	}
+	switch o := opts.(type) {
+	case nil, crypto.Hash:
+		return name
+	case *rsa.PSSOptions:
+		return fmt.Sprintf("by PSS %s with SaltLength %d", name, o.SaltLength)
+	}
+	return fmt.Sprintf("%s with options %T", name, opts)
 }
 
 // fits reports whether the row is what hash and options ask for.

@@ -11,7 +11,7 @@ import (
 )
 
 // TestSignerMakesCertificates has the standard library make a request, a
-// certificate and a TLS 1.3 handshake with each kind of key.
+// certificate and handshakes of TLS 1.3 and 1.2 with each kind of key.
 func TestSignerMakesCertificates(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

@@ -4,6 +4,8 @@ package tlstest
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -34,28 +36,49 @@ func Request(t *testing.T, s crypto.Signer) {
 	}
 }
 
-// Handshake has the signer sign its own certificate, and runs TLS 1.3 with a server
-// that has it.
+// Handshake has the signer sign its own certificate, and runs TLS 1.3 and 1.2 with a
+// server that has it.
 func Handshake(t *testing.T, s crypto.Signer) {
 	t.Helper()
 	cert := certificate(t, s)
+	handshake(t, cert, tls.VersionTLS13)
+	cert.SupportedSignatureAlgorithms = onlyAlgorithm(s.Public())
+	handshake(t, cert, tls.VersionTLS12)
+}
+
+// onlyAlgorithm is what a key on a larger curve signs by; nil for other keys. TLS 1.2
+// would ask it for any hash.
+func onlyAlgorithm(public crypto.PublicKey) []tls.SignatureScheme {
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		switch key.Curve {
+		case elliptic.P384():
+			return []tls.SignatureScheme{tls.ECDSAWithP384AndSHA384}
+		case elliptic.P521():
+			return []tls.SignatureScheme{tls.ECDSAWithP521AndSHA512}
+		}
+	}
+	return nil
+}
+
+func handshake(t *testing.T, cert tls.Certificate, version uint16) {
+	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(cert.Leaf)
 	near, far := net.Pipe()
 	defer near.Close()
-	server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
+	server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: version, MaxVersion: version})
 	done := make(chan error, 1)
 	go func() {
 		defer far.Close()
 		done <- server.HandshakeContext(context.Background())
 	}()
-	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: Host, MinVersion: tls.VersionTLS13})
+	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: Host, MinVersion: version, MaxVersion: version})
 	if err := client.HandshakeContext(t.Context()); err != nil {
-		t.Errorf("client: %v", err)
+		t.Errorf("client of %s: %v", tls.VersionName(version), err)
 		near.Close()
 	}
 	if err := <-done; err != nil {
-		t.Errorf("server: %v", err)
+		t.Errorf("server of %s: %v", tls.VersionName(version), err)
 	}
 }
 
