@@ -20,7 +20,8 @@ type ImportRequest struct {
 
 // ImportParameters are what the owner of material needs to send it.
 type ImportParameters struct {
-	// Token goes back with the material. It is no secret. It is bound to the CMK, the
+	// Token goes back with the material, and ends with it: material that was deleted or
+	// expired comes back by another. It is no secret. It is bound to the CMK, the
 	// algorithm and the public key, and good until ValidTo for any number of imports,
 	// until the next ParametersForImport for the CMK, or until five tries failed.
 	Token []byte
