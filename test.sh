@@ -80,6 +80,10 @@ CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
 step "what the race detector would count too"
 go test -count=1 -run '^(TestNoAllocationPerCall|TestFailedDecryptsDoNotGrow|TestNothingLeftInCHeap)$' ./driver/pkcs11
 
+# The run above leaves out those that take long to make.
+step "the large RSA keys on the tokens"
+STRONGROOM_CONFORMANCE=all STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 10m -run '^(TestConformance|TestWycheproof)' ./driver/pkcs11
+
 # Without -race: the code is the same, and the run above has it. TestSuite walks
 # every edition by itself.
 step "the vault's tests in the SM edition"
