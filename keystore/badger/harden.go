@@ -27,8 +27,8 @@ func (e *engine) harden() error {
 // watch.
 func (e *engine) flushed() error {
 	for {
-		logs, err := filepath.Glob(filepath.Join(e.dir, "*.mem"))
-		if err != nil || len(logs) <= 1 {
+		names, err := files(e.dir)
+		if err != nil || len(names[".mem"]) <= 1 {
 			return err
 		}
 		if err := e.watch.err(); err != nil {
@@ -41,9 +41,9 @@ func (e *engine) flushed() error {
 // syncLogs syncs the log as a file: what DB.Sync does for Badger's map of it is not
 // the whole way to the disk on every system.
 func (e *engine) syncLogs() error {
-	logs, err := filepath.Glob(filepath.Join(e.dir, "*.mem"))
-	for _, name := range logs {
-		f, openErr := os.OpenFile(name, os.O_RDWR, 0)
+	names, err := files(e.dir)
+	for _, name := range names[".mem"] {
+		f, openErr := os.OpenFile(filepath.Join(e.dir, name), os.O_RDWR, 0)
 		if errors.Is(openErr, fs.ErrNotExist) {
 			continue // it became a table
 		}
