@@ -1,25 +1,30 @@
 package keystore
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Close syncs the tip, closes the engine and wipes the keys. Operations that
-// still wait get ErrClosed.
+// still wait get ErrClosed. ErrFull if the engine has no room to close: then all
+// else is done, nothing is lost, and Close may be called again once there is room.
+// Other repeats answer nil.
 func (s *Store) Close() error {
-	var err error
-	s.closing.Do(func() {
-		s.closed.Store(true)
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if !s.closed.Swap(true) {
 		close(s.quit)
 		<-s.stopped
-		s.lead.Lock() // those who serve themselves have done so
-		defer s.lead.Unlock()
-		if s.tipTimer != nil {
-			s.tipTimer.Stop()
-		}
-		err = s.release()
-	})
-	return err
+	}
+	s.lead.Lock() // those who serve themselves have done so
+	defer s.lead.Unlock()
+	if s.tipTimer != nil {
+		s.tipTimer.Stop()
+	}
+	return s.release()
 }
 
+// release gives back what is not given back yet.
 func (s *Store) release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,8 +32,10 @@ func (s *Store) release() error {
 	if s.tip != nil {
 		errs = append(errs, s.tip.sync(), s.tip.file.Close())
 	}
-	if s.engine != nil {
-		errs = append(errs, s.engine.Close())
+	if s.engine != nil && !s.ended {
+		err := s.engine.Close()
+		s.ended = !errors.Is(err, ErrFull)
+		errs = append(errs, err)
 	}
 	if s.keys != nil {
 		s.keys.free()
@@ -36,6 +43,23 @@ func (s *Store) release() error {
 	if s.rootKeys != nil {
 		s.rootKeys.free()
 	}
-	s.keys, s.rootKeys = nil, nil
+	s.tip, s.keys, s.rootKeys = nil, nil, nil
 	return errors.Join(append(errs, s.arena.Close())...)
 }
+
+// abandon releases what a failed Create or Open had taken. Nobody can ask again for
+// an engine that has no room to close, so it is closed here as soon as there is.
+func (s *Store) abandon() error {
+	err := s.release()
+	if s.engine != nil && !s.ended {
+		go func() {
+			for errors.Is(s.engine.Close(), ErrFull) {
+				time.Sleep(roomEvery)
+			}
+		}()
+	}
+	return err
+}
+
+// roomEvery is how often an engine without room to close is asked again.
+const roomEvery = time.Second

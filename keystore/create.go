@@ -20,7 +20,7 @@ func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (
 	}
 	s := newStore(cfg)
 	if err := s.create(ctx, cfg.Root, root, first); err != nil {
-		return nil, errors.Join(err, s.release())
+		return nil, errors.Join(err, s.abandon())
 	}
 	go s.run()
 	return s, nil

@@ -19,7 +19,9 @@ type Engine interface {
 	Commit(ctx context.Context, b Batch) error
 	// MaxBatch is how many bytes of keys and values one batch may hold.
 	MaxBatch() int
-	// Close releases the store. Every later call answers ErrClosed.
+	// Close releases the store. Every later call answers ErrClosed. Close itself may
+	// answer ErrFull if it has no room for what it must write: then all that was
+	// committed is safe, the store is not released, and Close may be called again.
 	Close() error
 }
 

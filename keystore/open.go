@@ -10,14 +10,16 @@ import (
 // file's MAC (ErrUnlock), the head against the tip (ErrRolledBack), every record
 // against the census, and the tail of the log (ErrCorrupt). A replacement of the
 // root file that was cut short is finished or abandoned, a bad copy healed, a
-// change of epoch ended; ErrFull if the disk has no room for that.
+// change of epoch ended; ErrFull if the disk has no room for that. An engine that has
+// no room to close after a failed Open is closed later, by itself; until then the next
+// Open is ErrInUse.
 func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if cfg.Suite != root.suite {
 		return nil, fmt.Errorf("%w: the root file names suite %v, not %v", ErrCorrupt, root.suite, cfg.Suite)
 	}
 	s := newStore(cfg)
 	if err := s.open(ctx, cfg.Root, root); err != nil {
-		return nil, errors.Join(err, s.release())
+		return nil, errors.Join(err, s.abandon())
 	}
 	go s.run()
 	return s, nil

@@ -41,12 +41,13 @@ type Store struct {
 	sealed   []byte // the head's bytes in the engine
 	census   *census
 	pending  map[string]pendingEntry
+	ended    bool // the engine is closed
 
 	epochs  chan struct{} // full while an epoch changes
 	queue   chan *job
 	quit    chan struct{}
 	stopped chan struct{}
-	closing sync.Once
+	closing sync.Mutex // one Close at a time
 	closed  atomic.Bool
 	failed  atomic.Pointer[error]
 
