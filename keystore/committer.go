@@ -17,43 +17,61 @@ const (
 // himself (direct). Nothing but these two, under s.lead, changes the store.
 func (s *Store) run() {
 	defer close(s.stopped)
-	for {
-		select {
-		case <-s.quit:
-			return
-		case j := <-s.queue:
-			s.lead.Lock()
-			s.serve(j)
-			s.lead.Unlock()
+	for j := s.await(); j != nil; j = s.await() {
+		s.lead.Lock()
+		for j != nil {
+			j = s.serve(j)
 		}
+		s.lead.Unlock()
+	}
+}
+
+// await is the next job, nil at the end. One that was handed over came before those
+// who queue.
+func (s *Store) await() *job {
+	select {
+	case j := <-s.next:
+		return j
+	default:
+	}
+	select {
+	case <-s.quit:
+		return nil
+	case j := <-s.next:
+		return j
+	case j := <-s.queue:
+		return j
 	}
 }
 
 // direct serves the caller's job in his own goroutine, if nobody else is there and
 // nobody was in the last group. It spares a caller alone the way to the committer
-// and back, a tenth of his commit.
+// and back, a tenth of his commit. Whoever comes after his group is the committer's:
+// he has his answer, and owes the others nothing.
 func (s *Store) direct(j *job) bool {
 	if len(s.queue) > 0 || !s.lead.TryLock() {
 		return false
 	}
 	defer s.lead.Unlock()
-	if s.gather.released > 1 || s.closed.Load() {
+	if s.gather.released > 1 || len(s.next) > 0 || s.closed.Load() {
 		return false
 	}
-	s.serve(j)
+	if next := s.serve(j); next != nil {
+		s.next <- next
+	}
 	return true
 }
 
-// serve runs j, with those who come along: in a group, or by itself.
-func (s *Store) serve(j *job) {
-	for j != nil {
-		if j.alone != nil {
-			s.runAlone(j)
-			break
-		}
-		j = s.commitFrom(j)
+// serve runs j, with those who come along: in a group, or by itself. It answers the
+// job that comes next, nil if none is known of.
+func (s *Store) serve(j *job) (next *job) {
+	if j.alone != nil {
+		s.runAlone(j)
+	} else {
+		next = s.commitFrom(j)
 	}
 	s.tipLater()
+	return next
 }
 
 func (s *Store) runAlone(j *job) {

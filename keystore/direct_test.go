@@ -3,9 +3,11 @@ package keystore_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
@@ -51,4 +53,56 @@ func TestDirect(t *testing.T) {
 		t.Error("a caller alone again went through the committer")
 	}
 	checked(t, s)
+}
+
+// bulky fills the most part of a batch, so that a group with it takes nobody else.
+func bulky(tx *keystore.Tx) error {
+	for i := range 14 {
+		tx.Put(fmt.Sprint("bulky/", i), make([]byte, 30<<10))
+	}
+	return nil
+}
+
+// A caller who serves himself has his answer once his own group is durable, whoever
+// comes after it.
+func TestDirectEndsWithItsGroup(t *testing.T) {
+	for name, after := range map[string]func(s *keystore.Store, op func(*keystore.Tx) error) error{
+		"operations": func(s *keystore.Store, op func(*keystore.Tx) error) error {
+			return s.Commit(context.Background(), op)
+		},
+		"a job with the store to itself": func(s *keystore.Store, op func(*keystore.Tx) error) error {
+			return s.ReplaceProtectors(context.Background(), nil, op)
+		},
+	} {
+		s := createSmall(t, config(t, storetest.NewMemory()))
+		leave, answered, gate := occupy(t, s), make(chan bool), make(chan bool)
+		var others sync.WaitGroup
+		queue := func(f func() error, queued int) {
+			others.Go(func() {
+				if err := f(); err != nil {
+					t.Error(err)
+				}
+			})
+			for s.Queued() != queued {
+				runtime.Gosched()
+			}
+		}
+		for n := range 3 { // the committer has taken one of them
+			queue(func() error { return s.Commit(context.Background(), bulky) }, n)
+		}
+		queue(func() error { return after(s, func(*keystore.Tx) error { <-gate; return nil }) }, 3)
+		go func() {
+			leave()
+			close(answered)
+		}()
+		select {
+		case <-answered:
+		case <-time.After(2 * time.Second):
+			t.Errorf("%s: a caller serves others, and has no answer", name)
+		}
+		close(gate)
+		others.Wait()
+		<-answered
+		checked(t, s)
+	}
 }

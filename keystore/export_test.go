@@ -7,6 +7,9 @@ import (
 // SetStep has f asked before each step that a crash may cut.
 func (c *Config) SetStep(f func(name string) error) { c.step = f }
 
+// Queued is how many operations wait for the committer, without the one that it holds.
+func (s *Store) Queued() int { return len(s.queue) }
+
 // Openable counts, by class, the mutable records among pairs which the keys of a
 // root file open, whatever head and tip say of them.
 func Openable(cfg Config, rootFile []byte, pairs map[string][]byte) (map[Class]int, error) {

@@ -16,8 +16,8 @@ type job struct {
 
 // Commit runs op in the committer and returns once its batch is durable and the
 // tip written, or with op's own error; then nothing of op is applied. ctx bounds
-// the waiting in the queue; an operation that was taken is waited for. op may
-// run more than once and must not call Commit. Its panic is an error that names
+// the waiting until op is taken, which is at once if nobody else is there; then its
+// batch is waited for. op may run more than once and must not call Commit. Its panic is an error that names
 // the type of the panic's value only.
 func (s *Store) Commit(ctx context.Context, op func(*Tx) error) error {
 	return s.enqueue(ctx, &job{op: op, done: make(chan error, 1)})

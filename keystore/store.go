@@ -45,6 +45,7 @@ type Store struct {
 
 	epochs  chan struct{} // full while an epoch changes
 	queue   chan *job
+	next    chan *job // holds whom a caller who served himself hands to the committer
 	quit    chan struct{}
 	stopped chan struct{}
 	closing sync.Mutex // one Close at a time
@@ -72,7 +73,7 @@ func newStore(cfg Config) *Store {
 	return &Store{
 		cfg: cfg, arena: lockedmem.New(0), census: newCensus(),
 		epochs: make(chan struct{}, 1),
-		queue:  make(chan *job, 1024), quit: make(chan struct{}), stopped: make(chan struct{}),
+		queue:  make(chan *job, 1024), next: make(chan *job, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
