@@ -47,14 +47,14 @@ const scanSegments = 64
 
 // readLeaves reads some leaves in order, at least one if there is no error.
 func (s *Store) readLeaves(ctx context.Context, from, to uint64) ([][]byte, error) {
+	pairs, err := s.engine.Scan(ctx, []byte{prefixLog}, before(from), int(min(to-from, scanSegments)))
+	if err != nil {
+		return nil, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.keys == nil {
 		return nil, ErrClosed
-	}
-	pairs, err := s.engine.Scan(ctx, []byte{prefixLog}, before(from), int(min(to-from, scanSegments)))
-	if err != nil {
-		return nil, err
 	}
 	if len(pairs) == 0 {
 		return nil, fmt.Errorf("%w: audit record %d is missing", ErrCorrupt, from)

@@ -10,17 +10,17 @@ import (
 // the path if it is not what the census knows.
 func (s *Store) Get(ctx context.Context, path string) (Record, error) {
 	for {
-		s.mu.RLock()
-		if s.keys == nil {
-			s.mu.RUnlock()
-			return Record{}, ErrClosed
+		q, err := s.query(path)
+		if err != nil {
+			return Record{}, err
 		}
-		generation := s.head.generation
-		_, pending := s.pending[path]
-		rec, err := s.get(ctx, path)
-		s.mu.RUnlock()
-		// A batch may have landed between the engine and the census.
-		if !errors.Is(err, ErrCorrupt) || (!pending && generation == s.generation()) {
+		// Without the lock: a reader who waits for the engine holds up nobody.
+		sealed, err := s.engine.Get(ctx, q.at)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return Record{}, err
+		}
+		rec, moved, err := s.answer(q, sealed)
+		if !moved || !errors.Is(err, ErrCorrupt) {
 			return rec, err
 		}
 		if ctx.Err() != nil {
@@ -32,38 +32,52 @@ func (s *Store) Get(ctx context.Context, path string) (Record, error) {
 	}
 }
 
-func (s *Store) generation() uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.head.generation
+// query is one look for a record: where it stands in the engine, and what was known
+// of it before the engine was asked.
+type query struct {
+	path   string
+	at     []byte
+	before knowledge
 }
 
-// get reads path under the lock.
-func (s *Store) get(ctx context.Context, path string) (Record, error) {
-	want, known := s.census.entries[path]
-	next, pending := s.pending[path]
-	if !known && !pending {
-		return Record{}, ErrNotFound
+func (s *Store) query(path string) (query, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.keys == nil {
+		return query{}, ErrClosed
 	}
-	at := s.keys.engineKey(path)
-	sealed, err := s.engine.Get(ctx, at)
-	if errors.Is(err, ErrNotFound) {
-		if !known || (pending && next.deleted) {
-			return Record{}, ErrNotFound
+	q := query{path: path, before: s.knowledge(path)}
+	if !q.before.there && !q.before.pending {
+		return q, ErrNotFound
+	}
+	q.at = s.keys.engineKey(path)
+	return q, nil
+}
+
+// answer opens what the engine answered, nil for an absent record. It must be what
+// was known before or what is known now; if it is neither, moved tells that commits
+// came between, so that the query is worth another try.
+func (s *Store) answer(q query, sealed []byte) (rec Record, moved bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.keys == nil {
+		return rec, false, ErrClosed
+	}
+	now := s.knowledge(q.path)
+	moved = q.before.pending || now.pending || q.before.generation != now.generation
+	if sealed == nil {
+		if q.before.allowsNone() || now.allowsNone() {
+			return rec, moved, ErrNotFound
 		}
-		return Record{}, fmt.Errorf("%w: record %q is missing", ErrCorrupt, path)
+		return rec, moved, fmt.Errorf("%w: record %q is missing", ErrCorrupt, q.path)
 	}
-	if err != nil {
-		return Record{}, err
-	}
-	hash := s.keys.suite.Sum(sealed)
-	if !(known && hash == want.hash) && !(pending && !next.deleted && hash == next.hash) {
-		return Record{}, fmt.Errorf("%w: record %q is not the one last written", ErrCorrupt, path)
+	if hash := s.keys.suite.Sum(sealed); !q.before.allows(hash) && !now.allows(hash) {
+		return rec, moved, fmt.Errorf("%w: record %q is not the one last written", ErrCorrupt, q.path)
 	}
 	var o sealer
-	id, got, value, err := o.open(s.keys, at, sealed)
-	if err != nil || got != path {
-		return Record{}, fmt.Errorf("%w: record %q does not open", ErrCorrupt, path)
+	id, got, value, err := o.open(s.keys, q.at, sealed)
+	if err != nil || got != q.path {
+		return rec, moved, fmt.Errorf("%w: record %q does not open", ErrCorrupt, q.path)
 	}
-	return Record{Path: path, Version: id.version, Value: value}, nil
+	return Record{Path: got, Version: id.version, Value: value}, moved, nil
 }

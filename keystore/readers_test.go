@@ -1,0 +1,87 @@
+package keystore_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// slow is an engine that keeps one reader of records or of the log, once it is armed.
+type slow struct {
+	keystore.Engine
+	armed atomic.Bool
+	kept  chan bool // closed while the reader is kept
+	leave chan bool
+}
+
+func (e *slow) keep() {
+	if e.armed.CompareAndSwap(true, false) {
+		close(e.kept)
+		<-e.leave
+	}
+}
+
+func (e *slow) Get(ctx context.Context, key []byte) ([]byte, error) {
+	if key[0] == 'r' {
+		e.keep()
+	}
+	return e.Engine.Get(ctx, key)
+}
+
+func (e *slow) Scan(ctx context.Context, prefix, after []byte, limit int) ([]keystore.Pair, error) {
+	if string(prefix) == "a" {
+		e.keep()
+	}
+	return e.Engine.Scan(ctx, prefix, after, limit)
+}
+
+// A reader who waits for the engine holds up neither commits nor other readers, and
+// what he reads in the end is what was durable then.
+func TestReaderHoldsUpNobody(t *testing.T) {
+	for name, read := range map[string]func(s *keystore.Store) error{
+		"a record": func(s *keystore.Store) error {
+			rec, err := s.Get(context.Background(), "a")
+			if err == nil && rec.Version != s.Version("a") {
+				t.Errorf("version %d", rec.Version)
+			}
+			return err
+		},
+		"the log": func(s *keystore.Store) error {
+			_, err := s.LogRecord(context.Background(), 0)
+			return err
+		},
+	} {
+		m := storetest.NewMemory()
+		e := &slow{Engine: m, kept: make(chan bool), leave: make(chan bool)}
+		cfg := config(t, m)
+		cfg.OpenEngine = func(string) (keystore.Engine, error) { return e, nil }
+		s := createSmall(t, cfg)
+		e.armed.Store(true)
+		first, others := make(chan error, 1), make(chan error, 1)
+		go func() { first <- read(s) }()
+		<-e.kept
+		go func() {
+			err := s.Commit(context.Background(), small)
+			s.Version("a")
+			if err == nil {
+				err = read(s)
+			}
+			others <- err
+		}()
+		select {
+		case err := <-others:
+			must(t, err)
+			others <- nil
+		case <-time.After(2 * time.Second):
+			t.Errorf("%s: all wait for one reader", name)
+		}
+		close(e.leave)
+		must(t, <-first)
+		must(t, <-others)
+		checked(t, s)
+	}
+}
