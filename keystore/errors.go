@@ -18,7 +18,8 @@ var (
 	ErrCorrupt = errors.New("keystore: corrupt")
 	// ErrRolledBack: the store is older than what its tip has seen.
 	ErrRolledBack = errors.New("keystore: rolled back")
-	// ErrFull: too little free disk is left to commit. Nothing was changed.
+	// ErrFull: too little free disk is left to commit, and nothing was changed; or
+	// to close, and then only Close may be called again.
 	ErrFull = errors.New("keystore: disk full")
 	// ErrNotFound: no such record.
 	ErrNotFound = errors.New("keystore: not found")

@@ -29,7 +29,7 @@ func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if err := e.writable(ctx); err != nil {
 		return err
 	}
-	if err := e.holds(b.Expect); err != nil {
+	if err := e.holds(ctx, b.Expect); err != nil {
 		return err
 	}
 	if len(b.Put)+len(b.Delete) == 0 {
@@ -84,9 +84,9 @@ func fitsKey(key []byte) error {
 }
 
 // holds checks what the batch relies on.
-func (e *engine) holds(expect []keystore.Expectation) error {
+func (e *engine) holds(ctx context.Context, expect []keystore.Expectation) error {
 	for _, x := range expect {
-		value, err := e.get(x.Key)
+		value, err := e.get(ctx, x.Key)
 		absent := errors.Is(err, keystore.ErrNotFound)
 		if err != nil && !absent {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -26,6 +27,9 @@ type engine struct {
 	open    sync.RWMutex // held for reading by every call, for writing by Close
 	closed  bool         // no further calls
 	done    bool         // db was closed, or given up
+
+	views sync.WaitGroup // transactions that readers wait for, or did until they went
+	stuck atomic.Bool    // Badger has failed, and readers wait in vain
 }
 
 // MaxBatch is how many bytes of keys and values one batch may hold.
@@ -41,8 +45,9 @@ func (e *engine) usable(ctx context.Context) error {
 
 // Close waits for running calls, then flushes and releases the store. While the
 // disk has no room it answers ErrFull and leaves the files alone, since Badger's
-// flush would kill the process: nothing is lost, for every batch is in the log,
-// and Close may be called again once there is room. Other repeats answer nil.
+// flush would kill the process: no batch is lost, for each is in the log, no other
+// call is served any more, and Close may be called again once there is room. Other
+// repeats answer nil, also after a Close that failed.
 func (e *engine) Close() error {
 	e.open.Lock()
 	defer e.open.Unlock()
@@ -59,7 +64,8 @@ func (e *engine) Close() error {
 }
 
 // closeDB closes Badger, and gives it up a while after it has failed: a flush that
-// fails is tried for ever, and nothing depends on it.
+// fails is tried for ever. No batch depends on it, but Badger's lock does: until the
+// flush succeeds or the process ends, the next Open is ErrInUse.
 func (e *engine) closeDB() error {
 	defer e.log.close()
 	if e.watch.err() == nil {
@@ -80,12 +86,13 @@ func (e *engine) closeDB() error {
 	}
 }
 
-// endBadger closes Badger once nothing is handed to it any more: it would panic
-// over a transaction that it meets at its end.
+// endBadger closes Badger once nothing is handed to it any more, nor asked of it: it
+// would panic over a transaction that it meets at its end.
 func (e *engine) endBadger() error {
 	if e.handing != nil {
 		<-e.handing
 	}
+	e.views.Wait()
 	return e.db.Close()
 }
 

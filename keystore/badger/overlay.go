@@ -20,6 +20,7 @@ type overlay struct {
 	values  map[string][]byte // nil: deleted
 	size    int               // of values
 	leaving map[string][]byte // on their way to Badger; nobody changes the map meanwhile
+	sent    uint64            // how many times values set out
 }
 
 // takes tells whether the batch still has room.
@@ -52,6 +53,14 @@ func (o *overlay) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.leaving, o.values, o.size = o.values, o.leaving, 0
+	o.sent++
+}
+
+// departures is how many times values set out for Badger.
+func (o *overlay) departures() uint64 {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.sent
 }
 
 // left clears what was leaving: Badger has it.
@@ -89,9 +98,12 @@ func (o *overlay) find(key string) (value []byte, known bool) {
 	return value, known
 }
 
-// within copies what lies at the keys that begin with prefix. The caller holds o.mu.
-func (o *overlay) within(prefix []byte) map[string][]byte {
-	found := map[string][]byte{}
+// within copies what lies at the keys that begin with prefix, and tells how many times
+// values had set out by then.
+func (o *overlay) within(prefix []byte) (found map[string][]byte, sent uint64) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	found = map[string][]byte{}
 	for _, layer := range []map[string][]byte{o.leaving, o.values} {
 		for key, value := range layer {
 			if strings.HasPrefix(key, string(prefix)) {
@@ -99,7 +111,7 @@ func (o *overlay) within(prefix []byte) map[string][]byte {
 			}
 		}
 	}
-	return found
+	return found, o.sent
 }
 
 // merge adds the overlay's pairs beyond after to those of Badger's that are at

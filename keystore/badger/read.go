@@ -19,13 +19,11 @@ func (e *engine) Get(ctx context.Context, key []byte) ([]byte, error) {
 	if err := e.usable(ctx); err != nil {
 		return nil, err
 	}
-	return e.get(key)
+	return e.get(ctx, key)
 }
 
-// get asks the overlay first: what is not in it is in Badger, then and later. Badger
-// makes a reader wait for the transaction that is under way; commits must not wait
-// for that reader, so he holds no lock of theirs.
-func (e *engine) get(key []byte) ([]byte, error) {
+// get asks the overlay first: what is not in it is in Badger, then and later.
+func (e *engine) get(ctx context.Context, key []byte) ([]byte, error) {
 	value, known := e.over.find(string(key))
 	switch {
 	case known && value != nil:
@@ -33,7 +31,10 @@ func (e *engine) get(key []byte) ([]byte, error) {
 	case known || string(key) == positionKey:
 		return nil, keystore.ErrNotFound
 	}
-	below := e.db.NewTransaction(false)
+	below, err := e.view(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer below.Discard()
 	return get(below, key)
 }
@@ -49,9 +50,10 @@ func (e *engine) Scan(ctx context.Context, prefix, after []byte, limit int) ([]k
 	opts.PrefetchValues = false
 	opts.Prefix = prefix
 
-	e.over.mu.RLock()
-	over, below := e.over.within(prefix), e.db.NewTransaction(false)
-	e.over.mu.RUnlock()
+	below, over, err := e.viewUnder(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
 	defer below.Discard()
 	it := below.NewIterator(opts)
 	defer it.Close()
