@@ -46,7 +46,11 @@ func overwrite(path string, n int64) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// writeSynced makes a file, durably, and erases the one that is in its place.
 func writeSynced(path string, b []byte) error {
+	if err := eraseFile(path); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,8 +94,9 @@ func (s *Store) writeRoot(r *Root) error {
 	return s.putRoot(rootCopy, r.raw)
 }
 
-// putRoot replaces one copy, durably, and erases what it replaces. The name is
-// missing for a moment; the other copy and the next file are there meanwhile.
+// putRoot replaces one copy, durably, and erases what it replaces, and before that
+// what a crash left of an earlier replacement. The name is missing for a moment; the
+// other copy and the next file are there meanwhile.
 func (s *Store) putRoot(name string, b []byte) error {
 	at, old := filepath.Join(s.cfg.Dir, name), filepath.Join(s.cfg.Dir, rootOld)
 	for _, do := range []struct {
@@ -102,7 +104,7 @@ func (s *Store) putRoot(name string, b []byte) error {
 		run  func() error
 	}{
 		{name + " new", func() error { return writeSynced(at+".new", b) }},
-		{name + " aside", func() error { return renameIfThere(at, old) }},
+		{name + " aside", func() error { return errors.Join(eraseFile(old), renameIfThere(at, old)) }},
 		{name, func() error { return os.Rename(at+".new", at) }},
 		{name + " sync", func() error { return syncDir(s.cfg.Dir) }},
 		{name + " erase", func() error { return eraseFile(old) }},
