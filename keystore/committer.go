@@ -170,8 +170,11 @@ func (s *Store) another(n int) *job {
 	}
 }
 
-// commitOne commits a job by itself.
+// commitOne commits a job by itself, unless the store failed over the one before.
 func (s *Store) commitOne(j *job) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
 	g := s.newGroup()
 	defer g.wipe()
 	if err := g.stage(j.op); err != nil {

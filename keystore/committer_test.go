@@ -116,42 +116,6 @@ func TestAppliedCommitFailsClosed(t *testing.T) {
 	checked(t, s)
 }
 
-// A group larger than a batch is split; no operation notices.
-func TestGroupsAreSplit(t *testing.T) {
-	m := storetest.NewMemory()
-	s := createSmall(t, config(t, m))
-	batches := 0
-	m.Fault(func(keystore.Batch) error { batches++; return nil })
-	release := occupy(t, s)
-	value := bytes.Repeat([]byte("v"), 20<<10)
-	var wg sync.WaitGroup
-	for i := range 40 {
-		wg.Go(func() {
-			err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
-				tx.Put(fmt.Sprintf("big/%d", i), value)
-				tx.Log(func(seq uint64) []byte { return append(fmt.Appendf(nil, "%d ", seq), value...) })
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	time.Sleep(20 * time.Millisecond)
-	release()
-	wg.Wait()
-	if n := len(s.Paths("big/")); n != 40 || s.LogState().Size != 43 || batches < 4 {
-		t.Errorf("%d paths, %d audit records in %d batches", n, s.LogState().Size, batches)
-	}
-	for e, err := range s.LogRange(t.Context(), 3, 43) {
-		must(t, err)
-		if want := append(fmt.Appendf(nil, "%d ", e.Seq), value...); !bytes.Equal(e.Leaf, want) {
-			t.Fatalf("audit record %d is another one", e.Seq)
-		}
-	}
-	checked(t, s)
-}
-
 func TestTooLarge(t *testing.T) {
 	s := createSmall(t, config(t, storetest.NewMemory()))
 	long := make([]byte, keystore.MaxValue+1)

@@ -1,0 +1,92 @@
+package keystore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// A group larger than a batch is split; no operation notices.
+func TestGroupsAreSplit(t *testing.T) {
+	m := storetest.NewMemory()
+	s := createSmall(t, config(t, m))
+	batches := 0
+	m.Fault(func(keystore.Batch) error { batches++; return nil })
+	release := occupy(t, s)
+	value := bytes.Repeat([]byte("v"), 20<<10)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
+				tx.Put(fmt.Sprintf("big/%d", i), value)
+				tx.Log(func(seq uint64) []byte { return append(fmt.Appendf(nil, "%d ", seq), value...) })
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	release()
+	wg.Wait()
+	if n := len(s.Paths("big/")); n != 40 || s.LogState().Size != 43 || batches < 4 {
+		t.Errorf("%d paths, %d audit records in %d batches", n, s.LogState().Size, batches)
+	}
+	for e, err := range s.LogRange(t.Context(), 3, 43) {
+		must(t, err)
+		if want := append(fmt.Appendf(nil, "%d ", e.Seq), value...); !bytes.Equal(e.Leaf, want) {
+			t.Fatalf("audit record %d is another one", e.Seq)
+		}
+	}
+	checked(t, s)
+}
+
+// If the store fails closed in the midst of a split group, nothing that follows is
+// committed.
+func TestSplitEndsWithTheStore(t *testing.T) {
+	cfg := config(t, storetest.NewMemory())
+	broken, armed := errors.New("broken"), false
+	cfg.SetStep(func(name string) error {
+		if armed && name == "tip" {
+			armed = false
+			return broken
+		}
+		return nil
+	})
+	s := createSmall(t, cfg)
+	release := occupy(t, s)
+	answers := make(chan error, 4)
+	for i := range cap(answers) {
+		go func() {
+			answers <- s.Commit(context.Background(), func(tx *keystore.Tx) error {
+				for j := range 10 {
+					tx.Put(fmt.Sprintf("big/%d/%d", i, j), make([]byte, 30<<10))
+				}
+				return nil
+			})
+		}()
+	}
+	for s.Queued() < cap(answers)-1 { // one is the committer's
+		runtime.Gosched()
+	}
+	armed = true
+	release()
+	for range cap(answers) {
+		if err := <-answers; !errors.Is(err, keystore.ErrUnavailable) {
+			t.Errorf("in or after the batch that failed: %v", err)
+		}
+	}
+	if n := len(s.Paths("big/")); n > 10 {
+		t.Errorf("%d records were committed", n)
+	}
+	must(t, s.Close())
+}
