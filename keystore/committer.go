@@ -78,11 +78,21 @@ func (s *Store) runAlone(j *job) {
 	if !j.take() {
 		return
 	}
-	err := s.ready()
+	err := s.Failed()
 	if err == nil {
 		err = j.alone()
 	}
 	j.done <- err
+}
+
+// withRoom is f, but asks first whether a batch may be tried at all.
+func (s *Store) withRoom(f func() error) func() error {
+	return func() error {
+		if err := s.ready(); err != nil {
+			return err
+		}
+		return f()
+	}
 }
 
 // tipLater has the tip synced within tipEvery, if it was written since.

@@ -165,8 +165,21 @@ func TestDiskFull(t *testing.T) {
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
 		t.Errorf("Commit: %v, %v", err, s.Failed())
 	}
-	if _, err := s.Get(t.Context(), "a"); err != nil {
-		t.Errorf("Get: %v", err)
+	none := func(*keystore.Tx) error { return nil }
+	for call, err := range map[string]error{
+		"ReplaceProtectors": s.ReplaceProtectors(t.Context(), nil, none),
+		"ChangeEpoch":       s.ChangeEpoch(t.Context(), none),
+		"Rekey":             s.Rekey(t.Context(), keystore.Rekeying{Root: cfg.Root}),
+	} {
+		if !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
+			t.Errorf("%s: %v, %v", call, err, s.Failed())
+		}
+	}
+	_, get := s.Get(t.Context(), "a")
+	for call, err := range map[string]error{"Get": get, "Check": s.Check(t.Context()), "FinishEpoch": s.FinishEpoch(t.Context())} {
+		if err != nil {
+			t.Errorf("%s, which writes nothing: %v", call, err)
+		}
 	}
 	must(t, s.Close())
 	cfg.MinFree = 1

@@ -22,7 +22,7 @@ import (
 // The survivors are sealed in batches between which other operations are served.
 // One change runs at a time; others wait for it.
 func (s *Store) ChangeEpoch(ctx context.Context, op func(*Tx) error) error {
-	return s.changeEpoch(ctx, func() error { return s.beginEpoch(op) })
+	return s.changeEpoch(ctx, s.withRoom(func() error { return s.beginEpoch(op) }))
 }
 
 // FinishEpoch ends a ChangeEpoch that answered ErrUnfinished. It is nil if there
@@ -71,7 +71,7 @@ func (s *Store) finishEpoch(ctx context.Context) error {
 	if !under {
 		return nil
 	}
-	return s.endEpoch(func(step func() error) error { return s.alone(ctx, step) })
+	return s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(step)) })
 }
 
 // beginEpoch puts a root file in force that has the next material key beside the

@@ -23,7 +23,7 @@ func (s *Store) Commit(ctx context.Context, op func(*Tx) error) error {
 	return s.enqueue(ctx, &job{op: op, done: make(chan error, 1)})
 }
 
-// alone runs f in the committer while nothing else does.
+// alone runs f in the committer while nothing else does. f asks for room if it writes.
 func (s *Store) alone(ctx context.Context, f func() error) error {
 	return s.enqueue(ctx, &job{alone: f, done: make(chan error, 1)})
 }

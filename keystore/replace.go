@@ -17,7 +17,7 @@ type Rekeying struct {
 // is committed at the one moment from which the change is certain: a crash before
 // it leaves neither, after it Open completes the change.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
-	return s.alone(ctx, func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) })
+	return s.alone(ctx, s.withRoom(func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) }))
 }
 
 // Rekey puts a new root and new epochs in force, re-seals every mutable record and
@@ -30,7 +30,7 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 // abandoned, with op's record of it; the new root completes it. Any fault after
 // that moment fails closed.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
-	err := s.changeEpoch(ctx, func() error { return s.rekey(r) })
+	err := s.changeEpoch(ctx, s.withRoom(func() error { return s.rekey(r) }))
 	if errors.Is(err, ErrUnfinished) {
 		return s.fail(err)
 	}
