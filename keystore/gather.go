@@ -25,6 +25,11 @@ const (
 	mayMiss = 2
 	// mayTake is how many times as long as a commit it may pay to wait.
 	mayTake = 3
+	// busy is how long a group waits by looking again and again. Those who are near come
+	// within it; on a slow disk the rest of the wait would cost a whole processor.
+	busy = 2 * time.Millisecond
+	// nap is how long it sleeps between two looks after that.
+	nap = 500 * time.Microsecond
 )
 
 // begin begins a group.
@@ -36,11 +41,11 @@ func (g *gather) begin() { g.gave = false }
 // passed since then: waiting longer costs those who are here more than another sync
 // saves. Where groups miss somebody again and again it tries up to three commits, since
 // callers who sign come back later than those who encrypt, and all in one group is
-// best for them too. A caller alone never waits, nor do callers who take much longer
-// to come back than a commit takes, as with keys in a TPM or HSM: for them the time is
-// over when the first one comes. Nor does a group wait for very many: their
-// cryptography keeps all cores busy for longer than a sync takes, so the sync had
-// better run meanwhile.
+// best for them too. Nobody waits after a group of one, so a caller who stays alone
+// never does, nor do callers who take much longer to come back than a commit takes,
+// as with keys in a TPM or HSM: for them the time is over when the first one comes.
+// Nor does a group wait for very many: their cryptography keeps all cores busy for
+// longer than a sync takes, so the sync had better run meanwhile.
 func (g *gather) wait(n int) bool {
 	if g.released > perCore*runtime.GOMAXPROCS(0) {
 		return false
@@ -61,7 +66,11 @@ func (g *gather) wait(n int) bool {
 		g.miss(limit)
 		return false
 	}
-	yield()
+	if time.Since(g.at) < busy {
+		yield()
+	} else {
+		time.Sleep(nap)
+	}
 	return true
 }
 

@@ -36,6 +36,18 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// On a slow disk a group sleeps between its looks.
+func TestGatherSleeps(t *testing.T) {
+	begin, looks := time.Now(), 0
+	g := gather{released: 4, at: begin.Add(-busy), took: 5 * time.Second}
+	for g.begin(); g.wait(1) && time.Since(begin) < 50*time.Millisecond; {
+		looks++
+	}
+	if looks < 2 || looks > 200 {
+		t.Errorf("%d looks in %v", looks, time.Since(begin))
+	}
+}
+
 // Callers who are always a little late are waited for, once groups have missed them.
 func TestGatherLearns(t *testing.T) {
 	const took = 200 * time.Millisecond
