@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Create makes a store in cfg.Dir, which is made if it is absent. root brings
+// Create makes a store in cfg.Dir, which is made, durably, if it is absent. root brings
 // the protectors; a zero vault id or creation time is filled in. first is the
 // first commit. ErrExists if there is a store, or a part of one that is not the
 // leftover of a creation that was cut short.
@@ -103,6 +103,9 @@ func (s *Store) finishCreate() error {
 	if err := s.tip.sync(); err != nil {
 		return err
 	}
+	if err := s.syncName(); err != nil {
+		return err
+	}
 	if err := s.writeRoot(s.root); err != nil {
 		return err
 	}
@@ -113,4 +116,20 @@ func (s *Store) finishCreate() error {
 		return err
 	}
 	return syncDir(s.cfg.Dir)
+}
+
+// syncName makes the name of the store's directory durable, and those of the
+// directories above it: any of them may have been made for the store.
+func (s *Store) syncName() error {
+	if err := s.step("sync above"); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	return syncAbove(dir)
 }

@@ -4,7 +4,9 @@ package keystore
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,21 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// syncAbove makes the names in the directories above dir durable, up to the first one
+// in which nothing of this user's can be new: he may not read it, or it is of a file
+// system that is not written.
+func syncAbove(dir string) error {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		err := syncDir(up)
+		switch {
+		case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS), errors.Is(err, unix.EINVAL):
+			return nil
+		case err != nil || up == filepath.Dir(up):
+			return err
+		}
+	}
 }
 
 // freeDisk is the number of bytes this user may still write under dir.

@@ -11,6 +11,9 @@ import (
 // its renames.
 func syncDir(string) error { return nil }
 
+// syncAbove does nothing, as syncDir.
+func syncAbove(string) error { return nil }
+
 // freeDisk is the number of bytes this user may still write under dir.
 func freeDisk(dir string) (uint64, error) {
 	name, err := windows.UTF16PtrFromString(dir)

@@ -1,0 +1,28 @@
+package keystore_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"strongroom.example/keystore/storetest"
+)
+
+// The directories that Create makes are durable before the store counts as made.
+func TestCreatedDirectoriesAreDurable(t *testing.T) {
+	cfg := config(t, storetest.NewMemory())
+	top := t.TempDir()
+	must(t, os.Symlink(top, filepath.Join(top, "link")))
+	cfg.Dir = filepath.Join(top, "link", "a", "b", "v")
+	var steps []string
+	cfg.SetStep(func(name string) error {
+		steps = append(steps, name)
+		return nil
+	})
+	checked(t, create(t, cfg))
+	above, unmark := slices.Index(steps, "sync above"), slices.Index(steps, "unmark")
+	if above < 0 || unmark < above {
+		t.Errorf("the steps of Create are %q", steps)
+	}
+}
