@@ -12,7 +12,7 @@ import (
 )
 
 // fuzzKeys are fresh keys: what another process sealed is forged to this one.
-func fuzzKeys(f *testing.F, id suite.ID) (*keyring, *rootKeys) {
+func fuzzKeys(f testing.TB, id suite.ID) (*keyring, *rootKeys) {
 	f.Helper()
 	arena := lockedmem.New(0)
 	k, err := newKeyring(arena, id)

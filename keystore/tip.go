@@ -34,9 +34,12 @@ func (h head) tip() tipState {
 }
 
 // tip is the file outside the engine that tells an older store from the
-// newest: two slots, written in turn, so that a torn write spoils only one.
+// newest. Of its two slots one holds what was last synced, and is left alone; all
+// that is written until the next sync goes into the other. So whatever of that a
+// power cut leaves, one slot is whole.
 type tip struct {
 	file  *os.File
+	slot  int64 // the one that is written
 	dirty bool
 	buf   [tipUsed]byte
 }
@@ -53,7 +56,7 @@ func createTip(dir string) (*tip, error) {
 	return &tip{file: f}, nil
 }
 
-// openTip answers the newest valid slot.
+// openTip answers the newest valid slot, which is durable then.
 func openTip(dir string, k *keyring) (*tip, tipState, error) {
 	var best tipState
 	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR, 0)
@@ -64,20 +67,21 @@ func openTip(dir string, k *keyring) (*tip, tipState, error) {
 		return nil, best, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 2*tipSlot))
-	if err != nil {
+	if err = errors.Join(err, f.Sync()); err != nil { // a killed process may have left it unsynced
 		return nil, best, errors.Join(err, f.Close())
 	}
-	valid := false
+	t, valid := &tip{file: f}, false
 	for at := 0; at+tipUsed <= len(b); at += tipSlot {
 		if s, ok := parseTip(k, b[at:at+tipUsed]); ok && (!valid || s.generation > best.generation) {
 			best, valid = s, true
+			t.slot = 1 - int64(at/tipSlot)
 		}
 	}
 	if !valid {
 		f.Close()
 		return nil, best, fmt.Errorf("%w: both slots of the tip file are damaged: whether the store is the newest cannot be told", ErrCorrupt)
 	}
-	return &tip{file: f}, best, nil
+	return t, best, nil
 }
 
 func parseTip(k *keyring, b []byte) (tipState, bool) {
@@ -91,12 +95,12 @@ func parseTip(k *keyring, b []byte) (tipState, bool) {
 	return s, true
 }
 
-// write puts the state into the slot that does not hold the newest one. It
-// reaches the disk with the next sync.
+// write puts the state into the slot that does not hold the last one synced. It is
+// durable with the next sync.
 func (t *tip) write(k *keyring, s tipState) error {
 	b := t.encode(k, s)
 	t.dirty = true
-	_, err := t.file.WriteAt(b, int64(s.generation%2)*tipSlot)
+	_, err := t.file.WriteAt(b, t.slot*tipSlot)
 	return err
 }
 
@@ -116,5 +120,9 @@ func (t *tip) sync() error {
 		return nil
 	}
 	t.dirty = false
-	return t.file.Sync()
+	if err := t.file.Sync(); err != nil {
+		return err
+	}
+	t.slot = 1 - t.slot
+	return nil
 }
