@@ -1,0 +1,58 @@
+package keystore_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"testing"
+
+	"strongroom.example/internal/suite"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// A store that is opened and checked leaves no record's plaintext on the heap.
+func TestCensusLeavesNoPlaintext(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // what is garbage stays to be found
+	cfg := config(t, storetest.NewMemory())
+	secret, masked := make([]byte, 32), make([]byte, 32)
+	rand.Read(secret)
+	for i := range secret {
+		masked[i] = ^secret[i]
+	}
+	s := create(t, cfg)
+	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
+		tx.PutMaterial("secret", secret)
+		return nil
+	}))
+	must(t, s.Close())
+	if n := onHeap(t, masked); n == 0 {
+		t.Fatal("a secret that is there was not found")
+	}
+	suite.Wipe(secret)
+	s, err := reopen(cfg)
+	must(t, err)
+	must(t, s.Check(t.Context()))
+	if n := onHeap(t, masked); n > 0 {
+		t.Errorf("%d copies of a record's value", n)
+	}
+	must(t, s.Close())
+}
+
+// onHeap counts the copies of a secret, given its complement, on the Go heap.
+func onHeap(t *testing.T, masked []byte) int {
+	t.Helper()
+	dump, err := os.Create(filepath.Join(t.TempDir(), "heap"))
+	must(t, err)
+	defer dump.Close()
+	debug.WriteHeapDump(dump.Fd())
+	content, err := os.ReadFile(dump.Name())
+	must(t, err)
+	defer clear(content)
+	for i := range content {
+		content[i] = ^content[i]
+	}
+	return bytes.Count(content, masked)
+}
