@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -44,24 +43,6 @@ func (s *Store) await() *job {
 	}
 }
 
-// direct serves the caller's job in his own goroutine, if nobody else is there and
-// nobody was in the last group. It spares a caller alone the way to the committer
-// and back, a tenth of his commit. Whoever comes after his group is the committer's:
-// he has his answer, and owes the others nothing.
-func (s *Store) direct(j *job) bool {
-	if len(s.queue) > 0 || !s.lead.TryLock() {
-		return false
-	}
-	defer s.lead.Unlock()
-	if s.gather.released > 1 || len(s.next) > 0 || s.closed.Load() {
-		return false
-	}
-	if next := s.serve(j); next != nil {
-		s.next <- next
-	}
-	return true
-}
-
 // serve runs j, with those who come along: in a group, or by itself. It answers the
 // job that comes next, nil if none is known of.
 func (s *Store) serve(j *job) (next *job) {
@@ -83,16 +64,6 @@ func (s *Store) runAlone(j *job) {
 		err = j.alone()
 	}
 	j.done <- err
-}
-
-// withRoom is f, but asks first whether a batch may be tried at all.
-func (s *Store) withRoom(f func() error) func() error {
-	return func() error {
-		if err := s.ready(); err != nil {
-			return err
-		}
-		return f()
-	}
 }
 
 // tipLater has the tip synced within tipEvery, if it was written since.
@@ -197,19 +168,4 @@ func answer(jobs []*job, err error) {
 	for _, j := range jobs {
 		j.done <- err
 	}
-}
-
-// ready tells whether a batch may be tried at all.
-func (s *Store) ready() error {
-	if err := s.Failed(); err != nil {
-		return err
-	}
-	free, err := freeDisk(s.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	if free < s.cfg.MinFree {
-		return fmt.Errorf("%w: %d bytes free, %d needed", ErrFull, free, s.cfg.MinFree)
-	}
-	return nil
 }

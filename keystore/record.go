@@ -23,7 +23,8 @@ const (
 )
 
 // Record is one mutable record. Version is the generation of the store that
-// wrote it: it grows with each change and is never used twice for a path.
+// wrote it: it grows with each batch that changes the record. Operations that share
+// a batch share it.
 type Record struct {
 	Path    string
 	Version uint64

@@ -1,0 +1,28 @@
+package keystore
+
+import "fmt"
+
+// ready tells whether a batch may be tried at all.
+func (s *Store) ready() error {
+	if err := s.Failed(); err != nil {
+		return err
+	}
+	free, err := freeDisk(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if free < s.cfg.MinFree {
+		return fmt.Errorf("%w: %d bytes free, %d needed", ErrFull, free, s.cfg.MinFree)
+	}
+	return nil
+}
+
+// withRoom is f, but asks first whether a batch may be tried at all.
+func (s *Store) withRoom(f func() error) func() error {
+	return func() error {
+		if err := s.ready(); err != nil {
+			return err
+		}
+		return f()
+	}
+}
