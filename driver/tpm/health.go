@@ -59,7 +59,8 @@ func (d *Driver) Health(ctx context.Context) (Health, error) {
 
 // ResetLockout ends a lockout at once, by the lockout authorization, which most
 // machines leave empty. A wrong one is Denied, and the TPM then refuses the right one
-// too for Health().Recovery.
+// too for Health().Recovery. It is sent in a session that was tried before, so that
+// nothing but a wrong one counts as one.
 func (d *Driver) ResetLockout(ctx context.Context, auth []byte) error {
 	const op = "TPM2_DictionaryAttackLockReset"
 	if err := d.enter(ctx, op); err != nil {
@@ -67,6 +68,9 @@ func (d *Driver) ResetLockout(ctx context.Context, auth []byte) error {
 	}
 	defer d.gate.Leave()
 	return d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) error {
+		if err := dev.proven(); err != nil {
+			return err
+		}
 		_, err := dev.execute(command{
 			code:    tpm2.TPMCCDictionaryAttackLockReset,
 			handles: []entity{{tpm2.TPMRHLockout, binary.BigEndian.AppendUint32(nil, uint32(tpm2.TPMRHLockout))}},

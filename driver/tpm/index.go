@@ -84,8 +84,7 @@ func (d *device) makeCounter() error {
 		AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: d.session.hiding(d.cfg.OwnerAuth)},
 		PublicInfo: tpm2.New2B(counterArea(tpm2.TPMHandle(d.cfg.Counter))),
 	}.Execute(&d.link)
-	switch base(codeOf(err)) {
-	case tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail:
+	if refusal(codeOf(err)) {
 		return fault("TPM2_NV_DefineSpace", driver.Denied,
 			errors.New("the TPM has no such counter, and its owner set an authorization: set Config.OwnerAuth"))
 	}

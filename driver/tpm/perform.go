@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
+
 	"strongroom.example/driver"
 )
 
@@ -54,8 +56,29 @@ func (d *device) remedied(err error) bool {
 		d.drop()
 	case remedyOf(code) == free:
 		d.slots.evictAll(d)
+	case unread(err):
+		d.drop() // executed or not: the session may be out of step
+		return false
 	default:
+		if refusal(code) {
+			d.session.expire()
+			d.second.expire()
+		}
 		return false
 	}
 	return true
+}
+
+// unread reports whether an error is of a response that does not parse: all others have
+// a code, a class, or are a context's.
+func unread(err error) bool {
+	var classified *driver.Error
+	return codeOf(err) == 0 && !errors.As(err, &classified) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// refusal reports whether the TPM did not take an authorization. A session that is out
+// of step with it is refused in the same words.
+func refusal(code tpm2.TPMRC) bool {
+	return base(code) == tpm2.TPMRCBadAuth || base(code) == tpm2.TPMRCAuthFail
 }

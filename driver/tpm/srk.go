@@ -106,8 +106,7 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	defer d.flush(s.handle)
 	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.with(d.cfg.OwnerAuth)}
 	k, err := d.primary(owner)
-	switch base(codeOf(err)) {
-	case tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail:
+	if refusal(codeOf(err)) {
 		return nil, fmt.Errorf("%w (%w)", errOwner, err)
 	}
 	if err != nil {

@@ -103,8 +103,8 @@ func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
 // bound. Nothing counts against a lockout.
 func (d *device) prove(r *resident) error {
 	_, err := d.changeAuth(r.entity(), reauth{r.auth, r.auth.Bytes()})
-	switch base(codeOf(err)) {
-	case tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail:
+	if refusal(codeOf(err)) {
+		d.session.expire() // should it be the session that is wrong
 		return fault("TPM2_Load", driver.Authentic, errDamaged)
 	}
 	return err

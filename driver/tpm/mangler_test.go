@@ -1,0 +1,72 @@
+package tpm_test
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+)
+
+// A mangler spoils responses on their way, as a bus does. The TPM has executed the
+// command.
+type mangler struct {
+	mu      sync.Mutex
+	command uint32
+	change  func(rsp []byte) []byte // nil: nothing is spoilt
+}
+
+// spoil changes the next response to a command of a code that succeeds.
+func (m *mangler) spoil(command uint32, change func(rsp []byte) []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.command, m.change = command, change
+}
+
+// config is that of a TPM behind the mangler.
+func (m *mangler) config(s *testtoken.SWTPM) tpm.Config {
+	return tpm.Config{Dial: func() (transport.TPMCloser, error) {
+		c, err := s.Dial()
+		return &mangled{Conn: c, by: m}, err
+	}}
+}
+
+// pass is what becomes of a response.
+func (m *mangler) pass(command uint32, rsp []byte) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.change == nil || m.command != command || len(rsp) < 10 || binary.BigEndian.Uint32(rsp[6:]) != 0 {
+		return rsp
+	}
+	rsp = m.change(rsp)
+	m.change = nil
+	return rsp
+}
+
+type mangled struct {
+	testtoken.Conn
+	by     *mangler
+	posted uint32
+}
+
+func (c *mangled) Post(command []byte) error {
+	c.posted = binary.BigEndian.Uint32(command[6:])
+	return c.Conn.Post(command)
+}
+
+func (c *mangled) Fetch() ([]byte, error) {
+	rsp, err := c.Conn.Fetch()
+	if err != nil {
+		return nil, err
+	}
+	return c.by.pass(c.posted, rsp), nil
+}
+
+// resized is a response of another length, which its header tells.
+func resized(rsp []byte, length int) []byte {
+	rsp = append(rsp, make([]byte, max(0, length-len(rsp)))...)[:length]
+	binary.BigEndian.PutUint32(rsp[2:], uint32(length))
+	return rsp
+}
