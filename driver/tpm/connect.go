@@ -16,10 +16,8 @@ func (d *device) connect() error {
 	if err := d.start(); err != nil {
 		return err
 	}
-	if d.cfg.exclusive() {
-		if err := d.flushStrays(); err != nil {
-			return err
-		}
+	if err := d.flushStrays(); err != nil {
+		return err
 	}
 	srk, err := d.findSRK()
 	if err != nil {
@@ -79,33 +77,6 @@ func (d *device) readClock() (clock, error) {
 	now := clock{r.u32(), r.u32()}
 	r.u8()
 	return now, r.done()
-}
-
-// flushStrays empties a TPM that is this program's alone.
-func (d *device) flushStrays() error {
-	for _, kind := range []tpm2.TPMHandle{0x80000000, 0x02000000, 0x03000000} {
-		handles, err := d.handles(kind)
-		if err != nil {
-			return err
-		}
-		for _, h := range handles {
-			d.flush(h)
-		}
-	}
-	return nil
-}
-
-// handles lists what is loaded, of the kind that first begins.
-func (d *device) handles(first tpm2.TPMHandle) ([]tpm2.TPMHandle, error) {
-	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(first), PropertyCount: 64}.Execute(&d.link)
-	if err != nil {
-		return nil, err
-	}
-	list, err := rsp.CapabilityData.Data.Handles()
-	if err != nil {
-		return nil, err
-	}
-	return list.Handle, nil
 }
 
 // startSession starts a salted session of a kind.

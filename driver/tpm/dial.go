@@ -15,12 +15,6 @@ import (
 // dialTimeout bounds how long a socket may take to answer.
 const dialTimeout = 2 * time.Second
 
-// exclusive reports whether nobody else has handles in the TPM, so that strays are
-// this program's own, from before it lost its connection.
-func (c Config) exclusive() bool {
-	return c.Dial != nil || strings.HasPrefix(c.Device, "unix:") || strings.HasPrefix(c.Device, "tcp:")
-}
-
 // connect opens the transport. Errors are one line that says what was tried and what
 // to do.
 func (c Config) connect() (transport.TPMCloser, error) {

@@ -55,3 +55,12 @@ func (d *Driver) AgeSession() {
 		return nil
 	}})
 }
+
+// Drop loses the connection, and leaves in the TPM what was in it, as a program does
+// that is killed.
+func (d *Driver) Drop() {
+	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
+		dev.link.close()
+		return nil
+	}})
+}

@@ -195,6 +195,21 @@ func TestRogueClientFillsTPM(t *testing.T) {
 	d, _, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	want := prf(t, k)
+	fill(t, d)
+	other := named{spec: p256Spec}
+	_, err := d.GenerateKey(context.Background(), other.id, other.spec)
+	if err != nil && !errors.Is(err, driver.Throttled) {
+		t.Errorf("a TPM that others fill: %v", err)
+	}
+	t.Logf("a TPM that others fill: %v", err)
+	if out, err := k.PRF(context.Background(), nil, []byte("question")); err == nil && !bytes.Equal(out, want) {
+		t.Error("another answer")
+	}
+}
+
+// fill takes all slots of a TPM.
+func fill(t *testing.T, d *tpm.Driver) {
+	t.Helper()
 	err := d.Do(func(c transport.TPM) error {
 		for {
 			_, err := tpm2.CreatePrimary{
@@ -211,15 +226,6 @@ func TestRogueClientFillsTPM(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	other := named{spec: p256Spec}
-	_, err = d.GenerateKey(context.Background(), other.id, other.spec)
-	if err != nil && !errors.Is(err, driver.Throttled) {
-		t.Errorf("a TPM that others fill: %v", err)
-	}
-	t.Logf("a TPM that others fill: %v", err)
-	if out, err := k.PRF(context.Background(), nil, []byte("question")); err == nil && !bytes.Equal(out, want) {
-		t.Error("another answer")
 	}
 }
 

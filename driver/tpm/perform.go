@@ -55,7 +55,7 @@ func (d *device) remedied(err error) bool {
 	case errors.As(err, &lost) || remedyOf(code) == reopen:
 		d.drop()
 	case remedyOf(code) == free:
-		d.slots.evictAll(d)
+		d.makeAllRoom()
 	case unread(err):
 		d.drop() // executed or not: the session may be out of step
 		return false

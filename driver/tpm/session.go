@@ -156,6 +156,9 @@ func (s *session) keyIV(secret, newer, older []byte) []byte {
 	return keyIV
 }
 
+// has reports whether a handle is the session's.
+func (s *session) has(h tpm2.TPMHandle) bool { return s != nil && s.handle == h }
+
 // drop wipes the key. The TPM keeps its half until it is flushed or reset.
 func (s *session) drop() {
 	if s != nil {

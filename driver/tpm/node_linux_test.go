@@ -1,0 +1,78 @@
+package tpm_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestNodeOfKilled opens a device without a resource manager after programs that were
+// killed: what they left in the TPM would fill it until the machine is turned off.
+func TestNodeOfKilled(t *testing.T) {
+	path := testtoken.Node(t, "tpm0", chip(t).Dial)
+	for range 6 {
+		d := openConfig(t, tpm.Config{Device: path})
+		n := generate(t, d, hmacSpec)
+		prf(t, openAs[driver.PRF](t, d, n))
+		d.Drop()
+	}
+}
+
+// TestNodeReopened loses the connection to such a device, again and again.
+func TestNodeReopened(t *testing.T) {
+	d := openConfig(t, tpm.Config{Device: testtoken.Node(t, "tpm0", chip(t).Dial)})
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	want := prf(t, k)
+	for range 6 {
+		d.Drop()
+		if string(prf(t, k)) != string(want) {
+			t.Error("another answer")
+		}
+	}
+	if n := strays(t, d); n > 3 {
+		t.Errorf("%d handles in the TPM, want a key and a session", n)
+	}
+}
+
+// TestNodeFilled has somebody fill the TPM behind the driver's back: who holds the device
+// alone may make room.
+func TestNodeFilled(t *testing.T) {
+	w := testtoken.NewWire(chip(t).Dial)
+	d := openConfig(t, tpm.Config{Device: testtoken.Node(t, "tpm0", w.Dial)})
+	fill(t, d)
+	if _, err := d.GenerateKey(context.Background(), driver.MaterialID{1}, p256Spec); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManagedNodeIsShared leaves alone what others have in a TPM that they share.
+func TestManagedNodeIsShared(t *testing.T) {
+	s := chip(t)
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := tpm2.CreatePrimary{
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHNull, Auth: tpm2.PasswordAuth(nil)},
+		InPublic:      tpm2.New2B(tpm2.ECCSRKTemplate),
+	}.Execute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	d := openConfig(t, tpm.Config{Device: testtoken.Node(t, "tpmrm0", s.Dial)})
+	prf(t, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
+	err = d.Do(func(c transport.TPM) error {
+		_, err := tpm2.ReadPublic{ObjectHandle: other.ObjectHandle}.Execute(c)
+		return err
+	})
+	if err != nil {
+		t.Errorf("another program's key: %v", err)
+	}
+}
