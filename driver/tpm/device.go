@@ -109,9 +109,14 @@ func (d *device) exchange(c command) (response, error) {
 	return c.parse(rsp, secret)
 }
 
-// flush frees a handle. It may be gone already.
+// flush frees a handle. It may be gone already. Where that is not done, be it that
+// the call's time is over, the connection goes: what is left then ends with it, or is
+// found by the next.
 func (d *device) flush(h tpm2.TPMHandle) {
-	d.execute(command{code: tpm2.TPMCCFlushContext, params: handleBytes(h)})
+	_, err := d.execute(command{code: tpm2.TPMCCFlushContext, params: handleBytes(h)})
+	if err != nil && remedyOf(codeOf(err)) != reopen {
+		d.link.close()
+	}
 }
 
 // drop lets the connection go, and with it everything that has a handle.

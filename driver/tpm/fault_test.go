@@ -285,3 +285,22 @@ func TestGone(t *testing.T) {
 		t.Error("another answer after the TPM came back")
 	}
 }
+
+// TestFlushThatIsNotDone has the TPM ask for time when it is to take something out, and
+// its caller has none: it does not stay in the TPM for that.
+func TestFlushThatIsNotDone(t *testing.T) {
+	d, w, _ := openWired(t)
+	p := protector(t, d, tpm.Policy{})
+	root, blob := seal(t, p)
+	slowly(w, 0x15E, 30*time.Millisecond)
+	w.Answer(0x165, 0, 0x922)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	opened, err := p.Recover(ctx, nil, binding, blob)
+	if err != nil || !bytes.Equal(opened, root) {
+		t.Error(err)
+	}
+	if n := strays(t, d); n != 1 {
+		t.Errorf("%d handles in the TPM, want a session", n)
+	}
+}
