@@ -65,13 +65,6 @@ func (s *session) stale() bool {
 	return s != nil && (s.uses > sessionUses || time.Since(s.born) > sessionAge)
 }
 
-// expire has the next call begin a new session.
-func (s *session) expire() {
-	if s != nil {
-		s.uses = sessionUses + 1
-	}
-}
-
 // proven makes sure of a session that is in step with the TPM. It tries that on a command
 // that wants no authorization, so that none is staked.
 func (d *device) proven() error {

@@ -190,7 +190,12 @@ func TestSRK(t *testing.T) {
 
 // persist makes a primary key and keeps it where everybody keeps the SRK.
 func persist(c transport.TPM, area tpm2.TPMTPublic) (tpm2.TPM2BName, error) {
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+	return persistAs(c, nil, area)
+}
+
+// persistAs does that with the owner's authorization.
+func persistAs(c transport.TPM, auth []byte, area tpm2.TPMTPublic) (tpm2.TPM2BName, error) {
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(auth)}
 	made, err := tpm2.CreatePrimary{PrimaryHandle: owner, InPublic: tpm2.New2B(area)}.Execute(c)
 	if err != nil {
 		return tpm2.TPM2BName{}, err

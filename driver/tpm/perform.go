@@ -56,14 +56,10 @@ func (d *device) remedied(err error) bool {
 		d.drop()
 	case remedyOf(code) == free:
 		d.makeAllRoom()
-	case unread(err):
-		d.drop() // executed or not: the session may be out of step
+	case unread(err) || refusal(code):
+		d.drop() // the session may be out of step, or its storage root key another by now
 		return false
 	default:
-		if refusal(code) {
-			d.session.expire()
-			d.second.expire()
-		}
 		return false
 	}
 	return true

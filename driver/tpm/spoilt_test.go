@@ -37,7 +37,8 @@ func TestSpoiltResponse(t *testing.T) {
 }
 
 // TestSessionOutOfStep starts a session whose first nonce arrives with one bit changed.
-// The TPM refuses what is authorized in it: one call fails, and the next has a new session.
+// The TPM refuses what is authorized in it: one call fails, and the next
+// has a new session.
 func TestSessionOutOfStep(t *testing.T) {
 	var m mangler
 	d := openConfig(t, m.config(chip(t)))

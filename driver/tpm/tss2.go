@@ -104,7 +104,7 @@ func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
 func (d *device) prove(r *resident) error {
 	_, err := d.changeAuth(r.entity(), reauth{r.auth, r.auth.Bytes()})
 	if refusal(codeOf(err)) {
-		d.session.expire() // should it be the session that is wrong
+		d.link.close() // should it be the session that is wrong
 		return fault("TPM2_Load", driver.Authentic, errDamaged)
 	}
 	return err
