@@ -91,11 +91,11 @@ func (d *device) judge(parent []byte, err error) error {
 		return err
 	}
 	if d.srk.context == nil {
-		now, _, err := d.adopt(d.srk.handle)
+		now, err := d.look(d.srk.handle)
 		if err != nil {
 			return err
 		}
-		if now == nil || !bytes.Equal(now.name, parent) {
+		if now.key == nil || !bytes.Equal(now.key.name, parent) {
 			return fault("TPM2_Load", driver.NotFound, errOther)
 		}
 	}

@@ -18,67 +18,12 @@ type storageKey struct {
 	context []byte
 }
 
-// The persistent handles: where everybody keeps the SRK, and where this package puts it
-// when that is taken by something else.
-const (
-	wellKnown  tpm2.TPMHandle = 0x81000001
-	spareFirst tpm2.TPMHandle = 0x81000010
-	spareLast  tpm2.TPMHandle = 0x8100001F
-)
-
-var errOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx 0x81000001)")
+// errOwner is why there is no storage root key where the owner must make it. Without
+// these attributes tpm2_createprimary makes a key that can lock the TPM.
+var errOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt' -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx")
 
 // serial is the key's name in hexadecimal: the identity of this TPM.
 func (k *storageKey) serial() string { return hex.EncodeToString(k.name) }
-
-// findSRK adopts the storage root key of the TPM, or makes one.
-func (d *device) findSRK() (*storageKey, error) {
-	k, free, err := d.adopt(wellKnown)
-	if err != nil || k != nil {
-		return k, err
-	}
-	if free {
-		return d.createSRK(wellKnown)
-	}
-	for at := spareFirst; at <= spareLast; at++ {
-		if k, free, err = d.adopt(at); err != nil || k != nil {
-			return k, err
-		}
-		if free {
-			return d.createSRK(at)
-		}
-	}
-	return nil, fmt.Errorf("the persistent handles 0x%X and 0x%X to 0x%X all hold keys that are no storage root keys: free one with tpm2_evictcontrol", wellKnown, spareFirst, spareLast)
-}
-
-// adopt takes the key at a persistent handle, if it is a sound storage key. free says
-// that there is nothing.
-func (d *device) adopt(at tpm2.TPMHandle) (k *storageKey, free bool, err error) {
-	rsp, err := tpm2.ReadPublic{ObjectHandle: at}.Execute(&d.link)
-	if base(codeOf(err)) == tpm2.TPMRCHandle {
-		return nil, true, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	public, err := rsp.OutPublic.Contents()
-	if err != nil || !sound(public) {
-		return nil, false, nil
-	}
-	name, err := tpm2.ObjectName(public)
-	if err != nil {
-		return nil, false, nil
-	}
-	return &storageKey{entity: entity{at, name.Buffer}, public: *public}, false, nil
-}
-
-// sound reports whether a key may be the storage root key: it never leaves the TPM, it
-// only stores, it cannot lock the TPM, and its public half encrypts salts.
-func sound(p *tpm2.TPMTPublic) bool {
-	a := p.ObjectAttributes
-	return (p.Type == tpm2.TPMAlgECC || p.Type == tpm2.TPMAlgRSA) && p.NameAlg == tpm2.TPMAlgSHA256 &&
-		a.Restricted && a.Decrypt && a.FixedTPM && a.FixedParent && a.NoDA && a.UserWithAuth && !a.SignEncrypt
-}
 
 // template is the storage root key that the TCG's guidance and other programs make
 // ("H": with an empty unique), so that all derive the same key from one TPM.
@@ -107,7 +52,7 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.with(d.cfg.OwnerAuth)}
 	k, err := d.primary(owner)
 	if refusal(codeOf(err)) {
-		return nil, fmt.Errorf("%w (%w)", errOwner, err)
+		return nil, fmt.Errorf("%w 0x%X) (%w)", errOwner, at, err)
 	}
 	if err != nil {
 		return nil, err

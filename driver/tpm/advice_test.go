@@ -1,0 +1,108 @@
+package tpm_test
+
+import (
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+)
+
+// owned is a TPM whose owner set an authorization.
+func owned(t *testing.T) *testtoken.SWTPM {
+	t.Helper()
+	s := chip(t)
+	setAuths(t, s, []byte("owner"), nil)
+	return s
+}
+
+// advised is the storage key that an error says to make, by the list of attributes that
+// it gives to tpm2_createprimary.
+func advised(t *testing.T, advice string) tpm2.TPMTPublic {
+	t.Helper()
+	list := regexp.MustCompile(`tpm2_createprimary -C o -G ecc -a '([a-z|]+)'`).FindStringSubmatch(advice)
+	if list == nil {
+		t.Fatalf("%q does not say with which attributes", advice)
+	}
+	area := tpm2.ECCSRKTemplate
+	area.ObjectAttributes = tpm2.TPMAObject{}
+	a := &area.ObjectAttributes
+	for _, name := range strings.Split(list[1], "|") {
+		bit, ok := map[string]*bool{
+			"fixedtpm": &a.FixedTPM, "fixedparent": &a.FixedParent, "sensitivedataorigin": &a.SensitiveDataOrigin,
+			"userwithauth": &a.UserWithAuth, "noda": &a.NoDA, "restricted": &a.Restricted, "decrypt": &a.Decrypt,
+		}[name]
+		if !ok {
+			t.Fatalf("there is no attribute %q", name)
+		}
+		*bit = true
+	}
+	return area
+}
+
+// put makes a key of the owner's at 0x81000001.
+func put(t *testing.T, s *testtoken.SWTPM, owner []byte, area tpm2.TPMTPublic) (name string) {
+	t.Helper()
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	made, err := persistAs(c, owner, area)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(made.Buffer)
+}
+
+// TestAdviceHelps does what the error says where the owner must make the storage key.
+func TestAdviceHelps(t *testing.T) {
+	s := owned(t)
+	cfg := tpm.Config{Device: "unix:" + s.Socket()}
+	_, err := tpm.Open(cfg)
+	oneLine(t, err, driver.Denied, "Config.OwnerAuth", "tpm2_evictcontrol")
+	put(t, s, []byte("owner"), advised(t, err.Error()))
+	openConfig(t, cfg)
+}
+
+// TestUnfitKeyIsNamed has a key where the storage root key should be that is none. The
+// error says why it was not taken.
+func TestUnfitKeyIsNamed(t *testing.T) {
+	s := owned(t)
+	area := tpm2.ECCSRKTemplate
+	area.ObjectAttributes.NoDA = false // as tpm2_createprimary does, unless it is told
+	put(t, s, []byte("owner"), area)
+	_, err := tpm.Open(tpm.Config{Device: "unix:" + s.Socket()})
+	oneLine(t, err, driver.Denied, "0x81000001", "noda", "Config.OwnerAuth")
+}
+
+// TestForeignKeyIsNotAdopted has a storage key where everybody keeps the SRK that this
+// program cannot encrypt to: it makes its own beside it.
+func TestForeignKeyIsNotAdopted(t *testing.T) {
+	for name, curve := range map[string]tpm2.TPMECCCurve{"SM2": tpm2.TPMECCSM2P256, "P-224": tpm2.TPMECCNistP224} {
+		t.Run(name, func(t *testing.T) {
+			area := tpm2.ECCSRKTemplate
+			area.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+				CurveID: curve,
+				Symmetric: tpm2.TPMTSymDefObject{
+					Algorithm: tpm2.TPMAlgAES,
+					KeyBits:   tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(128)),
+					Mode:      tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCFB),
+				},
+			})
+			area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+			s := chip(t)
+			foreign := put(t, s, nil, area)
+			d := openAt(t, s, "")
+			if d.Info().Device.Serial == foreign {
+				t.Error("it is adopted")
+			}
+			prf(t, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
+		})
+	}
+}
