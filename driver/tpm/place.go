@@ -1,8 +1,10 @@
 package tpm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -25,30 +27,77 @@ type place struct {
 
 func (p place) free() bool { return p.key == nil && p.unfit == nil }
 
-// findSRK adopts the storage root key of the TPM, or makes one.
+// findSRK adopts the storage root key of the TPM, or makes one. Once its name is known,
+// from the configuration or since the driver was opened, it is that key wherever it is by
+// now, or none.
 func (d *device) findSRK() (*storageKey, error) {
 	first, err := d.look(wellKnown)
-	if err != nil || first.key != nil {
+	if err != nil || d.wants(first.key) {
 		return first.key, err
 	}
-	home := first
-	for at := spareFirst; !home.free() && at <= spareLast; at++ {
-		if home, err = d.look(at); err != nil || home.key != nil {
-			return home.key, err
-		}
+	home, k, err := d.findSpare()
+	if err != nil || k != nil {
+		return k, err
 	}
-	if !home.free() {
+	if first.free() {
+		home = wellKnown
+	}
+	if home == 0 {
 		return nil, fmt.Errorf("the persistent handles 0x%X and 0x%X to 0x%X all hold keys that are no storage root keys: free one with tpm2_evictcontrol", wellKnown, spareFirst, spareLast)
 	}
-	k, err := d.createSRK(home.at)
-	if errors.Is(err, errOwner) && first.unfit != nil {
+	k, err = d.createSRK(home)
+	switch {
+	case errors.Is(err, errOwner) && first.key != nil:
+		return nil, errOther // there is one, and to ask for the right one is not worth an authorization
+	case errors.Is(err, errOwner) && first.unfit != nil:
 		err = fmt.Errorf("%w; the key at 0x%X is unfit: %w", err, wellKnown, first.unfit)
 	}
 	return k, err
 }
 
-// look reads what is at a persistent handle.
+// wants reports whether a key can be the storage root key of this device.
+func (d *device) wants(k *storageKey) bool {
+	return k != nil && (d.pinned == "" || k.serial() == d.pinned)
+}
+
+// findSpare looks for the key where this package puts it if need be, and for the first
+// place there that is free; 0: none is.
+func (d *device) findSpare() (free tpm2.TPMHandle, k *storageKey, err error) {
+	taken, err := d.handles(spareFirst)
+	if err != nil {
+		return 0, nil, err
+	}
+	for at := spareLast; at >= spareFirst; at-- {
+		if !slices.Contains(taken, at) {
+			free = at
+		}
+	}
+	for _, at := range taken {
+		if at > spareLast {
+			break
+		}
+		if p, err := d.look(at); err != nil || d.wants(p.key) {
+			return 0, p.key, err
+		}
+	}
+	return free, nil, nil
+}
+
+// look reads what is at a persistent handle. That comes outside of sessions, so the name
+// and the area are held against each other, and what makes no sense is read once more: a
+// bus may have spoilt it.
 func (d *device) look(at tpm2.TPMHandle) (place, error) {
+	p, err := d.lookOnce(at)
+	if errors.Is(err, errResponse) || errors.Is(err, errNoStorage) {
+		p, err = d.lookOnce(at)
+	}
+	if errors.Is(err, errNoStorage) {
+		return place{at: at, unfit: err}, nil
+	}
+	return p, err
+}
+
+func (d *device) lookOnce(at tpm2.TPMHandle) (place, error) {
 	p := place{at: at}
 	rsp, err := tpm2.ReadPublic{ObjectHandle: at}.Execute(&d.link)
 	if base(codeOf(err)) == tpm2.TPMRCHandle {
@@ -59,18 +108,18 @@ func (d *device) look(at tpm2.TPMHandle) (place, error) {
 	}
 	public, err := rsp.OutPublic.Contents()
 	if err != nil {
-		p.unfit = errNoStorage
-		return p, nil
-	}
-	if p.unfit = unfit(public); p.unfit != nil {
-		return p, nil
+		return p, errNoStorage
 	}
 	name, err := tpm2.ObjectName(public)
 	if err != nil {
-		p.unfit = errNoStorage
-		return p, nil
+		return p, errNoStorage
 	}
-	p.key = &storageKey{entity: entity{at, name.Buffer}, public: *public}
+	if !bytes.Equal(name.Buffer, rsp.Name.Buffer) {
+		return p, errResponse
+	}
+	if p.unfit = unfit(public); p.unfit == nil {
+		p.key = &storageKey{entity: entity{at, name.Buffer}, public: *public}
+	}
 	return p, nil
 }
 

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm"
 	"strongroom.example/internal/testtoken"
 )
 
@@ -72,4 +76,50 @@ func TestResetLockoutStakesNothing(t *testing.T) {
 // flipAt flips a bit.
 func flipAt(i int) func(rsp []byte) []byte {
 	return func(rsp []byte) []byte { rsp[i] ^= 1; return rsp }
+}
+
+// TestSpoiltStorageKey spoils the response in which the storage root key is read, when
+// the TPM is found anew. It is taken neither for another TPM's nor for none.
+func TestSpoiltStorageKey(t *testing.T) {
+	for name, at := range map[string]int{"the name's algorithm": 10 + 2 + 3, "an attribute": 10 + 2 + 4 + 1, "the modulus": 10 + 2 + 100} {
+		t.Run(name, func(t *testing.T) {
+			s := chip(t)
+			put(t, s, nil, tpm2.RSASRKTemplate)
+			var m mangler
+			d := openConfig(t, m.config(s))
+			p := protector(t, d, tpm.Policy{})
+			root, blob := seal(t, p)
+			d.Drop()
+			m.spoil(0x173, flipAt(at))
+			opens(t, p, root, blob, "with a spoilt response")
+			if there := persistent(t, d); len(there) != 1 {
+				t.Errorf("the persistent keys are %X, want one", there)
+			}
+		})
+	}
+}
+
+// persistent lists the persistent keys of a TPM.
+func persistent(t *testing.T, d *tpm.Driver) (there []tpm2.TPMHandle) {
+	t.Helper()
+	err := d.Do(func(c transport.TPM) (err error) {
+		there, err = persistentKeys(c)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
+}
+
+func persistentKeys(c transport.TPM) ([]tpm2.TPMHandle, error) {
+	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: 0x81000000, PropertyCount: 64}.Execute(c)
+	if err != nil {
+		return nil, err
+	}
+	list, err := rsp.CapabilityData.Data.Handles()
+	if err != nil {
+		return nil, err
+	}
+	return list.Handle, nil
 }

@@ -33,8 +33,9 @@ func template() tpm2.TPMTPublic {
 	return t
 }
 
-// createSRK makes the storage root key and keeps it at a persistent handle. Where that
-// is refused the key stays transient, and is loaded when it is needed.
+// createSRK makes the storage root key, which is always the same in a TPM that was not
+// cleared, and keeps it at a persistent handle. Where that is refused the key stays
+// transient, and is loaded when it is needed.
 func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	// There is no key yet to salt a session to, so one is made that lasts until then; the
 	// hierarchy in which that is done has no authorization.
@@ -58,7 +59,15 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 		return nil, err
 	}
 	defer d.flush(k.handle)
-	_, err = tpm2.EvictControl{
+	if !d.wants(k) {
+		return nil, errOther
+	}
+	return d.keep(k, owner, at)
+}
+
+// keep makes a primary key persistent, or has it saved.
+func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (*storageKey, error) {
+	_, err := tpm2.EvictControl{
 		Auth:             owner,
 		ObjectHandle:     &tpm2.NamedHandle{Handle: k.handle, Name: tpm2.TPM2BName{Buffer: k.name}},
 		PersistentHandle: at,
