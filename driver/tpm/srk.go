@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	return d.keep(k, owner, at)
 }
 
-// keep makes a primary key persistent, or has it saved.
+// keep makes a primary key persistent, unless somebody just did, or has it saved.
 func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (*storageKey, error) {
 	_, err := tpm2.EvictControl{
 		Auth:             owner,
@@ -78,6 +79,12 @@ func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (
 	}
 	if codeOf(err) == 0 {
 		return nil, err
+	}
+	if codeOf(err) == tpm2.TPMRCNVDefined {
+		there, err := d.look(at)
+		if err != nil || there.key != nil && bytes.Equal(there.key.name, k.name) {
+			return there.key, err
+		}
 	}
 	k.context, err = d.save(k.handle)
 	k.handle = 0
@@ -97,12 +104,16 @@ func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
 	return &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}, nil
 }
 
-// withSRK runs something while the storage root key has a handle.
+// withSRK runs something while the storage root key has a handle. Where its saved form
+// does not load, the TPM was reset or cleared, and is found anew.
 func (d *device) withSRK(act func(parent entity) error) error {
 	if d.srk.context == nil {
 		return act(d.srk.entity)
 	}
 	handle, err := d.restore(d.srk.context)
+	if code := codeOf(err); code != 0 && remedyOf(code) == surface {
+		return &lostError{fmt.Errorf("the saved storage root key does not load: %v", err)}
+	}
 	if err != nil {
 		return err
 	}
