@@ -1,6 +1,7 @@
 package tpm_test
 
 import (
+	"context"
 	"encoding/hex"
 	"regexp"
 	"strings"
@@ -105,4 +106,38 @@ func TestForeignKeyIsNotAdopted(t *testing.T) {
 			prf(t, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
 		})
 	}
+}
+
+// TestGuardedKeyIsNamed has a storage root key with an authorization: whatever is wanted
+// under it, the error says so.
+func TestGuardedKeyIsNamed(t *testing.T) {
+	s := chip(t)
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
+	made, err := tpm2.CreatePrimary{
+		PrimaryHandle: owner,
+		InPublic:      tpm2.New2B(tpm2.ECCSRKTemplate),
+		InSensitive:   tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: []byte("srk")}}},
+	}.Execute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tpm2.EvictControl{
+		Auth:             owner,
+		ObjectHandle:     &tpm2.NamedHandle{Handle: made.ObjectHandle, Name: made.Name},
+		PersistentHandle: 0x81000001,
+	}.Execute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	says := []string{"0x81000001", "has an authorization", "tpm2_evictcontrol"}
+	_, err = tpm.Open(tpm.Config{Device: "unix:" + s.Socket()})
+	oneLine(t, err, driver.Denied, says...)
+	d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), RootOnly: true})
+	_, err = protector(t, d, tpm.Policy{}).Protect(context.Background(), binding, make([]byte, 32))
+	oneLine(t, err, driver.Denied, says...)
 }

@@ -65,7 +65,7 @@ func (d *device) create(area tpm2.TPMTPublic, keep secret) (pair, error) {
 			in:      true,
 		})
 		if err != nil {
-			return err
+			return d.guarded(err)
 		}
 		r := reader{rest: rsp.params}
 		made = pair{parent: parent.name, private: slices.Clone(r.sized()), public: slices.Clone(r.sized())}

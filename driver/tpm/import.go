@@ -62,7 +62,7 @@ func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
 		if err == nil {
 			made.private = rsp.OutPrivate.Buffer
 		}
-		return err
+		return d.guarded(err)
 	})
 	return made, err
 }

@@ -38,7 +38,7 @@ func (d *device) load(r *resident) (handle tpm2.TPMHandle, err error) {
 			yields:  true,
 		})
 		if err != nil {
-			return err
+			return d.guarded(err)
 		}
 		name := reader{rest: rsp.params}
 		handle, r.name = rsp.handle, append([]byte(nil), name.sized()...)

@@ -168,9 +168,10 @@ func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
 	return 0, nil
 }
 
-// refused drops the error of a TPM that does not want to; others stay.
+// refused drops the error of a TPM that does not want to; others stay, and so does that of
+// one that does not take an authorization, which has nothing to do with SM2.
 func refused(err error) error {
-	if code := codeOf(err); code != 0 && remedyOf(code) == surface {
+	if code := codeOf(err); code != 0 && remedyOf(code) == surface && !refusal(code) {
 		return nil
 	}
 	return err

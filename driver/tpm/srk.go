@@ -26,6 +26,16 @@ var errOwner = errors.New("the TPM has no storage root key, and its owner set an
 // serial is the key's name in hexadecimal: the identity of this TPM.
 func (k *storageKey) serial() string { return hex.EncodeToString(k.name) }
 
+// guarded says what it means that the storage root key does not take the empty
+// authorization, in a session that is in step with the TPM.
+func (d *device) guarded(err error) error {
+	var random [1]byte
+	if !refusal(codeOf(err)) || d.random(random[:]) != nil {
+		return err
+	}
+	return fmt.Errorf("the storage root key at 0x%X has an authorization, and this program gives none: have its owner free the place (tpm2_evictcontrol -C o -c 0x%[1]X), then one without is made there (%w)", d.srk.handle, err)
+}
+
 // template is the storage root key that the TCG's guidance and other programs make
 // ("H": with an empty unique), so that all derive the same key from one TPM.
 func template() tpm2.TPMTPublic {
