@@ -89,6 +89,8 @@ func FuzzArea(f *testing.F) {
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0}, false)
 	f.Add([]byte{0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, true)
+	// More parameters than an int of 32 bits can count.
+	f.Add([]byte{0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 1, 0, 0}, true)
 	f.Fuzz(func(t *testing.T, in []byte, inSession bool) {
 		c := command{code: tpm2.TPMCCUnseal, out: true}
 		if inSession {

@@ -34,7 +34,7 @@ type reader struct {
 }
 
 func (r *reader) bytes(n int) []byte {
-	if r.bad || n > len(r.rest) {
+	if r.bad || n < 0 || n > len(r.rest) { // below 0: a u32 where an int has 32 bits
 		r.bad = true
 		return nil
 	}
