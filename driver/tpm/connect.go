@@ -11,8 +11,10 @@ func (d *device) connect() error {
 	if err := d.dial(); err != nil {
 		return &lostError{err}
 	}
-	d.link.limit = greeting
-	defer func() { d.link.limit = limit }()
+	if d.cfg.private() {
+		d.link.limit = d.link.limits.greeting
+		defer func() { d.link.limit = d.link.limits.command }()
+	}
 	if err := d.start(); err != nil {
 		return err
 	}

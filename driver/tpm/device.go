@@ -39,7 +39,7 @@ const (
 
 // ready makes sure of a connection, the right storage root key and a session.
 func (d *device) ready() error {
-	if !d.hung.IsZero() && time.Since(d.hung) < greeting {
+	if !d.hung.IsZero() && time.Since(d.hung) < d.link.limits.greeting {
 		return &lostError{errHangs} // those who wait behind a call that hung need not wait as long
 	}
 	if d.link.conn == nil {

@@ -34,13 +34,15 @@ var (
 // and starts the goroutine that serves those who wait for it. Its error is one line that says what was tried
 // and what to do: Unavailable where the TPM is not there or another than cfg.SRK pins,
 // Denied where its owner must allow something.
-func Open(cfg Config) (*Driver, error) {
+func Open(cfg Config) (*Driver, error) { return open(cfg, usual()) }
+
+func open(cfg Config, within limits) (*Driver, error) {
 	const op = "Open"
 	arena := lockedmem.New(0)
 	dev := &device{
 		cfg:    cfg,
 		arena:  arena,
-		link:   link{limit: limit},
+		link:   link{limits: within, limit: within.command},
 		pinned: cfg.SRK,
 		slots:  slots{known: make(map[[sha256.Size]byte]*resident)},
 	}

@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
 
@@ -63,4 +64,14 @@ func (d *Driver) Drop() {
 		dev.link.close()
 		return nil
 	}})
+}
+
+// Limits are those that tests change.
+type Limits struct{ Greeting, Patience, SelfTest time.Duration }
+
+// OpenWithin opens a TPM with other limits than the usual ones.
+func OpenWithin(cfg Config, l Limits) (*Driver, error) {
+	within := usual()
+	within.greeting, within.patience, within.selfTest = l.Greeting, l.Patience, l.SelfTest
+	return open(cfg, within)
 }

@@ -304,3 +304,30 @@ func TestFlushThatIsNotDone(t *testing.T) {
 		t.Errorf("%d handles in the TPM, want a session", n)
 	}
 }
+
+// TestSelfTestEnds has a TPM say for ever that it tests itself.
+func TestSelfTestEnds(t *testing.T) {
+	w := testtoken.NewWire(chip(t).Dial)
+	d, err := tpm.OpenWithin(tpm.Config{Dial: dialer(w.Dial)}, tpm.Limits{
+		Greeting: time.Second, Patience: 50 * time.Millisecond, SelfTest: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
+	codes := make([]uint32, 1000)
+	for i := range codes {
+		codes[i] = 0x90A
+	}
+	w.Answer(0x155, 0, codes...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	from := time.Now()
+	if _, err := k.PRF(ctx, nil, []byte("question")); !errors.Is(err, driver.Throttled) {
+		t.Errorf("a TPM that tests itself for ever: %v, want Throttled", err)
+	}
+	if took := time.Since(from); took > time.Second || took < 100*time.Millisecond {
+		t.Errorf("it took %v, want 150 ms", took)
+	}
+}

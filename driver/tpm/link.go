@@ -9,16 +9,22 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-const (
-	// limit is how long a command may take before the TPM is held to hang. Some chips
+// limits bound how long things may take.
+type limits struct {
+	// command is how long a command may take before the TPM is held to hang. Some chips
 	// take most of a minute for an RSA key.
-	limit = 90 * time.Second
-	// greeting is that for the first command of a connection.
-	greeting = 5 * time.Second
-	// patience and selfTest bound how long a command is sent again and again.
-	patience = 5 * time.Second
-	selfTest = 30 * time.Second
-)
+	command time.Duration
+	// greeting is that for each command by which a new connection is made ready, where the
+	// TPM is this program's alone. Elsewhere what others have it do comes first.
+	greeting time.Duration
+	// patience bounds how long a command is sent again and again, and selfTest how much
+	// longer if the TPM says that it tests itself.
+	patience, selfTest time.Duration
+}
+
+func usual() limits {
+	return limits{command: 90 * time.Second, greeting: 5 * time.Second, patience: 5 * time.Second, selfTest: 30 * time.Second}
+}
 
 // A link is the connection to a TPM. It sends the same bytes again where the TPM says
 // that it only needs time. go-tpm's own loop loses the code when it gives up.
@@ -26,7 +32,8 @@ type link struct {
 	conn   transport.TPMCloser // nil while there is none
 	guard  *watchdog           // of conn
 	posted []byte              // what begin was given, where conn sends and receives in one
-	limit  time.Duration
+	limits limits
+	limit  time.Duration   // for a command, now
 	ctx    context.Context // of the call that is served: it ends pauses, never a command
 	sent   uint64
 }
@@ -72,7 +79,7 @@ func (l *link) begin(cmd []byte) error {
 // end waits for the response to the command that was begun. Where the TPM says that it
 // needs time, it sends the same bytes again.
 func (l *link) end(cmd []byte) ([]byte, error) {
-	pause, until := 2*time.Millisecond, time.Time{}
+	pause, until, tests := 2*time.Millisecond, time.Time{}, false
 	for {
 		rsp, err := l.receive()
 		if err != nil {
@@ -83,10 +90,10 @@ func (l *link) end(cmd []byte) ([]byte, error) {
 			return rsp, nil
 		}
 		if until.IsZero() {
-			until = time.Now().Add(patience)
+			until = time.Now().Add(l.limits.patience)
 		}
-		if code == tpm2.TPMRCTesting {
-			until = until.Add(selfTest)
+		if code == tpm2.TPMRCTesting && !tests {
+			until, tests = until.Add(l.limits.selfTest), true
 		}
 		if time.Now().Add(pause).After(until) || !l.rest(pause) {
 			return rsp, nil

@@ -2,7 +2,9 @@ package tpm_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -75,4 +77,22 @@ func TestManagedNodeIsShared(t *testing.T) {
 	if err != nil {
 		t.Errorf("another program's key: %v", err)
 	}
+}
+
+// TestBusyChip opens a TPM that is busy, and so behind the kernel with what others have it
+// do, while behind a socket there are none.
+func TestBusyChip(t *testing.T) {
+	limits := tpm.Limits{Greeting: 50 * time.Millisecond, Patience: time.Second, SelfTest: time.Second}
+	s := chip(t)
+	w := testtoken.NewWire(s.Dial)
+	slowly(w, 0x181, 150*time.Millisecond)
+	if d, err := tpm.OpenWithin(tpm.Config{Dial: dialer(w.Dial)}, limits); !errors.Is(err, driver.Unavailable) {
+		t.Errorf("a TPM that hangs: %v", err)
+		d.Close()
+	}
+	d, err := tpm.OpenWithin(tpm.Config{Device: testtoken.Node(t, "tpmrm0", w.Dial)}, limits)
+	if err != nil {
+		t.Fatalf("a chip that others keep busy: %v", err)
+	}
+	d.Close()
 }

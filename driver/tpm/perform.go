@@ -45,7 +45,7 @@ func (d *device) remedied(err error) bool {
 	case errors.Is(err, driver.ErrWrongDevice) || d.down:
 		return false
 	case errors.Is(err, errHangs):
-		if time.Since(d.hung) >= greeting {
+		if time.Since(d.hung) >= d.link.limits.greeting {
 			d.hung = time.Now()
 		}
 		return false

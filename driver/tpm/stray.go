@@ -22,12 +22,17 @@ const (
 // out after each of their commands; sessions that are saved may be theirs.
 func (c Config) alone(conn transport.TPMCloser) []tpm2.TPMHandle {
 	switch {
-	case c.Dial != nil || strings.HasPrefix(c.Device, "unix:") || strings.HasPrefix(c.Device, "tcp:"):
+	case c.private():
 		return []tpm2.TPMHandle{transients, loadedSessions, savedSessions}
 	case unmanaged(conn):
 		return []tpm2.TPMHandle{transients, loadedSessions}
 	}
 	return nil
+}
+
+// private reports whether a TPM is not behind the kernel, but this program's alone.
+func (c Config) private() bool {
+	return c.Dial != nil || strings.HasPrefix(c.Device, "unix:") || strings.HasPrefix(c.Device, "tcp:")
 }
 
 // unmanaged reports whether a connection is to a device without a resource manager, such

@@ -21,7 +21,7 @@ type watchdog struct {
 // watch makes the watchdog of a connection.
 func watch(conn io.Closer) *watchdog {
 	w := &watchdog{conn: conn}
-	w.timer = time.AfterFunc(limit, w.look)
+	w.timer = time.AfterFunc(time.Hour, w.look)
 	w.timer.Stop()
 	return w
 }
