@@ -13,7 +13,8 @@ import (
 )
 
 // GenerateKey makes a key in the TPM; called again it makes another. RSA takes seconds
-// on a chip, in which nothing else is done: such calls wait until nobody else does.
+// on a chip, in which nothing else is done: such calls wait until nobody else does, or for
+// ten seconds.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "TPM2_Create"
 	k, err := d.offered(ctx, op, spec)

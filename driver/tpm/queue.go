@@ -46,7 +46,8 @@ type queue struct {
 	size    int
 	busy    *job // what the TPM works on
 	costs   map[string]time.Duration
-	ahead   time.Duration // what all waiting jobs are expected to take
+	ahead   [lanes]time.Duration // what waiting jobs are expected to take
+	slowed  time.Time            // when a slow job had the TPM last
 	closed  bool
 
 	turn chan *flight // gives the TPM to the goroutine, with what it works on if anything
@@ -56,7 +57,8 @@ func newQueue(limit int) *queue {
 	return &queue{limit: limit, costs: make(map[string]time.Duration), turn: make(chan *flight, 1)}
 }
 
-// do has the TPM do a job, and waits for it. A context ends the wait, not the work.
+// do has the TPM do a job, and waits for it. A context takes out a job that waits; once it
+// has begun its caller waits for its end.
 func (q *queue) do(op string, j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		return err
@@ -102,7 +104,7 @@ func (q *queue) put(op string, j *job) (alone bool, err error) {
 	j.done = make(chan error, 1)
 	q.waiting[j.lane] = append(q.waiting[j.lane], j)
 	q.size++
-	q.ahead += j.takes
+	q.ahead[j.lane] += j.takes
 	return false, nil
 }
 
@@ -146,6 +148,7 @@ func (q *queue) end(j *job, err error) {
 	if q.busy == j {
 		q.busy = nil
 	}
+	q.note(j)
 }
 
 // close turns new jobs away. None runs any more.

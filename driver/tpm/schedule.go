@@ -2,16 +2,27 @@ package tpm
 
 import "time"
 
-// wait estimates when the TPM will get to a job that comes now.
+// wait estimates when the TPM will get to a job that comes now: after what it works on
+// and all that goes before its lane's end.
 func (q *queue) wait(j *job) time.Time {
 	at := j.since
 	if q.busy != nil {
 		at = at.Add(max(0, q.busy.takes-at.Sub(q.busy.begun)))
 	}
-	if j.lane == urgent {
-		return at
+	for l := range j.lane + 1 {
+		at = at.Add(q.ahead[l])
 	}
-	return at.Add(q.ahead)
+	if j.lane == ordinary && q.overdue(at) {
+		at = at.Add(q.waiting[slow][0].takes)
+	}
+	return at
+}
+
+// overdue reports whether a slow job will have waited so long by then that it goes before
+// ordinary ones. That is so for one at a time, with a pause for the others in between.
+func (q *queue) overdue(by time.Time) bool {
+	w := q.waiting[slow]
+	return len(w) > 0 && by.Sub(w[0].since) > maxDefer && by.Sub(q.slowed) > maxDefer
 }
 
 // remove takes a job out, and reports whether it had not begun.
@@ -31,12 +42,12 @@ func (q *queue) take(l lane, i int) *job {
 	j := q.waiting[l][i]
 	q.waiting[l] = append(q.waiting[l][:i], q.waiting[l][i+1:]...)
 	q.size--
-	q.ahead -= j.takes
+	q.ahead[l] -= j.takes
 	return j
 }
 
 // Keys that are not loaded wait behind keys that are: for maxSkip, or maxSkips times what
-// their job takes. Slow jobs wait behind all others for maxDefer.
+// their job takes. Slow jobs wait behind ordinary ones for maxDefer.
 const (
 	maxSkip  = 50 * time.Millisecond
 	maxSkips = 8
@@ -54,7 +65,15 @@ func (q *queue) next(loaded func(*resident) bool) *job {
 	}
 	j := q.take(l, i)
 	q.busy, j.begun = j, time.Now()
+	q.note(j)
 	return j
+}
+
+// note remembers when a slow job had the TPM last.
+func (q *queue) note(j *job) {
+	if j.lane == slow {
+		q.slowed = time.Now()
+	}
 }
 
 // peek takes the next job out before it begins, if it is of a kind.
@@ -78,13 +97,13 @@ func (q *queue) begin(j *job) {
 // choose picks the next job: by lane, and in a lane those whose key is loaded first,
 // within reason. A negative index: nobody waits.
 func (q *queue) choose(loaded func(*resident) bool) (lane, int) {
-	if w := q.waiting[slow]; len(w) > 0 && time.Since(w[0].since) > maxDefer {
-		return slow, 0
-	}
 	for l := range lanes {
 		w := q.waiting[l]
 		if len(w) == 0 {
 			continue
+		}
+		if l == ordinary && q.overdue(time.Now()) {
+			return slow, 0
 		}
 		if time.Since(w[0].since) < max(maxSkip, maxSkips*w[0].takes) {
 			for i, j := range w {
