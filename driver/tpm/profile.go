@@ -125,10 +125,26 @@ func (p profile) device(serial string) driver.Device {
 }
 
 // software reports whether the TPM is a program: that of libtpms, or the reference
-// implementation of the specification.
+// implementation of the specification, by the names that they give themselves. A program
+// that gives itself another name is not recognised.
 func (p profile) software() bool {
 	d := p.device("")
-	return d.Manufacturer == "IBM" && strings.HasPrefix(d.Model, "SW") || strings.Contains(d.Model, "fTPM") && d.Manufacturer == "XCG" || d.Manufacturer == "SIMU"
+	switch d.Manufacturer {
+	case "IBM":
+		return strings.HasPrefix(d.Model, "SW")
+	case "XCG":
+		return strings.Contains(d.Model, "fTPM")
+	case "MSFT":
+		return strings.Contains(d.Model, "xCG fTPM") // as a chip's is too, under its own maker's name
+	}
+	return d.Manufacturer == "SIMU"
+}
+
+// saltsByHash reports whether PSS salts are as long as the hash. Until revision 1.16 they
+// are as long as fits, except in chips made for FIPS 140-2 (Part 1, annex B.7).
+func (p profile) saltsByHash() bool {
+	const revision116, modeFIPS = 116, 1
+	return p.fixed[tpm2.TPMPTRevision] > revision116 || p.fixed[tpm2.TPMPTModes]&modeFIPS != 0
 }
 
 // buffer is the most that one parameter of data may hold.

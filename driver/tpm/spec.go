@@ -76,7 +76,7 @@ func (p profile) rsaSign() []driver.SignAlg {
 			algs = append(algs, a.alg)
 		}
 	}
-	if p.algs[tpm2.TPMAlgRSAPSS] {
+	if p.algs[tpm2.TPMAlgRSAPSS] && p.algs[tpm2.TPMAlgSHA256] && p.saltsByHash() {
 		algs = append(algs, driver.RSAPSSSHA256)
 	}
 	return algs
