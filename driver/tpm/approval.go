@@ -100,10 +100,11 @@ func authorizePolicy(approver *ecdsa.PublicKey) ([]byte, error) {
 	return policy[:], nil
 }
 
-// fitting finds the approval of the state that the machine is in.
-func (d *device) fitting(approvals []Approval) (Approval, error) {
-	for _, a := range approvals {
-		if checkPCRs("Recover", a.PCRs) != nil {
+// fitting finds the approval of the state that the machine is in. One that the approver
+// did not sign is passed over, so that it hides none that he did.
+func (d *device) fitting(p Policy) (Approval, error) {
+	for _, a := range p.Approvals {
+		if checkPCRs("Recover", a.PCRs) != nil || !ecdsa.VerifyASN1(p.Approver, approved(a.Policy), a.Signature) {
 			continue
 		}
 		state, err := d.readPCRs(a.PCRs)
@@ -115,7 +116,7 @@ func (d *device) fitting(approvals []Approval) (Approval, error) {
 		}
 	}
 	return Approval{}, fault("TPM2_PolicyAuthorize", driver.Denied,
-		fmt.Errorf("none of %d approvals is for the state that this machine started in: have the approver sign it (ReadPCRs, Approve), or open the vault by another protector", len(approvals)))
+		fmt.Errorf("none of %d approvals is the approver's for the state that this machine started in: have the approver sign it (ReadPCRs, Approve), or open the vault by another protector", len(p.Approvals)))
 }
 
 // ticket has the TPM verify an approval.

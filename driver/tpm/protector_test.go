@@ -156,6 +156,7 @@ func TestApproval(t *testing.T) {
 	refuses(t, with(forged), blob, "approved by a stranger")
 	refuses(t, protector(t, d, tpm.Policy{Approver: &stranger.PublicKey, Approvals: []tpm.Approval{forged}}), blob, "under a stranger's key")
 	refuses(t, protector(t, d, tpm.Policy{}), blob, "by a protector that names no approver")
+	opens(t, with(forged, next), root, blob, "approved by a stranger and then by the right key")
 	swapped := approval
 	swapped.Policy = next.Policy
 	refuses(t, with(swapped), blob, "with the signature of another approval")

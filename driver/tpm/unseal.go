@@ -75,7 +75,7 @@ func (d *device) policySession(p Policy, s sealed) (*session, error) {
 			return nil, fault("TPM2_PolicyAuthorize", driver.Denied, errors.New("the root is sealed under an approver's key: name it in the policy, and the approvals"))
 		}
 		var err error
-		if approval, err = d.fitting(p.Approvals); err != nil {
+		if approval, err = d.fitting(p); err != nil {
 			return nil, err
 		}
 		pcrs = approval.PCRs
