@@ -42,6 +42,7 @@ type response struct {
 const (
 	tagNoSessions uint16 = 0x8001
 	tagSessions   uint16 = 0x8002
+	tagTPM12      uint16 = 0x00C4 // what a TPM 1.2 answers with
 	authSize             = 4 + 2 + nonceSize + 1 + 2 + suite.HashSize
 )
 
@@ -131,6 +132,8 @@ func (c *command) parse(b, secret []byte) (response, error) {
 	switch {
 	case r.bad || int(size) != len(b):
 		return response{}, errResponse
+	case tag == tagTPM12:
+		return response{}, errTPM12
 	case code != tpm2.TPMRCSuccess:
 		return response{}, &codeError{c.code, code}
 	case (tag == tagSessions) != (c.session != nil):

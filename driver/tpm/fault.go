@@ -28,6 +28,9 @@ var (
 	errForged   = errors.New("the response is not authentic: something stands between this program and the TPM")
 )
 
+// errTPM12 is what a device of the generation before says to each command.
+var errTPM12 = fmt.Errorf("this is a TPM 1.2, and a TPM 2.0 is needed; some machines have both, one of which the firmware setup switches on: %w", errors.ErrUnsupported)
+
 // fault makes a driver.Error. The cause must hold no secret.
 func fault(op string, class driver.Class, cause error) error {
 	return &driver.Error{Op: op, Class: class, Err: cause}
