@@ -28,7 +28,9 @@ type Config struct {
 	// one. It is read as long as the driver is open.
 	OwnerAuth []byte
 	// SRK pins the storage root key: its name in hexadecimal, as Info().Device.Serial
-	// has it. Another key is driver.ErrWrongDevice. Empty: any.
+	// has it. Another key is driver.ErrWrongDevice. It is looked for at 0x81000001 and at
+	// 0x81000010 to 1F, and made again if the TPM can. Empty: the one that is at the first
+	// of these places.
 	SRK string
 	// Counter is the NV index of a rollback counter, such as 0x01500001; it is made
 	// where there is none. 0: no counter.

@@ -14,8 +14,8 @@ var errNoCounter = errors.New("the counter is gone: the TPM was cleared, or some
 
 const counterSize = 8
 
-// Identity is the name of the NV index in hexadecimal. It has a random part, so that a
-// counter that was deleted and made anew has another.
+// Identity is the name of the NV index in hexadecimal. That of a counter which this driver
+// made has a random part, so that one that was deleted and made anew has another.
 func (d *Driver) Identity(ctx context.Context) (string, error) {
 	var identity string
 	err := d.count(ctx, "TPM2_NV_ReadPublic", func(dev *device) error {

@@ -10,7 +10,8 @@
 // a secret do so in an HMAC session that is salted to the SRK and encrypts its
 // parameters, so that a probe on the bus sees none. No object takes part in the
 // TPM's protection against dictionary attacks: authorization values are made by the
-// driver, and nothing it does can lock the TPM.
+// driver, and nothing it does by itself can lock the TPM. ResetLockout, given a wrong
+// authorization, locks that of the lockout itself.
 //
 // A real chip does 2 to 40 operations a second. It suits keys that sign now and then,
 // and the root of a vault, which it hands out once.

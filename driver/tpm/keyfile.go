@@ -30,7 +30,7 @@ const (
 )
 
 var (
-	errKeyFile = errors.New("no TPM 2.0 key file of a key without policy, of this spec")
+	errKeyFile = errors.New("no TPM 2.0 key file of this spec, without a policy in it")
 	// Not even an empty authorization, which is never wrong, makes such a key harmless.
 	errCounts  = errors.New("the key in the file takes part in the TPM's protection against dictionary attacks, where a power cut counts as an attack: make it with noda (tpm2_create -a ...|noda)")
 	errForeign = errors.New("the key file is under another parent than this TPM's storage root key")

@@ -13,7 +13,8 @@ import (
 
 // A file carries commands through the kernel's driver, which limits how long each may
 // take. It is opened for blocking calls: in the other mode a read can come before the
-// response, and looks like the end of the file.
+// response, and looks like the end of the file. So a call can be interrupted by nobody but
+// the kernel.
 type file struct {
 	*os.File
 	buf [4096]byte

@@ -112,11 +112,14 @@ func (d *device) prove(r *resident) error {
 
 // ImportTSS2 takes a key from a TPM 2.0 key file that is under this TPM's storage root
 // key. auth is the file's authorization; the copy that the driver keeps gets one of its
-// own, and the file remains as good as before: it is its owner who deletes it. A file
-// that is none, has a policy, or does not fit spec is Invalid; so is one whose key can lock the
-// TPM, such as OpenSSL's own genpkey makes: a power cut after its use counts as an attack,
-// even if its authorization is empty, and the attribute is a part of the key for life. One of another TPM is Authentic; a wrong auth
-// is Denied. The driver uses the key as spec says, but the file's may be good for more.
+// own, and the file remains as good as before: it is its owner who deletes it.
+//
+// A file that is none, names a policy, or does not fit spec is Invalid. (A policy in the
+// key itself is no matter: it opens it beside the authorization, to who satisfies it.) So
+// is one whose key can lock the TPM, such as OpenSSL's own genpkey makes: a power cut
+// after its use counts as an attack, even if its authorization is empty, and the attribute
+// is a part of the key for life. One of another TPM is Authentic; a wrong auth is Denied.
+// The driver uses the key as spec says, but the file's may be good for more.
 func (d *Driver) ImportTSS2(ctx context.Context, n KeyID, text, auth []byte) (driver.Created, error) {
 	const op = "TPM2_Load"
 	k, err := d.offered(ctx, op, n.Spec)

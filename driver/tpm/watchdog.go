@@ -7,7 +7,9 @@ import (
 )
 
 // A watchdog closes a connection when a command takes too long. Its timer goes on from one
-// command to the next, since to set one for each costs more than to note the time.
+// command to the next, since to set one for each costs more than to note the time. A
+// connection to a device file ends only with the system call that is under way; how long a
+// command may take there is in the hands of the kernel, whose driver has limits of its own.
 type watchdog struct {
 	conn  io.Closer
 	timer *time.Timer
