@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -23,8 +24,18 @@ func (d *device) counterIndex() (entity, error) {
 	return e, nil
 }
 
-// readIndex reads what is at the counter's place; nil if there is nothing.
+// readIndex reads what is at the counter's place; nil if there is nothing. That comes
+// outside of sessions, so the name is held to the public area, and both are read once more
+// if a bus has spoilt one.
 func (d *device) readIndex() (*tpm2.TPMSNVPublic, entity, error) {
+	public, e, err := d.readIndexOnce()
+	if errors.Is(err, errResponse) {
+		return d.readIndexOnce()
+	}
+	return public, e, err
+}
+
+func (d *device) readIndexOnce() (*tpm2.TPMSNVPublic, entity, error) {
 	at := tpm2.TPMHandle(d.cfg.Counter)
 	rsp, err := tpm2.NVReadPublic{NVIndex: at}.Execute(&d.link)
 	if base(codeOf(err)) == tpm2.TPMRCHandle {
@@ -34,7 +45,14 @@ func (d *device) readIndex() (*tpm2.TPMSNVPublic, entity, error) {
 		return nil, entity{}, err
 	}
 	public, err := rsp.NVPublic.Contents()
-	return public, entity{at, rsp.NVName.Buffer}, err
+	if err != nil {
+		return nil, entity{}, errResponse
+	}
+	name, err := tpm2.NVName(public)
+	if err != nil || !bytes.Equal(name.Buffer, rsp.NVName.Buffer) {
+		return nil, entity{}, errResponse
+	}
+	return public, entity{at, name.Buffer}, nil
 }
 
 // counterArea is an index that only counts, for whoever may use the TPM: a stranger can

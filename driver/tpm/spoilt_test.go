@@ -99,6 +99,28 @@ func TestSpoiltStorageKey(t *testing.T) {
 	}
 }
 
+// TestSpoiltCounter spoils the response in which the counter's name is told: another name
+// would be another counter.
+func TestSpoiltCounter(t *testing.T) {
+	var m mangler
+	cfg := m.config(chip(t))
+	cfg.Counter = 0x01500001
+	d := openConfig(t, cfg)
+	want, err := d.Identity(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func([]byte) []byte{
+		"name":       func(rsp []byte) []byte { rsp[len(rsp)-1] ^= 1; return rsp },
+		"attributes": flipAt(10 + 2 + 4 + 2),
+	} {
+		m.spoil(0x169, change)
+		if got, err := d.Identity(context.Background()); err != nil || got != want {
+			t.Errorf("with a spoilt %s: %s, %v, want %s", what, got, err, want)
+		}
+	}
+}
+
 // persistent lists the persistent keys of a TPM.
 func persistent(t *testing.T, d *tpm.Driver) (there []tpm2.TPMHandle) {
 	t.Helper()
