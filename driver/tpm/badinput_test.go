@@ -43,7 +43,7 @@ func TestBadInput(t *testing.T) {
 		"garbage":          {tpm.Config{Device: "unix:" + garbage(t, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))}, driver.Unavailable, []string{"TPM"}},
 		"a short answer":   {tpm.Config{Device: "unix:" + garbage(t, []byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0})}, driver.Unknown, []string{"TPM"}},
 		"a TPM 1.2":        {tpm.Config{Device: "unix:" + garbage(t, []byte{0, 0xC4, 0, 0, 0, 10, 0, 0, 0, 0x1E})}, driver.Unsupported, []string{"TPM 1.2", "firmware setup"}},
-		"an empty answer":  {tpm.Config{Device: "unix:" + garbage(t, nil)}, driver.Unavailable, []string{"TPM"}},
+		"an empty answer":  {tpm.Config{Device: "unix:" + garbage(t, nil)}, driver.Unavailable, []string{"TPM", "unix:", "path or port"}},
 		"an own transport": {failing(io.ErrClosedPipe), driver.Unavailable, []string{"closed pipe"}},
 	}
 	if noTPM() {

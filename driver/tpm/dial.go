@@ -3,6 +3,7 @@ package tpm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"strings"
@@ -58,4 +59,26 @@ func explain(err error) error {
 		return fmt.Errorf("%w; leave the device empty to use this machine's TPM", err)
 	}
 	return err
+}
+
+// place says where the TPM was looked for.
+func (c Config) place() string {
+	switch {
+	case c.Dial != nil:
+		return "the transport of Config.Dial"
+	case c.Device != "":
+		return c.Device
+	}
+	return "this machine's device"
+}
+
+// silence is what to do about something that can be opened and is no help.
+func silence(err error) string {
+	switch {
+	case errors.Is(err, errHangs):
+		return "; another client may hold it, since a software TPM serves one at a time; else restart it"
+	case errors.Is(err, io.EOF):
+		return "; what is there hung up without an answer, as no TPM does: look at the path or port"
+	}
+	return ""
 }

@@ -60,7 +60,7 @@ func open(cfg Config, within limits) (*Driver, error) {
 	if err != nil {
 		dev.close()
 		arena.Close()
-		return nil, openFault(op, err)
+		return nil, openFault(op, cfg, err)
 	}
 	d := &Driver{
 		about:  about,
@@ -76,13 +76,13 @@ func open(cfg Config, within limits) (*Driver, error) {
 }
 
 // openFault classifies what kept a TPM from being opened.
-func openFault(op string, err error) error {
+func openFault(op string, cfg Config, err error) error {
 	var lost *lostError
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return fault(op, driver.Unsupported, err)
 	case errors.As(err, &lost):
-		return fault(op, driver.Unavailable, fmt.Errorf("no TPM: %w", lost.err))
+		return fault(op, driver.Unavailable, fmt.Errorf("no TPM at %s: %w%s", cfg.place(), lost.err, silence(lost.err)))
 	case errors.Is(err, errOwner):
 		return fault(op, driver.Denied, err)
 	}

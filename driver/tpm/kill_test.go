@@ -82,6 +82,7 @@ func TestKill(t *testing.T) {
 
 	var c tally
 	var counted, doubtful uint64
+	var away time.Duration // how long the TPM took at most to start
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	load := func(name string, run func() error) {
@@ -123,16 +124,20 @@ func TestKill(t *testing.T) {
 		}
 		return err
 	})
+	lag := lagging(stop)
 	for range cycles(t) {
 		time.Sleep(time.Duration(rand.IntN(12_000)) * time.Microsecond)
 		s.Kill()
 		time.Sleep(time.Duration(rand.IntN(5_000)) * time.Microsecond)
+		from := time.Now()
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
+		away = max(away, time.Since(from))
 	}
 	close(stop)
 	all.Wait()
+	late := <-lag + away
 	for i, k := range keys {
 		if !bytes.Equal(prf(t, k), want[i]) {
 			t.Error("another answer at the end")
@@ -141,10 +146,30 @@ func TestKill(t *testing.T) {
 	if now := read(t, d); now < first+counted || now > first+counted+doubtful {
 		t.Errorf("the counter is at %d, after %d, %d counted and %d in doubt", now, first, counted, doubtful)
 	}
-	if c.wrong > 0 || c.good == 0 || c.slowest > time.Second {
-		t.Errorf("%d calls were wrong, the slowest took %v: %v", c.wrong, c.slowest, c.complaints[:min(5, len(c.complaints))])
+	if c.wrong > 0 || c.good == 0 || c.slowest > time.Second+late {
+		t.Errorf("%d calls were wrong, the slowest took %v where the machine was %v late: %v", c.wrong, c.slowest, late, c.complaints[:min(5, len(c.complaints))])
 	}
 	t.Logf("%d kills: %d calls good, %d with a clean error, the slowest %v; %d counted, %d in doubt", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
+}
+
+// lagging measures until stop how late a timer can be on this machine, which may have
+// other things to do.
+func lagging(stop <-chan struct{}) <-chan time.Duration {
+	most := make(chan time.Duration, 1)
+	go func() {
+		var late time.Duration
+		for {
+			from := time.Now()
+			select {
+			case <-stop:
+				most <- late
+				return
+			case <-time.After(time.Millisecond):
+				late = max(late, time.Since(from)-time.Millisecond)
+			}
+		}
+	}()
+	return most
 }
 
 func read(t *testing.T, d *tpm.Driver) uint64 {

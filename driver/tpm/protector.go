@@ -53,6 +53,9 @@ func (d *Driver) Protector(p Policy) (*Protector, error) {
 			return nil, err
 		}
 	}
+	if p.Approver == nil && len(p.Approvals) > 0 {
+		return nil, fault(op, driver.Invalid, errors.New("a policy with approvals names who gave them, its Approver"))
+	}
 	if p.Approver != nil {
 		if _, err := approverArea(p.Approver); err != nil {
 			return nil, fault(op, driver.Invalid, err)

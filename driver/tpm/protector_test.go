@@ -241,6 +241,7 @@ func TestPolicyInvalid(t *testing.T) {
 		{PCRs: []uint{16}}, {PCRs: []uint{0, 23}}, {PCRs: []uint{24}},
 		{PCRs: []uint{7}, Approver: &key.PublicKey},
 		{Approver: &other.PublicKey},
+		{Approvals: make([]tpm.Approval, 1)}, // without its approver that would be no policy
 	} {
 		if _, err := d.Protector(p); !errors.Is(err, driver.Invalid) {
 			t.Errorf("%v: %v, want Invalid", p.PCRs, err)
