@@ -40,8 +40,8 @@ func (s *Store) seal(g *group) (b Batch, pending map[string]pendingEntry, err er
 	s.slab = s.slab[:0]
 	b.Put = s.puts[:0]
 	pending = make(map[string]pendingEntry, len(g.puts))
-	for path, c := range g.puts {
-		if err := s.sealChange(&b, g.generation, path, c, pending); err != nil {
+	for path := range g.puts {
+		if err := s.sealChange(&b, g, path, pending); err != nil {
 			return b, nil, err
 		}
 	}
@@ -50,8 +50,8 @@ func (s *Store) seal(g *group) (b Batch, pending map[string]pendingEntry, err er
 	return b, pending, err
 }
 
-func (s *Store) sealChange(b *Batch, generation uint64, path string, c change, pending map[string]pendingEntry) error {
-	at := s.keys.engineKey(path)
+func (s *Store) sealChange(b *Batch, g *group, path string, pending map[string]pendingEntry) error {
+	c, at, generation := g.puts[path], s.keys.engineKey(path), g.generation
 	if c.deleted {
 		if _, ok := s.census.entries[path]; ok {
 			b.Delete = append(b.Delete, at)
@@ -63,7 +63,7 @@ func (s *Store) sealChange(b *Batch, generation uint64, path string, c change, p
 		generation = c.version
 	}
 	id := recordID{c.class, s.keys.current(c.class), generation}
-	sealed, err := s.sealInto(id, at, path, c.value)
+	sealed, err := s.sealInto(unsealed{id: id, at: at, path: path, value: c.value})
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
 		segment, n := appendSegment(s.segment[:0], leaves)
 		s.segment = segment
 		at := logKey(first + uint64(n) - 1)
-		sealed, err := s.sealInto(recordID{classLog, s.keys.current(classLog), first}, at, "", segment)
+		sealed, err := s.sealInto(unsealed{id: recordID{classLog, s.keys.current(classLog), first}, at: at, value: segment})
 		if err != nil {
 			return err
 		}
@@ -91,9 +91,9 @@ func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
 }
 
 // sealInto seals into the slab, which the next batch uses again.
-func (s *Store) sealInto(id recordID, at []byte, path string, value []byte) ([]byte, error) {
+func (s *Store) sealInto(r unsealed) ([]byte, error) {
 	start := len(s.slab)
-	slab, err := s.sealer.seal(s.slab, s.keys, id, at, path, value)
+	slab, err := s.sealer.seal(s.slab, s.keys, r)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,8 @@ func (s *Store) sealInto(id recordID, at []byte, path string, value []byte) ([]b
 // census.
 func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry) error {
 	next.digest, next.count = s.applied(pending)
-	sealed, err := s.sealer.seal(nil, s.keys, recordID{classHead, s.keys.current(classHead), next.generation}, []byte(keyHead), "", next.encode(nil))
+	head := unsealed{id: recordID{classHead, s.keys.current(classHead), next.generation}, at: []byte(keyHead), value: next.encode(nil)}
+	sealed, err := s.sealer.seal(nil, s.keys, head)
 	if err != nil {
 		return err
 	}

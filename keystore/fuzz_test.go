@@ -160,7 +160,7 @@ func FuzzRecord(f *testing.F) {
 	k, _ := fuzzKeys(f, suite.AES)
 	at := k.engineKey("path")
 	var s sealer
-	good, err := s.seal(nil, k, recordID{Material, 1, 9}, at, "path", []byte("value"))
+	good, err := s.seal(nil, k, unsealed{id: recordID{Material, 1, 9}, at: at, path: "path", value: []byte("value")})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -54,6 +54,15 @@ type recordID struct {
 	version uint64
 }
 
+// unsealed is a record and where it stands in the engine.
+type unsealed struct {
+	redacted
+	id    recordID
+	at    []byte
+	path  string
+	value []byte
+}
+
 // sealer seals and opens records; it holds scratch space only and is not safe
 // for concurrent use.
 type sealer struct {
@@ -69,19 +78,19 @@ func (k *keyring) engineKey(path string) []byte {
 }
 
 // seal appends the sealed record to dst.
-func (s *sealer) seal(dst []byte, k *keyring, id recordID, at []byte, path string, value []byte) ([]byte, error) {
+func (s *sealer) seal(dst []byte, k *keyring, r unsealed) ([]byte, error) {
 	start := len(dst)
-	dst = append(dst, recordFormat, byte(k.suite), byte(id.class))
-	dst = binary.BigEndian.AppendUint32(dst, id.epoch)
-	dst = binary.BigEndian.AppendUint64(dst, id.version)
+	dst = append(dst, recordFormat, byte(k.suite), byte(r.id.class))
+	dst = binary.BigEndian.AppendUint32(dst, r.id.epoch)
+	dst = binary.BigEndian.AppendUint64(dst, r.id.version)
 	dst = append(dst, make([]byte, 16)...)
 	rand.Read(dst[start+15 : start+recordHeader])
-	if err := s.deriveKey(k, id, at, dst[start:]); err != nil {
+	if err := s.deriveKey(k, r.id, r.at, dst[start:]); err != nil {
 		return nil, err
 	}
-	s.plain = binary.BigEndian.AppendUint16(s.plain[:0], uint16(len(path)))
-	s.plain = append(append(s.plain, path...), value...)
-	s.bound = append(append(s.bound[:0], dst[start:]...), at...)
+	s.plain = binary.BigEndian.AppendUint16(s.plain[:0], uint16(len(r.path)))
+	s.plain = append(append(s.plain, r.path...), r.value...)
+	s.bound = append(append(s.bound[:0], dst[start:]...), r.at...)
 	dst, err := k.suite.Seal(dst, s.key[:k.suite.KeySize()], s.plain, s.bound)
 	s.wipe()
 	return dst, err

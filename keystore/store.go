@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"strongroom.example/internal/lockedmem"
-	"strongroom.example/internal/suite"
 )
 
 // Config is what Create and Open need. It prints redacted, since it holds the root.
 type Config struct {
 	redacted
 	Dir        string
-	Suite      suite.ID
+	Suite      Suite
 	Root       []byte // 32 bytes; read during the call only, the caller wipes it
 	OpenEngine func(dir string) (Engine, error)
 	Log        Appender

@@ -38,7 +38,7 @@ func scanOrder(t *testing.T, open Opener) {
 	for _, prefix := range []string{"", "a", "a\xff", "b", "absent", "\xff"} {
 		want := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !strings.HasPrefix(k, prefix) })
 		for limit := range len(want) + 2 {
-			scanned(t, e, prefix, nil, limit, want[:min(limit, len(want))])
+			scanned(t, e, scan{prefix, "", limit}, want[:min(limit, len(want))])
 		}
 	}
 }
@@ -58,14 +58,24 @@ func scanAfter(t *testing.T, open Opener) {
 		"q":        nil,
 		"\xff\xff": nil,
 	} {
-		scanned(t, e, "p", []byte(after), 9, want)
-		scanned(t, e, "p", []byte(after), 1, want[:min(1, len(want))])
+		scanned(t, e, scan{"p", after, 9}, want)
+		scanned(t, e, scan{"p", after, 1}, want[:min(1, len(want))])
 	}
 }
 
-func scanned(t *testing.T, e keystore.Engine, prefix string, after []byte, limit int, want []string) {
+// A scan is what is asked of an engine.
+type scan struct {
+	prefix, after string
+	limit         int
+}
+
+func scanned(t *testing.T, e keystore.Engine, ask scan, want []string) {
 	t.Helper()
-	pairs, err := e.Scan(t.Context(), []byte(prefix), after, limit)
+	var after []byte
+	if ask.after != "" {
+		after = []byte(ask.after)
+	}
+	pairs, err := e.Scan(t.Context(), []byte(ask.prefix), after, ask.limit)
 	must(t, err)
 	var got []string
 	for _, p := range pairs {
@@ -75,7 +85,7 @@ func scanned(t *testing.T, e keystore.Engine, prefix string, after []byte, limit
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("Scan(%q, %q, %d) = %q, want %q", prefix, after, limit, got, want)
+		t.Errorf("Scan(%+v) = %q, want %q", ask, got, want)
 	}
 }
 
