@@ -14,8 +14,12 @@ import (
 	"unsafe"
 )
 
-//go:embed testdata/faulty.c
-var faultySource []byte
+var (
+	//go:embed testdata/faulty.c
+	faultySource []byte
+	//go:embed testdata/quirks.c
+	quirksSource []byte
+)
 
 // A FaultyPKCS11 is a token behind a module that fails or dawdles on demand. The
 // module is made with the C compiler, and stands before the token's own.
@@ -29,6 +33,7 @@ type PKCS11Call uint32
 
 // The functions that can be made to fail, and that are counted.
 const (
+	CFinalize        PKCS11Call = 1
 	COpenSession     PKCS11Call = 12
 	CGetSessionInfo  PKCS11Call = 15
 	CLogin           PKCS11Call = 18
@@ -56,16 +61,17 @@ func NewFaulty(t testing.TB, token PKCS11) FaultyPKCS11 {
 	}
 	dir := t.TempDir()
 	source, control := filepath.Join(dir, "faulty.c"), filepath.Join(dir, "control")
-	if err := os.WriteFile(source, faultySource, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(control, make([]byte, 4096), 0o600); err != nil {
-		t.Fatal(err)
+	for path, content := range map[string][]byte{
+		source: faultySource, filepath.Join(dir, "quirks.c"): quirksSource, control: make([]byte, 4096),
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	real := token.Module
 	token.Module = filepath.Join(dir, "libfaulty.so")
 	out, err := exec.Command("gcc", "-shared", "-fPIC", "-O1", `-DMODULE="`+real+`"`, `-DCONTROL="`+control+`"`,
-		"-o", token.Module, source, "-ldl").CombinedOutput()
+		`-DPIN="`+PIN+`"`, "-o", token.Module, source, "-ldl").CombinedOutput()
 	if err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}

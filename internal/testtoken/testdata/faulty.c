@@ -8,6 +8,7 @@
 //	word 4  whether it acts before it fails
 //	word 5  how many sessions there are at most, 0 for no limit
 //	word 6  how many sessions are open
+//	word 7  what it is like otherwise: the bits of quirks.c
 //	word 16 and up: how often each watched function was called, by number
 //
 // Functions are numbered in the order of the function list (PKCS #11 v2.40).
@@ -29,8 +30,9 @@ typedef struct {
 static list_t *real, ours;
 static volatile uint32_t *control;
 
-enum { get_mechanism_list = 7, open_session = 12, close_session = 13, close_all = 14, get_session_info = 15, login = 18,
-	create_object = 20, destroy_object = 22, get_attribute = 24, find_init = 26, find = 27, encrypt_init = 29, encrypt = 30,
+enum { finalize = 1, get_token_info = 6, get_mechanism_list = 7, open_session = 12, close_session = 13, close_all = 14, get_session_info = 15, login = 18,
+	logout = 19, create_object = 20, destroy_object = 22, get_attribute = 24, set_attribute = 25, find_init = 26, find = 27,
+	find_final = 28, encrypt_init = 29, encrypt = 30,
 	decrypt_init = 33, decrypt = 34, sign_init = 42, sign = 43, generate_key = 58, generate_pair = 59, unwrap_key = 61,
 	generate_random = 64 };
 
@@ -49,11 +51,16 @@ static ulong_t fails(int n) {
 
 typedef ulong_t (*call_t)(ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t);
 
+#include "quirks.c"
+
 #define WATCH(n)                                                                                                       \
 	static ulong_t watched_##n(ulong_t a, ulong_t b, ulong_t c, ulong_t d, ulong_t e, ulong_t f, ulong_t g, ulong_t h) { \
 		ulong_t bad = fails(n);                                                                                          \
-		if (bad != 0 && !control[4]) return bad;                                                                         \
-		ulong_t rv = ((call_t)real->f[n])(a, b, c, d, e, f, g, h);                                                       \
+		if (bad != 0 && !control[4]) {                                                                                   \
+			if (n == destroy_object) hide(b);                                                                              \
+			return bad;                                                                                                    \
+		}                                                                                                                \
+		ulong_t rv = quirky(n, (ulong_t[]){a, b, c, d, e, f, g, h});                                                     \
 		return bad != 0 ? bad : rv;                                                                                      \
 	}
 
@@ -61,11 +68,14 @@ typedef ulong_t (*call_t)(ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, 
 WATCH(get_mechanism_list)
 WATCH(get_session_info)
 WATCH(login)
+WATCH(logout)
 WATCH(create_object)
 WATCH(destroy_object)
 WATCH(get_attribute)
+WATCH(set_attribute)
 WATCH(find_init)
 WATCH(find)
+WATCH(find_final)
 WATCH(encrypt_init)
 WATCH(encrypt)
 WATCH(decrypt_init)
@@ -83,15 +93,26 @@ static ulong_t watched_open(ulong_t a, ulong_t b, ulong_t c, ulong_t d, ulong_t 
 	ulong_t bad = fails(open_session);
 	if (bad != 0) return bad;
 	if (control[5] != 0 && __sync_fetch_and_add(&control[6], 0) >= control[5]) return CKR_SESSION_COUNT;
-	ulong_t rv = ((call_t)real->f[open_session])(a, b, c, d, e, 0, 0, 0);
+	ulong_t rv = quirky(open_session, (ulong_t[]){a, b, c, d, e, 0, 0, 0});
 	if (rv == 0) __sync_fetch_and_add(&control[6], 1);
 	return rv;
 }
 
 static ulong_t watched_close(ulong_t a) {
-	ulong_t rv = ((call_t)real->f[close_session])(a, 0, 0, 0, 0, 0, 0, 0);
+	ulong_t rv = quirky(close_session, (ulong_t[]){a, 0, 0, 0, 0, 0, 0, 0});
 	if (rv == 0) __sync_fetch_and_sub(&control[6], 1);
 	return rv;
+}
+
+static ulong_t watched_close_all(ulong_t a) { return quirky(close_all, (ulong_t[]){a, 0, 0, 0, 0, 0, 0, 0}); }
+
+static ulong_t watched_finalize(ulong_t a) {
+	__sync_fetch_and_add(&control[16 + finalize], 1);
+	return quirky(finalize, (ulong_t[]){a, 0, 0, 0, 0, 0, 0, 0});
+}
+
+static ulong_t watched_get_token_info(ulong_t a, ulong_t b) {
+	return quirky(get_token_info, (ulong_t[]){a, b, 0, 0, 0, 0, 0, 0});
 }
 
 ulong_t C_GetFunctionList(list_t **list) {
@@ -104,9 +125,10 @@ ulong_t C_GetFunctionList(list_t **list) {
 	if (get == NULL || control == MAP_FAILED || get(&real) != 0) return 5;
 	memcpy(&ours, real, sizeof ours);
 #define PUT(n) ours.f[n] = (void *)watched_##n
-	PUT(get_mechanism_list), PUT(get_session_info), PUT(login), PUT(create_object), PUT(destroy_object);
-	PUT(get_attribute), PUT(find_init), PUT(find), PUT(encrypt_init), PUT(encrypt), PUT(decrypt_init), PUT(decrypt);
-	PUT(sign_init), PUT(sign), PUT(generate_key), PUT(generate_pair), PUT(unwrap_key), PUT(generate_random);
+	PUT(finalize), PUT(get_token_info), PUT(get_mechanism_list), PUT(get_session_info), PUT(login), PUT(logout);
+	PUT(create_object), PUT(destroy_object), PUT(get_attribute), PUT(set_attribute), PUT(find_init), PUT(find), PUT(find_final);
+	PUT(encrypt_init), PUT(encrypt), PUT(decrypt_init), PUT(decrypt), PUT(sign_init), PUT(sign), PUT(generate_key);
+	PUT(generate_pair), PUT(unwrap_key), PUT(generate_random), PUT(close_all);
 	ours.f[open_session] = (void *)watched_open;
 	ours.f[close_session] = (void *)watched_close;
 	*list = &ours;
