@@ -105,6 +105,7 @@ var (
 	errAbsent     = errors.New("the token has no such object")
 	errStale      = errors.New("the module was initialised again")
 	errDown       = errors.New("the token is away")
+	errSurvivor   = errors.New("the token failed to destroy an object and now hides it: after its next start it may be there again")
 	errCiphertext = errors.New("ciphertext does not decrypt")
 )
 
@@ -117,6 +118,8 @@ func judge(err error) verdict {
 		return judgeCode(e)
 	case errors.Is(err, errAbsent):
 		return verdict{driver.NotFound, doubt}
+	case errors.Is(err, errSurvivor):
+		return verdict{driver.Unknown, renewal}
 	case errors.Is(err, errStale), errors.Is(err, errDown):
 		return verdict{driver.Unavailable, again}
 	}

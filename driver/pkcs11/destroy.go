@@ -11,7 +11,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// DestroyKey destroys every object under id and looks whether they are gone.
+// DestroyKey destroys every object under id and looks, in the same session, whether
+// they are gone. Where the token failed to destroy one and then shows it no more, the
+// module is initialised again to see. If others use the module that cannot be, and
+// the answer is Unknown.
 func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
 	if err := d.enter(ctx, "DestroyKey"); err != nil {
 		return err
@@ -22,7 +25,7 @@ func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.
 		return err
 	}
 	defer done()
-	err = d.run(ctx, func(s session) error { return s.destroyAll(id) })
+	err = d.run(ctx, func(s session) error { return s.destroyAll(id, &d.token.undestroyed) })
 	if errors.Is(err, driver.NotFound) {
 		return nil // and the sentinel is there: the token is well
 	}
@@ -33,10 +36,13 @@ var errStillThere = errors.New("the token still shows an object that it has dest
 
 // destroyAll also destroys what is on record of the key, after it: a key must not
 // outlive its record.
-func (s session) destroyAll(id driver.MaterialID) error {
-	all := template{raw(p11.CKA_ID, id[:])}
+func (s session) destroyAll(id driver.MaterialID, undestroyed *survivors) error {
+	all, birth := template{raw(p11.CKA_ID, id[:])}, s.mod.births.Load()
 	n, err := s.clear(all)
 	if err != nil {
+		if e, ok := errors.AsType[*codeError](err); ok && e.call == "C_DestroyObject" {
+			undestroyed.add(id, birth)
+		}
 		return err
 	}
 	found, err := s.find(all)
@@ -49,7 +55,10 @@ func (s session) destroyAll(id driver.MaterialID) error {
 	if _, err := s.clear(template{raw(p11.CKA_LABEL, []byte(reservationLabel(id)))}); err != nil {
 		return err
 	}
-	if n == 0 {
+	switch {
+	case undestroyed.hidden(id, birth):
+		return errSurvivor
+	case n == 0:
 		return errAbsent
 	}
 	return nil

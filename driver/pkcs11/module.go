@@ -21,6 +21,8 @@ type module struct {
 	drain drain
 	// generation goes up with each initialisation; handles are void when it does.
 	generation atomic.Uint64
+	// births goes up where the module did begin anew; one that is adopted goes on as it was.
+	births atomic.Uint64
 
 	lock   lock // guards what follows
 	users  int
@@ -45,6 +47,9 @@ func (m *module) initialise() error {
 		return failed(err)
 	}
 	m.owned = err == nil
+	if m.owned {
+		m.births.Add(1)
+	}
 	m.generation.Add(1)
 	return nil
 }

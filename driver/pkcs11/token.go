@@ -28,9 +28,11 @@ type token struct {
 	// sentinel is nil while the first driver opens.
 	sentinel atomic.Pointer[object]
 
-	tiers  tierBook
-	ids    keyedLock
-	writer lock // of whoever makes or destroys a key, where there may be one only
+	tiers tierBook
+	ids   keyedLock
+	// undestroyed are those keys that the token could not destroy.
+	undestroyed survivors
+	writer      lock // of whoever makes or destroys a key, where there may be one only
 
 	lock    lock // guards what follows, and attaching
 	users   int

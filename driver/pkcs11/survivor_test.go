@@ -1,0 +1,67 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestUndestroyedKeyIsNotGone: the token fails to destroy a key and finds it no more
+// until the module is initialised again, as SoftHSM does on a file system that may not
+// be written to. The key is not reported as gone while it lives.
+func TestUndestroyedKeyIsNotGone(t *testing.T) {
+	const functionFailed = 0x06
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.ForgetsUndestroyed)
+	d := opened(t, faulty.PKCS11)
+	v, witness := newVictim(t, d), newVictim(t, d)
+	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1<<30, false)
+	for range 3 {
+		if err := d.DestroyKey(t.Context(), v.id, nil); err == nil {
+			t.Error("a key that could not be destroyed is reported as gone")
+		}
+	}
+	faulty.Fail(testtoken.CDestroyObject, functionFailed, 0, false)
+	if err := newIntruder(t, faulty.PKCS11).Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	v.mustWork(t, "after a start the key")
+	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1, false)
+	if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
+		t.Errorf("after one failure: %v", err)
+	}
+	if err := v.use(t); !is(err, driver.NotFound) {
+		t.Errorf("use of the key that was destroyed at last: %v", err)
+	}
+	witness.mustWork(t, "the other key")
+}
+
+// TestUndestroyedKeyOfAnAdoptedModule: a module that somebody else initialised is not
+// initialised again, so nobody can tell.
+func TestUndestroyedKeyOfAnAdoptedModule(t *testing.T) {
+	const functionFailed = 0x06
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.ForgetsUndestroyed)
+	other := newIntruder(t, faulty.PKCS11)
+	if err := other.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, faulty.PKCS11)
+	v := newVictim(t, d)
+	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1, false)
+	for range 2 {
+		if err := d.DestroyKey(t.Context(), v.id, nil); !is(err, driver.Unknown) {
+			t.Errorf("a key that may be there: %v", err)
+		}
+	}
+	if err := other.Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	v.mustWork(t, "after a start the key")
+	if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
+		t.Error(err)
+	}
+}
