@@ -25,14 +25,20 @@ type abilities struct {
 	keyWrap uint
 	random  bool
 	// leaks: a key that is not extractable came out.
-	leaks    bool
+	leaks bool
+	// doubtful: a failure that stayed may yet have been the token's state.
+	doubtful bool
 	findings []Finding
 }
 
-// An examination is a self-test under way. Its keys are objects of one session.
+// An examination is a self-test under way. Its keys are objects of one session, and
+// used in another, which ends with a trial that fails: some tokens leave the failed
+// operation active.
 type examination struct {
 	session
+	keys session
 	abilities
+	ended   error // what ended it: a fault of the token that is none of its inabilities
 	profile profile
 	listed  map[uint]bool
 	largest uint   // RSA modulus in bits
@@ -40,13 +46,17 @@ type examination struct {
 }
 
 // examine tries everything that the driver offers. What the token answers is a
-// finding; only a session that dies ends it.
+// finding; what passes is tried again, and ends the examination if it does not.
 func (s session) examine(p profile) (*abilities, error) {
 	list, err := s.mod.ctx.GetMechanismList(s.epoch.slot)
 	if err != nil {
 		return nil, from("C_GetMechanismList", err)
 	}
-	x := &examination{session: s, profile: p, listed: make(map[uint]bool)}
+	x := &examination{session: s, keys: s, profile: p, listed: make(map[uint]bool)}
+	if err := x.another(); err != nil {
+		return nil, err
+	}
+	defer x.leave()
 	x.native = make(map[driver.EncryptAlg]bool)
 	for _, m := range list {
 		x.listed[m.Mechanism] = true
@@ -56,6 +66,9 @@ func (s session) examine(p profile) (*abilities, error) {
 		x.largest = info.MaxKeySize
 	}
 	x.tryAll()
+	if x.ended != nil {
+		return nil, x.ended
+	}
 	if _, err := s.mod.ctx.GetSessionInfo(s.handle); err != nil {
 		return nil, from("C_GetSessionInfo", err)
 	}
@@ -75,46 +88,61 @@ func (x *examination) tryAll() {
 	x.tryLeaks()
 }
 
-// note adds a finding and reports whether it is good.
-func (x *examination) note(ability string, err error) bool {
-	f := Finding{Ability: ability, Works: err == nil}
-	if err != nil {
-		f.Note = err.Error()
-	}
-	x.findings = append(x.findings, f)
-	return err == nil
-}
-
 var errNotListed = errors.New("the token does not list the mechanisms")
 
-// fresh makes a key of a shape that lives as long as the session, and its public
-// half. done destroys it.
-func (x *examination) fresh(spec driver.KeySpec) (o *object, public crypto.PublicKey, done func(), err error) {
-	done = func() {}
+// A trialKey is a key of the examination, with its public half.
+type trialKey struct {
+	*object
+	public crypto.PublicKey
+	done   func() // destroys it; what is left ends with the session
+}
+
+// fresh makes a key that lives as long as the examination, and has trial use it.
+func (x *examination) fresh(ability string, spec driver.KeySpec, trial func(trialKey) error) (k trialKey, works bool) {
+	k.done = func() {}
+	works = x.try(ability, func() (err error) {
+		if k, err = x.make(spec); err == nil {
+			err = trial(k)
+		}
+		if err != nil {
+			k.done()
+		}
+		return err
+	})
+	return k, works
+}
+
+// exists is the trial of a key that is tried further on.
+func exists(trialKey) error { return nil }
+
+func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
+	k := trialKey{done: func() {}}
 	sh, ok := shapeOf(spec)
 	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
-		return nil, nil, done, errNotListed
+		return k, errNotListed
 	}
 	r := request{shape: sh}
 	rand.Read(r.id[:])
-	handle, err := x.generate(r)
+	handle, err := x.keys.generate(r)
 	if err != nil {
-		return nil, nil, done, err
+		return k, err
 	}
-	done = func() { x.sweep(r.id) } // what is left ends with the session
+	k.object, k.done = x.at(handle, r), func() { x.sweep(r.id) }
 	if _, err = x.fitting(handle, r, false); err == nil {
-		public, err = x.public(handle, r)
+		k.public, err = x.public(handle, r)
 	}
-	return x.at(handle, r), public, done, err
+	return k, err
 }
 
 func (x *examination) tryRandom() {
-	first, second := make([]byte, 32), make([]byte, 32)
-	err := errors.Join(x.mod.random(uint(x.handle), first), x.mod.random(uint(x.handle), second))
-	if err == nil && string(first) == string(second) {
-		err = errTrial
-	}
-	x.random = x.note("random numbers", err)
+	x.random = x.try("random numbers", func() error {
+		first, second := make([]byte, 32), make([]byte, 32)
+		err := errors.Join(x.mod.random(uint(x.handle), first), x.mod.random(uint(x.handle), second))
+		if err == nil && string(first) == string(second) {
+			err = errTrial
+		}
+		return err
+	})
 }
 
 // sha1Allowed: Go refuses SHA-1 where the process enforces FIPS 140, and with it the

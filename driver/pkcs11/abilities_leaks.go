@@ -18,12 +18,12 @@ var (
 // tryLeaks tries to get a key out that must not come out. A token that gives it is
 // no better than software.
 func (x *examination) tryLeaks() {
-	o, _, done, err := x.fresh(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive})
-	defer done()
+	k, err := x.make(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive})
+	defer k.done()
 	if err != nil {
 		return
 	}
-	key := o.at.Load().handle
+	key := k.at.Load().handle
 	var reads error
 	if value, err := x.attribute(key, p11.CKA_VALUE); err == nil && len(value) > 0 {
 		reads = errReads

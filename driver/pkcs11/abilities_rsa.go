@@ -38,14 +38,14 @@ func (x *examination) largerRSA(row driver.SpecInfo) {
 
 func (x *examination) trySignRSA(in []byte) {
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Sign}
-	o, public, done, err := x.fresh(spec)
-	defer done()
-	if !x.note(spec.String(), err) {
+	k, works := x.fresh(spec.String(), spec, exists)
+	defer k.done()
+	if !works {
 		return
 	}
 	row := driver.SpecInfo{Spec: spec, Resident: true}
-	for _, alg := range signAlgs(o.shape) {
-		if x.note(spec.String()+" "+string(alg), o.answersSign(x.session, alg, public)) {
+	for _, alg := range signAlgs(k.shape) {
+		if x.try(spec.String()+" "+string(alg), func() error { return k.answersSign(x.session, alg, k.public) }) {
 			row.Sign = append(row.Sign, alg)
 		}
 	}
@@ -53,19 +53,22 @@ func (x *examination) trySignRSA(in []byte) {
 	if !slices.Contains(row.Sign, driver.RSAPKCS1SHA256) {
 		return
 	}
-	row.Import = x.note(spec.String()+" import", x.tryImport(spec, in))
+	row.Import = x.try(spec.String()+" import", func() error { return x.tryImport(spec, in) })
 	x.largerRSA(row)
 }
 
 func (x *examination) tryDecryptRSA(in []byte) {
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}
-	o, public, done, err := x.fresh(spec)
-	defer done()
-	if !x.note(spec.String(), err) {
+	k, works := x.fresh(spec.String(), spec, exists)
+	defer k.done()
+	if !works {
 		return
 	}
+	decrypts := func(alg driver.EncryptAlg, native bool) func() error {
+		return func() error { return k.answersDecrypt(x.session, alg, native, k.public) }
+	}
 	row := driver.SpecInfo{Spec: spec, Resident: true}
-	raw := x.note(spec.String()+" "+string(driver.RSARaw), o.answersDecrypt(x.session, driver.RSARaw, false, public))
+	raw := x.try(spec.String()+" "+string(driver.RSARaw), decrypts(driver.RSARaw, false))
 	if raw {
 		row.Decrypt = append(row.Decrypt, driver.RSARaw)
 	}
@@ -73,15 +76,15 @@ func (x *examination) tryDecryptRSA(in []byte) {
 		if alg == driver.RSAOAEPSHA1 && !sha1Allowed() {
 			continue
 		}
-		x.native[alg] = x.note(spec.String()+" "+string(alg), o.answersDecrypt(x.session, alg, true, public))
-		if x.native[alg] || raw && x.note(spec.String()+" "+string(alg)+" over raw RSA", o.answersDecrypt(x.session, alg, false, public)) {
+		x.native[alg] = x.try(spec.String()+" "+string(alg), decrypts(alg, true))
+		if x.native[alg] || raw && x.try(spec.String()+" "+string(alg)+" over raw RSA", decrypts(alg, false)) {
 			row.Decrypt = append(row.Decrypt, alg)
 		}
 	}
 	if len(row.Decrypt) == 0 {
 		return
 	}
-	row.Import = raw && x.note(spec.String()+" import", x.tryImport(spec, in))
+	row.Import = raw && x.try(spec.String()+" import", func() error { return x.tryImport(spec, in) })
 	x.largerRSA(row)
 }
 

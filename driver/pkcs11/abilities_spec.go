@@ -6,22 +6,20 @@ import (
 	"crypto/rand"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // trySecret tries a symmetric spec: made in the token, and taken from the host.
 func (x *examination) trySecret(spec driver.KeySpec) {
-	o, _, done, err := x.fresh(spec)
-	defer done()
-	if err == nil {
-		err = x.answers(o, reference{})
-	}
-	if !x.note(spec.String(), err) {
+	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return x.answers(k.object, reference{}) })
+	defer k.done()
+	if !works {
 		return
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	row := driver.SpecInfo{Spec: spec, Resident: true}
-	row.Import = x.note(spec.String()+" import", x.tryImport(spec, secret))
+	row.Import = x.try(spec.String()+" import", func() error { return x.tryImport(spec, secret) })
 	x.specs = append(x.specs, row)
 }
 
@@ -56,19 +54,19 @@ func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 
 // tryCurve tries signatures on a curve.
 func (x *examination) tryCurve(spec driver.KeySpec) {
-	o, public, done, err := x.fresh(spec)
-	defer done()
-	if err == nil {
-		err = x.answers(o, reference{public: public})
-	}
-	if !x.note(spec.String(), err) {
+	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return x.answers(k.object, reference{public: k.public}) })
+	defer k.done()
+	if !works {
 		return
 	}
-	row := driver.SpecInfo{Spec: spec, Resident: true, Sign: signAlgs(o.shape)}
-	in, err := freshPKCS8(spec.Algorithm)
-	if err == nil {
-		err = x.tryImport(spec, in)
-	}
-	row.Import = x.note(spec.String()+" import", err)
+	row := driver.SpecInfo{Spec: spec, Resident: true, Sign: signAlgs(k.shape)}
+	row.Import = x.try(spec.String()+" import", func() error {
+		in, err := freshPKCS8(spec.Algorithm)
+		if err != nil {
+			return err
+		}
+		defer suite.Wipe(in)
+		return x.tryImport(spec, in)
+	})
 	x.specs = append(x.specs, row)
 }

@@ -22,12 +22,12 @@ import (
 // tryUnwrap tries to take wrapped keys in, in each way that there is.
 func (x *examination) tryUnwrap() {
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}
-	o, public, done, err := x.fresh(spec)
-	defer done()
-	if !x.note(spec.String(), err) {
+	k, works := x.fresh(spec.String(), spec, exists)
+	defer k.done()
+	if !works {
 		return
 	}
-	u := unwrapping{with: o, public: public.(*rsa.PublicKey)}
+	u := unwrapping{with: k.object, public: k.public.(*rsa.PublicKey)}
 	known, any := make(map[driver.KeySpec][]driver.WrapAlg), false
 	for i := range x.specs {
 		row := &x.specs[i]
@@ -54,7 +54,7 @@ func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[dr
 	}
 	for _, u.alg = range []driver.WrapAlg{driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256} {
 		allowed := u.alg == driver.WrapRSAOAEPSHA256 || sha1Allowed()
-		if sh.secret() && allowed && x.note(spec.String()+" from "+string(u.alg), x.tryUnwrapping(sh, u)) {
+		if sh.secret() && allowed && x.unwrapsBy(sh, u) {
 			ways = append(ways, u.alg)
 		}
 	}
@@ -70,12 +70,17 @@ func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
 	u.alg = driver.WrapRSAAESKWP
 	for _, u.keyWrap = range []uint{ckmAESKeyWrapKWP, p11.CKM_AES_KEY_WRAP_PAD} {
 		if (x.keyWrap == 0 || x.keyWrap == u.keyWrap) && x.listed[u.keyWrap] &&
-			x.note(sh.spec.String()+" from "+string(u.alg), x.tryUnwrapping(sh, u)) {
+			x.unwrapsBy(sh, u) {
 			x.keyWrap = u.keyWrap
 			return true
 		}
 	}
 	return false
+}
+
+// unwrapsBy notes whether keys of a shape come in by one way.
+func (x *examination) unwrapsBy(sh shape, u unwrapping) bool {
+	return x.try(sh.spec.String()+" from "+string(u.alg), func() error { return x.tryUnwrapping(sh, u) })
 }
 
 // sample is material of a shape. The caller wipes it.

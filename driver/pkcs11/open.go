@@ -108,7 +108,8 @@ func device(t tokenSlot) driver.Device {
 }
 
 // examined returns what the token can do. The first driver in the process finds out;
-// one that sees another firmware, or has another profile, does so again.
+// one that sees another firmware, or has another profile, does so again, and so does
+// the next where an answer is in doubt.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware
 	if err := t.lock.take(ctx); err != nil {
@@ -126,6 +127,9 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if able.doubtful {
+		return able, nil
 	}
 	t.lock <- struct{}{}
 	defer t.lock.give()

@@ -6,6 +6,8 @@ import (
 	"context"
 	"slices"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"strongroom.example/driver"
 )
 
@@ -18,7 +20,7 @@ func sentinelID() driver.MaterialID { return driver.MaterialID([]byte(reserved +
 
 func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }
 
-// sentinelShape chooses the cheapest of what the token can do.
+// sentinelShape chooses the cheapest of what the token can do, where there is none yet.
 func sentinelShape(specs []driver.SpecInfo) (shape, bool) {
 	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Seal} {
 		i := slices.IndexFunc(specs, func(row driver.SpecInfo) bool {
@@ -43,19 +45,63 @@ func (d *Driver) watch(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	o := &object{shape: sh, id: sentinelID(), any: true}
-	err = d.run(ctx, func(s session) error {
-		found, err := s.find(sh.search(o.id))
-		if err != nil || len(found) > 0 {
-			return err
+	err = d.run(ctx, func(s session) (err error) {
+		there, known, err := s.sentinel()
+		if err == nil && !known {
+			there = sh
+			_, err = s.makeOnce(request{sh, sentinelID(), true}, session.generate)
 		}
-		_, err = s.makeOnce(request{sh, o.id, true}, session.generate)
+		sh = there
 		return err
 	})
 	if err == nil {
-		d.token.sentinel.Store(o)
+		d.token.sentinel.Store(&object{shape: sh, id: sentinelID(), any: true})
 	}
 	return err
+}
+
+// sentinel returns the shape of the sentinel that is there. Another program, or
+// another version, may have found that the token can do other things.
+func (s session) sentinel() (shape, bool, error) {
+	id := sentinelID()
+	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
+	if err != nil {
+		return shape{}, false, err
+	}
+	for _, o := range found {
+		for _, sh := range sentinelShapes() {
+			if is, err := s.isOf(o, sh); is || err != nil {
+				return sh, is, err
+			}
+		}
+	}
+	return shape{}, false, nil
+}
+
+// sentinelShapes are all that a sentinel may have.
+func sentinelShapes() (all []shape) {
+	for usage, algs := range map[driver.Usage][]driver.KeyAlgorithm{
+		driver.Derive: {driver.HMACSHA256},
+		driver.Seal:   {driver.AES256GCM},
+		driver.Sign:   {driver.RSA2048, driver.ECP256, driver.ECP384, driver.ECP521, driver.Ed25519},
+	} {
+		for _, alg := range algs {
+			sh, _ := shapeOf(driver.KeySpec{Algorithm: alg, Usage: usage})
+			all = append(all, sh)
+		}
+	}
+	return all
+}
+
+// isOf reports whether an object has the class, the kind and the size of a shape.
+func (s session) isOf(o p11.ObjectHandle, sh shape) (bool, error) {
+	for kind, want := range map[uint]uint{p11.CKA_CLASS: sh.class, p11.CKA_KEY_TYPE: sh.kind} {
+		value, err := s.attribute(o, kind)
+		if got, told := unword(value); err != nil || !told || got != want {
+			return false, err
+		}
+	}
+	return s.sized(o, sh)
 }
 
 // ping uses the sentinel once.

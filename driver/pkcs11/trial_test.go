@@ -1,0 +1,89 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestOneFailureInTheSelfTest: one call of the self-test fails, some with their operation
+// left active. It is tried again, so that all is offered that the token can do.
+func TestOneFailureInTheSelfTest(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	want, err := pkcs11.Probe(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]testtoken.PKCS11Call{
+		"DEVICE_ERROR": testtoken.CSign, "GENERAL_ERROR": testtoken.CGenerateKey, "FUNCTION_FAILED": testtoken.CDecrypt,
+		"SESSION_HANDLE_INVALID": testtoken.CEncrypt, "DEVICE_MEMORY": testtoken.CGenerateKeyPair, "VENDOR": testtoken.CUnwrapKey,
+	} {
+		faulty.Fail(call, codes[name], 1, false)
+		got, err := pkcs11.Probe(t.Context(), c)
+		if err != nil || got.String() != want.String() {
+			t.Errorf("with %s once from function %d: %v\n%v", name, call, err, got)
+		}
+	}
+}
+
+// TestLastingFailureInTheSelfTest: a token that is out of order is not taken for one
+// that can do less, now or at the next start.
+func TestLastingFailureInTheSelfTest(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	for name, class := range map[string]driver.Class{"DEVICE_MEMORY": driver.Throttled, "SESSION_HANDLE_INVALID": driver.Unavailable} {
+		faulty.Fail(testtoken.CGenerateKey, codes[name], 1<<30, false)
+		if d, err := pkcs11.Open(t.Context(), c); !is(err, class) {
+			t.Errorf("%s: %v", name, err)
+			if err == nil {
+				d.Close()
+			}
+		}
+		faulty.Fail(testtoken.CGenerateKey, 0, 0, false)
+	}
+	faulty.Fail(testtoken.CGenerateKey, codes["GENERAL_ERROR"], 1<<30, false)
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.Info().Find(derive); ok {
+		t.Error("the token offers what it never did")
+	}
+	d.Close()
+	faulty.Fail(testtoken.CGenerateKey, 0, 0, false)
+	d = opened(t, faulty.PKCS11)
+	if _, ok := d.Info().Find(derive); !ok {
+		t.Error("what was in doubt is not tried again")
+	}
+}
+
+// TestSentinelOfAnotherShape: what the token can do is seen otherwise at the next start.
+// The sentinel that is there serves.
+func TestSentinelOfAnotherShape(t *testing.T) {
+	const mechanismInvalid = 0x70
+	for _, first := range []uint32{0, mechanismInvalid} {
+		faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+		c := config(faulty.PKCS11)
+		for start, code := range []uint32{first, mechanismInvalid - first} {
+			c.Profile = []string{"softhsm", "generic"}[start] // has the token tried anew
+			faulty.Fail(testtoken.CGenerateKey, code, 1<<30, false)
+			if code == 0 {
+				faulty.Fail(testtoken.CGenerateKey, 0, 0, false)
+			}
+			d, err := pkcs11.Open(t.Context(), c)
+			if err != nil {
+				t.Errorf("start %d: %v", start, err)
+				continue
+			}
+			if _, err := d.OpenKey(t.Context(), freshID(), d.Info().Specs[0].Spec, nil); !is(err, driver.NotFound) {
+				t.Errorf("start %d: a key that is not there: %v", start, err)
+			}
+			d.Close()
+		}
+	}
+}
