@@ -7,7 +7,10 @@ import (
 	"crypto/rand"
 	"errors"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 const (
@@ -76,10 +79,16 @@ func (k *aeadKey) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte
 	if n < 0 || n > k.driver.profile.payload || len(aad) > k.driver.profile.payload {
 		return nil, fault("C_Decrypt", driver.Authentic, errCiphertext)
 	}
-	// Some tokens want room for the tag as well.
+	// Some tokens want room for the tag as well, and some for more.
 	return appendInto(dst, n+tagSize, func(out []byte) (n int, err error) {
+		small := false
 		err = k.driver.run(ctx, func(s session) (err error) {
+			if small {
+				n, err = k.object.openRoomy(s, sealing{ciphertext, out, aad})
+				return err
+			}
 			n, err = k.object.open(s, sealing{ciphertext, out, aad})
+			small = codeOf(err) == p11.CKR_BUFFER_TOO_SMALL
 			return err
 		})
 		return n, err
@@ -124,6 +133,15 @@ func (o *object) open(s session, x sealing) (int, error) {
 		return 0, fault("C_Decrypt", driver.Unknown, errResult)
 	}
 	return n, o.note(err)
+}
+
+// openRoomy is open by way of a larger buffer.
+func (o *object) openRoomy(s session, x sealing) (int, error) {
+	out := x.plaintext
+	x.plaintext = make([]byte, len(out)+4*tagSize)
+	defer suite.Wipe(x.plaintext)
+	n, err := o.open(s, x)
+	return copy(out, x.plaintext[:n]), err
 }
 
 var errResult = errors.New("the token's result has a wrong length")

@@ -50,6 +50,7 @@ var verdicts = map[uint]verdict{
 	p11.CKR_DEVICE_ERROR:                  {driver.Unavailable, doubt},
 	p11.CKR_FUNCTION_FAILED:               {driver.Unavailable, doubt},
 	p11.CKR_GENERAL_ERROR:                 {driver.Unknown, doubt},
+	p11.CKR_BUFFER_TOO_SMALL:              {driver.Unknown, again},
 
 	p11.CKR_DEVICE_MEMORY: {driver.Throttled, nothing},
 	p11.CKR_SESSION_COUNT: {driver.Throttled, nothing},
@@ -110,7 +111,8 @@ var (
 )
 
 // judge says what an error means. The calls that take a ciphertext blame it for
-// what elsewhere is a wrong argument.
+// what elsewhere is a wrong argument, and for what may be one if it happens twice. A
+// device that speaks of itself is believed: CloudHSM says so when it is throttled.
 func judge(err error) verdict {
 	var e *codeError
 	switch {
@@ -131,7 +133,7 @@ func judgeCode(e *codeError) verdict {
 	if !known && e.code >= ckrVendorDefined {
 		v = verdict{driver.Unknown, doubt}
 	}
-	blames := v.class == driver.Invalid || v.cure == doubt
+	blames := v.class == driver.Invalid || v.cure == doubt && e.code != p11.CKR_DEVICE_ERROR
 	if blames && (e.call == "C_Decrypt" || e.call == "C_UnwrapKey") {
 		v.class = driver.Authentic
 	}

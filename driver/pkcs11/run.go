@@ -47,9 +47,9 @@ type failure struct {
 // diagnose decides what to do about a failure: a cure, or nothing and the error that
 // the caller gets.
 //
-// That an object is missing, or a ciphertext wrong, is believed only if the sentinel
-// works in the same epoch. A session that is opened while the login is being
-// restored finds nothing, without an error.
+// That an object is missing, or a ciphertext wrong, is believed the second time only,
+// and if the sentinel works in the same epoch. A session that is opened while the login
+// is being restored finds nothing, without an error.
 func (d *Driver) diagnose(ctx context.Context, x failure) (cure, error) {
 	v := judge(x.err)
 	switch {
@@ -59,7 +59,7 @@ func (d *Driver) diagnose(ctx context.Context, x failure) (cure, error) {
 		return nothing, failed(x.err)
 	case v.cure == renewal:
 		return renewal, nil
-	case x.done < again && v.class != driver.Authentic:
+	case x.done < again:
 		return again, nil
 	case d.well(ctx) && d.token.epoch.Load() == x.seen:
 		return nothing, failed(x.err)

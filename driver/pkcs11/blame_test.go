@@ -1,0 +1,46 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bytes"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestPassingFaultIsNoWrongCiphertext: one decryption fails in a way that may pass. A
+// good ciphertext is not told to be a wrong one, and opens. A token that goes on failing
+// while its sentinel works is told from one that says so of itself.
+func TestPassingFaultIsNoWrongCiphertext(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	d, id := opened(t, faulty.PKCS11), freshID()
+	if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
+		t.Fatal(err)
+	}
+	k, err := d.OpenKey(t.Context(), id, sealSpec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, text := k.(driver.AEAD), []byte("text")
+	sealed, err := key.Seal(t.Context(), nil, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range passing {
+		for _, call := range []testtoken.PKCS11Call{testtoken.CDecryptInit, testtoken.CDecrypt} {
+			faulty.Fail(call, codes[name], 1, false)
+			if got, err := key.Open(t.Context(), nil, sealed, nil); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("%s once from function %d: %q, %v", name, call, got, err)
+			}
+		}
+	}
+	for name, class := range map[string]driver.Class{"GENERAL_ERROR": driver.Authentic, "DEVICE_ERROR": driver.Unavailable} {
+		faulty.Fail(testtoken.CDecrypt, codes[name], 1<<30, false)
+		if _, err := key.Open(t.Context(), nil, sealed, nil); !is(err, class) {
+			t.Errorf("%s for ever: %v", name, err)
+		}
+		faulty.Fail(testtoken.CDecrypt, 0, 0, false)
+	}
+}
