@@ -62,7 +62,7 @@ func (s session) adopt(r request, m material) (driver.Created, error) {
 // at is an object whose handle is known.
 func (s session) at(o p11.ObjectHandle, r request) *object {
 	found := &object{shape: r.shape, id: r.id}
-	found.at.Store(&place{s.epoch, o})
+	found.at.Store(&place{s.epoch, s.epoch.destroyed.Load(), o})
 	return found
 }
 

@@ -22,18 +22,33 @@ type object struct {
 	at  atomic.Pointer[place]
 }
 
-// A place is a handle, and the epoch for which it is good.
+// A place is a handle, the epoch for which it is good, and how many objects had been
+// destroyed in the token when it was found: some tokens give a new object the handle of
+// one that is gone. If another process destroys the object, and this one then comes to
+// see another under its handle, that is not noticed.
 type place struct {
-	epoch  *epoch
-	handle p11.ObjectHandle
+	epoch     *epoch
+	destroyed uint64
+	handle    p11.ObjectHandle
 }
 
 var errTwice = errors.New("two objects of the token have one id")
 
 // handle returns the object's handle. errAbsent: the token shows no such object.
 func (o *object) handle(s session) (p11.ObjectHandle, error) {
-	if at := o.at.Load(); at != nil && at.epoch == s.epoch {
-		return at.handle, nil
+	at, destroyed := o.at.Load(), s.epoch.destroyed.Load()
+	if at != nil && at.epoch == s.epoch {
+		if at.destroyed == destroyed {
+			return at.handle, nil
+		}
+		still, err := s.still(at.handle, o)
+		switch {
+		case err != nil && codeOf(err) != p11.CKR_OBJECT_HANDLE_INVALID:
+			return 0, err
+		case still:
+			o.at.Store(&place{s.epoch, destroyed, at.handle})
+			return at.handle, nil
+		}
 	}
 	found, err := s.find(o.shape.search(o.id))
 	if err != nil {
@@ -45,8 +60,19 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 	case len(found) > 1 && !o.any:
 		return 0, fault("C_FindObjects", driver.Unknown, errTwice)
 	}
-	o.at.Store(&place{s.epoch, found[0]})
+	o.at.Store(&place{s.epoch, destroyed, found[0]})
 	return found[0], nil
+}
+
+// still reports whether a handle is that of the object. On a token with many objects
+// asking takes less than looking for it.
+func (s session) still(handle p11.ObjectHandle, o *object) (bool, error) {
+	if named, err := s.named(handle, o.id); err != nil || !named {
+		return false, err
+	}
+	class, err := s.attribute(handle, p11.CKA_CLASS)
+	got, _ := unword(class)
+	return got == o.shape.class, err
 }
 
 // note looks at the error of a call with the handle, which may be good no more.
@@ -106,9 +132,11 @@ func (s session) attribute(o p11.ObjectHandle, kind uint) ([]byte, error) {
 	return list[0].Value, nil
 }
 
-// destroy destroys an object. One that is gone already is no error.
+// destroy destroys an object. One that is gone already is no error. Whoever knows its
+// handle hears of it; calls that are just being made do not.
 func (s session) destroy(o p11.ObjectHandle) error {
 	err := from("C_DestroyObject", s.mod.ctx.DestroyObject(s.handle, o))
+	s.epoch.destroyed.Add(1)
 	if codeOf(err) == p11.CKR_OBJECT_HANDLE_INVALID {
 		return nil
 	}

@@ -28,8 +28,9 @@ type token struct {
 	// sentinel is nil while the first driver opens.
 	sentinel atomic.Pointer[object]
 
-	tiers tierBook
-	ids   keyedLock
+	tiers     tierBook
+	destroyed atomic.Uint64
+	ids       keyedLock
 	// undestroyed are those keys that the token could not destroy.
 	undestroyed survivors
 	writer      lock // of whoever makes or destroys a key, where there may be one only
@@ -52,6 +53,8 @@ type epoch struct {
 	// ends with a token's last session.
 	anchor p11.SessionHandle
 	tiers  *tierBook
+	// destroyed counts the objects that this process has destroyed in the token.
+	destroyed *atomic.Uint64
 }
 
 // A tokenSession is a session that is about to log in.
@@ -127,7 +130,7 @@ func (t *token) attach(ctx context.Context) error {
 		t.mod.ctx.CloseSession(old.anchor) // dead in most cases
 	}
 	t.epochs++
-	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, tiers: &t.tiers})
+	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, tiers: &t.tiers, destroyed: &t.destroyed})
 	return nil
 }
 

@@ -1,0 +1,34 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestObjectHandleReused: a token gives a new key the handle of one that was destroyed,
+// by the same driver or another of the process. The destroyed key does not answer as
+// the new one, and keys that are still there go on.
+func TestObjectHandleReused(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.ObjectsReused)
+	d := opened(t, faulty.PKCS11)
+	for _, by := range []driver.Driver{d, opened(t, faulty.PKCS11)} {
+		v, witness := newVictim(t, d), newVictim(t, d)
+		if err := by.DestroyKey(t.Context(), v.id, nil); err != nil {
+			t.Fatal(err)
+		}
+		newVictim(t, by).mustWork(t, "the new key")
+		if err := v.use(t); !is(err, driver.NotFound) {
+			t.Errorf("use of a destroyed key: %v", err)
+		}
+		finds := faulty.Calls(testtoken.CFindObjectsInit)
+		witness.mustWork(t, "a key that is there")
+		if n := faulty.Calls(testtoken.CFindObjectsInit) - finds; n != 0 {
+			t.Errorf("a key that is there was looked for %d times", n)
+		}
+	}
+}
