@@ -20,6 +20,7 @@ type Driver struct {
 	able    *abilities
 	gate    gate.Gate
 	token   *token
+	pin     *credential
 	pool    *pool
 	budgets budgetBook
 }

@@ -45,7 +45,7 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 		pin.close()
 		return nil, err
 	}
-	d := &Driver{}
+	d := &Driver{pin: pin}
 	if d.token, err = m.tokenFor(ctx, c); err == nil {
 		err = d.token.join(ctx, pin)
 	}
@@ -143,7 +143,7 @@ func (d *Driver) leave() error {
 		d.pool.close(d.token.mod.generation.Load())
 		d.token.mod.drain.leave()
 	}
-	err := d.token.part()
+	err := d.token.part(d.pin)
 	if released := d.token.mod.release(); err == nil {
 		err = released
 	}

@@ -53,7 +53,7 @@ func (t *token) repair(ctx context.Context, how cure) error {
 	if err := t.mod.renew(ctx, seen); err != nil {
 		return err
 	}
-	if err := t.attach(ctx); err != nil {
+	if err := t.login(ctx); err != nil {
 		return err
 	}
 	return t.probe(ctx)
@@ -65,7 +65,7 @@ func (t *token) mend(ctx context.Context) error {
 	if t.alive(ctx) {
 		return nil
 	}
-	return t.attach(ctx)
+	return t.login(ctx)
 }
 
 // alive reports whether the anchor session is there and logged in.

@@ -8,9 +8,6 @@ import (
 	"sync/atomic"
 
 	p11 "github.com/miekg/pkcs11"
-
-	"strongroom.example/driver"
-	"strongroom.example/internal/suite"
 )
 
 // A token is one token of a module, shared by all drivers that are open on it: a
@@ -35,11 +32,10 @@ type token struct {
 	undestroyed survivors
 	writer      lock // of whoever makes or destroys a key, where there may be one only
 
-	lock    lock // guards what follows, and attaching
-	users   int
+	lock    lock          // guards what follows, and attaching
+	users   []*credential // one for each driver, in the order in which they came
 	epochs  uint64
 	latch   *latch
-	pin     *credential
 	noLogin bool
 	able    map[string]*abilities // what the self-test found, by profile and firmware
 }
@@ -103,12 +99,7 @@ func (m *module) look(ctx context.Context, name tokenName) (tokenSlot, error) {
 }
 
 // attach opens an anchor session and logs in: a new epoch. The caller holds the lock.
-func (t *token) attach(ctx context.Context) error {
-	pin, err := t.pin.read(ctx)
-	if err != nil {
-		return fault("PIN", driver.Denied, err)
-	}
-	defer suite.Wipe(pin)
+func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err := t.mod.drain.enter(ctx); err != nil {
 		return err
 	}
@@ -122,7 +113,7 @@ func (t *token) attach(ctx context.Context) error {
 	if err != nil {
 		return failed(err)
 	}
-	if err := t.login(tokenSession{t.mod, at.info, anchor}, pin); err != nil {
+	if err := t.present(tokenSession{t.mod, at.info, anchor}, pin); err != nil {
 		t.mod.ctx.CloseSession(anchor)
 		return err
 	}
@@ -134,8 +125,8 @@ func (t *token) attach(ctx context.Context) error {
 	return nil
 }
 
-// login logs in where the token wants it.
-func (t *token) login(s tokenSession, pin []byte) error {
+// present logs in where the token wants it.
+func (t *token) present(s tokenSession, pin []byte) error {
 	if t.noLogin || s.info.Flags&p11.CKF_LOGIN_REQUIRED == 0 {
 		return nil
 	}

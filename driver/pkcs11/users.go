@@ -3,7 +3,9 @@
 package pkcs11
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/suite"
@@ -16,45 +18,52 @@ func (t *token) join(ctx context.Context, pin *credential) error {
 		return err
 	}
 	defer t.lock.give()
-	before := t.pin
-	t.pin = pin
-	if err := t.admit(ctx); err != nil {
-		t.pin = before
-		return err
-	}
-	t.users++
-	if before == nil {
-		return nil
-	}
-	return before.close()
-}
-
-func (t *token) admit(ctx context.Context) error {
-	if t.users == 0 || t.latch.good == nil || !t.alive(ctx) {
-		return t.attach(ctx)
-	}
-	pin, err := t.pin.read(ctx)
+	value, err := pin.read(ctx)
 	if err != nil {
 		return fault("PIN", driver.Denied, err)
 	}
-	defer suite.Wipe(pin)
+	defer suite.Wipe(value)
+	if err := t.admit(ctx, value); err != nil {
+		return err
+	}
+	t.users = append(t.users, pin)
+	return nil
+}
+
+func (t *token) admit(ctx context.Context, pin []byte) error {
+	if len(t.users) == 0 || t.latch.good == nil || !t.alive(ctx) {
+		return t.attach(ctx, pin)
+	}
 	return t.latch.compare(pin)
 }
 
-// part takes a user away. After the last nobody is logged in.
-func (t *token) part() error {
+// login attaches with the PIN of a user: of the one who came last, or of one before
+// him if his cannot be read.
+func (t *token) login(ctx context.Context) error {
+	var first error
+	for _, user := range slices.Backward(t.users) {
+		pin, err := user.read(ctx)
+		if err != nil {
+			first = cmp.Or(first, err)
+			continue
+		}
+		defer suite.Wipe(pin)
+		return t.attach(ctx, pin)
+	}
+	return fault("PIN", driver.Denied, first)
+}
+
+// part takes a user away, and his PIN with him. After the last nobody is logged in.
+func (t *token) part(pin *credential) error {
 	t.lock <- struct{}{}
 	defer t.lock.give()
-	t.users--
-	if t.users > 0 {
-		return nil
+	t.users = slices.DeleteFunc(t.users, func(user *credential) bool { return user == pin })
+	if len(t.users) == 0 {
+		t.hangUp()
+		t.down.Store(false)
+		t.sentinel.Store(nil)
+		t.latch.good = nil
 	}
-	t.hangUp()
-	t.down.Store(false)
-	t.sentinel.Store(nil)
-	t.latch.good = nil
-	pin := t.pin
-	t.pin = nil
 	return pin.close()
 }
 

@@ -1,0 +1,51 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"os"
+	"testing"
+
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestPINOfWhoeverStays: the PIN's source of a driver goes with it, and one that can be
+// read no more does not keep the others out.
+func TestPINOfWhoeverStays(t *testing.T) {
+	const variable = "STRONGROOM_TEST_PIN"
+	token := testtoken.NewSoftHSM(t)
+	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
+	c := config(token)
+	c.PIN = pkcs11.PIN{Env: variable}
+	t.Setenv(variable, testtoken.PIN)
+	if _, err := pkcs11.Probe(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	openedWith(t, c)
+	for range 2 {
+		os.Unsetenv(variable)
+		if err := other.Finalize(); err != nil {
+			t.Fatal(err)
+		}
+		v.mustWork(t, "without the PIN of who came last")
+	}
+}
+
+// TestPINOfWhoeverLeft is not used: it may be that of nobody who is let in.
+func TestPINOfWhoeverLeft(t *testing.T) {
+	const variable = "STRONGROOM_TEST_PIN"
+	token := testtoken.NewSoftHSM(t)
+	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
+	c := config(token)
+	c.PIN = pkcs11.PIN{Env: variable}
+	t.Setenv(variable, testtoken.PIN)
+	if _, err := pkcs11.Probe(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	os.Setenv(variable, "not the PIN")
+	if err := other.Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	v.mustWork(t, "after a driver with another source came and went")
+}
