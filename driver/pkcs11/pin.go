@@ -22,7 +22,8 @@ type PIN struct {
 	// every process of the same user.
 	Env string
 	// Credential names a file in the directory that systemd hands over by
-	// LoadCredential (CREDENTIALS_DIRECTORY).
+	// LoadCredential (CREDENTIALS_DIRECTORY). Others have no permission to it; group may
+	// read it, which is what systemd does for a service with a user of its own.
 	Credential string
 	// Ask returns the PIN; the driver wipes what it returned. It may be called at
 	// any time, since a token may want a login at any time.

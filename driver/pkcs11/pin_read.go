@@ -19,7 +19,7 @@ const maxPIN = 256
 var (
 	errNoPIN    = errors.New("the PIN is empty")
 	errLongPIN  = fmt.Errorf("the PIN is longer than %d bytes", maxPIN)
-	errPINFile  = errors.New("the PIN file can be read by group or others: chmod 600 it")
+	errPINFile  = errors.New("the PIN file is open to group or others: chmod 600 it")
 	errPINPlain = errors.New("the PIN file is no regular file")
 )
 
@@ -44,7 +44,7 @@ func (p PIN) read(ctx context.Context) ([]byte, error) {
 func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 	switch {
 	case p.File != "":
-		return readFile(p.File)
+		return readFile(p.File, 0o077)
 	case p.FD != 0:
 		f := os.NewFile(uintptr(p.FD), "PIN")
 		defer f.Close()
@@ -56,14 +56,15 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 		if dir == "" {
 			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service has no credentials")
 		}
-		return readFile(filepath.Join(dir, p.Credential))
+		// systemd gives group a bit, so that its list of access can name the service's user.
+		return readFile(filepath.Join(dir, p.Credential), 0o007)
 	}
 	return p.Ask(ctx)
 }
 
-// readFile reads a file that belongs to its owner alone. It is looked at after it is
-// open, so that it cannot be exchanged in between.
-func readFile(path string) ([]byte, error) {
+// readFile reads a file that has none of the forbidden permissions. It is looked at
+// after it is open, so that it cannot be exchanged in between.
+func readFile(path string, forbidden os.FileMode) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errPINPlain
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().Perm()&forbidden != 0 {
 		return nil, errPINFile
 	}
 	return readAll(f)
