@@ -24,7 +24,8 @@ type credential struct {
 	kept   *lockedmem.Buffer
 }
 
-// newCredential reads a descriptor at once.
+// newCredential reads a descriptor at once. It is for a token that was found, since what
+// is read from one is read for good.
 func newCredential(ctx context.Context, source PIN) (*credential, error) {
 	c := &credential{source: source}
 	if source.FD == 0 {

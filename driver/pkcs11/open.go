@@ -36,21 +36,12 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	pin, err := newCredential(ctx, c.PIN)
-	if err != nil {
-		return nil, fault("PIN", driver.Denied, err)
-	}
 	m, err := modules.use(ctx, c.Module, c.Args)
 	if err != nil {
-		pin.close()
 		return nil, err
 	}
-	d := &Driver{pin: pin}
-	if d.token, err = m.tokenFor(ctx, c); err == nil {
-		err = d.token.join(ctx, pin)
-	}
-	if err != nil {
-		pin.close()
+	d := &Driver{}
+	if err := d.join(ctx, m, c); err != nil {
 		m.release()
 		return nil, err
 	}
@@ -58,6 +49,20 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 	d.profile = profileOf(c.Profile, trim(e.info.ManufacturerID))
 	d.pool = newPool(m, sessions(c, d.profile, e.info.MaxRwSessionCount))
 	return d, nil
+}
+
+// join finds the token and logs in.
+func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
+	if d.token, err = m.tokenFor(ctx, c); err != nil {
+		return err
+	}
+	if d.pin, err = newCredential(ctx, c.PIN); err != nil {
+		return fault("PIN", driver.Denied, err)
+	}
+	if err = d.token.join(ctx, d.pin); err != nil {
+		d.pin.close()
+	}
+	return err
 }
 
 // sessions is how many sessions are used side by side. The token's own limit counts

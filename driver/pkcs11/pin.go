@@ -16,7 +16,8 @@ type PIN struct {
 	// File is the path of a file with the PIN, to which group and others have no
 	// permission.
 	File string
-	// FD is a descriptor, above 2, from which the PIN is read once.
+	// FD is a descriptor, above 2, from which the PIN is read once, when the token was
+	// found. It stays open; whoever opened it closes it.
 	FD int
 	// Env names an environment variable. What the variable holds can be seen by
 	// every process of the same user.

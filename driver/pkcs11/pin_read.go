@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"strongroom.example/internal/suite"
 )
@@ -21,6 +22,8 @@ var (
 	errLongPIN  = fmt.Errorf("the PIN is longer than %d bytes", maxPIN)
 	errPINFile  = errors.New("the PIN file is open to group or others: chmod 600 it")
 	errPINPlain = errors.New("the PIN file is no regular file")
+
+	errDescriptor = errors.New("the PIN's descriptor is not open")
 )
 
 // read returns the PIN, which the caller wipes. A newline at its end is not part of
@@ -46,9 +49,7 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 	case p.File != "":
 		return readFile(p.File, 0o077)
 	case p.FD != 0:
-		f := os.NewFile(uintptr(p.FD), "PIN")
-		defer f.Close()
-		return readAll(f)
+		return readDescriptor(p.FD)
 	case p.Env != "":
 		return []byte(os.Getenv(p.Env)), nil
 	case p.Credential != "":
@@ -63,9 +64,10 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 }
 
 // readFile reads a file that has none of the forbidden permissions. It is looked at
-// after it is open, so that it cannot be exchanged in between.
+// after it is // open, so that it cannot be exchanged in between. Opening a pipe does not wait for
+// its other end.
 func readFile(path string, forbidden os.FileMode) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +82,19 @@ func readFile(path string, forbidden os.FileMode) ([]byte, error) {
 	if info.Mode().Perm()&forbidden != 0 {
 		return nil, errPINFile
 	}
+	return readAll(f)
+}
+
+// readDescriptor reads what is left behind a descriptor, which stays open: its number
+// would be another file's next, and the next Open would take that for a PIN.
+func readDescriptor(fd int) ([]byte, error) {
+	twin, err := syscall.Dup(fd)
+	if err != nil {
+		return nil, errDescriptor
+	}
+	syscall.CloseOnExec(twin)
+	f := os.NewFile(uintptr(twin), "PIN")
+	defer f.Close()
 	return readAll(f)
 }
 

@@ -4,6 +4,7 @@ package pkcs11_test
 
 import (
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"strongroom.example/driver"
@@ -24,4 +25,52 @@ func TestCredentialOfAServiceWithAUser(t *testing.T) {
 	}
 	writePIN(t, filepath.Join(dir, "pin"), testtoken.PIN, 0o440)
 	newVictim(t, openedWith(t, c)).mustWork(t, "with a permission for the group")
+}
+
+// TestPINFromAPipe: a pipe in the place of the file is refused, and nothing waits for
+// whoever writes to it.
+func TestPINFromAPipe(t *testing.T) {
+	c := config(testtoken.NewSoftHSM(t))
+	c.PIN = pkcs11.PIN{File: filepath.Join(t.TempDir(), "pin")}
+	if err := syscall.Mkfifo(c.PIN.File, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+// TestPINFromADescriptor is read when the token was found, and once: the token is shown
+// nothing else that its number may stand for.
+func TestPINFromADescriptor(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	fd, err := syscall.Open(c.PIN.File, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.PIN = pkcs11.PIN{FD: fd}
+	label := c.Label
+	c.Label = "not yet there"
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Unavailable) {
+		t.Fatal(err)
+	}
+	c.Label = label
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatalf("once the token is there: %v", err)
+	}
+	d.Close()
+	next, err := syscall.Open(config(faulty.PKCS11).PIN.File, syscall.O_RDONLY, 0)
+	if err != nil || next == fd {
+		t.Fatalf("descriptor %d, and now %d: %v", fd, next, err)
+	}
+	defer syscall.Close(next)
+	logins := faulty.Calls(testtoken.CLogin)
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) || faulty.Calls(testtoken.CLogin) != logins {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := syscall.Close(fd); err != nil {
+		t.Error(err)
+	}
 }

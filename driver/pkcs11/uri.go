@@ -86,7 +86,7 @@ func pinSource(value string) (PIN, error) {
 		return PIN{File: value}, nil
 	case !ok || rest == "":
 	case kind == "file":
-		return PIN{File: strings.TrimPrefix(rest, "//")}, nil
+		return pinFile(rest)
 	case kind == "env":
 		return PIN{Env: rest}, nil
 	case kind == "systemd":
@@ -97,4 +97,16 @@ func pinSource(value string) (PIN, error) {
 		}
 	}
 	return PIN{}, errors.New("pin-source is none of file:PATH, env:NAME, fd:NUMBER (above 2), systemd:NAME")
+}
+
+// pinFile reads what follows "file:" (RFC 8089): an absolute path, after no authority or
+// that of this machine.
+func pinFile(rest string) (PIN, error) {
+	if after, ok := strings.CutPrefix(rest, "//"); ok {
+		rest = strings.TrimPrefix(after, "localhost")
+	}
+	if !strings.HasPrefix(rest, "/") {
+		return PIN{}, errors.New("pin-source names no absolute path on this machine")
+	}
+	return PIN{File: rest}, nil
 }

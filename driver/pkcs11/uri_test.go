@@ -11,6 +11,7 @@ func TestParseURI(t *testing.T) {
 		"pkcs11:token=my%20vault;serial=0a1b?module-path=/usr/lib/hsm.so&pin-source=file:/etc/pin": {
 			Module: "/usr/lib/hsm.so", Label: "my vault", Serial: "0a1b", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=file:///etc/pin":                        {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
+		"pkcs11:serial=1?module-path=/m.so&pin-source=file://localhost/etc/pin":               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=/etc/pin":                               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=env:PIN&x-profile=nss&x-max-sessions=3": {Module: "/m.so", Serial: "1", PIN: PIN{Env: "PIN"}, Profile: "nss", MaxSessions: 3},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=fd:3&x-args=configdir%3D%27sql:/db%27":  {Module: "/m.so", Serial: "1", PIN: PIN{FD: 3}, Args: "configdir='sql:/db'"},
@@ -38,6 +39,9 @@ func TestParseURIRefuses(t *testing.T) {
 		good + "&pin-source=fd:0":                    "none of",
 		good + "&pin-source=fd:1":                    "none of",
 		good + "&pin-source=hunter2":                 "none of",
+		good + "&pin-source=file:hunter2":            "no absolute path",
+		good + "&pin-source=file://hunter2/etc/pin":  "no absolute path",
+		good + "&pin-source=file:./hunter2":          "no absolute path",
 		good + "&module-name=softhsm":                "module-name",
 		good + "&x-max-sessions=hunter2":             "no number",
 		good + "&x-profile=abacus":                   "generic, softhsm",
