@@ -123,7 +123,8 @@ func (l *latch) login(t tokenSession, pin []byte) error {
 	case p11.CKR_USER_ALREADY_LOGGED_IN:
 		return l.compare(pin) // the token did not look at it
 	case p11.CKR_PIN_INCORRECT, p11.CKR_PIN_INVALID, p11.CKR_PIN_LEN_RANGE, p11.CKR_PIN_EXPIRED, p11.CKR_PIN_LOCKED:
-		l.refused[digest] = true
+		// What was typed on a keypad is not known, and may be another the next time.
+		l.refused[digest] = pin != nil
 	}
 	if err != nil {
 		return failed(err)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"runtime"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"strongroom.example/driver"
 )
 
@@ -45,21 +47,21 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 		m.release()
 		return nil, err
 	}
-	e := d.token.epoch.Load()
-	d.profile = profileOf(c.Profile, trim(e.info.ManufacturerID))
-	d.pool = newPool(m, sessions(c, d.profile, e.info.MaxRwSessionCount))
 	return d, nil
 }
 
-// join finds the token and logs in.
+// join finds the token, and what is known of its kind, and logs in.
 func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
-	if d.token, err = m.tokenFor(ctx, c); err != nil {
+	var info p11.TokenInfo
+	if d.token, info, err = m.tokenFor(ctx, tokenName{c.Serial, c.Label}); err != nil {
 		return err
 	}
+	d.profile = profileOf(c.Profile, trim(info.ManufacturerID))
+	d.pool = newPool(m, sessions(c, d.profile, info.MaxRwSessionCount))
 	if d.pin, err = newCredential(ctx, c.PIN); err != nil {
 		return fault("PIN", driver.Denied, err)
 	}
-	if err = d.token.join(ctx, d.pin); err != nil {
+	if err = d.token.join(ctx, d.pin, d.profile.noLogin); err != nil {
 		d.pin.close()
 	}
 	return err

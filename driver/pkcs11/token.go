@@ -36,7 +36,7 @@ type token struct {
 	users   []*credential // one for each driver, in the order in which they came
 	epochs  uint64
 	latch   *latch
-	noLogin bool
+	noLogin bool                  // as the profile has it of whoever came first
 	able    map[string]*abilities // what the self-test found, by profile and firmware
 }
 
@@ -60,33 +60,31 @@ type tokenSession struct {
 	session p11.SessionHandle
 }
 
-// tokenFor returns the one token that c names. A token that is not seen may have come
+// tokenFor returns the one token that has a name. One that is not seen may have come
 // after the module was initialised, so it is initialised again.
-func (m *module) tokenFor(ctx context.Context, c Config) (*token, error) {
-	name := tokenName{c.Serial, c.Label}
+func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.TokenInfo, error) {
 	generation := m.generation.Load()
 	at, err := m.look(ctx, name)
 	if errors.Is(err, errNotThere) {
 		if err := m.renew(ctx, generation); err != nil {
-			return nil, err
+			return nil, p11.TokenInfo{}, err
 		}
 		at, err = m.look(ctx, name)
 	}
 	if err != nil {
-		return nil, failed(err)
+		return nil, p11.TokenInfo{}, failed(err)
 	}
 	exact := tokenName{trim(at.info.SerialNumber), trim(at.info.Label)}
 	if err := m.lock.take(ctx); err != nil {
-		return nil, err
+		return nil, p11.TokenInfo{}, err
 	}
 	defer m.lock.give()
 	t := m.tokens[exact.String()]
 	if t == nil {
 		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch(), able: make(map[string]*abilities)}
-		t.noLogin = profileOf(c.Profile, trim(at.info.ManufacturerID)).noLogin
 		m.tokens[exact.String()] = t
 	}
-	return t, nil
+	return t, at.info, nil
 }
 
 // look is find inside the drain.

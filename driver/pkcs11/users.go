@@ -12,8 +12,8 @@ import (
 )
 
 // join adds a user, whose PIN the token must take: by a login, or by comparison with
-// the PIN that is logged in.
-func (t *token) join(ctx context.Context, pin *credential) error {
+// the PIN that is logged in. Whether the token checks any is for the first to say.
+func (t *token) join(ctx context.Context, pin *credential, noLogin bool) error {
 	if err := t.lock.take(ctx); err != nil {
 		return err
 	}
@@ -23,6 +23,9 @@ func (t *token) join(ctx context.Context, pin *credential) error {
 		return fault("PIN", driver.Denied, err)
 	}
 	defer suite.Wipe(value)
+	if len(t.users) == 0 {
+		t.noLogin = noLogin
+	}
 	if err := t.admit(ctx, value); err != nil {
 		return err
 	}

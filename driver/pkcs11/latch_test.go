@@ -1,0 +1,37 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestMistypedOnAKeypad: the next login asks again.
+func TestMistypedOnAKeypad(t *testing.T) {
+	const pinIncorrect = 0xA0
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.Keypad)
+	c := config(faulty.PKCS11)
+	c.PIN = pkcs11.PIN{}
+	faulty.Fail(testtoken.CLogin, pinIncorrect, 1, false)
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+		t.Errorf("a wrong PIN: %v", err)
+	}
+	newVictim(t, openedWith(t, c)).mustWork(t, "with the right PIN")
+}
+
+// TestLoginAfterAProfileWithoutOne: who opens the token with the wrong profile does not
+// decide for those who come later.
+func TestLoginAfterAProfileWithoutOne(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	c := config(token)
+	c.Profile = "kmsp11"
+	if d, err := pkcs11.Open(t.Context(), c); err == nil {
+		d.Close()
+	}
+	newVictim(t, opened(t, token)).mustWork(t, "with the right profile")
+}
