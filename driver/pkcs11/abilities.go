@@ -115,14 +115,20 @@ func (x *examination) fresh(ability string, spec driver.KeySpec, trial func(tria
 // exists is the trial of a key that is tried further on.
 func exists(trialKey) error { return nil }
 
+// request is for a key of the examination.
+func (x *examination) request(sh shape) request {
+	r := request{shape: sh, deviceIV: x.profile.deviceIV}
+	rand.Read(r.id[:])
+	return r
+}
+
 func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
 	k := trialKey{done: func() {}}
 	sh, ok := shapeOf(spec)
 	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
 		return k, errNotListed
 	}
-	r := request{shape: sh}
-	rand.Read(r.id[:])
+	r := x.request(sh)
 	handle, err := x.keys.generate(r)
 	if err != nil {
 		return k, err

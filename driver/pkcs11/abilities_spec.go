@@ -11,7 +11,7 @@ import (
 
 // trySecret tries a symmetric spec: made in the token, and taken from the host.
 func (x *examination) trySecret(spec driver.KeySpec) {
-	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return x.answers(k.object, reference{}) })
+	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return k.answers(x.session, reference{}) })
 	defer k.done()
 	if !works {
 		return
@@ -23,14 +23,6 @@ func (x *examination) trySecret(spec driver.KeySpec) {
 	x.specs = append(x.specs, row)
 }
 
-// answers is object.answers, with the iv of the token's profile.
-func (x *examination) answers(o *object, ref reference) error {
-	if o.shape.spec.Usage == driver.Seal {
-		return o.answersGCM(x.session, x.profile.deviceIV, ref.secret)
-	}
-	return o.answers(x.session, ref)
-}
-
 // tryImport takes material in and uses it.
 func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 	sh, _ := shapeOf(spec)
@@ -39,8 +31,7 @@ func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 		return err
 	}
 	defer m.forget()
-	r := request{shape: sh}
-	rand.Read(r.id[:])
+	r := x.request(sh)
 	handle, err := x.place(r, m.values)
 	if err != nil {
 		return err
@@ -49,12 +40,12 @@ func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 	if _, err := x.fitting(handle, r, false); err != nil {
 		return err
 	}
-	return x.answers(x.at(handle, r), m.reference)
+	return x.at(handle, r).answers(x.session, m.reference)
 }
 
 // tryCurve tries signatures on a curve.
 func (x *examination) tryCurve(spec driver.KeySpec) {
-	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return x.answers(k.object, reference{public: k.public}) })
+	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return k.answers(x.session, reference{public: k.public}) })
 	defer k.done()
 	if !works {
 		return

@@ -112,8 +112,7 @@ func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	if u.ciphertext, err = wrapFor(u, in); err != nil {
 		return err
 	}
-	r := request{shape: sh}
-	rand.Read(r.id[:])
+	r := x.request(sh)
 	handle, err := u.unwrap(x.session, r)
 	if err != nil {
 		return err
@@ -125,7 +124,7 @@ func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	if told, err := x.public(handle, r); err != nil || !samePublic(told, m.public) {
 		return errors.Join(errTrial, err)
 	}
-	return x.answers(x.at(handle, r), m.reference)
+	return x.at(handle, r).answers(x.session, m.reference)
 }
 
 // samePublic compares public halves, which may be none.

@@ -50,7 +50,7 @@ func (k *aeadKey) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte,
 	}
 	return appendInto(dst, ivSize+len(plaintext)+tagSize, func(out []byte) (n int, err error) {
 		err = k.driver.run(ctx, func(s session) (err error) {
-			n, err = k.object.seal(s, k.driver.profile.deviceIV, sealing{out, plaintext, aad})
+			n, err = k.object.seal(s, sealing{out, plaintext, aad})
 			return err
 		})
 		return n, err
@@ -99,13 +99,13 @@ func (k *aeadKey) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte
 type sealing struct{ sealed, plaintext, aad []byte }
 
 // seal fills sealed, and has room for all of it.
-func (o *object) seal(s session, deviceIV bool, x sealing) (int, error) {
+func (o *object) seal(s session, x sealing) (int, error) {
 	key, err := o.handle(s)
 	if err != nil {
 		return 0, err
 	}
 	var iv [ivSize]byte
-	if !deviceIV {
+	if !o.deviceIV {
 		rand.Read(iv[:])
 	}
 	a := call{op: opEncrypt, session: uint(s.handle), key: uint(key), in: x.plaintext, out: x.sealed[ivSize:]}

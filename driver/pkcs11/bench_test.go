@@ -42,7 +42,7 @@ func benchedCalls() []benched {
 				return err
 			},
 			func(k driver.Key, s session, dst []byte) error {
-				_, err := k.(*aeadKey).object.seal(s, false, sealing{dst[:ivSize+len(text)+tagSize], text, nil})
+				_, err := k.(*aeadKey).object.seal(s, sealing{dst[:ivSize+len(text)+tagSize], text, nil})
 				return err
 			}},
 		{"ecdsa", driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign},

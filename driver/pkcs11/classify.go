@@ -106,6 +106,7 @@ var (
 	errAbsent     = errors.New("the token has no such object")
 	errStale      = errors.New("the module was initialised again")
 	errDown       = errors.New("the token is away")
+	errHidden     = errors.New("the token shows half of a pair, and may hide the other half")
 	errSurvivor   = errors.New("the token failed to destroy an object and now hides it: after its next start it may be there again")
 	errCiphertext = errors.New("ciphertext does not decrypt")
 )
@@ -122,7 +123,7 @@ func judge(err error) verdict {
 		return verdict{driver.NotFound, doubt}
 	case errors.Is(err, errSurvivor):
 		return verdict{driver.Unknown, renewal}
-	case errors.Is(err, errStale), errors.Is(err, errDown):
+	case errors.Is(err, errStale), errors.Is(err, errDown), errors.Is(err, errHidden):
 		return verdict{driver.Unavailable, again}
 	}
 	return verdict{driver.Unknown, nothing}

@@ -17,6 +17,7 @@ type request struct {
 	shape      shape
 	id         driver.MaterialID
 	persistent bool
+	deviceIV   bool // the token makes the ivs of AES-GCM
 }
 
 // protected are the attributes that every secret and private key has. Every role is

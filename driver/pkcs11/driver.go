@@ -71,7 +71,12 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	if spec.Usage == driver.Unwrap {
 		return driver.Created{}, fault("GenerateKey", driver.Unsupported, errSpec)
 	}
-	return d.make(ctx, request{sh, id, true}, session.generate)
+	return d.make(ctx, d.lasting(sh, id), session.generate)
+}
+
+// lasting is the request for a key that stays in the token.
+func (d *Driver) lasting(sh shape, id driver.MaterialID) request {
+	return request{shape: sh, id: id, persistent: true, deviceIV: d.profile.deviceIV}
 }
 
 // make makes a key, or returns the one that is there.

@@ -4,7 +4,9 @@ package pkcs11
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -37,7 +39,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	defer done()
 	var created driver.Created
 	err = d.run(ctx, func(s session) (err error) {
-		created, err = s.adopt(request{sh, id, true}, m)
+		created, err = s.adopt(d.lasting(sh, id), m)
 		return err
 	})
 	return created, err
@@ -53,15 +55,37 @@ func (s session) adopt(r request, m material) (driver.Created, error) {
 	if err != nil {
 		return driver.Created{}, err
 	}
-	if !placed && s.at(o, r).answers(s, m.reference) != nil {
-		return driver.Created{}, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	if !placed {
+		if err := s.holds(o, r, m); err != nil {
+			return driver.Created{}, err
+		}
 	}
 	return m.created(f)
 }
 
+// holds checks that a key that was there is of the material. That the token cannot say
+// so just now is another thing.
+func (s session) holds(o p11.ObjectHandle, r request, m material) error {
+	if key, ok := m.public.(*rsa.PublicKey); ok {
+		// Under another modulus a ciphertext may be none.
+		told, err := s.rsaPublic(o)
+		if err != nil {
+			return err
+		}
+		if !key.Equal(told) {
+			return fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+		}
+	}
+	err := s.at(o, r).answers(s, m.reference)
+	if errors.Is(err, errTrial) && codeOf(err) == p11.CKR_OK {
+		return fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	}
+	return err
+}
+
 // at is an object whose handle is known.
 func (s session) at(o p11.ObjectHandle, r request) *object {
-	found := &object{shape: r.shape, id: r.id}
+	found := &object{shape: r.shape, id: r.id, deviceIV: r.deviceIV}
 	found.at.Store(&place{s.epoch, s.epoch.destroyed.Load(), o})
 	return found
 }

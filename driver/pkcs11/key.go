@@ -56,7 +56,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	if len(blob) != 0 {
 		return nil, fault(op, driver.Authentic, errBlob)
 	}
-	h := &handle{driver: d, object: &object{shape: sh, id: id}}
+	h := &handle{driver: d, object: &object{shape: sh, id: id, deviceIV: d.profile.deviceIV}}
 	var public crypto.PublicKey
 	err = d.run(ctx, func(s session) (err error) {
 		o, err := h.object.handle(s)

@@ -83,10 +83,54 @@ func (s session) existing(r request) (p11.ObjectHandle, bool, error) {
 	if err != nil {
 		return 0, false, err
 	}
-	if len(same) != 1 {
-		return 0, false, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+	switch {
+	case len(same) == 1:
+		return same[0], true, nil
+	case len(same) == 0 && !r.shape.secret():
+		return 0, false, s.clearHalf(r, all)
 	}
-	return same[0], true, nil
+	return 0, false, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+}
+
+// clearHalf destroys a public half that has no private one: a pair whose making was
+// broken off. Anything else that has the id stays. Private objects are hidden where the
+// login has just ended, so that there is none is believed in a session that shows the
+// sentinel before it does not show one. Half a sentinel must do with what the session
+// says of itself.
+func (s session) clearHalf(r request, all []p11.ObjectHandle) error {
+	for _, o := range all {
+		label, err := s.attribute(o, p11.CKA_LABEL)
+		if err != nil {
+			return err
+		}
+		class, err := s.attribute(o, p11.CKA_CLASS)
+		if err != nil {
+			return err
+		}
+		if got, told := unword(class); !told || got != p11.CKO_PUBLIC_KEY || !bytes.Equal(label, r.shape.label(r.id)) {
+			return fault("C_FindObjects", driver.Invalid, errOtherMaterial)
+		}
+	}
+	_, shown, err := s.sentinel()
+	if err == nil && r.id == sentinelID() {
+		shown, err = s.loggedIn()
+	}
+	if err != nil {
+		return err
+	}
+	private, err := s.find(r.shape.search(r.id))
+	if err != nil {
+		return err
+	}
+	if !shown || len(private) > 0 {
+		return errHidden
+	}
+	for _, o := range all {
+		if err := s.destroy(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe tells what is known of a key.

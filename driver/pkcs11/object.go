@@ -19,7 +19,9 @@ type object struct {
 	id    driver.MaterialID
 	// any: where two objects have the id, either will do.
 	any bool
-	at  atomic.Pointer[place]
+	// deviceIV: the token makes the ivs of AES-GCM.
+	deviceIV bool
+	at       atomic.Pointer[place]
 }
 
 // A place is a handle, the epoch for which it is good, and how many objects had been

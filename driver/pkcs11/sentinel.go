@@ -49,13 +49,13 @@ func (d *Driver) watch(ctx context.Context) error {
 		there, known, err := s.sentinel()
 		if err == nil && !known {
 			there = sh
-			_, err = s.makeOnce(request{sh, sentinelID(), true}, session.generate)
+			_, err = s.makeOnce(d.lasting(sh, sentinelID()), session.generate)
 		}
 		sh = there
 		return err
 	})
 	if err == nil {
-		d.token.sentinel.Store(&object{shape: sh, id: sentinelID(), any: true})
+		d.token.sentinel.Store(&object{shape: sh, id: sentinelID(), any: true, deviceIV: d.profile.deviceIV})
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (o *object) ping(s session) error {
 		_, err = o.hmac(s, out[:], out[:])
 	case driver.Seal:
 		var out [ivSize + tagSize]byte
-		_, err = o.seal(s, false, sealing{sealed: out[:]})
+		_, err = o.seal(s, sealing{sealed: out[:]})
 	default:
 		alg := signAlgs(o.shape)[0]
 		_, err = o.sign(s, alg, make([]byte, alg.DigestSize()))

@@ -49,6 +49,12 @@ func (s *session) tired() bool {
 	return worked < 2*shift
 }
 
+// loggedIn reports what the session says of its login.
+func (s session) loggedIn() (bool, error) {
+	info, err := s.mod.ctx.GetSessionInfo(s.handle)
+	return info.State == p11.CKS_RW_USER_FUNCTIONS, from("C_GetSessionInfo", err)
+}
+
 // A pool keeps a driver's sessions. Who waits for one can give up.
 type pool struct {
 	mod     *module

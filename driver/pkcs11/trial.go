@@ -34,7 +34,7 @@ func (o *object) answers(s session, ref reference) error {
 	case driver.Derive:
 		return o.answersHMAC(s, ref.secret)
 	case driver.Seal:
-		return o.answersGCM(s, false, ref.secret)
+		return o.answersGCM(s, ref.secret)
 	case driver.Sign:
 		return o.answersSign(s, signAlgs(o.shape)[0], ref.public)
 	case driver.Decrypt:
@@ -64,12 +64,12 @@ func (o *object) answersHMAC(s session, secret []byte) error {
 
 // answersGCM seals twice: the same iv again, or a token that opens what is wrong,
 // fails it.
-func (o *object) answersGCM(s session, deviceIV bool, secret []byte) error {
+func (o *object) answersGCM(s session, secret []byte) error {
 	text, aad := []byte("strongroom trial text"), []byte("associated")
 	size := ivSize + len(text) + tagSize
 	first, second, out := make([]byte, size), make([]byte, size), make([]byte, len(text)+tagSize)
 	for _, sealed := range [][]byte{first, second} {
-		if n, err := o.seal(s, deviceIV, sealing{sealed, text, aad}); err != nil || n != size {
+		if n, err := o.seal(s, sealing{sealed, text, aad}); err != nil || n != size {
 			return errors.Join(errTrial, err)
 		}
 	}

@@ -28,7 +28,7 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 		return driver.Created{}, err
 	}
 	defer d.gate.Leave()
-	return d.make(ctx, request{sh, id, true}, session.generate)
+	return d.make(ctx, d.lasting(sh, id), session.generate)
 }
 
 // ImportWrapped has the token unwrap material, so that the host never sees it. If
@@ -62,7 +62,7 @@ func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 	if !u.sized(sh) {
 		return driver.Created{}, fault("C_UnwrapKey", driver.Authentic, errCiphertext)
 	}
-	return d.make(ctx, request{sh, id, true}, u.unwrap)
+	return d.make(ctx, d.lasting(sh, id), u.unwrap)
 }
 
 // An unwrapping is wrapped material and the key that opens it.

@@ -1,0 +1,66 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"bytes"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestLostPrivateHalf: of a pair the public half alone is there, as after a crash while
+// it was made. Making it again gives a pair; one of another label stays as it is.
+func TestLostPrivateHalf(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d := opened(t, token)
+		a := newAttacker(t, token)
+		for _, alg := range []driver.KeyAlgorithm{driver.ECP256, driver.RSA2048} {
+			id, spec := freshID(), driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
+			first, err := d.GenerateKey(t.Context(), id, spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.DestroyObject(a.session, a.objects(id)[0]); err != nil {
+				t.Fatal(err)
+			}
+			other := driver.KeySpec{Algorithm: alg, Usage: driver.Decrypt}
+			if alg == driver.ECP256 {
+				other = driver.KeySpec{Algorithm: driver.ECP384, Usage: driver.Sign}
+			}
+			if _, err := d.GenerateKey(t.Context(), id, other); !is(err, driver.Invalid) {
+				t.Errorf("%v over half of %v: %v", other, spec, err)
+			}
+			second, err := d.GenerateKey(t.Context(), id, spec)
+			if err != nil || bytes.Equal(first.PublicDER, second.PublicDER) {
+				t.Errorf("%v: %v", spec, err)
+			}
+			a.losePublic(id) // there is one
+		}
+	})
+}
+
+// TestImportAgainWithAFault: the check of a key that is there meets a fault that passes.
+// It does not say that the key is another.
+func TestImportAgainWithAFault(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	d := opened(t, faulty.PKCS11)
+	for spec, call := range map[driver.KeySpec]testtoken.PKCS11Call{
+		derive: testtoken.CSignInit, sealSpec: testtoken.CEncrypt, {Algorithm: driver.RSA2048, Usage: driver.Decrypt}: testtoken.CDecrypt,
+	} {
+		id, in := freshID(), sample(t, spec.Algorithm)
+		if _, err := d.(driver.Importer).ImportKey(t.Context(), id, spec, in); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range passing {
+			faulty.Fail(call, codes[name], 1, false)
+			if _, err := d.(driver.Importer).ImportKey(t.Context(), id, spec, in); err != nil {
+				t.Errorf("%v again, with %s once: %v", spec, name, err)
+			}
+		}
+		if _, err := d.(driver.Importer).ImportKey(t.Context(), id, spec, sample(t, spec.Algorithm)); !is(err, driver.Invalid) {
+			t.Errorf("%v, other material: %v", spec, err)
+		}
+	}
+}
