@@ -49,7 +49,7 @@ func (r request) public() template {
 		raw(p11.CKA_ID, r.id[:]), raw(p11.CKA_LABEL, r.shape.label(r.id)),
 	}
 	if r.shape.kind == p11.CKK_RSA {
-		t = append(t, number(p11.CKA_MODULUS_BITS, r.shape.size), raw(p11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+		t = append(t, number(p11.CKA_MODULUS_BITS, r.shape.size), raw(p11.CKA_PUBLIC_EXPONENT, publicExponent()))
 	} else {
 		t = append(t, raw(p11.CKA_EC_PARAMS, r.shape.curve))
 	}
@@ -58,6 +58,9 @@ func (r request) public() template {
 	}
 	return t
 }
+
+// publicExponent is that of every RSA key that the token makes.
+func publicExponent() []byte { return []byte{1, 0, 1} }
 
 // generate has the token make the key.
 func (s session) generate(r request) (p11.ObjectHandle, error) {

@@ -12,7 +12,8 @@ import (
 
 // facts are what the token says of a key.
 type facts struct {
-	// fit: it is of the shape, sensitive, not extractable, and has its one role.
+	// fit: it is of the shape, private, sensitive, not extractable, lasting if that was
+	// asked for, and has its one role.
 	fit bool
 	// sized: it has the shape's size or curve.
 	sized bool
@@ -21,10 +22,13 @@ type facts struct {
 }
 
 // inspect reads a key's attributes, one by one, since many tokens answer nothing
-// at all if they do not know one.
-func (s session) inspect(o p11.ObjectHandle, sh shape) (facts, error) {
-	f := facts{fit: true, told: make(map[string]string)}
-	must := map[uint]bool{p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}
+// at all if they do not know one. A key for a trial may last: some tokens make no other.
+func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
+	f, sh := facts{fit: true, told: make(map[string]string)}, r.shape
+	must := map[uint]bool{p11.CKA_PRIVATE: true, p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}
+	if r.persistent {
+		must[p11.CKA_TOKEN] = true
+	}
 	for kind, want := range must {
 		value, err := s.attribute(o, kind)
 		if err != nil {

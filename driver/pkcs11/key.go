@@ -63,7 +63,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 		if err != nil {
 			return err
 		}
-		public, err = s.opened(o, sh)
+		public, err = s.opened(o, d.lasting(sh, id))
 		return h.object.note(err)
 	})
 	if err != nil {
@@ -74,15 +74,15 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 
 // opened checks a key that was found, and returns what is needed of its public half:
 // the modulus of an RSA key.
-func (s session) opened(o p11.ObjectHandle, sh shape) (crypto.PublicKey, error) {
-	facts, err := s.inspect(o, sh)
+func (s session) opened(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
+	facts, err := s.inspect(o, r)
 	if err != nil {
 		return nil, err
 	}
 	if !facts.fit {
 		return nil, errAbsent // what is there is not the key that was asked for
 	}
-	if sh.kind != p11.CKK_RSA {
+	if r.shape.kind != p11.CKK_RSA {
 		return nil, nil
 	}
 	return s.rsaPublic(o)

@@ -49,7 +49,7 @@ func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHa
 // fitting checks a key against what was asked for. One that was just made and does
 // not fit is destroyed; one that was there is left alone.
 func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, error) {
-	f, err := s.inspect(o, r.shape)
+	f, err := s.inspect(o, r)
 	if err == nil && f.fit {
 		f.fit, err = s.named(o, r.id)
 	}

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -65,7 +66,8 @@ func (s session) keepPair(public, private p11.ObjectHandle, r request) error {
 	return fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(public), s.destroy(private)))
 }
 
-// publicFits reports whether a public half has its id, its value, and its roles alone.
+// publicFits reports whether a public half has its id, its value, the public exponent
+// that was asked for, and its roles alone.
 func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	if named, err := s.named(o, r.id); err != nil || !named {
 		return false, err
@@ -76,6 +78,12 @@ func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	}
 	if told, err := s.attribute(o, value); err != nil || len(told) == 0 {
 		return false, err
+	}
+	if r.shape.kind == p11.CKK_RSA {
+		e, err := s.attribute(o, p11.CKA_PUBLIC_EXPONENT)
+		if err != nil || !bytes.Equal(bytes.TrimLeft(e, "\x00"), publicExponent()) {
+			return false, err
+		}
 	}
 	for _, role := range publicRoles() {
 		told, err := s.attribute(o, role)

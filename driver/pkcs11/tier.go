@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
 )
 
 // The tiers of a template, from the one that asks most. Tokens refuse attributes
@@ -18,7 +20,8 @@ const (
 	tiers
 )
 
-// A tierBook remembers which tier a token takes, for each way to make a kind of key.
+// A tierBook remembers which tier a token takes, for each way to make a kind of key for
+// a usage: what a token refuses of keys that unwrap the others need not go without.
 // The self-test fills it with keys of a session: SoftHSM leaves half an object behind
 // when it refuses a template for C_UnwrapKey, and a session's end there.
 type tierBook struct {
@@ -27,8 +30,9 @@ type tierBook struct {
 }
 
 type tierKey struct {
-	how  string
-	kind uint // CKK
+	how   string
+	kind  uint // CKK
+	usage driver.Usage
 }
 
 func (b *tierBook) get(k tierKey) int {
@@ -50,7 +54,7 @@ func (b *tierBook) set(k tierKey, tier int) {
 // takes. Some tokens fail on an attribute that they cannot store; that is not
 // remembered, since the next failure may have another cause.
 func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectHandle, error)) (o p11.ObjectHandle, err error) {
-	key := tierKey{how, r.shape.kind}
+	key := tierKey{how, r.shape.kind, r.shape.spec.Usage}
 	first := s.epoch.tiers.get(key)
 	refused := true
 	for tier := first; tier < tiers; tier++ {

@@ -148,7 +148,7 @@ func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, 
 // may be no number that a key can be; what the token says to that is said of the
 // ciphertext.
 func (s session) unwrapped(o p11.ObjectHandle, r request) error {
-	f, err := s.inspect(o, r.shape)
+	f, err := s.inspect(o, r)
 	if err != nil {
 		return err
 	}
