@@ -45,6 +45,11 @@ type examination struct {
 	pair    []byte // PKCS #8 of an RSA key of 2048 bits, made in the host
 }
 
+// trialLabel is that of all keys of an examination, which no list shows. Where they last,
+// one that was broken off leaves some, and the next destroys them; two processes that
+// examine such a token at once take each other's away, and try again.
+const trialLabel = "sr-trial"
+
 // examine tries everything that the driver offers. What the token answers is a
 // finding; what passes is tried again, and ends the examination if it does not.
 func (s session) examine(p profile) (*abilities, error) {
@@ -53,6 +58,9 @@ func (s session) examine(p profile) (*abilities, error) {
 		return nil, from("C_GetMechanismList", err)
 	}
 	x := &examination{session: s, keys: s, profile: p, listed: make(map[uint]bool)}
+	if _, err := s.clear(template{raw(p11.CKA_LABEL, []byte(trialLabel)), yes(p11.CKA_TOKEN)}); err != nil {
+		return nil, err
+	}
 	if err := x.another(); err != nil {
 		return nil, err
 	}
@@ -117,14 +125,15 @@ func exists(trialKey) error { return nil }
 
 // request is for a key of the examination.
 func (x *examination) request(sh shape) request {
-	r := request{shape: sh, deviceIV: x.profile.deviceIV}
+	sh.name = trialLabel
+	r := request{shape: sh, persistent: x.profile.noSessionObjects, deviceIV: x.profile.deviceIV}
 	rand.Read(r.id[:])
 	return r
 }
 
 func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
 	k := trialKey{done: func() {}}
-	sh, ok := shapeOf(spec)
+	sh, ok := x.profile.shapeOf(spec)
 	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
 		return k, errNotListed
 	}

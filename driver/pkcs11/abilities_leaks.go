@@ -34,7 +34,7 @@ func (x *examination) tryLeaks() {
 
 // wraps tries to wrap a key under one made for it, and returns errWraps if it can.
 func (x *examination) wraps(key p11.ObjectHandle) error {
-	t := template{no(p11.CKA_TOKEN), number(p11.CKA_VALUE_LEN, 32), yes(p11.CKA_WRAP), yes(p11.CKA_UNWRAP), yes(p11.CKA_SENSITIVE)}
+	t := template{flag(p11.CKA_TOKEN, x.profile.noSessionObjects), raw(p11.CKA_LABEL, []byte(trialLabel)), number(p11.CKA_VALUE_LEN, 32), yes(p11.CKA_WRAP), yes(p11.CKA_UNWRAP), yes(p11.CKA_SENSITIVE)}
 	with, err := x.mod.ctx.GenerateKey(x.handle, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_KEY_GEN, nil)}, t.attributes())
 	if err != nil {
 		return nil // then nothing can be wrapped this way

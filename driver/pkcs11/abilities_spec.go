@@ -25,7 +25,7 @@ func (x *examination) trySecret(spec driver.KeySpec) {
 
 // tryImport takes material in and uses it.
 func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
-	sh, _ := shapeOf(spec)
+	sh, _ := x.profile.shapeOf(spec)
 	m, err := sh.parse(in)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (x *examination) tryUnwrap() {
 // Ed25519 is left out: nobody can tell the public half of a private key that was
 // unwrapped.
 func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[driver.KeySpec][]driver.WrapAlg) (ways []driver.WrapAlg) {
-	sh, _ := shapeOf(spec)
+	sh, _ := x.profile.shapeOf(spec)
 	like := spec
 	if sh.kind == p11.CKK_RSA {
 		like.Algorithm = driver.RSA2048

@@ -2,7 +2,20 @@
 
 package pkcs11
 
-import "strings"
+import (
+	"strings"
+
+	"strongroom.example/driver"
+)
+
+// shapeOf is the shape that a spec has in such a token.
+func (p profile) shapeOf(spec driver.KeySpec) (shape, bool) {
+	sh, ok := shapeOf(spec)
+	if ok && spec.Algorithm == driver.HMACSHA256 && p.hmacKind != 0 {
+		sh.kind = p.hmacKind
+	}
+	return sh, ok
+}
 
 // profileOf finds a profile by name or, if that is empty, by manufacturer.
 func profileOf(name, manufacturer string) profile {

@@ -21,14 +21,18 @@ type request struct {
 }
 
 // protected are the attributes that every secret and private key has. Every role is
-// set, since what is left out is true on some tokens.
+// set, since what is left out is true on some tokens. Class and type follow from the
+// mechanism, and some tokens want to be told all the same.
 func (r request) protected(tier int) template {
 	t := template{
+		number(p11.CKA_CLASS, r.shape.class), number(p11.CKA_KEY_TYPE, r.shape.kind),
 		flag(p11.CKA_TOKEN, r.persistent), yes(p11.CKA_PRIVATE), yes(p11.CKA_SENSITIVE), no(p11.CKA_EXTRACTABLE),
 		raw(p11.CKA_ID, r.id[:]), raw(p11.CKA_LABEL, r.shape.label(r.id)),
 	}
 	for _, role := range privateRoles(r.shape.secret()) {
-		t = append(t, flag(role, slices.Contains(r.shape.roles, role)))
+		if tier < tierBare || role != p11.CKA_SIGN_RECOVER || !slices.Contains(r.shape.roles, p11.CKA_SIGN) {
+			t = append(t, flag(role, slices.Contains(r.shape.roles, role)))
+		}
 	}
 	if tier <= tierModifiable {
 		t = append(t, no(p11.CKA_MODIFIABLE))
@@ -43,9 +47,9 @@ func (r request) protected(tier int) template {
 }
 
 // public is the template of the public half, which stays in the token to be read.
-func (r request) public() template {
+func (r request) public(tier int) template {
 	t := template{
-		flag(p11.CKA_TOKEN, r.persistent), no(p11.CKA_PRIVATE),
+		number(p11.CKA_CLASS, p11.CKO_PUBLIC_KEY), number(p11.CKA_KEY_TYPE, r.shape.kind), flag(p11.CKA_TOKEN, r.persistent),
 		raw(p11.CKA_ID, r.id[:]), raw(p11.CKA_LABEL, r.shape.label(r.id)),
 	}
 	if r.shape.kind == p11.CKK_RSA {
@@ -53,8 +57,13 @@ func (r request) public() template {
 	} else {
 		t = append(t, raw(p11.CKA_EC_PARAMS, r.shape.curve))
 	}
+	if tier < tierBare {
+		t = append(t, no(p11.CKA_PRIVATE))
+	}
 	for _, role := range publicRoles() {
-		t = append(t, flag(role, slices.Contains(r.shape.publicRoles, role)))
+		if tier < tierBare || role != p11.CKA_VERIFY_RECOVER || !slices.Contains(r.shape.publicRoles, p11.CKA_VERIFY) {
+			t = append(t, flag(role, slices.Contains(r.shape.publicRoles, role)))
+		}
 	}
 	return t
 }
@@ -77,7 +86,7 @@ func (s session) generate(r request) (p11.ObjectHandle, error) {
 			defer free()
 			private = append(private, raw(p11.CKA_UNWRAP_TEMPLATE, unwrapped))
 		}
-		public, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public().attributes(), private.attributes())
+		public, o, err := s.mod.ctx.GenerateKeyPair(s.handle, mechanism, r.public(tier).attributes(), private.attributes())
 		if err != nil {
 			return 0, from("C_GenerateKeyPair", err)
 		}
@@ -95,9 +104,8 @@ func unwrappedTemplate() template {
 
 // place puts material into the token. The caller wipes the values.
 func (s session) place(r request, values template) (p11.ObjectHandle, error) {
-	head := template{number(p11.CKA_CLASS, r.shape.class), number(p11.CKA_KEY_TYPE, r.shape.kind)}
 	return s.inTiers("place", r, func(tier int) (p11.ObjectHandle, error) {
-		o, err := s.mod.create(uint(s.handle), slices.Concat(head, r.protected(tier), values))
+		o, err := s.mod.create(uint(s.handle), slices.Concat(r.protected(tier), values))
 		return p11.ObjectHandle(o), err
 	})
 }

@@ -52,7 +52,7 @@ func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (
 	if err := d.enter(ctx, op); err != nil {
 		return shape{}, err
 	}
-	sh, known := shapeOf(spec)
+	sh, known := d.profile.shapeOf(spec)
 	if _, listed := d.info.Find(spec); !known || !listed {
 		d.gate.Leave()
 		return shape{}, fault(op, driver.Unsupported, errSpec)

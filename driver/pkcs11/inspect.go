@@ -42,7 +42,7 @@ func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 			return facts{}, err
 		}
 		on := len(value) == 1 && value[0] != 0 // a role that is not known is not there
-		f.fit = f.fit && on == slices.Contains(sh.roles, role)
+		f.fit = f.fit && fitsRole(role, on, sh.roles)
 	}
 	fits, err := s.sized(o, sh)
 	if err != nil {
@@ -50,6 +50,19 @@ func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 	}
 	f.sized, f.fit = fits, f.fit && fits
 	return f, s.tell(o, f.told)
+}
+
+// fitsRole reports whether a role is on if and only if it is one of those asked for. On
+// some tokens whoever signs also signs with recovery, which is the same operation; and
+// to verify so is open to all who have the public half.
+func fitsRole(role uint, on bool, roles []uint) bool {
+	switch {
+	case on && role == p11.CKA_SIGN_RECOVER:
+		return slices.Contains(roles, p11.CKA_SIGN)
+	case on && role == p11.CKA_VERIFY_RECOVER:
+		return true
+	}
+	return on == slices.Contains(roles, role)
 }
 
 // sized reports whether the key has the shape's size or curve.

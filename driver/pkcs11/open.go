@@ -118,30 +118,28 @@ func device(t tokenSlot) driver.Device {
 // one that sees another firmware, or has another profile, does so again, and so does
 // the next where an answer is in doubt.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
-	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware
-	if err := t.lock.take(ctx); err != nil {
+	if err := t.trials.take(ctx); err != nil {
 		return nil, err
 	}
-	known := t.able[as]
-	t.lock.give()
-	if known != nil {
+	defer t.trials.give()
+	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware
+	if known := t.able[as]; known != nil {
 		return known, nil
 	}
-	var able *abilities
-	err := d.run(ctx, func(s session) (err error) {
+	able, err := d.examine(ctx)
+	if err == nil && !able.doubtful {
+		t.able[as] = able
+	}
+	return able, err
+}
+
+// examine has the token tried. One at a time does so.
+func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
+	err = d.run(ctx, func(s session) (err error) {
 		able, err = s.examine(d.profile)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if able.doubtful {
-		return able, nil
-	}
-	t.lock <- struct{}{}
-	defer t.lock.give()
-	t.able[as] = able
-	return able, nil
+	return able, err
 }
 
 // leave gives up the token and the module.
@@ -168,11 +166,11 @@ func Probe(ctx context.Context, c Config) (Report, error) {
 		return Report{}, failed(err)
 	}
 	defer d.leave()
-	var able *abilities
-	err = d.run(ctx, func(s session) (err error) {
-		able, err = s.examine(d.profile)
-		return err
-	})
+	if err := d.token.trials.take(ctx); err != nil {
+		return Report{}, err
+	}
+	able, err := d.examine(ctx)
+	d.token.trials.give()
 	if err != nil {
 		return Report{}, err
 	}

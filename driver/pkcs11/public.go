@@ -11,7 +11,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
-	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -88,7 +87,7 @@ func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	for _, role := range publicRoles() {
 		told, err := s.attribute(o, role)
 		on := len(told) == 1 && told[0] != 0
-		if err != nil || on != slices.Contains(r.shape.publicRoles, role) {
+		if err != nil || !fitsRole(role, on, r.shape.publicRoles) {
 			return false, err
 		}
 	}

@@ -21,13 +21,14 @@ func sentinelID() driver.MaterialID { return driver.MaterialID([]byte(reserved +
 func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }
 
 // sentinelShape chooses the cheapest of what the token can do, where there is none yet.
-func sentinelShape(specs []driver.SpecInfo) (shape, bool) {
+func (d *Driver) sentinelShape() (shape, bool) {
+	specs := d.info.Specs
 	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Seal} {
 		i := slices.IndexFunc(specs, func(row driver.SpecInfo) bool {
 			return row.Spec.Usage == usage && row.Spec.Algorithm != driver.RSA3072 && row.Spec.Algorithm != driver.RSA4096
 		})
 		if i >= 0 {
-			return shapeOf(specs[i].Spec)
+			return d.profile.shapeOf(specs[i].Spec)
 		}
 	}
 	return shape{}, false
@@ -36,7 +37,7 @@ func sentinelShape(specs []driver.SpecInfo) (shape, bool) {
 // watch sees to it that the token has a sentinel. Two programs that open a new token
 // at once may make two.
 func (d *Driver) watch(ctx context.Context) error {
-	sh, ok := sentinelShape(d.info.Specs)
+	sh, ok := d.sentinelShape()
 	if !ok || d.token.sentinel.Load() != nil {
 		return nil
 	}
@@ -80,6 +81,11 @@ func (s session) sentinel() (shape, bool, error) {
 
 // sentinelShapes are all that a sentinel may have.
 func sentinelShapes() (all []shape) {
+	for _, p := range profiles() {
+		if sh, _ := p.shapeOf(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}); p.hmacKind != 0 {
+			all = append(all, sh)
+		}
+	}
 	for usage, algs := range map[driver.Usage][]driver.KeyAlgorithm{
 		driver.Derive: {driver.HMACSHA256},
 		driver.Seal:   {driver.AES256GCM},

@@ -17,7 +17,7 @@ const (
 	tierCopyable          // CKA_COPYABLE as well
 	tierModifiable        // CKA_MODIFIABLE as well
 	tierBase
-	tiers
+	tierBare // of a pair, without CKA_PRIVATE of the public half, and the roles of recovery where it signs
 )
 
 // A tierBook remembers which tier a token takes, for each way to make a kind of key for
@@ -57,7 +57,11 @@ func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectH
 	key := tierKey{how, r.shape.kind, r.shape.spec.Usage}
 	first := s.epoch.tiers.get(key)
 	refused := true
-	for tier := first; tier < tiers; tier++ {
+	last := tierBare
+	if r.shape.secret() {
+		last = tierBase
+	}
+	for tier := first; tier <= last; tier++ {
 		o, err = make(tier)
 		switch {
 		case err == nil && refused && tier > first:

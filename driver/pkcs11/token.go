@@ -36,8 +36,10 @@ type token struct {
 	users   []*credential // one for each driver, in the order in which they came
 	epochs  uint64
 	latch   *latch
-	noLogin bool                  // as the profile has it of whoever came first
-	able    map[string]*abilities // what the self-test found, by profile and firmware
+	noLogin bool // as the profile has it of whoever came first
+
+	trials lock                  // of whoever tries what the token can do; guards what follows
+	able   map[string]*abilities // by profile and firmware
 }
 
 // An epoch is the time between one login and the next. Sessions and object handles
@@ -81,7 +83,7 @@ func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.Toke
 	defer m.lock.give()
 	t := m.tokens[exact.String()]
 	if t == nil {
-		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), latch: newLatch(), able: make(map[string]*abilities)}
+		t = &token{mod: m, name: exact, lock: newLock(), writer: newLock(), trials: newLock(), latch: newLatch(), able: make(map[string]*abilities)}
 		m.tokens[exact.String()] = t
 	}
 	return t, at.info, nil

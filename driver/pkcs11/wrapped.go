@@ -129,10 +129,8 @@ func innerRequest(mechanism uint) request {
 
 // unwrapInto has the token unwrap a key and checks what it made.
 func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, ciphertext []byte) (p11.ObjectHandle, error) {
-	head := template{number(p11.CKA_CLASS, r.shape.class), number(p11.CKA_KEY_TYPE, r.shape.kind)}
 	o, err := s.inTiers("unwrap", r, func(tier int) (p11.ObjectHandle, error) {
-		t := slices.Concat(head, r.protected(tier))
-		o, err := s.mod.ctx.UnwrapKey(s.handle, []*p11.Mechanism{m}, with, ciphertext, t.attributes())
+		o, err := s.mod.ctx.UnwrapKey(s.handle, []*p11.Mechanism{m}, with, ciphertext, r.protected(tier).attributes())
 		return o, from("C_UnwrapKey", err)
 	})
 	if err != nil {

@@ -26,6 +26,11 @@ const (
 	ForgetsUndestroyed
 	// TellsLimit: the token information says how many sessions there may be.
 	TellsLimit
+	// FewRoles: the roles of recovery are refused where they are not as those of signing,
+	// and so is a public half that is not private.
+	FewRoles
+	// WantsType: templates name class and type, also where the mechanism tells them.
+	WantsType
 )
 
 // Be gives the token quirks, and takes all others from it. Those of handles are for the

@@ -10,7 +10,9 @@ enum {
 	sessions_reused = 16,    // the lowest free number is a new session's handle
 	objects_reused = 32,     // likewise for objects
 	forgets_undestroyed = 64, // an object that could not be destroyed is not found until C_Finalize
-	tells_limit = 128        // the token information has word 5 as its limit of sessions
+	tells_limit = 128,       // the token information has word 5 as its limit of sessions
+	few_roles = 256,         // CKA_SIGN_RECOVER and CKA_VERIFY_RECOVER are as CKA_SIGN and CKA_VERIFY; CKA_PRIVATE is not false
+	wants_type = 512         // CKA_CLASS and CKA_KEY_TYPE must be there
 };
 
 static int like(uint32_t quirk) { return (control[7] & quirk) != 0; }
@@ -27,9 +29,19 @@ static attribute_t *attribute(ulong_t list, ulong_t n, ulong_t type) {
 	return NULL;
 }
 
+// differ reports whether a role and its form with recovery, which is the next
+// attribute, are given and differ.
+static int differ(ulong_t list, ulong_t n, ulong_t role) {
+	attribute_t *plain = attribute(list, n, role), *recovers = attribute(list, n, role + 1);
+	return plain != NULL && recovers != NULL && plain->value[0] != recovers->value[0];
+}
+
 // check refuses a template of something that is to be made, or changes it.
 static ulong_t check(ulong_t list, ulong_t n) {
-	attribute_t *lasting = attribute(list, n, 1);
+	attribute_t *lasting = attribute(list, n, 1), *private = attribute(list, n, 2);
+	if (like(few_roles) && (differ(list, n, 0x108) || differ(list, n, 0x10A))) return 0x13;
+	if (like(few_roles) && private != NULL && !private->value[0]) return 0x13;
+	if (like(wants_type) && !(attribute(list, n, 0) && attribute(list, n, 0x100))) return 0xD0;
 	if (like(no_unwrap_template) && attribute(list, n, 0x40000212UL)) return 0x12;
 	if (like(no_session_objects) && (lasting == NULL || !lasting->value[0])) return 0x13;
 	if (like(token_ignored) && lasting != NULL) lasting->value[0] = 0;
