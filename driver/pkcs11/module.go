@@ -4,13 +4,10 @@ package pkcs11
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
 	p11 "github.com/miekg/pkcs11"
-
-	"strongroom.example/driver"
 )
 
 // A module is a loaded library. It is never unloaded.
@@ -29,10 +26,9 @@ type module struct {
 	owned  bool   // this package initialised it, and so may finalise it
 	args   string // for its initialisation
 	tokens map[string]*token
+	// renewed is when the module was initialised again, or that was tried.
+	renewed time.Time
 }
-
-// drainLimit bounds how long a re-initialisation waits for running calls.
-const drainLimit = 30 * time.Second
 
 // initialise calls C_Initialize. A module that someone else initialised is adopted.
 func (m *module) initialise() error {
@@ -52,35 +48,6 @@ func (m *module) initialise() error {
 	}
 	m.generation.Add(1)
 	return nil
-}
-
-// renew initialises the module again, once no call is inside. seen is the generation
-// that did not work: if there is a newer one by now, nothing is done. A module that
-// others use is not finalised.
-func (m *module) renew(ctx context.Context, seen uint64) error {
-	if err := m.lock.take(ctx); err != nil {
-		return err
-	}
-	defer m.lock.give()
-	if m.generation.Load() != seen {
-		return nil
-	}
-	limited, cancel := context.WithTimeout(ctx, drainLimit)
-	defer cancel()
-	if err := m.drain.shut(limited); err != nil {
-		return stillBusy(ctx)
-	}
-	defer m.drain.open()
-	m.finalise()
-	return m.initialise()
-}
-
-// stillBusy is the error of a re-initialisation that running calls hold up.
-func stillBusy(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return fault("C_Finalize", driver.Unavailable, errors.New("calls into the module do not return"))
 }
 
 // finalise is for a module that this package initialised, and that is so still. What

@@ -50,7 +50,7 @@ func (t *token) repair(ctx context.Context, how cure) error {
 			return err
 		}
 	}
-	if err := t.mod.renew(ctx, seen); err != nil {
+	if err := t.mod.renewFor(ctx, t, seen); err != nil {
 		return err
 	}
 	if err := t.login(ctx); err != nil {
@@ -82,7 +82,7 @@ func (t *token) alive(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	return t.noLogin || e.info.Flags&p11.CKF_LOGIN_REQUIRED == 0 || info.State == p11.CKS_RW_USER_FUNCTIONS
+	return e.noLogin || info.State == p11.CKS_RW_USER_FUNCTIONS
 }
 
 var errSentinel = errors.New("the token does not show the driver's sentinel key: it is damaged, or was initialised anew")

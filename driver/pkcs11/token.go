@@ -49,8 +49,9 @@ type epoch struct {
 	tokenSlot
 	// anchor is a session that stays open and is used for nothing else: the login
 	// ends with a token's last session.
-	anchor p11.SessionHandle
-	tiers  *tierBook
+	anchor  p11.SessionHandle
+	noLogin bool // there was none, since the token wants none
+	tiers   *tierBook
 	// destroyed counts the objects that this process has destroyed in the token.
 	destroyed *atomic.Uint64
 }
@@ -68,7 +69,7 @@ func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.Toke
 	generation := m.generation.Load()
 	at, err := m.look(ctx, name)
 	if errors.Is(err, errNotThere) {
-		if err := m.renew(ctx, generation); err != nil {
+		if err := m.renewForAll(ctx, generation); err != nil {
 			return nil, p11.TokenInfo{}, err
 		}
 		at, err = m.look(ctx, name)
@@ -113,7 +114,11 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err != nil {
 		return failed(err)
 	}
-	if err := t.present(tokenSession{t.mod, at.info, anchor}, pin); err != nil {
+	open := t.noLogin || at.info.Flags&p11.CKF_LOGIN_REQUIRED == 0
+	if !open {
+		err = t.latch.login(tokenSession{t.mod, at.info, anchor}, pin)
+	}
+	if err != nil {
 		t.mod.ctx.CloseSession(anchor)
 		return err
 	}
@@ -121,16 +126,8 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 		t.mod.ctx.CloseSession(old.anchor) // dead in most cases
 	}
 	t.epochs++
-	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, tiers: &t.tiers, destroyed: &t.destroyed})
+	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, noLogin: open, tiers: &t.tiers, destroyed: &t.destroyed})
 	return nil
-}
-
-// present logs in where the token wants it.
-func (t *token) present(s tokenSession, pin []byte) error {
-	if t.noLogin || s.info.Flags&p11.CKF_LOGIN_REQUIRED == 0 {
-		return nil
-	}
-	return t.latch.login(s, pin)
 }
 
 // open opens a session. Some tokens have no read-only ones, so all can write.
