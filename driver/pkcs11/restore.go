@@ -101,8 +101,33 @@ func (t *token) probe(ctx context.Context) error {
 	if e == nil {
 		return fault("token", driver.Unavailable, errDown)
 	}
-	if err := sentinel.ping(session{mod: t.mod, handle: e.anchor, epoch: e}); err != nil {
+	s := session{mod: t.mod, handle: e.anchor, epoch: e}
+	err := sentinel.ping(s)
+	if errors.Is(err, errAbsent) {
+		err = t.replace(s, sentinel)
+	}
+	if err != nil {
 		return fault("token", driver.Unavailable, errSentinel)
 	}
 	return nil
+}
+
+// replace makes the sentinel anew where it alone is gone: the token shows other keys that
+// were made by this package. While another goroutine writes, that waits for the next time.
+func (t *token) replace(s session, sentinel *object) error {
+	known, err := s.list(false)
+	if err == nil && len(known) == 0 {
+		err = errAbsent
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case t.writer <- struct{}{}:
+		defer t.writer.give()
+	default:
+		return errAbsent
+	}
+	_, err = s.makeOnce(sentinel.request(), session.generate)
+	return err
 }

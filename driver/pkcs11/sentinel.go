@@ -110,6 +110,11 @@ func (s session) isOf(o p11.ObjectHandle, sh shape) (bool, error) {
 	return s.sized(o, sh)
 }
 
+// request is the one that the sentinel was made by.
+func (o *object) request() request {
+	return request{shape: o.shape, id: o.id, persistent: true, deviceIV: o.deviceIV}
+}
+
 // ping uses the sentinel once.
 func (o *object) ping(s session) error {
 	var err error
