@@ -25,7 +25,7 @@ const (
 )
 
 // unrecorded is how often a process seals with a key if the token refuses to remember
-// it. 63 such processes keep within maxSealings.
+// it, with all its drivers together. 63 such processes keep within maxSealings.
 const unrecorded = 1 << 26
 
 var errSealings = errors.New("the key has sealed as often as is safe: use another")
@@ -37,10 +37,15 @@ type budget struct {
 
 	lock lock // guards what follows, and refilling
 	step int64
-	last bool // there is no more after what is left
+	// without is what the process may seal with no record.
+	without *atomic.Int64
+	refused bool // the token does not remember: there is no more than that
+	spent   bool // by what the token remembers there is no more at all
 }
 
-func newBudget() *budget { return &budget{lock: newLock(), step: firstStep} }
+func newBudget(without *atomic.Int64) *budget {
+	return &budget{lock: newLock(), step: firstStep, without: without}
+}
 
 // take takes one sealing, if one is left.
 func (b *budget) take() bool { return b.left.Add(-1) >= 0 }
@@ -54,25 +59,31 @@ func (b *budget) refill(ctx context.Context, reserve func(n int64) error) error 
 	switch {
 	case b.left.Load() > 0:
 		return nil
-	case b.last:
+	case b.spent:
 		return fault("Seal", driver.Invalid, errSealings)
 	}
-	err := reserve(b.step)
-	b.last = err != nil && refused(err)
-	switch {
-	case err == nil:
-		b.left.Store(b.step)
-		b.step = min(2*b.step, lastStep)
-	case b.last && !errors.Is(err, errSealings):
-		b.left.Store(unrecorded)
-		return nil
+	if !b.refused {
+		err := reserve(b.step)
+		b.spent = errors.Is(err, errSealings)
+		if b.refused = mayNotWrite(err); !b.refused {
+			if err == nil {
+				b.left.Store(b.step)
+				b.step = min(2*b.step, lastStep)
+			}
+			return err
+		}
 	}
-	return err
+	if b.without.Add(-firstStep) < 0 {
+		return fault("Seal", driver.Invalid, errSealings)
+	}
+	b.left.Store(firstStep)
+	return nil
 }
 
-// refused reports whether an error will be the same the next time.
-func refused(err error) bool {
-	return errors.Is(err, driver.Invalid) || errors.Is(err, driver.Unsupported) || errors.Is(err, driver.Denied)
+// mayNotWrite reports whether an error says that the token takes no record, now and the
+// next time. Whatever else it says of one is no reason to go without.
+func mayNotWrite(err error) bool {
+	return errors.Is(err, driver.Unsupported) || errors.Is(err, driver.Denied)
 }
 
 // A budgetBook has one budget for each key, for all its handles together.
@@ -81,14 +92,34 @@ type budgetBook struct {
 	keys map[driver.MaterialID]*budget
 }
 
-func (c *budgetBook) of(id driver.MaterialID) *budget {
+func (c *budgetBook) of(id driver.MaterialID, without *unrecordedBook) *budget {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.keys == nil {
 		c.keys = make(map[driver.MaterialID]*budget)
 	}
 	if c.keys[id] == nil {
-		c.keys[id] = newBudget()
+		c.keys[id] = newBudget(without.of(id))
+	}
+	return c.keys[id]
+}
+
+// An unrecordedBook has what the process may still seal with each key of a token with
+// no record.
+type unrecordedBook struct {
+	mu   sync.Mutex
+	keys map[driver.MaterialID]*atomic.Int64
+}
+
+func (c *unrecordedBook) of(id driver.MaterialID) *atomic.Int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keys == nil {
+		c.keys = make(map[driver.MaterialID]*atomic.Int64)
+	}
+	if c.keys[id] == nil {
+		c.keys[id] = new(atomic.Int64)
+		c.keys[id].Store(unrecorded)
 	}
 	return c.keys[id]
 }

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -16,7 +17,7 @@ import (
 // more is taken than was reserved, however many take.
 func TestBudgetDoubles(t *testing.T) {
 	const most = 3 * firstStep
-	b := newBudget()
+	b := newBudget(new(atomic.Int64))
 	var reserved, taken atomic.Int64
 	reserve := func(n int64) error {
 		if reserved.Load()+n > most {
@@ -52,7 +53,8 @@ func TestBudgetDoubles(t *testing.T) {
 // TestBudgetUnrecorded: a token that refuses is asked once, and what is given without
 // it is given once. One that is away for the moment is asked again.
 func TestBudgetUnrecorded(t *testing.T) {
-	b, asked := newBudget(), 0
+	book, asked := unrecordedBook{}, 0
+	b := newBudget(book.of(driver.MaterialID{}))
 	answer := fault("C_GenerateKey", driver.Unavailable, errDown)
 	reserve := func(int64) error { asked++; return answer }
 	for range 2 {
@@ -61,21 +63,25 @@ func TestBudgetUnrecorded(t *testing.T) {
 		}
 	}
 	answer = fault("C_GenerateKey", driver.Denied, errDown)
-	if err := b.refill(t.Context(), reserve); err != nil || b.left.Load() != unrecorded {
-		t.Errorf("refused: %d are left: %v", b.left.Load(), err)
+	other := newBudget(book.of(driver.MaterialID{})) // of another driver in the process
+	given := int64(0)
+	for err := error(nil); err == nil && given <= unrecorded; given += b.left.Swap(0) + other.left.Swap(0) {
+		err = cmp.Or(b.refill(t.Context(), reserve), other.refill(t.Context(), reserve))
 	}
-	b.left.Store(0)
+	if given != unrecorded {
+		t.Errorf("refused: %d are given", given)
+	}
 	if err := b.refill(t.Context(), reserve); !errors.Is(err, errSealings) || b.take() {
 		t.Errorf("after that: %v", err)
 	}
-	if asked != 3 {
+	if asked != 4 {
 		t.Errorf("the token was asked %d times", asked)
 	}
 }
 
 // TestBudgetWaits: who waits for another's reservation can give up.
 func TestBudgetWaits(t *testing.T) {
-	b := newBudget()
+	b := newBudget(new(atomic.Int64))
 	b.lock <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

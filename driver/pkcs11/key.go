@@ -96,7 +96,7 @@ func (d *Driver) keyOf(h *handle, public crypto.PublicKey) driver.Key {
 	case driver.Derive:
 		return &prfKey{handle: h}
 	case driver.Seal:
-		return &aeadKey{handle: h, budget: d.budgets.of(h.object.id)}
+		return &aeadKey{handle: h, budget: d.budgets.of(h.object.id, &d.token.unrecorded)}
 	case driver.Sign:
 		return &signKey{handle: h, algs: row.Sign, size: signatureSize(h.object.shape)}
 	case driver.Decrypt:

@@ -44,6 +44,12 @@ func TestSealingsUnrecorded(t *testing.T) {
 	if err := sealOnce(t, d, id); !is(err, driver.Throttled) {
 		t.Errorf("with no room in the token: %v", err)
 	}
+	for _, name := range []string{"ARGUMENTS_BAD", "DATA_INVALID"} { // CloudHSM: too many sessions
+		faulty.Fail(testtoken.CGenerateKey, codes[name], 1, false)
+		if err := sealOnce(t, d, id); !is(err, driver.Invalid) {
+			t.Errorf("with %s: %v", name, err)
+		}
+	}
 	faulty.Fail(testtoken.CGenerateKey, writeProtected, 1, false)
 	for range 3 {
 		if err := sealOnce(t, d, id); err != nil {

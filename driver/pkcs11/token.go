@@ -30,6 +30,7 @@ type token struct {
 	ids       keyedLock
 	// undestroyed are those keys that the token could not destroy.
 	undestroyed survivors
+	unrecorded  unrecordedBook
 	writer      lock // of whoever makes or destroys a key, where there may be one only
 
 	lock    lock          // guards what follows, and attaching
