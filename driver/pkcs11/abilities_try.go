@@ -62,6 +62,7 @@ func lasts(err error) bool {
 // another gives the examination a new session. One that has no more than its first
 // goes on in that.
 func (x *examination) another() error {
+	x.leave()
 	s, err := x.mod.open(x.epoch.slot)
 	if full(err) {
 		return nil
@@ -69,7 +70,6 @@ func (x *examination) another() error {
 	if err != nil {
 		return err
 	}
-	x.leave()
 	x.session.handle = s
 	return nil
 }
@@ -79,4 +79,5 @@ func (x *examination) leave() {
 	if x.handle != x.keys.handle {
 		x.mod.ctx.CloseSession(x.handle)
 	}
+	x.session.handle = x.keys.handle
 }

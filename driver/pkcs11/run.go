@@ -123,7 +123,7 @@ func (d *Driver) inside(ctx context.Context, f func(session) error, seen **epoch
 	}
 	err = f(s)
 	if codeOf(err) != p11.CKR_OK {
-		d.pool.drop(s)
+		d.pool.drop(s, err)
 		return false, err
 	}
 	tired = s.tired()

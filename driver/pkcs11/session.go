@@ -108,9 +108,7 @@ func (p *pool) take(e *epoch) (session, error) {
 			return s, nil
 		}
 		p.open--
-		if s.epoch.generation == e.generation {
-			p.mod.ctx.CloseSession(s.handle)
-		}
+		p.end(s, e.generation)
 	}
 	p.open++
 	p.mu.Unlock()
@@ -137,12 +135,23 @@ func (p *pool) put(s session) {
 }
 
 // drop closes a session after an error: some tokens leave the failed operation
-// active.
-func (p *pool) drop(s session) {
+// active. One that is closed already stays so, since its handle may be another's.
+func (p *pool) drop(s session, err error) {
 	p.mu.Lock()
 	p.open--
 	p.mu.Unlock()
+	switch codeOf(err) {
+	case p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED:
+		return
+	}
 	p.mod.ctx.CloseSession(s.handle)
+}
+
+// end closes a session of an earlier epoch, if it may live.
+func (p *pool) end(s session, generation uint64) {
+	if s.epoch.generation == generation && !s.epoch.dead.Load() {
+		p.mod.ctx.CloseSession(s.handle)
+	}
 }
 
 var errSessions = errors.New("the token has no more sessions")
@@ -166,9 +175,7 @@ func (p *pool) close(generation uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.idle {
-		if s.epoch.generation == generation {
-			p.mod.ctx.CloseSession(s.handle)
-		}
+		p.end(s, generation)
 	}
 	p.idle, p.open = nil, 0
 }

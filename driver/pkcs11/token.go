@@ -51,7 +51,8 @@ type epoch struct {
 	// anchor is a session that stays open and is used for nothing else: the login
 	// ends with a token's last session.
 	anchor  p11.SessionHandle
-	noLogin bool // there was none, since the token wants none
+	noLogin bool        // there was none, since the token wants none
+	dead    atomic.Bool // its sessions died with it
 	tiers   *tierBook
 	// destroyed counts the objects that this process has destroyed in the token.
 	destroyed *atomic.Uint64
@@ -111,6 +112,7 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err != nil {
 		return failed(err)
 	}
+	t.retire(generation)
 	anchor, err := t.mod.open(at.slot)
 	if err != nil {
 		return failed(err)
@@ -123,12 +125,24 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 		t.mod.ctx.CloseSession(anchor)
 		return err
 	}
-	if old := t.epoch.Load(); old != nil && old.generation == generation {
-		t.mod.ctx.CloseSession(old.anchor) // dead in most cases
-	}
 	t.epochs++
 	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, noLogin: open, tiers: &t.tiers, destroyed: &t.destroyed})
 	return nil
+}
+
+// retire ends the epoch before a new one. Its anchor is closed if it lives, as after a
+// mere logout. If it does not, all its sessions are dead, and their handles may be those
+// of others by now: nothing is closed.
+func (t *token) retire(generation uint64) {
+	old := t.epoch.Load()
+	if old == nil || old.generation != generation {
+		return
+	}
+	if _, err := t.mod.ctx.GetSessionInfo(old.anchor); err != nil {
+		old.dead.Store(true)
+	} else {
+		t.mod.ctx.CloseSession(old.anchor)
+	}
 }
 
 // open opens a session. Some tokens have no read-only ones, so all can write.
