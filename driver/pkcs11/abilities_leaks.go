@@ -4,10 +4,12 @@ package pkcs11
 
 import (
 	"errors"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 var (
@@ -15,21 +17,50 @@ var (
 	errWraps = errors.New("it does: a key that is not extractable can be wrapped")
 )
 
-// tryLeaks tries to get a key out that must not come out. A token that gives it is
-// no better than software.
+// tryLeaks tries to get keys out that must not come out. A token that gives one is no
+// better than software.
 func (x *examination) tryLeaks() {
-	k, err := x.make(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive})
-	defer k.done()
-	if err != nil {
+	x.tryLeaksOf("sensitive key", []driver.KeySpec{
+		{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, {Algorithm: driver.AES256GCM, Usage: driver.Seal},
+	})
+	x.tryLeaksOf("private key", []driver.KeySpec{
+		{Algorithm: driver.ECP256, Usage: driver.Sign}, {Algorithm: driver.RSA2048, Usage: driver.Sign}, {Algorithm: driver.RSA2048, Usage: driver.Decrypt},
+	})
+}
+
+// tryLeaksOf tries a key of the first spec that the token offers.
+func (x *examination) tryLeaksOf(what string, specs []driver.KeySpec) {
+	i := slices.IndexFunc(specs, x.offers)
+	if i < 0 {
 		return
 	}
-	key := k.at.Load().handle
-	var reads error
-	if value, err := x.attribute(key, p11.CKA_VALUE); err == nil && len(value) > 0 {
-		reads = errReads
+	var tried bool
+	var wraps error
+	k, kept := x.fresh("keeps a "+what+" from being read", specs[i], func(k trialKey) error {
+		key := k.at.Load().handle
+		tried, wraps = true, x.wraps(key)
+		return x.reads(key)
+	})
+	defer k.done()
+	if tried {
+		x.leaks = !x.note("keeps a "+what+" from being wrapped", wraps) || !kept || x.leaks
 	}
-	kept := x.note("keeps a sensitive key from being read", reads)
-	x.leaks = !x.note("keeps a key from being wrapped", x.wraps(key)) || !kept
+}
+
+func (x *examination) offers(spec driver.KeySpec) bool {
+	return slices.ContainsFunc(x.specs, func(row driver.SpecInfo) bool { return row.Spec == spec })
+}
+
+// reads tries to read what is secret of a key, and returns errReads if it can.
+func (x *examination) reads(key p11.ObjectHandle) error {
+	for _, kind := range []uint{p11.CKA_VALUE, p11.CKA_PRIVATE_EXPONENT, p11.CKA_PRIME_1} {
+		value, err := x.attribute(key, kind)
+		defer suite.Wipe(value)
+		if err == nil && len(value) > 0 {
+			return errReads
+		}
+	}
+	return nil
 }
 
 // wraps tries to wrap a key under one made for it, and returns errWraps if it can.

@@ -17,6 +17,15 @@ func (p profile) shapeOf(spec driver.KeySpec) (shape, bool) {
 	return sh, ok
 }
 
+// levelAt is the level of such a token in a slot. One of no known kind is a device only if
+// its slot says so.
+func (p profile) levelAt(at tokenSlot, able *abilities) driver.ProtectionLevel {
+	if able.leaks || p.name == genericName && !at.hardware {
+		return driver.LevelSoftware
+	}
+	return p.level
+}
+
 // profileOf finds a profile by name or, if that is empty, by manufacturer.
 func profileOf(name, manufacturer string) profile {
 	if name == "" {

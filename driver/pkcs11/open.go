@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -57,6 +58,9 @@ func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
 		return err
 	}
 	d.profile = profileOf(c.Profile, trim(info.ManufacturerID))
+	if info.MaxRwSessionCount == 1 {
+		return fault("Open", driver.Unsupported, errOneSession)
+	}
 	d.pool = newPool(m, sessions(c, d.profile, info.MaxRwSessionCount))
 	if d.pin, err = newCredential(ctx, c.PIN); err != nil {
 		return fault("PIN", driver.Denied, err)
@@ -66,6 +70,8 @@ func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
 	}
 	return err
 }
+
+var errOneSession = errors.New("the token allows one session: the driver keeps one for the login, and needs another to work")
 
 // sessions is how many sessions are used side by side. The token's own limit counts
 // the anchor as well; 0 and all ones mean that it has none.
@@ -77,7 +83,7 @@ func sessions(c Config, p profile, limit uint) int {
 	if n == 0 {
 		n = max(16, 4*runtime.GOMAXPROCS(0))
 	}
-	if limit > 1 && limit < uint(n)+1 {
+	if limit > 0 && limit < uint(n)+1 {
 		n = int(limit) - 1
 	}
 	return n
@@ -93,14 +99,11 @@ func (d *Driver) prepare(ctx context.Context) error {
 	e := d.token.epoch.Load()
 	d.info = driver.Info{
 		Name:   "pkcs11",
-		Level:  d.profile.level,
+		Level:  d.profile.levelAt(e.tokenSlot, able),
 		Device: device(e.tokenSlot),
 		Specs:  able.specs,
 		Lister: true,
 		Random: able.random,
-	}
-	if able.leaks {
-		d.info.Level = driver.LevelSoftware
 	}
 	return d.watch(ctx)
 }
@@ -174,9 +177,6 @@ func Probe(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{device(d.token.epoch.Load().tokenSlot), d.profile.name, d.profile.level, able.specs, able.findings}
-	if able.leaks {
-		r.Level = driver.LevelSoftware
-	}
-	return r, nil
+	at := d.token.epoch.Load().tokenSlot
+	return Report{device(at), d.profile.name, d.profile.levelAt(at, able), able.specs, able.findings}, nil
 }

@@ -14,7 +14,8 @@ type Report struct {
 	Device  driver.Device
 	Profile string
 	// Level is what the token's keys are reported as. A token that gives away a key
-	// which is not extractable is SOFTWARE, whatever its maker says.
+	// which is not extractable is SOFTWARE, whatever its maker says; so is one of no known
+	// kind whose slot does not say that it is a device.
 	Level driver.ProtectionLevel
 	// Specs is what a driver on this token offers.
 	Specs []driver.SpecInfo

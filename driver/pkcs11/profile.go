@@ -13,7 +13,8 @@ type profile struct {
 	// manufacturer begins what such a token says of itself; empty for those that are
 	// chosen by name alone.
 	manufacturer string
-	level        driver.ProtectionLevel
+	// level is that of generic only where the token's slot says that it is a device.
+	level driver.ProtectionLevel
 	// sessions is how many are used side by side; 0 for what suits a local token.
 	sessions int
 	// randomChunk is the most that one C_GenerateRandom gives; 0 for no limit.
@@ -37,6 +38,9 @@ type profile struct {
 
 const maxPayload = 64 << 10
 
+// genericName is the profile of tokens of no known kind.
+const genericName = "generic"
+
 // ckkSHA256HMAC is the key type of HMAC with SHA-256 (PKCS #11 v3.0).
 const ckkSHA256HMAC = 0x2b
 
@@ -44,7 +48,7 @@ const ckkSHA256HMAC = 0x2b
 // entry but those of SoftHSM and NSS was tried on the token itself.
 func profiles() []profile {
 	return []profile{
-		{name: "generic", level: driver.LevelHSM, payload: maxPayload, randomChunk: 1024},
+		{name: genericName, level: driver.LevelHSM, payload: maxPayload, randomChunk: 1024},
 		{name: "softhsm", manufacturer: "SoftHSM", level: driver.LevelSoftware, payload: maxPayload,
 			source: "keys are files of this machine, enciphered under the PIN (SoftHSMv2 README)"},
 		{name: "nss", manufacturer: "Mozilla Foundation", level: driver.LevelSoftware, payload: maxPayload, randomChunk: 1024, oneWriter: true,

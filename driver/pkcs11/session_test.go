@@ -5,6 +5,8 @@ package pkcs11_test
 import (
 	"testing"
 
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
 	"strongroom.example/internal/testtoken"
 )
 
@@ -26,4 +28,17 @@ func TestSessionHandleReused(t *testing.T) {
 	if n := faulty.Calls(testtoken.CLogin) - logins; n != rounds || faulty.Calls(testtoken.CFinalize) != starts {
 		t.Errorf("%d logins and %d initialisations in %d rounds", n, faulty.Calls(testtoken.CFinalize)-starts, rounds)
 	}
+}
+
+// TestOneSession: with one session there is nothing but the login. With two the driver
+// works, since the self-test makes do.
+func TestOneSession(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.TellsLimit)
+	faulty.Sessions(1)
+	if _, err := pkcs11.Open(t.Context(), config(faulty.PKCS11)); !is(err, driver.Unsupported) {
+		t.Errorf("one session: %v", err)
+	}
+	faulty.Sessions(2)
+	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with two sessions")
 }

@@ -19,6 +19,8 @@ type tokenName struct{ serial, label string }
 type tokenSlot struct {
 	slot uint
 	info p11.TokenInfo
+	// hardware: the slot is said to be a device.
+	hardware bool
 }
 
 func (n tokenName) String() string {
@@ -57,7 +59,8 @@ func (m *module) find(name tokenName) (tokenSlot, error) {
 		}
 		blank = blank || info.Flags&p11.CKF_TOKEN_INITIALIZED == 0
 		if info.Flags&p11.CKF_TOKEN_INITIALIZED != 0 && name.matches(info) {
-			found = append(found, tokenSlot{slot, info})
+			about, err := m.ctx.GetSlotInfo(slot)
+			found = append(found, tokenSlot{slot, info, err == nil && about.Flags&p11.CKF_HW_SLOT != 0})
 		}
 	}
 	switch len(found) {
