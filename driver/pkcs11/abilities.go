@@ -3,11 +3,8 @@
 package pkcs11
 
 import (
-	"crypto"
 	"crypto/fips140"
-	"crypto/rand"
 	"errors"
-	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -94,59 +91,6 @@ func (x *examination) tryAll() {
 	x.tryUnwrap()
 	x.tryRandom()
 	x.tryLeaks()
-}
-
-var errNotListed = errors.New("the token does not list the mechanisms")
-
-// A trialKey is a key of the examination, with its public half.
-type trialKey struct {
-	*object
-	public crypto.PublicKey
-	done   func() // destroys it; what is left ends with the session
-}
-
-// fresh makes a key that lives as long as the examination, and has trial use it.
-func (x *examination) fresh(ability string, spec driver.KeySpec, trial func(trialKey) error) (k trialKey, works bool) {
-	k.done = func() {}
-	works = x.try(ability, func() (err error) {
-		if k, err = x.make(spec); err == nil {
-			err = trial(k)
-		}
-		if err != nil {
-			k.done()
-		}
-		return err
-	})
-	return k, works
-}
-
-// exists is the trial of a key that is tried further on.
-func exists(trialKey) error { return nil }
-
-// request is for a key of the examination.
-func (x *examination) request(sh shape) request {
-	sh.name = trialLabel
-	r := request{shape: sh, persistent: x.profile.noSessionObjects, deviceIV: x.profile.deviceIV}
-	rand.Read(r.id[:])
-	return r
-}
-
-func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
-	k := trialKey{done: func() {}}
-	sh, ok := x.profile.shapeOf(spec)
-	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
-		return k, errNotListed
-	}
-	r := x.request(sh)
-	handle, err := x.keys.generate(r)
-	if err != nil {
-		return k, err
-	}
-	k.object, k.done = x.at(handle, r), func() { x.sweep(r.id) }
-	if _, err = x.fitting(handle, r, false); err == nil {
-		k.public, err = x.public(handle, r)
-	}
-	return k, err
 }
 
 func (x *examination) tryRandom() {
