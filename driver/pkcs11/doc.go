@@ -23,8 +23,16 @@
 //
 // # What the token is trusted for
 //
-// The mechanism list of a token is only a hint. Open tries each ability on session
-// objects, against Go's cryptography where it can, and [driver.Info] lists what
-// worked. After each creation the attributes are read back; a key that is not what
-// was asked for is destroyed.
+// The mechanism list of a token is only a hint. Open tries each ability, against Go's
+// cryptography where it can, and [driver.Info] lists what worked. The keys for that are
+// session objects; a token that makes none gets keys that last, which are destroyed
+// again. After each creation what protects the key is read back: that it is private,
+// sensitive, not extractable, lasting, of its size and public exponent, and has its
+// one role. One that is not what was asked for is destroyed. What only some tokens know
+// (the mechanisms that are allowed, that it may not be copied or changed) is asked for
+// and not read back.
+//
+// The driver remembers the handles of keys. Where a token gives a new object the handle
+// of one that another process destroyed, and this process then looks at it, a key of
+// that handle which is still open would use the new one.
 package pkcs11

@@ -113,8 +113,9 @@ func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), 
 }
 
 // Close waits for running calls and closes the driver's sessions. With the last
-// driver of a token the login ends, and with the last of a module the module is
-// finalised, if this package initialised it.
+// driver of a token its last session of this package is closed, which ends the login
+// unless somebody else in the process has a session there; with the last of a module
+// the module is finalised, if this package initialised it.
 func (d *Driver) Close() error {
 	if !d.gate.Shut() {
 		return nil

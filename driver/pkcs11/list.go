@@ -87,7 +87,8 @@ func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
 	return driver.MaterialID(id), err == nil, err
 }
 
-// Random fills p from the token's generator. An error leaves zeros.
+// Random fills p from the token's generator. An error of the token leaves zeros; where
+// it is not asked, p is as it was.
 func (d *Driver) Random(ctx context.Context, p []byte) error {
 	const op = "Random"
 	if err := d.enter(ctx, op); err != nil {

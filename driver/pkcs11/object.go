@@ -97,8 +97,7 @@ func (o *object) operate(s session, a call) (int, error) {
 	return n, o.note(err)
 }
 
-// find returns the handles of the objects that match, at most two more than a
-// caller can want.
+// find returns the handles of all objects that match.
 func (s session) find(t template) (found []p11.ObjectHandle, err error) {
 	const batch = 512
 	if err := s.mod.ctx.FindObjectsInit(s.handle, t.attributes()); err != nil {

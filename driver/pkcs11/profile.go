@@ -62,7 +62,7 @@ func profiles() []profile {
 		{name: "yubihsm", manufacturer: "Yubico", level: driver.LevelHSM, sessions: 8, payload: 2 << 10, randomChunk: 1024, noSessionObjects: true, hmacKind: ckkSHA256HMAC,
 			source: "YubiHSM 2 user guide: 16 sessions in the device for all its users, though the token information claims no limit; 2 KiB a message, so that HMAC and Ed25519 fail above that; the PIN is the authentication key's id in 4 hexadecimal digits and its password; it has no AES-GCM; yubihsm_pkcs11: no session objects, HMAC keys have a type of their own. Not tried on the device: any of it. Each start of a process writes some ten objects and destroys them; RSA_AES_KEY_WRAP, which needs a session object, is not offered"},
 		{name: "kmsp11", manufacturer: "Google", level: driver.LevelHSM, sessions: 64, payload: maxPayload, randomChunk: 1024, noLogin: true,
-			source: "Cloud HSM PKCS #11 library user guide: no login, 8 to 1,024 bytes of random; keys are made with two attributes only, which the driver does not accept"},
+			source: "Cloud HSM PKCS #11 library user guide: no login, 8 to 1,024 bytes of random, where fewer than 8 at the end of a request fail; keys are made with two attributes only, which the driver does not accept"},
 	}
 }
 

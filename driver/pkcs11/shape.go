@@ -95,8 +95,8 @@ func (sh shape) search(id driver.MaterialID) template {
 // labelPrefix begins the label of every object that the driver makes.
 const labelPrefix = "sr/"
 
-// label is for people who look into the token, and unique in it. It has at most 40
-// bytes, since some tokens take no more.
+// label is for people who look into the token. Both halves of a pair share it, and so
+// do all reservations of a key. It has at most 40 bytes, since some tokens take no more.
 func (sh shape) label(id driver.MaterialID) []byte {
 	if sh.name != "" {
 		return []byte(sh.name)

@@ -22,8 +22,9 @@ const (
 
 // A tierBook remembers which tier a token takes, for each way to make a kind of key for
 // a usage: what a token refuses of keys that unwrap the others need not go without.
-// The self-test fills it with keys of a session: SoftHSM leaves half an object behind
-// when it refuses a template for C_UnwrapKey, and a session's end there.
+// The self-test fills it, with keys of a session where the token makes such: SoftHSM
+// leaves half an object behind when it refuses a template for C_UnwrapKey, and a
+// session's end there.
 type tierBook struct {
 	mu   sync.Mutex
 	best map[tierKey]int
