@@ -23,8 +23,8 @@ type abilities struct {
 	random  bool
 	// leaks: a key that is not extractable came out.
 	leaks bool
-	// doubtful: a failure that stayed may yet have been the token's state.
-	doubtful bool
+	// doubtful is a failure that stayed and may yet have been the token's state.
+	doubtful error
 	findings []Finding
 }
 
@@ -48,7 +48,7 @@ type examination struct {
 const trialLabel = "sr-trial"
 
 // examine tries everything that the driver offers. What the token answers is a
-// finding; what passes is tried again, and ends the examination if it does not.
+// finding; what may pass is tried again, and is an error where nothing is left.
 func (s session) examine(p profile) (*abilities, error) {
 	list, err := s.mod.ctx.GetMechanismList(s.epoch.slot)
 	if err != nil {
@@ -71,6 +71,9 @@ func (s session) examine(p profile) (*abilities, error) {
 		x.largest = info.MaxKeySize
 	}
 	x.tryAll()
+	if x.ended == nil && len(x.specs) == 0 {
+		x.ended = x.doubtful
+	}
 	if x.ended != nil {
 		return nil, x.ended
 	}

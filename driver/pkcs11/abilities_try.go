@@ -4,35 +4,41 @@ package pkcs11
 
 import (
 	"errors"
+	"time"
 
 	"strongroom.example/driver"
 )
 
-// tries is how often a trial is made that fails in a way that may pass.
-const tries = 3
+// tries is how often a trial is made that fails in a way that may pass, and pause what
+// the token is given before the second.
+const (
+	tries = 3
+	pause = 20 * time.Millisecond
+)
 
 // try notes whether a trial succeeds. A fault that may pass is no finding: the trial
-// is made again in another session. Where it stays, a token that says so of itself
-// ends the examination, and one whose code may as well mean that it cannot is believed,
-// this time.
+// is made again in another session. Where it stays, it ends the examination of a token
+// that is not well; of one that is, it is believed, this time.
 func (x *examination) try(ability string, trial func() error) bool {
 	if x.ended != nil {
 		return false
 	}
 	err := trial()
-	for n := 1; err != nil && n < tries && passes(err); n++ {
+	for n := 0; err != nil && n < tries-1 && passes(err); n++ {
+		time.Sleep(pause << n)
 		if x.ended = x.another(); x.ended != nil {
 			return false
 		}
 		err = trial()
 	}
-	if err != nil && lasts(err) {
-		x.ended = err
-		return false
-	}
 	if err != nil {
-		x.doubtful = x.doubtful || judge(err).cure == doubt
 		x.ended = x.another()
+	}
+	if err != nil && passes(err) && !errors.Is(err, errPolicy) {
+		x.doubtful = err
+		if !x.well() {
+			x.ended = err
+		}
 	}
 	return x.note(ability, err)
 }
@@ -53,10 +59,10 @@ func passes(err error) bool {
 	return v.cure != nothing || v.class == driver.Throttled || errors.Is(err, errPolicy)
 }
 
-// lasts reports whether an error that did not pass speaks of the token's state.
-func lasts(err error) bool {
-	v := judge(err)
-	return v.cure == again || v.cure == renewal || v.class == driver.Throttled
+// well reports whether the examination's own session is there and logged in.
+func (x *examination) well() bool {
+	in, err := x.keys.loggedIn()
+	return err == nil && (in || x.epoch.noLogin)
 }
 
 // another gives the examination a new session. One that has no more than its first

@@ -17,7 +17,7 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 		return known, nil
 	}
 	able, err := d.examine(ctx)
-	if err == nil && !able.doubtful {
+	if err == nil && able.doubtful == nil {
 		t.able[as] = able
 	}
 	return able, err
