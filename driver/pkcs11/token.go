@@ -112,7 +112,7 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err != nil {
 		return failed(err)
 	}
-	t.retire(generation)
+	old := t.living(generation)
 	anchor, err := t.mod.open(at.slot)
 	if err != nil {
 		return failed(err)
@@ -125,24 +125,27 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 		t.mod.ctx.CloseSession(anchor)
 		return err
 	}
+	if old != nil {
+		t.mod.ctx.CloseSession(old.anchor)
+	}
 	t.epochs++
 	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, noLogin: open, tiers: &t.tiers, destroyed: &t.destroyed})
 	return nil
 }
 
-// retire ends the epoch before a new one. Its anchor is closed if it lives, as after a
-// mere logout. If it does not, all its sessions are dead, and their handles may be those
-// of others by now: nothing is closed.
-func (t *token) retire(generation uint64) {
+// living returns the epoch before a new one if its anchor lives, as after a mere logout.
+// If it does not, all its sessions are dead, and their handles may be those of others by
+// the time that they are to be closed.
+func (t *token) living(generation uint64) *epoch {
 	old := t.epoch.Load()
 	if old == nil || old.generation != generation {
-		return
+		return nil
 	}
 	if _, err := t.mod.ctx.GetSessionInfo(old.anchor); err != nil {
 		old.dead.Store(true)
-	} else {
-		t.mod.ctx.CloseSession(old.anchor)
+		return nil
 	}
+	return old
 }
 
 // open opens a session. Some tokens have no read-only ones, so all can write.
