@@ -63,8 +63,12 @@ func (k stuckNonce) Sign(ctx context.Context, alg driver.SignAlg, input []byte) 
 	if err != nil || !ok {
 		return signature, err
 	}
+	d, err := key.Bytes()
+	if err != nil {
+		return nil, failure("Sign", driver.Unknown, err)
+	}
 	n, r := key.Params().N, new(big.Int).Mod(key.Params().Gx, key.Params().N)
-	s := new(big.Int).Mul(r, key.D)
+	s := new(big.Int).Mul(r, new(big.Int).SetBytes(d))
 	s.Add(s, new(big.Int).SetBytes(input)).Mod(s, n)
 	return asn1.Marshal(struct{ R, S *big.Int }{r, s})
 }
