@@ -13,6 +13,8 @@ func wrappedMutants() []mutant {
 			caught: []string{"WrappedImportRoundTrip"}},
 		{name: "ImportWrapped tells a wrong length from wrong content", open: func() driver.Driver { return tellingImporter{wrappingMemory()} },
 			caught: []string{"WrappedImportFaultAuthentic"}},
+		{name: "ImportWrapped takes material of any length", open: func() driver.Driver { return stretching{wrappingMemory()} },
+			caught: []string{"WrappedImportLength"}},
 		{name: "ImportWrapped reaches the device after its context ended", open: func() driver.Driver { return lateImporter{wrappingMemory()} },
 			caught: []string{"CanceledNeverReachesDevice"}},
 	}
@@ -37,6 +39,16 @@ func (d tellingImporter) ImportWrapped(ctx context.Context, id driver.MaterialID
 	created, err := d.Memory.ImportWrapped(ctx, id, spec, w)
 	if errors.Is(err, driver.Authentic) && len(w.Ciphertext) != 256 {
 		err = failure("ImportWrapped", driver.Invalid, errLength)
+	}
+	return created, err
+}
+
+type stretching struct{ *Memory }
+
+func (d stretching) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
+	created, err := d.Memory.ImportWrapped(ctx, id, spec, w)
+	if errors.Is(err, driver.Invalid) && len(w.Ciphertext) == 256 {
+		return d.GenerateKey(ctx, id, spec)
 	}
 	return created, err
 }

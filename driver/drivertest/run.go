@@ -91,6 +91,7 @@ func checks() []check {
 		{"BlobHidesMaterial", blobHidesMaterial},
 		{"WrappedImportRoundTrip", wrappedImportRoundTrip},
 		{"WrappedImportFaultAuthentic", wrappedImportFaultAuthentic},
+		{"WrappedImportLength", wrappedImportLength},
 		{"InputNotModified", inputNotModified},
 		{"DstAppended", dstAppended},
 		{"ListerNamesKeys", listerNamesKeys},

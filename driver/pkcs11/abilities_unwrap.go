@@ -124,7 +124,10 @@ func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	if told, err := x.public(handle, r); err != nil || !samePublic(told, m.public) {
 		return errors.Join(errTrial, err)
 	}
-	return x.at(handle, r).answers(x.session, m.reference)
+	if err := x.at(handle, r).answers(x.session, m.reference); err != nil {
+		return err
+	}
+	return x.mindsLength(sh, u)
 }
 
 // samePublic compares public halves, which may be none.

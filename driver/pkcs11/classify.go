@@ -135,6 +135,9 @@ func judgeCode(e *codeError) verdict {
 		v = verdict{driver.Unknown, doubt}
 	}
 	blames := v.class == driver.Invalid || v.cure == doubt && e.code != p11.CKR_DEVICE_ERROR
+	if e.call == "C_UnwrapKey" && e.code == p11.CKR_KEY_SIZE_RANGE { // NSS, of what is in it
+		blames = true
+	}
 	if blames && (e.call == "C_Decrypt" || e.call == "C_UnwrapKey") {
 		v.class = driver.Authentic
 	}

@@ -33,9 +33,10 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 
 // ImportWrapped has the token unwrap material, so that the host never sees it. If
 // the token has a key under id, that is returned after its attributes are checked,
-// and the ciphertext is not looked at. Some tokens do not tell the length of what
-// they unwrapped: HMAC material of fewer than 32 bytes then counts as padded with
-// zeros, which is the same HMAC key.
+// and the ciphertext is not looked at. Symmetric material of another length is
+// Authentic; by OAEP it comes in only where the token sees to that. By AES key wrapping
+// some tokens take HMAC material of 25 to 31 bytes as padded with zeros, which is the
+// same HMAC key.
 //
 // The public half of an ECDSA key is what the token's signatures verify with, whatever
 // the PKCS #8 has in that place.
@@ -143,17 +144,21 @@ func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, 
 }
 
 // unwrapped checks what came out of a ciphertext. A key on a curve must sign, since it
-// may be no number that a key can be; what the token says to that is said of the
-// ciphertext.
+// may be no number that a key can be, and a symmetric one must do its work, since some
+// tokens look at its length only then. What the token says to that is said of the
+// ciphertext, unless it may pass.
 func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	f, err := s.inspect(o, r)
 	if err != nil {
 		return err
 	}
-	if f.sized && r.shape.kind == p11.CKK_EC {
+	switch {
+	case f.sized && r.shape.kind == p11.CKK_EC:
 		_, err = s.public(o, r)
+	case f.sized && r.shape.secret():
+		err = s.at(o, r).answers(s, reference{})
 	}
-	if rv := codeOf(err); rv != p11.CKR_OK {
+	if rv := codeOf(err); rv != p11.CKR_OK && judge(code("C_UnwrapKey", rv)).cure != nothing {
 		return code("C_UnwrapKey", rv)
 	}
 	if !f.sized || err != nil {

@@ -1,0 +1,70 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"crypto/rsa"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/testtoken"
+	"strongroom.example/vault"
+)
+
+// TestVaultImportLength: material of a wrong length is ErrImport on every way into the
+// token, and counts as a try; then the right one comes in by another import token.
+func TestVaultImportLength(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		cfg := vault.Config{Drivers: map[string]driver.Driver{"token": opened(t, token)}, Driver: "token"}
+		v, err := vault.Create(t.Context(), filepath.Join(t.TempDir(), "vault"), cfg, soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("word")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		for alg, by := range map[vault.WrappingAlgorithm]driver.WrapAlg{
+			vault.WrapRSAESOAEPSHA1: driver.WrapRSAOAEPSHA1, vault.WrapRSAAESSHA1: driver.WrapRSAAESKWP,
+		} {
+			t.Run(string(alg), func(t *testing.T) { importLengths(t, v.As(vault.DefaultOwner), alg, by) })
+		}
+	})
+}
+
+func importLengths(t *testing.T, c vault.Client, alg vault.WrappingAlgorithm, by driver.WrapAlg) {
+	key, err := c.CreateKey(t.Context(), vault.KeyOptions{Origin: vault.OriginExternal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func() (vault.ImportParameters, *rsa.PublicKey) {
+		p, err := c.ParametersForImport(t.Context(), key.ID, vault.ImportRequest{Algorithm: alg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := p.PublicKey.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, public.(*rsa.PublicKey)
+	}
+	p, public := asked()
+	brings := func(n int) error {
+		m := vault.ImportMaterial{Token: p.Token, EncryptedMaterial: wrapBy(t, by, public, randomBytes(n))}
+		_, err := c.ImportKeyMaterial(t.Context(), key.ID, m)
+		return err
+	}
+	for _, n := range []int{16, 33, 48, 64, 128} {
+		if err := brings(n); !errors.Is(err, vault.ErrImport) {
+			t.Errorf("%d bytes, path %s: %v", n, p.Path, err)
+		}
+	}
+	if err := brings(32); !errors.Is(err, vault.ErrImport) {
+		t.Errorf("after five tries: %v", err)
+	}
+	p, public = asked()
+	if err := brings(32); err != nil {
+		t.Errorf("the right length, path %s: %v", p.Path, err)
+	}
+	t.Logf("path %s", p.Path)
+}
