@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"strongroom.example/audit"
 	"strongroom.example/keystore"
@@ -20,9 +21,10 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 	if commit == nil {
 		commit = v.store.Commit
 	}
+	e.refusal = nil
 	err := commit(ctx, func(tx *keystore.Tx) error {
-		if t != nil && !e.detached && (tx.Version(keyPath(t.ID)) != t.record || v.expiredSince(t)) {
-			return errStale
+		if err := v.stands(tx, t, e); err != nil {
+			return err
 		}
 		if e.change != nil {
 			if e.refusal = e.change(tx); e.refusal != nil {
@@ -42,9 +44,18 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 func (v *Vault) fail(ctx context.Context, t *target, r audit.Record, cause error) error {
 	cause = translate(cause)
 	r.Result, r.Error, r.OutputSize = audit.Failed, errorName(cause), 0
-	err := v.commit(context.WithoutCancel(ctx), t, &entry{rec: r})
+	err := v.commit(context.WithoutCancel(ctx), t, &entry{rec: r, lenient: true})
 	if err != nil {
 		return err
 	}
 	return cause
+}
+
+// giveUp records an operation that was stale again and again: the key was used.
+func (v *Vault) giveUp(ctx context.Context, e *entry) error {
+	err := fmt.Errorf("%w: what it acts on changes faster than it can; try again later", ErrThrottled)
+	if e.settled {
+		return err
+	}
+	return v.fail(ctx, nil, e.rec, err)
 }

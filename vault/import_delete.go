@@ -37,10 +37,14 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	announced := e.rec
 	announced.Phase, announced.Result = audit.Intent, ""
 	err := v.store.Commit(ctx, func(tx *keystore.Tx) (err error) {
-		if tx.Version(keyPath(t.ID)) != t.record {
-			return errStale
+		if err := v.stands(tx, t, e); err != nil {
+			return err
 		}
-		if in, err = v.forget(tx, t.Key); err != nil {
+		k, err := keyIn(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		if in, err = v.forget(tx, k); err != nil {
 			return err
 		}
 		in.Operation, in.Principal = Operation(e.rec.Operation), Principal(e.rec.Principal)

@@ -58,12 +58,7 @@ func (im *importing) keepMaterial(tx *keystore.Tx, k *Key, created driver.Create
 
 // current returns the CMK as it is now, if it still has or lacks its material.
 func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
-	path := keyPath(im.t.ID)
-	r, err := tx.Get(path)
-	if err != nil {
-		return k, err
-	}
-	if k, err = decode[Key](path, r.Value); err != nil {
+	if k, err = keyIn(tx, im.t.ID); err != nil {
 		return k, err
 	}
 	if !k.State.allows(OpImportKeyMaterial) {

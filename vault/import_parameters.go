@@ -63,12 +63,7 @@ func (c Client) ParametersForImport(ctx context.Context, key string, r ImportReq
 
 // issue makes the wrapping key and replaces the CMK's token.
 func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) error {
-	begin := func(tx *keystore.Tx) error {
-		if tx.Version(keyPath(t.ID)) != t.record {
-			return errStale
-		}
-		return nil
-	}
+	begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 	create := func(ctx context.Context) (driver.Created, error) {
 		created, err := v.makeWrappingKey(ctx, *a)
 		if err != nil {

@@ -37,12 +37,17 @@ func (c Client) setStates(ctx context.Context, op Operation, to KeyState, keys [
 	return nil
 }
 
-// alter changes a CMK's record in the very batch of its audit record. edit returns
-// what the record's detail shall say.
+// alter changes a CMK's record in the very batch of its audit record. edit is given the
+// CMK as it is then, so that changes lose to nobody, and returns what the record's detail
+// shall say.
 func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *Key) (map[string]string, error)) error {
 	return c.onKey(ctx, q, func(_ context.Context, t *target, e *entry) error {
+		e.alters = true
 		e.change = func(tx *keystore.Tx) error {
-			k := t.Key
+			k, err := keyIn(tx, t.ID)
+			if err != nil {
+				return err
+			}
 			detail, err := edit(tx, &k)
 			if err != nil {
 				return err

@@ -44,12 +44,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	e.rec.Algorithm = string(from.Algorithm)
 	e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to}
 
-	begin := func(tx *keystore.Tx) error {
-		if tx.Version(keyPath(t.ID)) != t.record {
-			return errStale
-		}
-		return nil
-	}
+	begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
 	keep := func(tx *keystore.Tx, created driver.Created) (err error) {
 		if tx.Version(path) != record {
@@ -105,15 +100,9 @@ func (v *Vault) receipt(from, to version) ([]byte, error) {
 	})
 }
 
-// relocate tells the CMK where its primary version is now. The record is written in
-// any case, so that whoever decided on the old place decides anew.
+// relocate tells the CMK where its primary version is now.
 func relocate(tx *keystore.Tx, ver version) error {
-	path := keyPath(ver.Key)
-	r, err := tx.Get(path)
-	if err != nil {
-		return err
-	}
-	k, err := decode[Key](path, r.Value)
+	k, err := keyIn(tx, ver.Key)
 	if err != nil {
 		return err
 	}
@@ -123,6 +112,6 @@ func relocate(tx *keystore.Tx, ver version) error {
 	if k.Version == ver.Number {
 		k.settle(ver)
 	}
-	tx.Put(path, encode(k))
+	tx.Put(keyPath(k.ID), encode(k))
 	return nil
 }

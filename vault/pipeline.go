@@ -3,32 +3,35 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
 )
-
-// errStale: what the decision rested on changed before the record was durable.
-var errStale = errors.New("it changed meanwhile")
 
 // errNoContext: a nil context would panic somewhere on its way.
 var errNoContext = invalid("the context is nil; pass context.Background()")
 
-// staleTries bounds how often an operation is done anew for that.
-const staleTries = 8
+const (
+	// staleTries bounds how often an operation is done anew since what it rested on changed.
+	staleTries = 8
+	// decisions is how often the Authorizer is asked at least before alias and tags may be
+	// others than he saw: else who may tag could keep a CMK from being disabled.
+	decisions = 4
+)
 
 // onKey runs one operation on one CMK:
 //
 //	load key → authorize → state × operation → act → record, durably → release
 //
-// The caller releases its result only if onKey returns nil. At commit the key's
-// record must be what the decision rested on, else all is done anew: nothing is
-// used after an acknowledged Disable.
+// The caller releases its result only if onKey returns nil. At commit the key must be
+// what the decision rested on (see stands), else all is done anew: nothing is used after
+// an acknowledged Disable.
 func (c Client) onKey(ctx context.Context, q request, act func(context.Context, *target, *entry) error) error {
 	v, err := c.begin(ctx, q)
 	if err != nil {
 		return wrap(q.op, q.key, err)
 	}
 	defer v.leave()
-	for range staleTries {
+	var e *entry
+	for n := range staleTries {
+		q.lenient = n >= decisions
 		t, err := v.load(ctx, q.key)
 		if errors.Is(err, ErrNotFound) {
 			err = c.absent(ctx, q, err)
@@ -36,7 +39,7 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 		if err != nil {
 			return wrap(q.op, q.key, err)
 		}
-		err = c.once(ctx, q, t, act)
+		e, err = c.once(ctx, q, t, act)
 		if errors.Is(err, ErrDenied) {
 			return wrap(q.op, q.key, err) // who may not use an alias learns no id
 		}
@@ -44,7 +47,7 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 			return wrap(q.op, t.ID, err)
 		}
 	}
-	return wrap(q.op, q.key, fmt.Errorf("%w: the key changes faster than it can be used", ErrThrottled))
+	return wrap(q.op, q.key, v.giveUp(ctx, e))
 }
 
 // onVault runs one operation that acts on no single CMK.
@@ -54,13 +57,14 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 		return wrap(q.op, "", err)
 	}
 	defer v.leave()
+	var e *entry
 	for range staleTries {
-		err = c.once(ctx, q, nil, func(ctx context.Context, _ *target, e *entry) error { return act(ctx, e) })
+		e, err = c.once(ctx, q, nil, func(ctx context.Context, _ *target, e *entry) error { return act(ctx, e) })
 		if !errors.Is(err, errStale) {
 			return wrap(q.op, "", err)
 		}
 	}
-	return wrap(q.op, "", fmt.Errorf("%w: what it acts on changes faster than it can", ErrThrottled))
+	return wrap(q.op, "", v.giveUp(ctx, e))
 }
 
 // begin lets the operation in; leave must follow where it returns nil.
@@ -78,40 +82,63 @@ func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 }
 
 // once is one pass through the pipeline; t is nil for operations on the vault.
-func (c Client) once(ctx context.Context, q request, t *target, act func(context.Context, *target, *entry) error) error {
+func (c Client) once(ctx context.Context, q request, t *target, act func(context.Context, *target, *entry) error) (*entry, error) {
 	v := c.vault
 	e, err := c.decide(ctx, q, t)
 	if err != nil {
-		return err
+		return e, err
 	}
 	if err = act(ctx, t, e); err == nil {
-		err = v.commit(ctx, t, e)
+		err = c.conclude(ctx, q, t, e)
 		if err != nil && e.undo != nil {
 			err = errors.Join(err, e.undo(err))
 		}
 		if e.refusal == nil && !recordable(ctx, err) {
-			return err
+			return e, err
 		}
 	}
 	if errors.Is(err, errStale) || e.settled {
-		return err
+		return e, err
 	}
-	return v.fail(ctx, t, e.rec, err)
+	return e, v.fail(ctx, t, e.rec, err)
+}
+
+// conclude commits what was done. While nothing but alias or tags changes, it is decided
+// again, and not done again.
+func (c Client) conclude(ctx context.Context, q request, t *target, e *entry) error {
+	err := c.vault.commit(ctx, t, e)
+	for n := 1; errors.Is(err, errRelabelled); n++ {
+		e.lenient = n >= decisions
+		if t, err = c.decideAgain(ctx, q, t, e); err == nil {
+			err = c.vault.commit(ctx, t, e)
+		}
+	}
+	return err
 }
 
 // decide begins the record of an operation, and records a refusal.
 func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error) {
 	v := c.vault
-	e := &entry{rec: v.record(q.op, c.principal)}
+	e := &entry{rec: v.record(q.op, c.principal), lenient: q.lenient}
 	e.rec.InputSize = uint64(q.size)
 	e.rec.RequestID, e.rec.Reason = stamps(ctx)
 	if err := v.describe(&e.rec, q, t); err != nil {
 		return nil, err
 	}
 	if err := c.permit(ctx, q, t, &e.rec); err != nil {
-		return nil, orElse(v.refuse(ctx, t, e.rec, err), err)
+		return nil, orElse(v.refuse(ctx, e.rec, err), err)
 	}
 	return e, nil
+}
+
+// decideAgain asks the Authorizer by alias and tags as they are now. errStale where that
+// does not do; then the next pass tells why.
+func (c Client) decideAgain(ctx context.Context, q request, was *target, e *entry) (*target, error) {
+	now, err := c.vault.load(ctx, q.key)
+	if err != nil || !now.same(was) || c.permit(ctx, q, now, &e.rec) != nil {
+		return nil, errStale
+	}
+	return now, nil
 }
 
 // absent answers for a CMK that is not there: denied is who would be if it were, and

@@ -94,12 +94,13 @@ func (v *Vault) flushRefusals(tallies []tally) {
 	}
 }
 
-// refuse records a refusal, or counts it. An error says that it could not be
-// recorded, or that the key changed meanwhile.
-func (v *Vault) refuse(ctx context.Context, t *target, r audit.Record, cause error) error {
+// refuse records a refusal, or counts it. An error says that it could not be recorded.
+// Whether the key changed meanwhile makes no difference: a stranger shall not learn that
+// there is one that does.
+func (v *Vault) refuse(ctx context.Context, r audit.Record, cause error) error {
 	r.Result, r.Error = audit.Refused, errorName(cause)
 	if !v.refusals.admit(r, v.deadline.Now()) {
 		return nil
 	}
-	return v.commit(context.WithoutCancel(ctx), t, &entry{rec: r})
+	return v.commit(context.WithoutCancel(ctx), nil, &entry{rec: r})
 }

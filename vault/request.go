@@ -13,7 +13,8 @@ type request struct {
 	key     string // CMK id or alias
 	version uint32 // the CMK's version; 0: the primary
 	context EncryptionContext
-	size    int // bytes of input
+	size    int  // bytes of input
+	lenient bool // see entry
 }
 
 // name returns what the caller gave for the CMK, as the one or the other.
@@ -43,6 +44,11 @@ type entry struct {
 	refusal error
 	// detached: the change reads the key's record itself, and may find it altered.
 	detached bool
+	// alters: the change alters the key's record as it finds it, if its state allows that.
+	alters bool
+	// lenient: the Authorizer was asked often enough, and alias and tags may have changed
+	// since.
+	lenient bool
 	// undo takes back what was done to the device when the commit failed.
 	undo func(error) error
 	// settled: the failure is on record already.

@@ -20,12 +20,7 @@ func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 			return err
 		}
 		e.rec.KeyVersion, e.rec.Algorithm = ver.Number, string(ver.Algorithm)
-		begin := func(tx *keystore.Tx) error {
-			if tx.Version(keyPath(t.ID)) != t.record {
-				return errStale
-			}
-			return nil
-		}
+		begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 		finish := func(tx *keystore.Tx) (err error) {
 			rotated, err = promote(tx, ver)
 			return err
@@ -41,12 +36,7 @@ func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 // promote makes ver the primary version of its CMK, which may have been changed
 // otherwise while the device worked.
 func promote(tx *keystore.Tx, ver version) (Key, error) {
-	path := keyPath(ver.Key)
-	r, err := tx.Get(path)
-	if err != nil {
-		return Key{}, err
-	}
-	k, err := decode[Key](path, r.Value)
+	k, err := keyIn(tx, ver.Key)
 	if err != nil {
 		return Key{}, err
 	}
@@ -58,6 +48,6 @@ func promote(tx *keystore.Tx, ver version) (Key, error) {
 	}
 	k.Version, k.Rotated = ver.Number, ver.Created
 	k.settle(ver)
-	tx.Put(path, encode(k))
+	tx.Put(keyPath(k.ID), encode(k))
 	return k, nil
 }

@@ -98,11 +98,7 @@ func (v *Vault) settled(ctx context.Context, in intent, op func(*keystore.Tx) er
 
 // dropKey removes a CMK that never came to be, with its alias.
 func dropKey(tx *keystore.Tx, id string) error {
-	r, err := tx.Get(keyPath(id))
-	if err != nil {
-		return err
-	}
-	k, err := decode[Key](r.Path, r.Value)
+	k, err := keyIn(tx, id)
 	if err != nil {
 		return err
 	}
