@@ -53,7 +53,9 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 	return k.ciphertext, nil
 }
 
-// OpenDataKey decrypts a data key's ciphertext, given the same context. Errors are
+// OpenDataKey decrypts a data key's ciphertext, given the same context. It opens any other
+// ciphertext of the CMK as well, with 1 to MaxRandom bytes in it: whoever may do this may
+// do what Decrypt does. Errors are
 // those of Decrypt; ErrUnsupported for a size that the edition does without, and
 // ErrLockedMemory.
 func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {

@@ -4,7 +4,8 @@ package vault
 // errors and in the audit.
 type Operation string
 
-// The operations.
+// The operations. OpDecrypt and OpOpenDataKey are one power under two names: what a
+// ciphertext holds is not written on it, so that either opens what was made for the other.
 const (
 	OpCreateVault               Operation = "CreateVault"
 	OpOpenVault                 Operation = "OpenVault"
