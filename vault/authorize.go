@@ -26,6 +26,13 @@ type Request struct {
 	Tags  map[string]string
 	// Context is the encryption context, where the operation has one.
 	Context EncryptionContext
+	// NewAlias, NewTags and Driver are what is asked for: the alias of CreateKey and
+	// SetAlias, the tags of CreateKey and TagKey, the driver that CreateKey makes the CMK
+	// on or MoveKey moves it to. A CreateKey with an alias is asked for as SetAlias as well,
+	// one with tags as TagKey: who may not name or tag keys may not do it in passing.
+	NewAlias string
+	NewTags  map[string]string
+	Driver   string
 }
 
 // A Decision is the answer to a Request.
@@ -36,7 +43,8 @@ type Decision struct {
 }
 
 // An Authorizer decides requests. It is called from many goroutines, changes
-// nothing in the request, and does not call the vault. An error denies.
+// nothing in the request, and does not call the vault. An error denies. It may be asked
+// several times for one operation, when the CMK changes meanwhile.
 type Authorizer interface {
 	Authorize(ctx context.Context, r Request) (Decision, error)
 }
@@ -51,22 +59,18 @@ func (a ownerOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 
 // permit decides by authorization, then by state: a stranger learns no states.
 func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
-	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context}
+	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context, NewAlias: q.alias, NewTags: q.tags, Driver: q.driver}
 	if t != nil {
 		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
 	} else {
 		ask.Key, ask.Alias = q.name()
 	}
-	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
-	r.Rule = cut(d.Rule, 128)
-	if err != nil || !d.Allow {
-		r.Decision = "DENY"
-		if err != nil {
-			return fmt.Errorf("%w: the authorizer failed", ErrDenied)
-		}
-		return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, q.op)
+	if err := c.allowed(ctx, ask, r); err != nil {
+		return err
 	}
-	r.Decision = "ALLOW"
+	if q.op == OpCreateKey {
+		return c.permitNaming(ctx, ask, r)
+	}
 	if t == nil {
 		return nil
 	}
@@ -79,5 +83,39 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	if !t.State.allows(q.op) {
 		return t.State.refuse(q.op, t.ID)
 	}
+	return nil
+}
+
+// allowed asks the Authorizer, and puts the answer on record.
+func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error {
+	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
+	r.Decision, r.Rule = "ALLOW", cut(d.Rule, 128)
+	if err == nil && d.Allow {
+		return nil
+	}
+	r.Decision = "DENY"
+	if err != nil {
+		return fmt.Errorf("%w: the authorizer failed", ErrDenied)
+	}
+	return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, ask.Operation)
+}
+
+// permitNaming asks for the alias and the tags that a new CMK is to have. On record is
+// the rule by which it may be made, unless one of these is denied.
+func (c Client) permitNaming(ctx context.Context, ask Request, r *audit.Record) error {
+	rule := r.Rule
+	if ask.NewAlias != "" {
+		ask.Operation = OpSetAlias
+		if err := c.allowed(ctx, ask, r); err != nil {
+			return err
+		}
+	}
+	if len(ask.NewTags) > 0 {
+		ask.Operation = OpTagKey
+		if err := c.allowed(ctx, ask, r); err != nil {
+			return err
+		}
+	}
+	r.Rule = rule
 	return nil
 }

@@ -7,7 +7,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// CreateKey makes a CMK. Errors: ErrInvalid, ErrTooLarge, ErrExists for a taken alias,
+// CreateKey makes a CMK. With an alias it takes the permission to SetAlias as well, with
+// tags that to TagKey. Errors: ErrInvalid, ErrTooLarge, ErrExists for a taken alias,
 // ErrUnsupported, ErrDenied.
 func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	o, err := c.newKeyOptions(o)
@@ -15,7 +16,7 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		return Key{}, wrap(OpCreateKey, o.Alias, err)
 	}
 	var made Key
-	err = c.onVault(ctx, request{op: OpCreateKey}, func(ctx context.Context, e *entry) error {
+	err = c.onVault(ctx, request{op: OpCreateKey, alias: o.Alias, tags: o.Tags, driver: o.Driver}, func(ctx context.Context, e *entry) error {
 		v := c.vault
 		now := v.clock.Now().UTC()
 		id := newKeyID(v.hedge.id())
@@ -33,9 +34,6 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 			return nil
 		}
 		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
-		if o.Alias != "" {
-			e.rec.Detail = map[string]string{"alias": o.Alias}
-		}
 		begin := func(tx *keystore.Tx) error { return putNewKey(tx, k) }
 		finish := func(tx *keystore.Tx) error {
 			// The alias, description and tags of a key in Creating cannot change.

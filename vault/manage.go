@@ -66,7 +66,7 @@ func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
 		return c.reject(OpSetAlias, key, err)
 	}
-	return c.alter(ctx, request{op: OpSetAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
+	return c.alter(ctx, request{op: OpSetAlias, key: key, alias: alias}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
 		detail := map[string]string{"alias": alias, "former": k.Alias}
 		if k.Alias == alias {
 			return detail, nil
@@ -111,7 +111,7 @@ func (c Client) SetDescription(ctx context.Context, key, description string) err
 // TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid or ErrTooLarge
 // beyond the limits of KeyOptions.Tags.
 func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
-	return c.alter(ctx, request{op: OpTagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
+	return c.alter(ctx, request{op: OpTagKey, key: key, tags: tags}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		all := map[string]string{}
 		for _, from := range []map[string]string{k.Tags, tags} {
 			for name, value := range from {

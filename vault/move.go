@@ -33,7 +33,7 @@ func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
 func (c Client) moveVersions(ctx context.Context, key, to string) (moves []*move, err error) {
 	for n, last := uint32(1), uint32(1); n <= last; n++ {
 		var m *move
-		err := c.onKey(ctx, request{op: OpMoveKey, key: key, version: n}, func(ctx context.Context, t *target, e *entry) (err error) {
+		err := c.onKey(ctx, request{op: OpMoveKey, key: key, version: n, driver: to}, func(ctx context.Context, t *target, e *entry) (err error) {
 			last = t.Version
 			m, err = c.vault.move(ctx, t, e, moving{number: n, to: to})
 			return err

@@ -13,7 +13,10 @@ type request struct {
 	key     string // CMK id or alias
 	version uint32 // the CMK's version; 0: the primary
 	context EncryptionContext
-	size    int  // bytes of input
+	size    int    // bytes of input
+	alias   string // what is asked for; see Request
+	tags    map[string]string
+	driver  string
 	lenient bool // see entry
 }
 
@@ -66,6 +69,9 @@ func (v *Vault) describe(r *audit.Record, q request, t *target) error {
 		r.Key = id
 	} else if checkAlias(alias) == nil {
 		r.Detail = map[string]string{"alias": alias}
+	}
+	if q.alias != "" && r.Detail == nil {
+		r.Detail = map[string]string{"alias": q.alias}
 	}
 	if len(q.context) == 0 {
 		return nil

@@ -1,0 +1,73 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"testing"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+)
+
+// mayOnly is an Authorizer by which all but the owner may do these operations only.
+type mayOnly map[Operation]bool
+
+func (m mayOnly) Authorize(_ context.Context, r Request) (Decision, error) {
+	return Decision{Allow: r.Principal == DefaultOwner || m[r.Operation], Rule: "may " + string(r.Operation)}, nil
+}
+
+// TestCreateKeyNamesNothingInPassing: who may make keys, but not name or tag them, does
+// not do that by making one.
+func TestCreateKeyNamesNothingInPassing(t *testing.T) {
+	cfg, may := testConfig(), mayOnly{OpCreateKey: true}
+	cfg.Authorizer = may
+	v, _ := newTestVault(t, cfg)
+	bob, ctx := v.As("bob"), t.Context()
+	named, tagged := KeyOptions{Alias: "payroll"}, KeyOptions{Tags: map[string]string{"team": "pay"}}
+	for op, o := range map[Operation]KeyOptions{OpSetAlias: named, OpTagKey: tagged} {
+		if _, err := bob.CreateKey(ctx, o); !errors.Is(err, ErrDenied) {
+			t.Errorf("CreateKey without %s: %v", op, err)
+		}
+		r := lastRecord(t, v.As(DefaultOwner), OpCreateKey)
+		if r.Result != audit.Refused || r.Decision != "DENY" || r.Rule != "may "+string(op) || r.Detail["alias"] != o.Alias {
+			t.Errorf("on record: %+v", r)
+		}
+		may[op] = true
+		mustKey(t, bob, o)
+		if r = lastRecord(t, v.As(DefaultOwner), OpCreateKey); r.Rule != "may CreateKey" || r.Detail["alias"] != o.Alias {
+			t.Errorf("on record: %+v", r)
+		}
+	}
+	mustKey(t, bob, KeyOptions{})
+}
+
+// TestAuthorizerIsToldWhatIsAskedFor: the alias, the tags and the driver that a CMK is to
+// have are in the request.
+func TestAuthorizerIsToldWhatIsAskedFor(t *testing.T) {
+	a, cfg := &asked{}, testConfig()
+	cfg.Authorizer, cfg.Drivers = a, map[string]driver.Driver{"hsm": drivertest.NewMemory()}
+	v, _ := newTestVault(t, cfg)
+	c, ctx, tags := v.As("p"), t.Context(), map[string]string{"team": "pay"}
+	k := mustKey(t, c, KeyOptions{Alias: "mine", Tags: tags})
+	if r := a.last; r.Operation != OpTagKey || r.NewAlias != "mine" || !maps.Equal(r.NewTags, tags) || r.Driver != softDriver || r.Alias != "" || r.Tags != nil {
+		t.Errorf("CreateKey asked %+v", r)
+	}
+	for op, row := range map[Operation]struct {
+		do   func() error
+		want Request
+	}{
+		OpSetAlias: {func() error { return c.SetAlias(ctx, k.ID, "theirs") }, Request{NewAlias: "theirs"}},
+		OpTagKey:   {func() error { return c.TagKey(ctx, k.ID, map[string]string{"a": "b"}) }, Request{NewTags: map[string]string{"a": "b"}}},
+		OpMoveKey:  {func() error { return second(c.MoveKey(ctx, k.ID, "hsm")) }, Request{Driver: "hsm"}},
+	} {
+		if err := row.do(); err != nil {
+			t.Fatal(err)
+		}
+		r := a.last
+		if r.Operation != op || r.Key != k.ID || r.NewAlias != row.want.NewAlias || !maps.Equal(r.NewTags, row.want.NewTags) || r.Driver != row.want.Driver {
+			t.Errorf("%s asked %+v, want %+v", op, r, row.want)
+		}
+	}
+}
