@@ -10,7 +10,8 @@ import (
 // the vault's drivers. No ciphertext changes. In a device that keeps its keys the
 // material is resident from then on and cannot be moved again; its provenance still
 // tells that it was outside. The old material is destroyed, as by
-// DeleteImportedKeyMaterial, also after a move that stopped half-way.
+// DeleteImportedKeyMaterial, also after a move that stopped half-way; with it goes an
+// import token that was tried.
 //
 // It returns a receipt for each version that was moved, the oldest first, signed by
 // the log key (audit.OpenReceipt reads it), which its audit record holds as well. A

@@ -437,3 +437,29 @@ func TestMoveRaces(t *testing.T) {
 		})
 	}
 }
+
+// TestMoveEndsTheImportToken: the wrapping key by which material came in goes when the
+// material moves into a device, and the host has nothing left that opens what was sent.
+func TestMoveEndsTheImportToken(t *testing.T) {
+	cfg := testConfig()
+	cfg.Drivers = map[string]driver.Driver{"hsm": drivertest.NewMemory()}
+	v, _ := newTestVault(t, cfg)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := newExternal(t, c)
+	p := newParcel(t, c, k, ownKey(1))
+	mustImport(t, c, k.ID, p.material())
+	token, err := v.openToken(p.parameters.Token)
+	if err != nil || v.store.Version(materialPath(token.serial)) == 0 {
+		t.Fatal("no wrapping key in the host to begin with")
+	}
+	if _, err := c.MoveKey(ctx, k.ID, "hsm"); err != nil {
+		t.Fatal(err)
+	}
+	if v.store.Version(materialPath(token.serial)) != 0 {
+		t.Error("the host still has the key that opens what was sent")
+	}
+	if _, err := c.ImportKeyMaterial(ctx, k.ID, p.material()); !errors.Is(err, ErrImport) {
+		t.Errorf("the token after the move: %v", err)
+	}
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+}

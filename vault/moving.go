@@ -60,6 +60,10 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 		m.old.Seq = e.rec.Intent
 		tx.Put(intentPath(oldID), encode(m.old))
 		v.postpone(intentPath(oldID))
+		// The wrapping key would open, in the host, what was sent to bring the material in.
+		if err := v.endTried(tx, t.ID); err != nil {
+			return err
+		}
 		return relocate(tx, to)
 	}
 	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})
