@@ -41,7 +41,7 @@ func (v *Vault) markOf(ctx context.Context, key driver.Key, spec driver.KeySpec,
 	if !ok {
 		return m, fmt.Errorf("%w: the driver gave a key that is not for %s", ErrUnavailable, spec)
 	}
-	out, err := prf.PRF(ctx, m.value[:0], []byte(markInput))
+	out, err := derive(ctx, prf, m.value[:0], []byte(markInput))
 	if err != nil {
 		return m, err
 	}

@@ -64,7 +64,7 @@ func (v *Vault) drop(ctx context.Context, path string, epoch bool) error {
 
 // absent looks for destroyed material in the device.
 func absent(ctx context.Context, d driver.Driver, in intent) error {
-	key, err := d.OpenKey(ctx, in.Material, in.Doomed.Spec, nil)
+	key, err := opened(d.OpenKey(ctx, in.Material, in.Doomed.Spec, nil))
 	if err == nil {
 		key.Close()
 		return fmt.Errorf("%w: driver %q still has material that it was told to destroy", ErrUnavailable, in.Driver)

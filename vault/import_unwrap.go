@@ -33,7 +33,7 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	if err != nil {
 		return created, err
 	}
-	key, err := d.OpenKey(ctx, im.id, im.ver.spec(), created.Blob)
+	key, err := opened(d.OpenKey(ctx, im.id, im.ver.spec(), created.Blob))
 	if err != nil {
 		return created, err
 	}
@@ -61,7 +61,7 @@ func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := d.OpenKey(ctx, im.token.serial, im.issued.Spec, r.Value)
+	key, err := opened(d.OpenKey(ctx, im.token.serial, im.issued.Spec, r.Value))
 	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
 		return nil, fmt.Errorf("%w: wrapping key: %w", ErrCorrupt, err)
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"fmt"
 
@@ -65,14 +66,15 @@ func (v *Vault) samePRF(ctx context.Context, from, to version, created driver.Cr
 	rand.Read(probe[:])
 	defer suite.Wipe(here[:])
 	defer suite.Wipe(there[:])
-	if _, err := v.prf(ctx, from, here[:0], probe[:]); err != nil {
+	mine, err := v.prf(ctx, from, here[:0], probe[:])
+	if err != nil {
 		return false, err
 	}
 	id, err := to.material()
 	if err != nil {
 		return false, err
 	}
-	key, err := v.drivers[to.Driver].OpenKey(ctx, id, to.spec(), created.Blob)
+	key, err := opened(v.drivers[to.Driver].OpenKey(ctx, id, to.spec(), created.Blob))
 	if err != nil {
 		return false, err
 	}
@@ -81,6 +83,6 @@ func (v *Vault) samePRF(ctx context.Context, from, to version, created driver.Cr
 	if !ok {
 		return false, nil
 	}
-	_, err = prf.PRF(ctx, there[:0], probe[:])
-	return here == there, err
+	its, err := derive(ctx, prf, there[:0], probe[:])
+	return hmac.Equal(mine, its), err
 }

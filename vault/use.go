@@ -7,6 +7,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/suite"
 )
 
 // driver returns the driver of that name.
@@ -41,10 +42,31 @@ func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(
 // prf runs the PRF of a key version on input and appends the output to dst.
 func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
 	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.PRF) (err error) {
-		out, err = key.PRF(ctx, dst, input)
+		out, err = derive(ctx, key, dst, input)
 		return err
 	})
 	return out, err
+}
+
+// derive is one call of a driver's PRF. Output of another length is none: a MAC of no
+// bytes would be valid for every message.
+func derive(ctx context.Context, key driver.PRF, dst, input []byte) ([]byte, error) {
+	out, err := key.PRF(ctx, dst, input)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(out) - len(dst); n != suite.HashSize {
+		return nil, fmt.Errorf("%w: the driver's PRF gave %d bytes, not %d", ErrUnavailable, n, suite.HashSize)
+	}
+	return out, nil
+}
+
+// opened refuses a key that is not there.
+func opened(key driver.Key, err error) (driver.Key, error) {
+	if err == nil && key == nil {
+		return nil, fmt.Errorf("%w: the driver opened a key and gave none", ErrUnavailable)
+	}
+	return key, err
 }
 
 // handle returns the open handle of a key version, opening it if need be.
@@ -64,10 +86,10 @@ func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (
 	if err != nil {
 		return nil, missing(err, "material of key "+ver.Key)
 	}
-	key, err := d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+	key, err := opened(d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value)))
 	if errors.Is(err, lockedmem.ErrExhausted) {
 		v.handles.trim()
-		key, err = d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value))
+		key, err = opened(d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value)))
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,90 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
+)
+
+// cutting is a device whose PRF gives left bytes of its output.
+type cutting struct {
+	*drivertest.Memory
+	left *int
+}
+
+type cutKey struct {
+	driver.Key
+	left *int
+}
+
+func (d cutting) OpenKey(ctx context.Context, id driver.MaterialID, s driver.KeySpec, b driver.Blob) (driver.Key, error) {
+	key, err := d.Memory.OpenKey(ctx, id, s, b)
+	if _, ok := key.(driver.PRF); ok {
+		return cutKey{key, d.left}, err
+	}
+	return key, err
+}
+
+func (k cutKey) PRF(ctx context.Context, dst, in []byte) ([]byte, error) {
+	out, err := k.Key.(driver.PRF).PRF(ctx, dst, in)
+	if err != nil {
+		return nil, err
+	}
+	return out[:len(dst)+*k.left], nil
+}
+
+// TestShortPRF: what a device cuts off is no MAC, and no empty one is valid.
+func TestShortPRF(t *testing.T) {
+	left := 32
+	v, _ := newTestVault(t, deviceConfig(cutting{drivertest.NewMemory(), &left}))
+	c, ctx := v.As(DefaultOwner), t.Context()
+	mac, enc := mustKey(t, c, KeyOptions{Usage: GenerateVerifyMac}), mustKey(t, c, KeyOptions{})
+	for _, left = range []int{0, 8, 31} {
+		sum, err := c.GenerateMac(ctx, mac.ID, []byte("x"))
+		if !errors.Is(err, ErrUnavailable) || sum != nil {
+			t.Errorf("%d bytes of PRF: a MAC of %d bytes, %v", left, len(sum), err)
+		}
+		if ok, err := c.VerifyMac(ctx, mac.ID, []byte("x"), make([]byte, left)); ok || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%d bytes of PRF: %v, %v", left, ok, err)
+		}
+		if _, err := c.Encrypt(ctx, enc.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%d bytes of PRF: %v", left, err)
+		}
+	}
+}
+
+// TestMuteMark: a device whose PRF says nothing of imported material makes no mark of it,
+// by which any other material would be the same.
+func TestMuteMark(t *testing.T) {
+	left := 0
+	v, _ := newTestVault(t, deviceConfig(cutting{drivertest.NewMemory(), &left}))
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Origin: OriginExternal})
+	if _, err := c.ImportKeyMaterial(ctx, k.ID, newParcel(t, c, k, ownKey(1)).material()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("import into a mute device: %v", err)
+	}
+	left = 32
+	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+}
+
+// keyless is a device that opens keys and gives none.
+type keyless struct{ driver.Driver }
+
+func (keyless) OpenKey(context.Context, driver.MaterialID, driver.KeySpec, driver.Blob) (driver.Key, error) {
+	return nil, nil
+}
+
+// TestNoKey: a key that a device opens and does not give is an error at once, and no
+// panic when the vault is closed.
+func TestNoKey(t *testing.T) {
+	v, _ := newTestVault(t, deviceConfig(keyless{drivertest.NewMemory()}))
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Encrypt: %v", err)
+	}
+	closeChecked(t, v)
+}
