@@ -8,28 +8,32 @@ import (
 )
 
 // Close waits for running operations, closes the log and the store and wipes every
-// key. Data keys that are still open are destroyed; the drivers of Config are not
-// closed. Closing twice is no error; the later call waits for the first. An operation must not call it: not an Authorizer,
-// a protector, or a function that DataKey.Use runs.
-func (v *Vault) Close() (err error) {
-	v.closing.Do(func() { err = v.close() })
-	return err
+// key. Operations that come meanwhile are ErrClosed at once. Data keys that are still open
+// are destroyed; the drivers of Config are not closed. Closing twice is no error; the later
+// call waits for the first. After ErrStorageFull the directory is still locked, and what
+// has no room yet in it is kept: make room and call Close again. An operation must not call
+// it: not an Authorizer, a protector, or a function that DataKey.Use runs.
+func (v *Vault) Close() error {
+	v.closing.Lock()
+	defer v.closing.Unlock()
+	var err error
+	if v.gate.Shut() {
+		err = v.finish()
+	}
+	return wrap(OpCloseVault, "", errors.Join(err, v.closeStore()))
 }
 
-func (v *Vault) close() error {
-	v.gate.Lock()
-	v.closed = true
-	v.gate.Unlock()
+// finish ends what the vault does by itself, records that it is closed and wipes its keys.
+func (v *Vault) finish() error {
 	close(v.stopped)
 	<-v.done
 	v.flushRefusals(v.refusals.all())
-	ctx := context.Background()
-	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+	err := v.store.Commit(context.Background(), func(tx *keystore.Tx) error {
 		v.markClock(tx)
 		v.note(tx, v.record(OpCloseVault, v.cfg.Owner))
 		return nil
 	})
-	return wrap(OpCloseVault, "", errors.Join(err, v.release()))
+	return errors.Join(err, v.wipe())
 }
 
 // abandon releases what a failed Create or Open had taken.
@@ -41,11 +45,12 @@ func (v *Vault) abandon(err error) {
 		close(v.stopped)
 		<-v.done
 	}
-	v.release()
+	v.wipe()
+	v.closeStore()
 }
 
-// release gives back everything, in the reverse order of taking.
-func (v *Vault) release() error {
+// wipe ends every key, in the reverse order of taking.
+func (v *Vault) wipe() error {
 	var errs []error
 	if v.rest != nil {
 		v.rest.destroyAll()
@@ -61,14 +66,26 @@ func (v *Vault) release() error {
 			key.Wipe()
 		}
 	}
-	if v.store != nil {
-		errs = append(errs, v.store.Close())
-	}
-	if v.lock != nil {
-		errs = append(errs, v.lock.Unlock())
-	}
 	if v.secrets != nil {
 		v.secrets.free()
 	}
 	return errors.Join(append(errs, v.arena.Close())...)
+}
+
+// closeStore closes the store, and then gives up the directory. A store that found the
+// disk full is open still, and its directory nobody else's.
+func (v *Vault) closeStore() error {
+	var errs []error
+	if v.store != nil {
+		err := v.store.Close()
+		if errors.Is(err, keystore.ErrFull) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	if v.lock != nil {
+		errs = append(errs, v.lock.Unlock())
+		v.lock = nil
+	}
+	return errors.Join(errs...)
 }

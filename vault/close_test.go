@@ -5,10 +5,14 @@ import (
 	"crypto"
 	"errors"
 	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"strongroom.example/audit"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
 )
 
 // closer closes the vault as soon as it is asked, from outside.
@@ -177,5 +181,89 @@ func TestHugeCiphertexts(t *testing.T) {
 				t.Errorf("%s of %d bytes: %v", name, len(huge), err)
 			}
 		}
+	}
+}
+
+// TestCloseBesideAHungCall: while Close waits for a call that hangs in a device, others
+// are turned away at once.
+func TestCloseBesideAHungCall(t *testing.T) {
+	v, faulty, _, _ := newDeviceVault(t)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k, other := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{Driver: softDriver})
+	block, hung := make(chan struct{}), make(chan error, 1)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Block: block})
+	go func() { hung <- second(c.Encrypt(ctx, k.ID, nil, nil)) }()
+	for faulty.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	x := &closer{v: v}
+	x.start()
+	turned := make(chan error, 1)
+	go func() { turned <- second(c.Encrypt(ctx, other.ID, nil, nil)) }()
+	select {
+	case err := <-turned:
+		if !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("an operation waits for Close")
+	}
+	faulty.Clear()
+	close(block)
+	if err := <-hung; err != nil {
+		t.Errorf("what was under way: %v", err)
+	}
+	x.wait(t)
+}
+
+// fullEngine finds the disk full when it is first closed.
+type fullEngine struct {
+	keystore.Engine
+	closed int
+}
+
+func (e *fullEngine) Close() error {
+	e.closed++
+	if e.closed == 1 {
+		return keystore.ErrFull
+	}
+	return e.Engine.Close()
+}
+
+// TestCloseOnAFullDisk: a Close that found the disk full keeps the directory for itself,
+// and may be called again.
+func TestCloseOnAFullDisk(t *testing.T) {
+	engine, cfg := storetest.NewMemory(), testConfig()
+	cfg.openEngine = func(dir string) (keystore.Engine, error) {
+		e, err := engine.Open(dir)
+		return &fullEngine{Engine: e}, err
+	}
+	dir, p := filepath.Join(t.TempDir(), "vault"), passphrase(t, "p")
+	v, err := Create(t.Context(), dir, cfg, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := mustKey(t, v.As(DefaultOwner), KeyOptions{})
+	if err := v.Close(); !errors.Is(err, ErrStorageFull) {
+		t.Fatalf("Close on a full disk: %v", err)
+	}
+	if _, err := Open(t.Context(), dir, cfg, p); !errors.Is(err, ErrInUse) {
+		t.Errorf("opened while it is not closed: %v", err)
+	}
+	if n := v.arena.LockedBytes(); n != 0 {
+		t.Errorf("%d bytes are still locked", n)
+	}
+	for range 2 {
+		if err := v.Close(); err != nil {
+			t.Fatalf("Close with room: %v", err)
+		}
+	}
+	cfg.openEngine = engine.Open
+	if v, err = Open(t.Context(), dir, cfg, p); err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	if _, err := v.As(DefaultOwner).DescribeKey(t.Context(), k.ID); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strongroom.example/audit"
 	"strongroom.example/driver"
 	"strongroom.example/internal/clock"
+	"strongroom.example/internal/gate"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
@@ -35,9 +36,8 @@ type Vault struct {
 	deadline *clock.HighWater // by which things expire
 	agenda   *agenda
 
-	gate    sync.RWMutex // held for reading by each operation
-	closed  bool
-	closing sync.Once
+	gate    gate.Gate // each operation enters
+	closing sync.Mutex
 	awake   bool // background was started
 	stopped chan struct{}
 	done    chan struct{}
@@ -84,14 +84,12 @@ func (v *Vault) storeConfig(dir string, root []byte) keystore.Config {
 	return keystore.Config{Dir: dir, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
 }
 
-// enter lets an operation in until leave; ErrClosed after Close.
+// enter lets an operation in until leave; ErrClosed from the moment on at which Close began.
 func (v *Vault) enter() error {
-	v.gate.RLock()
-	if v.closed {
-		v.gate.RUnlock()
+	if !v.gate.Enter() {
 		return ErrClosed
 	}
 	return nil
 }
 
-func (v *Vault) leave() { v.gate.RUnlock() }
+func (v *Vault) leave() { v.gate.Leave() }
