@@ -66,3 +66,23 @@ func TestWrongCiphertexts(t *testing.T) {
 	copy(ct[6:22], id[:])
 	wrong("other key", 0, ct, ec)
 }
+
+// TestDecryptInPlace: a ciphertext decrypts into its own memory.
+func TestDecryptInPlace(t *testing.T) {
+	for _, edition := range editions {
+		v, _ := newTestVault(t, Config{Edition: edition})
+		c, ctx := v.As(DefaultOwner), t.Context()
+		k := mustKey(t, c, KeyOptions{})
+		for _, n := range []int{0, 1, 16, 100, MaxPlaintext} {
+			want := bytes.Repeat([]byte{7}, n)
+			ct, err := c.Encrypt(ctx, k.ID, want, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.DecryptTo(ctx, ct[:0], ct, nil)
+			if err != nil || !bytes.Equal(got, want) || n > 0 && &got[0] != &ct[0] {
+				t.Errorf("%v, %d bytes: %d bytes, %v", edition, n, len(got), err)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/ciphertext"
@@ -49,9 +50,12 @@ func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([
 	return c.DecryptTo(ctx, nil, ct, ec)
 }
 
-// DecryptTo is Decrypt into the caller's memory: the plaintext is appended to dst.
-// The part of dst's array behind its length may be overwritten even on error.
+// DecryptTo is Decrypt into the caller's memory: the plaintext is appended to dst, which
+// may be ct[:0]. The part of dst's array behind its length may be overwritten even on error.
 func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
+	if suite.Overlap(dst, ct) {
+		ct = slices.Clone(ct) // it may have to be read again
+	}
 	var out []byte
 	err := c.open(ctx, OpDecrypt, message{bytes: ct, context: ec}, func(ctx context.Context, m message) (n int, err error) {
 		wipeFrom(out, len(dst)) // when all is done anew

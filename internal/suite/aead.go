@@ -62,12 +62,16 @@ func newGCM(id ID, block cipher.Block) (*AEAD, error) {
 }
 
 // Seal appends nonce, ciphertext and tag to dst: Overhead bytes more than the
-// plaintext. dst and plaintext do not overlap.
+// plaintext. It may be done in place, with dst as plaintext[:0], as cipher.AEAD has it.
 func (a *AEAD) Seal(dst, plaintext, aad []byte) ([]byte, error) {
 	if a.framed {
 		return a.gcm.Seal(dst, nil, plaintext, aad), nil
 	}
 	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	if Overlap(dst, plaintext) { // the nonce moves everything
+		plaintext = slices.Clone(plaintext)
+		defer Wipe(plaintext)
+	}
 	nonce := dst[len(dst) : len(dst)+nonceSize]
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
@@ -75,14 +79,17 @@ func (a *AEAD) Seal(dst, plaintext, aad []byte) ([]byte, error) {
 	return a.gcm.Seal(dst[:len(dst)+nonceSize], nonce, plaintext, aad), nil
 }
 
-// Open appends the plaintext to dst. Whatever is wrong, the error is ErrOpen. dst
-// and sealed do not overlap.
+// Open appends the plaintext to dst. Whatever is wrong, the error is ErrOpen. It may be
+// done in place, with dst as sealed[:0].
 func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, ErrOpen
 	}
 	var nonce []byte
 	if !a.framed {
+		if Overlap(dst, sealed) {
+			sealed = slices.Clone(sealed)
+		}
 		nonce, sealed = sealed[:nonceSize], sealed[nonceSize:]
 	}
 	plaintext, err := a.gcm.Open(dst, nonce, sealed, aad)
