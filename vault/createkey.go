@@ -35,14 +35,14 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		}
 		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
 		begin := func(tx *keystore.Tx) error { return putNewKey(tx, k) }
-		finish := func(tx *keystore.Tx) error {
-			// The alias, description and tags of a key in Creating cannot change.
-			k.State = Enabled
-			tx.Put(keyPath(id), encode(k))
+		finish := func(tx *keystore.Tx) (err error) {
+			if made, err = keyIn(tx, id); err != nil { // its alias may be gone
+				return err
+			}
+			made.State = Enabled
+			tx.Put(keyPath(id), encode(made))
 			return nil
 		}
-		made = k
-		made.State = Enabled
 		return v.make(ctx, e, making{ver: ver, op: OpCreateKey, begin: begin, finish: finish})
 	})
 	if err != nil {

@@ -59,10 +59,17 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	if m.keep == nil {
 		m.keep = func(tx *keystore.Tx, created driver.Created) error { return keepVersion(tx, m.ver, created) }
 	}
+	came := false
+	defer func() {
+		if !came { // the driver panicked, and who called may live on
+			v.postpone(intentPath(id))
+		}
+	}()
 	err = Retry(ctx, func(ctx context.Context) (err error) {
 		created, err = m.create(ctx)
 		return err
 	})
+	came = true
 	e.undo = func(cause error) error {
 		e.settled = true
 		ctx, cancel := outlive(ctx)

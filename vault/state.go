@@ -7,7 +7,8 @@ type KeyState string
 
 // The states.
 const (
-	// Creating: its material is being made; nobody was told of the CMK yet.
+	// Creating: its material is being made. It is listed, and does nothing yet. If that is
+	// cut off it is taken back, as soon as its driver is there.
 	Creating KeyState = "Creating"
 	// Enabled: it does all that its usage allows.
 	Enabled KeyState = "Enabled"
@@ -38,7 +39,7 @@ var stateTable = map[Operation][len(states)]byte{
 	OpDescribeKey:               {'+', '+', '+', '+', '+', '+', '+', '+'},
 	OpListKeyVersions:           {'+', '+', '+', '+', '+', '+', '+', '+'},
 	OpSetAlias:                  {'-', '+', '+', '+', '-', '+', '+', '-'},
-	OpDeleteAlias:               {'-', '+', '+', '+', '-', '+', '+', '-'},
+	OpDeleteAlias:               {'+', '+', '+', '+', '-', '+', '+', '-'},
 	OpSetDescription:            {'-', '+', '+', '+', '-', '+', '+', '-'},
 	OpTagKey:                    {'-', '+', '+', '+', '+', '+', '+', '-'},
 	OpUntagKey:                  {'-', '+', '+', '+', '+', '+', '+', '-'},
@@ -75,7 +76,10 @@ func (s KeyState) allows(op Operation) bool {
 }
 
 // remedies say what leads out of a state.
-var remedies = map[KeyState]string{Disabled: "EnableKeys ends that", PendingImport: "ImportKeyMaterial ends that"}
+var remedies = map[KeyState]string{
+	Creating: "CreateKey ends that, or its driver once it is there; DeleteAlias frees the alias until then",
+	Disabled: "EnableKeys ends that", PendingImport: "ImportKeyMaterial ends that",
+}
 
 // refuse returns the error of an operation that a CMK's state does not allow.
 func (s KeyState) refuse(op Operation, key string) error {
