@@ -13,12 +13,28 @@ import (
 // and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
 // the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
-	canonical, err := ciphertext.CanonicalContext(ec)
+	return c.newDataKey(ctx, request{op: OpGenerateDataKey, key: key, context: ec}, size)
+}
+
+// GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
+// returns its ciphertext for OpenDataKey. It is an operation of its own: who may do this
+// alone makes data keys and reads none. Errors are those of GenerateDataKey.
+func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
+	k, err := c.newDataKey(ctx, request{op: OpGenerateDataKeyWithoutPlaintext, key: key, context: ec}, size)
+	if err != nil {
+		return nil, err
+	}
+	defer k.Destroy()
+	return k.ciphertext, nil
+}
+
+// newDataKey makes a data key. On record is the size of what leaves the vault.
+func (c Client) newDataKey(ctx context.Context, q request, size int) (*DataKey, error) {
+	canonical, err := ciphertext.CanonicalContext(q.context)
 	if err = errors.Join(checkRandomSize(size), err); err != nil {
-		return nil, c.reject(OpGenerateDataKey, key, err)
+		return nil, c.reject(q.op, q.key, err)
 	}
 	var k *DataKey
-	q := request{op: OpGenerateDataKey, key: key, context: ec}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
 		v := c.vault
 		if err := excludedSize(v.cfg.Edition, size); err != nil {
@@ -29,6 +45,9 @@ func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec En
 			return err
 		}
 		e.rec.Algorithm, e.rec.OutputSize = v.suite.String(), uint64(size)
+		if q.op == OpGenerateDataKeyWithoutPlaintext {
+			e.rec.OutputSize = uint64(size + Overhead)
+		}
 		return k.Use(func(plain []byte) (err error) {
 			v.hedge.fill(plain, canonical)
 			k.ciphertext, err = v.seal(ctx, t, canonical, plain)
@@ -40,17 +59,6 @@ func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec En
 		return nil, err
 	}
 	return k, nil
-}
-
-// GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
-// returns its ciphertext for OpenDataKey. Errors are those of GenerateDataKey.
-func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
-	k, err := c.GenerateDataKey(ctx, key, size, ec)
-	if err != nil {
-		return nil, err
-	}
-	defer k.Destroy()
-	return k.ciphertext, nil
 }
 
 // OpenDataKey decrypts a data key's ciphertext, given the same context. It opens any other

@@ -129,3 +129,27 @@ func TestReEncrypt(t *testing.T) {
 		t.Errorf("re-encrypted to %+v", in)
 	}
 }
+
+// TestWithoutPlaintextIsItsOwnOperation: who may only make data keys for others gets no
+// plaintext by that, and on record is which of the two it was.
+func TestWithoutPlaintextIsItsOwnOperation(t *testing.T) {
+	cfg := testConfig()
+	cfg.Authorizer = mayOnly{OpGenerateDataKeyWithoutPlaintext: true}
+	v, _ := newTestVault(t, cfg)
+	owner, maker, ctx := v.As(DefaultOwner), v.As("maker"), t.Context()
+	k := mustKey(t, owner, KeyOptions{})
+	if _, err := maker.GenerateDataKey(ctx, k.ID, 32, nil); !errors.Is(err, ErrDenied) {
+		t.Errorf("with plaintext: %v", err)
+	}
+	ct, err := maker.GenerateDataKeyWithoutPlaintext(ctx, k.ID, 32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := lastRecord(t, owner, OpGenerateDataKeyWithoutPlaintext)
+	if r.Principal != "maker" || r.Key != k.ID || r.OutputSize != uint64(len(ct)) {
+		t.Errorf("on record: %+v", r)
+	}
+	if n := records(t, owner, OpGenerateDataKey); n != 1 { // the refusal
+		t.Errorf("%d records of GenerateDataKey", n)
+	}
+}

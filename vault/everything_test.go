@@ -80,7 +80,7 @@ func turns() []turn {
 			dk.Destroy()
 			return err
 		}},
-		{"GenerateDataKeyWithoutPlaintext", false, does(OpGenerateDataKey, (*crowd).hot)},
+		{"GenerateDataKeyWithoutPlaintext", false, does(OpGenerateDataKeyWithoutPlaintext, (*crowd).hot)},
 		{"OpenDataKey", false, does(OpOpenDataKey, (*crowd).hot)},
 		{"GenerateRandom", false, func(ctx context.Context, x *crowd) error { return second(x.Client.GenerateRandom(ctx, 32)) }},
 		{"GenerateMac", false, does(OpGenerateMac, (*crowd).macKey)},

@@ -26,7 +26,7 @@ func TestRecordsNameTheAlgorithm(t *testing.T) {
 	if err := errors.Join(plain, again, fresh, opened); err != nil {
 		t.Fatal(err)
 	}
-	for _, op := range []Operation{OpEncrypt, OpDecrypt, OpReEncryptFrom, OpReEncryptTo, OpGenerateDataKey, OpOpenDataKey} {
+	for _, op := range []Operation{OpEncrypt, OpDecrypt, OpReEncryptFrom, OpReEncryptTo, OpGenerateDataKeyWithoutPlaintext, OpOpenDataKey} {
 		if r := lastRecord(t, c, op); r.Algorithm != v.suite.String() || r.KeyVersion != 1 || r.Driver != "soft" {
 			t.Errorf("%+v", r)
 		}

@@ -78,6 +78,11 @@ var acts = map[Operation]func(context.Context, Client, subject) error{
 		return err
 	},
 	OpGenerateDataKey: func(ctx context.Context, c Client, s subject) error {
+		dk, err := c.GenerateDataKey(ctx, s.key.ID, 32, nil)
+		dk.Destroy()
+		return err
+	},
+	OpGenerateDataKeyWithoutPlaintext: func(ctx context.Context, c Client, s subject) error {
 		_, err := c.GenerateDataKeyWithoutPlaintext(ctx, s.key.ID, 32, nil)
 		return err
 	},

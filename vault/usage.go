@@ -20,19 +20,20 @@ const (
 // usageTable says which usages an operation is for. An operation that is not
 // listed is for all.
 var usageTable = map[Operation][]KeyUsage{
-	OpEncrypt:           {EncryptDecrypt},
-	OpDecrypt:           {EncryptDecrypt},
-	OpReEncryptFrom:     {EncryptDecrypt},
-	OpReEncryptTo:       {EncryptDecrypt},
-	OpGenerateDataKey:   {EncryptDecrypt},
-	OpOpenDataKey:       {EncryptDecrypt},
-	OpRotateKey:         {EncryptDecrypt},
-	OpPublicKey:         {AsymmetricDecrypt, SignVerify},
-	OpAsymmetricDecrypt: {AsymmetricDecrypt},
-	OpSign:              {SignVerify},
-	OpVerify:            {SignVerify},
-	OpGenerateMac:       {GenerateVerifyMac},
-	OpVerifyMac:         {GenerateVerifyMac},
+	OpEncrypt:                         {EncryptDecrypt},
+	OpDecrypt:                         {EncryptDecrypt},
+	OpReEncryptFrom:                   {EncryptDecrypt},
+	OpReEncryptTo:                     {EncryptDecrypt},
+	OpGenerateDataKey:                 {EncryptDecrypt},
+	OpGenerateDataKeyWithoutPlaintext: {EncryptDecrypt},
+	OpOpenDataKey:                     {EncryptDecrypt},
+	OpRotateKey:                       {EncryptDecrypt},
+	OpPublicKey:                       {AsymmetricDecrypt, SignVerify},
+	OpAsymmetricDecrypt:               {AsymmetricDecrypt},
+	OpSign:                            {SignVerify},
+	OpVerify:                          {SignVerify},
+	OpGenerateMac:                     {GenerateVerifyMac},
+	OpVerifyMac:                       {GenerateVerifyMac},
 }
 
 // allows reports whether a CMK of usage u takes operation op.

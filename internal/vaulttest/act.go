@@ -34,6 +34,11 @@ func acts() []act {
 			return err
 		}},
 		{vault.OpGenerateDataKey, vault.EncryptDecrypt, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
+			dk, err := c.GenerateDataKey(ctx, m.key.ID, 32, purpose())
+			dk.Destroy()
+			return err
+		}},
+		{vault.OpGenerateDataKeyWithoutPlaintext, vault.EncryptDecrypt, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
 			_, err := c.GenerateDataKeyWithoutPlaintext(ctx, m.key.ID, 32, purpose())
 			return err
 		}},
