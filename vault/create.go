@@ -57,6 +57,7 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	v.store, err = keystore.Create(ctx, v.storeConfig(dir, root.Bytes()), description, func(tx *keystore.Tx) error {
 		made := v.record(OpCreateVault, cfg.Owner)
 		made.Detail = editionDetail(cfg.Edition)
+		made.Detail["protectors"] = listed(entries)
 		v.note(tx, made)
 		return nil
 	})

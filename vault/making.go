@@ -74,7 +74,9 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		e.settled = true
 		ctx, cancel := outlive(ctx)
 		defer cancel()
-		err := v.abandonIntent(ctx, in, errorName(translate(cause)))
+		failed := e.rec // by whom, by what rule and why stays on record
+		failed.Error = errorName(translate(cause))
+		err := v.abandonIntent(ctx, in, failed)
 		if err != nil && ctx.Err() != nil {
 			return fmt.Errorf("%w: driver %q did not take back what it made; that is tried again later", ErrUnavailable, in.Driver)
 		}

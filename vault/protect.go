@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"strongroom.example/driver"
@@ -37,6 +38,16 @@ func noneNil(protectors []driver.Protector) error {
 		return invalid("protector %d of %d is nil", n+1, len(protectors))
 	}
 	return nil
+}
+
+// listed names protectors for the audit: who looks for a way in that somebody made for
+// himself finds it there.
+func listed(entries []keystore.Protector) string {
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.ID+" "+e.Kind)
+	}
+	return strings.Join(all, ", ")
 }
 
 // protectAll wraps root by each protector.

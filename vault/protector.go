@@ -116,6 +116,7 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 			defer root.Free()
 			return v.store.Rekey(ctx, keystore.Rekeying{Root: root.Bytes(), Protectors: entries, Op: op})
 		}
+		e.rec.Detail = map[string]string{"protectors": listed(entries)}
 		return nil
 	})
 }

@@ -3,9 +3,12 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/drivertest"
 )
 
 // TestRecordsNameTheAlgorithm: what is done with a symmetric key is recorded with the
@@ -90,5 +93,57 @@ func TestCacheIsBounded(t *testing.T) {
 		if _, there := cache[fmt.Sprint(n)]; !there || len(cache) > recordsKept {
 			t.Fatalf("%d entries", len(cache))
 		}
+	}
+}
+
+// TestRecordsNameTheProtectors: who reads the audit knows each way into the vault that
+// there was at any time.
+func TestRecordsNameTheProtectors(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	for _, op := range []Operation{OpCreateVault, OpRotateRoot} {
+		if op == OpRotateRoot {
+			if err := c.RotateRoot(ctx, passphrase(t, "one"), passphrase(t, "two")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		protectors, err := c.ListProtectors(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := lastRecord(t, c, op).Detail["protectors"]
+		for _, p := range protectors {
+			if !strings.Contains(got, p.ID+" "+p.Kind) {
+				t.Errorf("%s: %q does not name %s", op, got, p.ID)
+			}
+		}
+		if n := strings.Count(got, ",") + 1; n != len(protectors) {
+			t.Errorf("%s: %q, the vault has %d", op, got, len(protectors))
+		}
+	}
+}
+
+// TestFailedOutcomeIsStamped: an outcome that failed says for which request, why and by
+// which rule it was tried, as its intent does.
+func TestFailedOutcomeIsStamped(t *testing.T) {
+	v, faulty, _, _ := newDeviceVault(t)
+	c := v.As(DefaultOwner)
+	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Denied})
+	ctx := WithReason(WithRequestID(t.Context(), "request-1"), "because")
+	if _, err := c.CreateKey(ctx, KeyOptions{}); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+	n := 0
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(OpCreateKey)}) {
+		n++
+		if err != nil || r.RequestID != "request-1" || r.Reason != "because" || r.Decision != "ALLOW" || r.Rule != "owner" || r.Principal != string(DefaultOwner) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r.Phase == audit.Outcome && (r.Result != audit.Failed || r.Error != "UNAVAILABLE" || r.Detail["material"] == "" || r.Intent == 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d records", n)
 	}
 }

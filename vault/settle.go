@@ -43,14 +43,16 @@ func (v *Vault) settleIntent(ctx context.Context, in intent) error {
 	if in.Doomed != nil {
 		return v.settleDoomed(ctx, in)
 	}
-	return v.abandonIntent(ctx, in, abandoned)
+	outcome := v.record(in.Operation, in.Principal)
+	outcome.Error = abandoned
+	return v.abandonIntent(ctx, in, outcome)
 }
 
 // abandonIntent destroys the material of an intent and takes back what was stored
-// with it; class is the error class on record. If the device cannot be asked now, the
+// with it; outcome is what is known of its record, with the error class. If the device cannot be asked now, the
 // intent stays on the agenda, and for the next open. To that it is left as well where
 // the store failed: its last batch may be there, with an outcome that needs the material.
-func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) error {
+func (v *Vault) abandonIntent(ctx context.Context, in intent, outcome audit.Record) error {
 	if err := v.store.Failed(); err != nil {
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
@@ -61,12 +63,11 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, class string) erro
 		v.postpone(intentPath(in.Material))
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
 	}
-	outcome := v.record(in.Operation, in.Principal)
 	outcome.Phase, outcome.Result, outcome.Intent = audit.Outcome, audit.Failed, v.seqOf(ctx, in)
 	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
-	outcome.Error, outcome.Detail = class, map[string]string{"material": in.Material.String()}
+	outcome.OutputSize, outcome.Detail = 0, map[string]string{"material": in.Material.String()}
 	return v.settled(ctx, in, func(tx *keystore.Tx) error {
-		if err := v.endTry(tx, in, class); err != nil {
+		if err := v.endTry(tx, in, outcome.Error); err != nil {
 			return err
 		}
 		if in.Operation == OpCreateKey {
