@@ -64,7 +64,8 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	if err != nil {
 		return nil, err
 	}
-	if err = v.start(ctx); err != nil {
+	// The vault is on the disk. Who gives up now gets it: Create would refuse the directory.
+	if err = v.start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -1,11 +1,14 @@
 package vault
 
 import (
+	"context"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/clock"
 )
 
 // slow is a device that does derivation slowly.
@@ -39,4 +42,24 @@ func TestSlowDevice(t *testing.T) {
 			t.Errorf("%+v: on %q, want %q", row.o, k.Driver, row.want)
 		}
 	}
+}
+
+// TestCreateGivenUp: a Create that is given up gives a vault or leaves none, so that it
+// can be done again.
+func TestCreateGivenUp(t *testing.T) {
+	a, cfg := &alarm{Clock: clock.System()}, testConfig()
+	cfg.clock = a
+	ctx, cancel := context.WithCancel(t.Context())
+	a.ring = cancel // when its first record is written
+	dir, p := filepath.Join(t.TempDir(), "vault"), passphrase(t, "p")
+	v, err := Create(ctx, dir, cfg, p)
+	if err != nil {
+		t.Log(err)
+		a.ring = nil
+		v, err = Create(t.Context(), dir, cfg, p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
 }
