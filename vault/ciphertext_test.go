@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"strongroom.example/keystore"
@@ -85,4 +86,39 @@ func TestDecryptInPlace(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBadEncryptionContexts: a context that no ciphertext can have is told as such, and
+// why, by whatever takes one.
+func TestBadEncryptionContexts(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mistakes []mistake
+	for _, row := range []struct {
+		ec   EncryptionContext
+		want error
+		say  string
+	}{
+		{EncryptionContext{"": "x"}, ErrInvalid, "without a name"},
+		{EncryptionContext{"\xff": "x"}, ErrInvalid, "UTF-8"},
+		{EncryptionContext{"a": "\xc3"}, ErrInvalid, "UTF-8"},
+		{EncryptionContext{"a": strings.Repeat("x", 8192)}, ErrTooLarge, "8192"},
+	} {
+		for name, do := range map[string]func() error{
+			"Encrypt":       func() error { return second(c.Encrypt(ctx, k.ID, nil, row.ec)) },
+			"Decrypt":       func() error { return second(c.Decrypt(ctx, ct, row.ec)) },
+			"ReEncryptFrom": func() error { return second(c.ReEncrypt(ctx, ct, "", row.ec, nil)) },
+			"ReEncryptTo":   func() error { return second(c.ReEncrypt(ctx, ct, "", nil, row.ec)) },
+			"DataKey":       func() error { return second(c.GenerateDataKey(ctx, k.ID, 32, row.ec)) },
+			"OpenDataKey":   func() error { return second(c.OpenDataKey(ctx, ct, row.ec)) },
+		} {
+			mistakes = append(mistakes, mistake{name + " with a context " + row.say, do, row.want, row.say})
+		}
+	}
+	refused(t, mistakes, func() map[string]uint64 { return footprint(v) })
 }

@@ -13,11 +13,6 @@ type Client struct {
 // everything.
 func (v *Vault) As(p Principal) Client { return Client{v, p} }
 
-// EncryptionContext is what a ciphertext is bound to: Decrypt must be given the
-// same pairs, in any order. It is authenticated, not secret; at most 8 KiB in
-// canonical form. nil and empty are the same.
-type EncryptionContext map[string]string
-
 // known answers ErrDenied for a client without vault or principal, or by the name under
 // which the vault records what it does by itself.
 func (c Client) known() error {

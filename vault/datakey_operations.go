@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"strongroom.example/internal/ciphertext"
 )
 
 // GenerateDataKey makes a data key of size bytes (DataKey128, DataKey256, or any
@@ -30,7 +28,7 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 
 // newDataKey makes a data key. On record is the size of what leaves the vault.
 func (c Client) newDataKey(ctx context.Context, q request, size int) (*DataKey, error) {
-	canonical, err := ciphertext.CanonicalContext(q.context)
+	canonical, err := q.context.canonical()
 	if err = errors.Join(checkRandomSize(size), err); err != nil {
 		return nil, c.reject(q.op, q.key, err)
 	}

@@ -20,12 +20,12 @@ const Overhead = ciphertext.Overhead
 // Encrypt encrypts plaintext (0 to MaxPlaintext bytes) under the CMK's primary
 // version, bound to the encryption context. The ciphertext names the CMK and its
 // version. Errors: ErrTooLarge, ErrNotFound, ErrDenied, ErrKeyState, ErrInvalid
-// for a bad context.
+// for a bad context (see EncryptionContext).
 func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec EncryptionContext) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, c.reject(OpEncrypt, key, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
 	}
-	canonical, err := ciphertext.CanonicalContext(ec)
+	canonical, err := ec.canonical()
 	if err != nil {
 		return nil, c.reject(OpEncrypt, key, err)
 	}
@@ -45,7 +45,8 @@ func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec En
 
 // Decrypt decrypts what Encrypt, ReEncrypt or GenerateDataKey made, given the same
 // encryption context. The caller wipes the plaintext. Errors: ErrCiphertext for
-// every fault of ciphertext or context; ErrNotFound, ErrDenied, ErrKeyState.
+// every fault of the ciphertext, and for another context than its own; ErrInvalid and
+// ErrTooLarge for a context that none can have; ErrDenied, ErrKeyState.
 func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([]byte, error) {
 	return c.DecryptTo(ctx, nil, ct, ec)
 }

@@ -32,8 +32,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the vault's edition or the key's driver cannot do this.
 	ErrUnsupported = errors.New("unsupported")
-	// ErrCiphertext: the ciphertext does not open. It is the one error for every
-	// way in which ciphertext or context can be wrong.
+	// ErrCiphertext: the ciphertext does not open. It is the one error for every way in
+	// which a ciphertext can be wrong, or the context be another than its own.
 	ErrCiphertext = errors.New("ciphertext does not open")
 	// ErrThrottled: the device is at its limit; try again after RetryAfter.
 	ErrThrottled = errors.New("throttled")

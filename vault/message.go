@@ -17,7 +17,7 @@ func (m message) read() (message, error) {
 	if m.header, err = ciphertext.Parse(m.bytes); err != nil {
 		return m, err
 	}
-	m.canonical, err = ciphertext.CanonicalContext(m.context)
+	m.canonical, err = m.context.canonical()
 	return m, err
 }
 

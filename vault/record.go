@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 
 	"strongroom.example/audit"
-	"strongroom.example/internal/ciphertext"
 	"strongroom.example/keystore"
 )
 
@@ -64,7 +63,7 @@ func (v *Vault) noteSeq(tx *keystore.Tx, r audit.Record, given *uint64) {
 // contextHash returns a keyed hash of an encryption context: the audit can be
 // searched for a context, and tells none.
 func (v *Vault) contextHash(c EncryptionContext) ([]byte, error) {
-	canonical, err := ciphertext.CanonicalContext(c)
+	canonical, err := c.canonical()
 	if err != nil {
 		return nil, err
 	}

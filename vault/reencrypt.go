@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-
-	"strongroom.example/internal/ciphertext"
 )
 
 // ReEncrypt decrypts ct and encrypts its plaintext under key, without releasing
@@ -11,7 +9,7 @@ import (
 // version. from and to are the encryption contexts before and after. Both sides
 // are authorized and recorded.
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
-	canonical, err := ciphertext.CanonicalContext(to)
+	canonical, err := to.canonical()
 	if err != nil {
 		return nil, c.reject(OpReEncryptTo, key, err)
 	}
