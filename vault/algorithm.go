@@ -77,7 +77,7 @@ func chooseSign(spec KeySpec, alg SignAlgorithm) (signRow, error) {
 			return r, nil
 		}
 	}
-	return signRow{}, invalid("algorithm %q is not one of spec %s", alg, spec)
+	return signRow{}, invalid("algorithm %.80q is not one of spec %s", alg, spec)
 }
 
 // digest hashes a message as the algorithm wants it. public and id are for SM2,

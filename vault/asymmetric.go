@@ -54,7 +54,7 @@ func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow
 		}
 		return r, excluded(e, r.alg)
 	}
-	return decryptRow{}, invalid("algorithm %q is not one of spec %s", alg, spec)
+	return decryptRow{}, invalid("algorithm %.80q is not one of spec %s", alg, spec)
 }
 
 // AsymmetricDecrypt decrypts what was encrypted to the CMK's public key. An empty

@@ -3,13 +3,31 @@ package vault
 import (
 	"context"
 	"fmt"
+	"unicode/utf8"
 
 	"strongroom.example/audit"
 )
 
 // A Principal is who acts. The program decides what the names mean and has
-// authenticated them; the vault decides what they may do, and records it.
+// authenticated them; the vault decides what they may do, and records it. It has 1 to 256
+// bytes of UTF-8, and is neither "(vault)" nor "(many)", the vault's own names.
 type Principal string
+
+// maxPrincipal is how long a Principal is: it stands in each record.
+const maxPrincipal = 256
+
+// fault says what is wrong with a name, if it is not empty.
+func (p Principal) fault() string {
+	switch {
+	case p == byItself || p == byMany:
+		return fmt.Sprintf("the name %s is the vault's own in the audit", p)
+	case len(p) > maxPrincipal:
+		return fmt.Sprintf("the principal has %d bytes, the limit is %d", len(p), maxPrincipal)
+	case !utf8.ValidString(string(p)):
+		return "the principal is not UTF-8"
+	}
+	return ""
+}
 
 // DefaultOwner is the owner of a vault whose Config names no other.
 const DefaultOwner Principal = "owner"
@@ -97,7 +115,7 @@ func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error
 	if err != nil {
 		return fmt.Errorf("%w: the authorizer failed", ErrDenied)
 	}
-	return fmt.Errorf("%w: %s may not %s", ErrDenied, c.principal, ask.Operation)
+	return fmt.Errorf("%w: %s may not %s", ErrDenied, shown(string(c.principal)), ask.Operation)
 }
 
 // permitNaming asks for the alias and the tags that a new CMK is to have. On record is

@@ -9,18 +9,17 @@ type Client struct {
 	principal Principal
 }
 
-// As returns the client through which p acts. An empty principal is denied
-// everything.
+// As returns the client through which p acts. What is no Principal is denied everything.
 func (v *Vault) As(p Principal) Client { return Client{v, p} }
 
-// known answers ErrDenied for a client without vault or principal, or by the name under
-// which the vault records what it does by itself.
+// known answers ErrDenied for a client without vault or principal, or with a principal
+// that cannot be told from others in the audit.
 func (c Client) known() error {
 	if c.vault == nil || c.principal == "" {
 		return fmt.Errorf("%w: no principal; use Vault.As", ErrDenied)
 	}
-	if c.principal == byItself || c.principal == byMany {
-		return fmt.Errorf("%w: the name %s is the vault's own in the audit", ErrDenied, c.principal)
+	if fault := c.principal.fault(); fault != "" {
+		return fmt.Errorf("%w: %s", ErrDenied, fault)
 	}
 	return nil
 }

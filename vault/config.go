@@ -71,6 +71,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Owner == "" {
 		c.Owner = DefaultOwner
 	}
+	if fault := c.Owner.fault(); fault != "" {
+		return c, invalid("Config.Owner: %s", fault)
+	}
 	if c.Authorizer == nil {
 		c.Authorizer = ownerOnly{c.Owner}
 	}

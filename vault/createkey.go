@@ -92,7 +92,7 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 		o.Origin = OriginVault
 	}
 	if o.Origin != OriginVault && o.Origin != OriginExternal {
-		return o, invalid("origin %q is neither %s nor %s", o.Origin, OriginVault, OriginExternal)
+		return o, invalid("origin %.80q is neither %s nor %s", o.Origin, OriginVault, OriginExternal)
 	}
 	if o.Driver == "" {
 		o.Driver = c.vault.driverFor(row, o.Origin)

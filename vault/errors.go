@@ -79,7 +79,7 @@ type Error struct {
 func (e *Error) Error() string {
 	s := "strongroom: " + string(e.Op)
 	if e.Key != "" {
-		s += " " + e.Key
+		s += " " + shown(e.Key)
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()

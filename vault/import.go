@@ -79,7 +79,7 @@ func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (wrapRow, error
 		}
 		return row, nil
 	}
-	return wrapRow{}, invalid("no wrapping algorithm %q with a wrapping key %q for %s", r.Algorithm, r.WrappingKeySpec, spec)
+	return wrapRow{}, invalid("no wrapping algorithm %.80q with a wrapping key %.80q for %s", r.Algorithm, r.WrappingKeySpec, spec)
 }
 
 // symmetric reports whether material is raw bytes, and not PKCS #8.

@@ -133,7 +133,7 @@ func (c Client) UntagKey(ctx context.Context, key string, names ...string) error
 		}
 		for _, name := range names {
 			if _, ok := left[name]; !ok {
-				return nil, fmt.Errorf("%w: tag %q", ErrNotFound, name)
+				return nil, fmt.Errorf("%w: tag %.80q", ErrNotFound, name)
 			}
 			delete(left, name)
 		}

@@ -77,7 +77,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 func (v *Vault) destination(from version, on string) (version, error) {
 	d, ok := v.drivers[on]
 	if !ok {
-		return version{}, invalid("driver %q is not among Config.Drivers", on)
+		return version{}, invalid("driver %.80q is not among Config.Drivers", on)
 	}
 	if from.Residence != Wrapped || from.Driver != softDriver {
 		return version{}, fmt.Errorf("%w: version %d is resident in %q; make a key elsewhere and ReEncrypt", ErrNotExportable, from.Number, from.Driver)

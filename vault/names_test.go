@@ -122,3 +122,72 @@ func TestAbsentKeyIsAuthorized(t *testing.T) {
 		}
 	}
 }
+
+// TestPrincipalsAreToldApart: a name that would be another's in the audit, or too long for
+// its records, is denied everything, and owns no vault.
+func TestPrincipalsAreToldApart(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	bad := []Principal{byItself, byMany, "bob\xff", Principal(strings.Repeat("x", maxPrincipal+1)), Principal(strings.Repeat("x", 33<<10))}
+	for _, p := range bad {
+		_, err := v.As(p).GenerateRandom(t.Context(), 1)
+		if !errors.Is(err, ErrDenied) || len(err.Error()) > 200 {
+			t.Errorf("%.20q: %v", p, err)
+		}
+		cfg := testConfig()
+		cfg.Owner = p
+		if _, err := Create(t.Context(), t.TempDir(), cfg, passphrase(t, "p")); !errors.Is(err, ErrInvalid) {
+			t.Errorf("owner %.20q: %v", p, err)
+		}
+	}
+	cfg := testConfig()
+	cfg.Owner = Principal("Müller " + strings.Repeat("x", maxPrincipal-8))
+	v, err := Create(t.Context(), t.TempDir(), cfg, passphrase(t, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustKey(t, v.As(cfg.Owner), KeyOptions{})
+	if err := errors.Join(v.As(cfg.Owner).Check(t.Context()), v.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAliasIsNoKeyID: an alias is not the id of a CMK in capitals either.
+func TestAliasIsNoKeyID(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{})
+	for _, alias := range []string{k.ID, strings.ToUpper(k.ID)} {
+		if _, err := c.CreateKey(t.Context(), KeyOptions{Alias: alias}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", alias, err)
+		}
+	}
+}
+
+// TestErrorTextsAreOneShortLine: whatever a caller gives, the text of its error is one
+// line of a log, and not long.
+func TestErrorTextsAreOneShortLine(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Spec: ECCP256})
+	for _, evil := range []string{"a\nINFO all is well", "a\x1b[2J", "a\u2028b", "\xff", strings.Repeat("x", 1<<20)} {
+		for name, err := range map[string]error{
+			"key":       second(c.Encrypt(ctx, evil, nil, nil)),
+			"principal": second(v.As(Principal(evil)).GenerateRandom(ctx, 1)),
+			"alias":     second(c.CreateKey(ctx, KeyOptions{Alias: evil})),
+			"new alias": c.SetAlias(ctx, k.ID, evil),
+			"spec":      second(c.CreateKey(ctx, KeyOptions{Spec: KeySpec(evil)})),
+			"origin":    second(c.CreateKey(ctx, KeyOptions{Origin: Origin(evil)})),
+			"driver":    second(c.CreateKey(ctx, KeyOptions{Driver: evil})),
+			"target":    second(c.MoveKey(ctx, k.ID, evil)),
+			"tag":       c.UntagKey(ctx, k.ID, evil),
+			"protector": c.RemoveProtector(ctx, evil),
+			"algorithm": second(c.Sign(ctx, k.ID, nil, SignOptions{Algorithm: SignAlgorithm(evil)})),
+			"type":      second(c.Sign(ctx, k.ID, nil, SignOptions{MessageType: MessageType(evil)})),
+			"wrapping":  second(c.ParametersForImport(ctx, mustKey(t, c, KeyOptions{Origin: OriginExternal}).ID, ImportRequest{Algorithm: WrappingAlgorithm(evil)})),
+		} {
+			if err == nil || len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\n\x1b\u2028\xff") {
+				t.Errorf("%s %.20q: %.300q", name, evil, err)
+			}
+		}
+	}
+}

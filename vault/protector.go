@@ -80,7 +80,7 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 		}
 		switch {
 		case len(kept) == len(was.Protectors):
-			return fmt.Errorf("%w: protector %q", ErrNotFound, id)
+			return fmt.Errorf("%w: protector %.80q", ErrNotFound, id)
 		case len(kept) == 0:
 			return invalid("the last protector cannot be removed: nothing would open the vault")
 		case !portable && !v.cfg.AcceptLossWithMachine:

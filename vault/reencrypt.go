@@ -1,8 +1,6 @@
 package vault
 
-import (
-	"context"
-)
+import "context"
 
 // ReEncrypt decrypts ct and encrypts its plaintext under key, without releasing
 // it; an empty key means the CMK that ct names, and brings it to the primary

@@ -107,7 +107,7 @@ func (o SignOptions) check(message []byte) error {
 			return invalid("an SM2 id goes with raw messages; a digest has it inside")
 		}
 	default:
-		return invalid("message type %q is neither %s nor %s", o.MessageType, Raw, Digest)
+		return invalid("message type %.80q is neither %s nor %s", o.MessageType, Raw, Digest)
 	}
 	return nil
 }

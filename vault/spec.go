@@ -88,9 +88,9 @@ func chooseSpec(spec KeySpec, usage KeyUsage, e Edition) (specRow, error) {
 	}
 	switch {
 	case len(fit) == 0:
-		return specRow{}, fmt.Errorf("%w: usage %q with spec %q", ErrUnsupported, usage, spec)
+		return specRow{}, fmt.Errorf("%w: usage %.80q with spec %.80q", ErrUnsupported, usage, spec)
 	case len(fit) > 1:
-		return specRow{}, invalid("usage %q with spec %q leaves open which is meant; name both", usage, spec)
+		return specRow{}, invalid("usage %.80q with spec %.80q leaves open which is meant; name both", usage, spec)
 	}
 	return fit[0], excluded(e, fit[0].spec)
 }

@@ -3,6 +3,9 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"strongroom.example/keystore"
@@ -25,7 +28,7 @@ func checkAlias(a string) error {
 	if len(a) < 1 || len(a) > maxAlias {
 		return invalid("an alias has 1 to %d characters", maxAlias)
 	}
-	if _, ok := parseKeyID(a); ok {
+	if _, ok := parseKeyID(strings.ToLower(a)); ok {
 		return invalid("an alias must not look like a key id")
 	}
 	for i, r := range []byte(a) {
@@ -71,4 +74,20 @@ func checkTags(tags map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// maxShown is how much of what a caller gave an error text has.
+const maxShown = 80
+
+// shown is how an error text has what a caller gave: as it is if that is short and plain,
+// else quoted and cut. A text stays one line of a log, and no long one.
+func shown(s string) string {
+	unplain := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if len(s) <= maxShown && strings.IndexFunc(s, unplain) < 0 {
+		return s
+	}
+	if len(s) > maxShown {
+		return strconv.Quote(s[:maxShown]) + "..."
+	}
+	return strconv.Quote(s)
 }

@@ -39,7 +39,7 @@ func (v version) material() (id driver.MaterialID, err error) {
 func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 	d, ok := v.drivers[k.Driver]
 	if !ok {
-		return version{}, invalid("driver %q is not among Config.Drivers", k.Driver)
+		return version{}, invalid("driver %.80q is not among Config.Drivers", k.Driver)
 	}
 	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
 	if err != nil {
