@@ -51,7 +51,12 @@ func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audi
 // of this very export is in it. After an error what was written is of no use; ErrClosed
 // if the vault was closed meanwhile. w's own errors are ErrUnavailable around them.
 func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
-	err := c.onVault(ctx, request{op: OpExportAudit}, func(context.Context, *entry) error { return nil })
+	err := c.onVault(ctx, request{op: OpExportAudit}, func(context.Context, *entry) error {
+		if w == nil {
+			return invalid("the writer is nil")
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,11 @@ func TestBadInput(t *testing.T) {
 	if got, err := c.Decrypt(ctx, ct, EncryptionContext{}); err != nil || len(got) != 0 {
 		t.Errorf("empty plaintext: %q, %v", got, err)
 	}
+	dk, err := c.GenerateDataKey(ctx, k.ID, 32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dk.Destroy()
 	encrypt := func(c Client, key string, n int) func() error {
 		return func() error { return second(c.Encrypt(ctx, key, make([]byte, n), nil)) }
 	}
@@ -84,6 +89,10 @@ func TestBadInput(t *testing.T) {
 		{"open usage", create(KeyOptions{Usage: "SIGN_VERIFY"}), ErrInvalid, "spec"},
 		{"truncated ciphertext", decrypt(ct[:40], nil), ErrCiphertext, ""},
 		{"wrong encryption context", decrypt(ct, EncryptionContext{"a": "b"}), ErrCiphertext, ""},
+		{"no writer", func() error { return c.ExportAudit(ctx, nil) }, ErrInvalid, "nil"},
+		{"no function", func() error { return dk.Use(nil) }, ErrInvalid, "nil"},
+		{"no data key", func() error { return (*DataKey)(nil).Use(func([]byte) error { return nil }) }, ErrClosed, ""},
+		{"no data key to seal", func() error { return second((*DataKey)(nil).AEAD()) }, ErrClosed, ""},
 	}, func() map[string]uint64 { return footprint(v) })
 }
 

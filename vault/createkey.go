@@ -18,6 +18,9 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	var made Key
 	err = c.onVault(ctx, request{op: OpCreateKey, alias: o.Alias, tags: o.Tags, driver: o.Driver}, func(ctx context.Context, e *entry) error {
 		v := c.vault
+		if v.drivers[o.Driver] == nil {
+			return invalid("driver %.80q is not among Config.Drivers", o.Driver)
+		}
 		now := v.clock.Now().UTC()
 		id := newKeyID(v.hedge.id())
 		k := Key{

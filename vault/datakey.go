@@ -54,11 +54,17 @@ func (k *DataKey) Suite() string { return k.suite.String() }
 
 // Use calls f with the key's bytes, which are in locked memory and valid only
 // until f returns; f keeps and changes nothing. It returns f's error, ErrClosed
-// after Destroy, or ErrLockedMemory.
+// after Destroy and for nil, or ErrLockedMemory.
 func (k *DataKey) Use(f func(key []byte) error) error {
+	if k == nil {
+		return wrap("UseDataKey", "", ErrClosed)
+	}
+	if f == nil {
+		return wrap("UseDataKey", k.key, invalid("the function is nil"))
+	}
 	b, err := k.acquire()
 	if err != nil {
-		return wrap("UseDataKey", k.Key(), err)
+		return wrap("UseDataKey", k.key, err)
 	}
 	defer k.giveBack()
 	return f(b)
@@ -70,7 +76,7 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 // of a destroyed data key". The key must be 32 bytes (SM:
 // 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
-	if k.room == nil {
+	if k == nil || k.room == nil {
 		return nil, wrap("AEAD", "", ErrClosed)
 	}
 	if k.size != k.suite.KeySize() {

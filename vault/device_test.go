@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -251,4 +252,33 @@ type counting struct {
 func (c *counting) DestroyKey(context.Context, driver.MaterialID, driver.Blob) error {
 	c.asked++
 	return &driver.Error{Op: "DestroyKey", Class: driver.Unknown}
+}
+
+// TestWithoutTheDriver: a vault that was opened without a CMK's driver says so alike,
+// whatever is asked of the CMK.
+func TestWithoutTheDriver(t *testing.T) {
+	v, dir := newTestVault(t, deviceConfig(drivertest.NewMemory()))
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k, external := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{Origin: OriginExternal})
+	p := newParcel(t, c, external, ownKey(1))
+	closeChecked(t, v)
+	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeChecked(t, v)
+	c = v.As(DefaultOwner)
+	for name, err := range map[string]error{
+		"Encrypt":             second(c.Encrypt(ctx, k.ID, nil, nil)),
+		"RotateKey":           second(c.RotateKey(ctx, k.ID)),
+		"ParametersForImport": second(c.ParametersForImport(ctx, external.ID, ImportRequest{})),
+		"ImportKeyMaterial":   second(c.ImportKeyMaterial(ctx, external.ID, p.material())),
+	} {
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "Config.Drivers") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := c.CreateKey(ctx, KeyOptions{Driver: "hsm"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("CreateKey: %v", err)
+	}
 }

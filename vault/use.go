@@ -14,7 +14,7 @@ import (
 func (v *Vault) driver(name string) (driver.Driver, error) {
 	d, ok := v.drivers[name]
 	if !ok {
-		return nil, fmt.Errorf("%w: the vault was opened without driver %q", ErrUnavailable, name)
+		return nil, fmt.Errorf("%w: the vault was opened without driver %.80q; add it to Config.Drivers", ErrUnavailable, name)
 	}
 	return d, nil
 }

@@ -37,9 +37,9 @@ func (v version) material() (id driver.MaterialID, err error) {
 
 // newVersion describes version n of CMK k, to be made on k's driver.
 func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
-	d, ok := v.drivers[k.Driver]
-	if !ok {
-		return version{}, invalid("driver %.80q is not among Config.Drivers", k.Driver)
+	d, err := v.driver(k.Driver)
+	if err != nil {
+		return version{}, err
 	}
 	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
 	if err != nil {
