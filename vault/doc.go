@@ -8,7 +8,7 @@
 //
 // No result of an operation is released before its audit record is durable. No
 // stored byte is believed before it was authenticated. Every error is an *Error
-// around one of the sentinels, but for a context's own.
+// around one of the sentinels, or a context's own: ask by errors.Is.
 //
 // The comment of a method names the errors that are its own. Every operation of a
 // Client may answer, besides: ErrDenied, for a key that is not there as well; ErrNotFound

@@ -8,7 +8,8 @@ import (
 )
 
 // The errors that a caller tells apart, as targets for errors.Is. Every error of
-// this package but a context's is an [*Error] around one of them.
+// this package is an [*Error] around one of them, or a context's: bare, or in an [*Error]
+// where it came from a device. Ask for that by errors.Is too.
 var (
 	// ErrNoVault: the directory, or its root file, is not there.
 	ErrNoVault = errors.New("no vault here")
@@ -35,7 +36,9 @@ var (
 	// ErrCiphertext: the ciphertext does not open. It is the one error for every way in
 	// which a ciphertext can be wrong, or the context be another than its own.
 	ErrCiphertext = errors.New("ciphertext does not open")
-	// ErrThrottled: the device is at its limit; try again after RetryAfter.
+	// ErrThrottled: the device is at its limit, the CMK changes faster than it can be used,
+	// or its import token has as many tries under way as it has left. Try again after
+	// RetryAfter.
 	ErrThrottled = errors.New("throttled")
 	// ErrUnavailable: the device, or the vault after a failure, cannot work now.
 	ErrUnavailable = errors.New("unavailable")
@@ -59,7 +62,7 @@ var (
 	// or to this one before it was cleared. A protector that is not bound to the
 	// device, such as a recovery code, opens the vault.
 	ErrWrongDevice = errors.New("this is not the device that it was made on")
-	// ErrClosed: the vault, or the data key, was closed.
+	// ErrClosed: the vault, or the data key, was closed, or Close has begun.
 	ErrClosed = errors.New("closed")
 )
 
@@ -70,7 +73,8 @@ type Error struct {
 	Key string
 	// State is the CMK's state where that was the reason.
 	State KeyState
-	// RetryAfter is when to try again, 0 if trying again does not help.
+	// RetryAfter is when to try again after ErrThrottled; 0 for all others, of which
+	// ErrUnavailable may pass as well, nobody knows when.
 	RetryAfter time.Duration
 	Err        error
 }

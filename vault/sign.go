@@ -35,7 +35,7 @@ type SignOptions struct {
 	Algorithm SignAlgorithm
 	// MessageType: empty means Raw.
 	MessageType MessageType
-	// SM2ID is the signer's id for raw messages under SM2; nil means SM2DefaultID.
+	// SM2ID is the signer's id for raw messages under SM2; empty means SM2DefaultID.
 	// At most 8191 bytes.
 	SM2ID []byte
 }
@@ -103,7 +103,7 @@ func (o SignOptions) check(message []byte) error {
 			return fmt.Errorf("%w: SM2 id has %d bytes, the limit is 8191", ErrTooLarge, len(o.SM2ID))
 		}
 	case Digest:
-		if o.SM2ID != nil {
+		if len(o.SM2ID) > 0 {
 			return invalid("an SM2 id goes with raw messages; a digest has it inside")
 		}
 	default:
@@ -124,7 +124,7 @@ func (v *Vault) signing(ctx context.Context, t *target, message []byte, o SignOp
 	if s.row, err = chooseSign(t.Spec, o.Algorithm); err != nil {
 		return s, err
 	}
-	if o.SM2ID != nil && t.Spec != SM2 {
+	if len(o.SM2ID) > 0 && t.Spec != SM2 {
 		return s, invalid("an SM2 id goes with SM2 keys")
 	}
 	if s.ver, err = v.keys.version(ctx, t.ID, t.Version); err != nil {
