@@ -53,7 +53,7 @@ func roundTrips(t *testing.T, x *home) {
 	if _, err := c.Encrypt(ctx, k.ID, make([]byte, vault.MaxPlaintext+1), nil); !errors.Is(err, vault.ErrTooLarge) {
 		t.Errorf("%d bytes: %v", vault.MaxPlaintext+1, err)
 	}
-	if _, err := c.Encrypt(ctx, k.ID, nil, vault.EncryptionContext{"k": string(make([]byte, 8192))}); !errors.Is(err, vault.ErrInvalid) {
+	if _, err := c.Encrypt(ctx, k.ID, nil, vault.EncryptionContext{"k": string(make([]byte, 8192))}); !errors.Is(err, vault.ErrTooLarge) {
 		t.Errorf("a long context: %v", err)
 	}
 }
