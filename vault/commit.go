@@ -17,15 +17,8 @@ func recordable(ctx context.Context, err error) bool {
 
 // commit makes the record and the changes durable, if the key is still as it was.
 func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
-	commit := e.commit
-	if commit == nil {
-		commit = v.store.Commit
-	}
 	e.refusal = nil
-	err := commit(ctx, func(tx *keystore.Tx) error {
-		if err := v.stands(tx, t, e); err != nil {
-			return err
-		}
+	err := v.commitIf(ctx, t, e, func(tx *keystore.Tx) error {
 		if e.change != nil {
 			if e.refusal = e.change(tx); e.refusal != nil {
 				return e.refusal

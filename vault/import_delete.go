@@ -36,10 +36,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	var in intent
 	announced := e.rec
 	announced.Phase, announced.Result = audit.Intent, ""
-	err := v.store.Commit(ctx, func(tx *keystore.Tx) (err error) {
-		if err := v.stands(tx, t, e); err != nil {
-			return err
-		}
+	err := v.commitIf(ctx, t, e, func(tx *keystore.Tx) error {
 		k, err := keyIn(tx, t.ID)
 		if err != nil {
 			return err

@@ -66,6 +66,16 @@ func TestExpiryIsExact(t *testing.T) {
 	mustExpire(t, v, k)
 }
 
+// TestExpiryWhileTagged: who tags a CMK without end does not keep its material.
+func TestExpiryWhileTagged(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	at := fake.Now().Add(time.Hour)
+	k, _ := importUntil(t, c, at)
+	defer tagging(t, c, k.ID, 8)()
+	fake.Advance(time.Hour)
+	mustExpire(t, v, k)
+}
+
 // mustExpire does what the tick does, and looks for what it left.
 func mustExpire(t *testing.T, v *Vault, k Key) {
 	t.Helper()

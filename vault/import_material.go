@@ -43,10 +43,9 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 		if im, err = c.vault.newImporting(ctx, t, m); err != nil {
 			return err
 		}
-		im.e = e
 		e.rec.KeyVersion, e.rec.Algorithm, e.rec.Detail = 1, string(im.ver.Algorithm), im.detail
 		return c.vault.make(ctx, e, making{
-			ver: im.ver, op: OpImportKeyMaterial, token: im.token.serial.String(),
+			t: t, ver: im.ver, op: OpImportKeyMaterial, token: im.token.serial.String(),
 			begin: im.begin, create: im.create, keep: im.keep,
 		})
 	})
@@ -61,7 +60,6 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 type importing struct {
 	v        *Vault
 	t        *target
-	e        *entry
 	material ImportMaterial
 	token    token
 	row      wrapRow

@@ -63,7 +63,6 @@ func (c Client) ParametersForImport(ctx context.Context, key string, r ImportReq
 
 // issue makes the wrapping key and replaces the CMK's token.
 func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) error {
-	begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 	create := func(ctx context.Context) (driver.Created, error) {
 		created, err := v.makeWrappingKey(ctx, *a)
 		if err != nil {
@@ -93,7 +92,7 @@ func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) er
 	}
 	ver := version{Material: a.issued.Serial}
 	ver.Key, ver.Number, ver.Driver = t.ID, t.Version, a.issued.Driver
-	return v.make(ctx, e, making{ver: ver, op: OpParametersForImport, begin: begin, create: create, keep: keep, finish: finish})
+	return v.make(ctx, e, making{t: t, ver: ver, op: OpParametersForImport, create: create, keep: keep, finish: finish})
 }
 
 // makeWrappingKey makes the wrapping key where the material will be unwrapped.

@@ -10,9 +10,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// making is an operation that makes material: begin goes with the intent, finish, if
-// there is one, with the outcome.
+// making is an operation that makes material: begin, if there is one, goes with the
+// intent, finish, if there is one, with the outcome.
 type making struct {
+	t             *target // nil for a CMK that is not there yet
 	ver           version
 	op            Operation
 	begin, finish func(*keystore.Tx) error
@@ -41,9 +42,11 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	in := intent{Operation: m.op, Key: m.ver.Key, Number: m.ver.Number, Driver: m.ver.Driver, Material: id, Principal: Principal(e.rec.Principal), Token: m.token}
 	announced := e.rec
 	announced.Phase, announced.Result = audit.Intent, ""
-	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
-		if err := m.begin(tx); err != nil {
-			return err
+	err = v.commitIf(ctx, m.t, e, func(tx *keystore.Tx) error {
+		if m.begin != nil {
+			if err := m.begin(tx); err != nil {
+				return err
+			}
 		}
 		v.announce(tx, &in, announced)
 		return nil

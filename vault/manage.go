@@ -44,16 +44,16 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 	return c.onKey(ctx, q, func(_ context.Context, t *target, e *entry) error {
 		e.alters = true
 		e.change = func(tx *keystore.Tx) error {
-			k, err := keyIn(tx, t.ID)
+			now, err := c.vault.shownIn(tx, t.ID)
 			if err != nil {
 				return err
 			}
-			detail, err := edit(tx, &k)
+			detail, err := edit(tx, &now.Key)
 			if err != nil {
 				return err
 			}
 			e.rec.Detail = detail
-			tx.Put(keyPath(k.ID), encode(k))
+			tx.Put(keyPath(now.ID), encode(now.Key))
 			return nil
 		}
 		return nil

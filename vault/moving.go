@@ -44,7 +44,6 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	e.rec.Algorithm = string(from.Algorithm)
 	e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to}
 
-	begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
 	keep := func(tx *keystore.Tx, created driver.Created) (err error) {
 		if tx.Version(path) != record {
@@ -66,7 +65,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 		}
 		return relocate(tx, to)
 	}
-	err = v.make(ctx, e, making{ver: to, op: OpMoveKey, begin: begin, create: create, keep: keep, finish: finish})
+	err = v.make(ctx, e, making{t: t, ver: to, op: OpMoveKey, create: create, keep: keep, finish: finish})
 	if err != nil && v.store.Version(path) != record {
 		err = errStale // what it failed by may be that
 	}

@@ -20,12 +20,11 @@ func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 			return err
 		}
 		e.rec.KeyVersion, e.rec.Algorithm = ver.Number, string(ver.Algorithm)
-		begin := func(tx *keystore.Tx) error { return v.stands(tx, t, e) }
 		finish := func(tx *keystore.Tx) (err error) {
 			rotated, err = promote(tx, ver)
 			return err
 		}
-		return v.make(ctx, e, making{ver: ver, op: OpRotateKey, begin: begin, finish: finish})
+		return v.make(ctx, e, making{t: t, ver: ver, op: OpRotateKey, finish: finish})
 	})
 	if err != nil {
 		return Key{}, err

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,16 +23,12 @@ func (v *Vault) stands(tx *keystore.Tx, t *target, e *entry) error {
 	if t == nil || e.detached || tx.Version(keyPath(t.ID)) == t.record && !v.expiredSince(t) {
 		return nil
 	}
-	k, err := keyIn(tx, t.ID)
-	if errors.Is(err, keystore.ErrNotFound) {
-		return errStale // its creation was taken back
-	}
-	if err != nil {
-		return err
-	}
-	now := &target{Key: k}
-	v.expireView(now)
+	now, err := v.shownIn(tx, t.ID)
 	switch {
+	case errors.Is(err, keystore.ErrNotFound):
+		return errStale // its creation was taken back
+	case err != nil:
+		return err
 	case e.alters && !now.State.allows(Operation(e.rec.Operation)), !e.alters && !now.same(t):
 		return errStale
 	case !e.lenient && !(now.Alias == t.Alias && maps.Equal(now.Tags, t.Tags)):
@@ -40,9 +37,38 @@ func (v *Vault) stands(tx *keystore.Tx, t *target, e *entry) error {
 	return nil
 }
 
+// commitIf commits op if the decision stands. Else it waits for its group all the same:
+// then what made it stale is durable, and there is something new to decide by. Who came
+// back at once would meet the very same group, again and again.
+func (v *Vault) commitIf(ctx context.Context, t *target, e *entry, op func(*keystore.Tx) error) error {
+	commit := e.commit
+	if commit == nil {
+		commit = v.store.Commit
+	}
+	var stale error
+	err := commit(ctx, func(tx *keystore.Tx) error {
+		if stale = v.stands(tx, t, e); stale == nil {
+			return op(tx)
+		}
+		if errors.Is(stale, errStale) {
+			return nil // and changes nothing
+		}
+		return stale
+	})
+	return orElse(err, stale)
+}
+
 // same reports whether what is done with the CMK would be done alike.
 func (t *target) same(other *target) bool {
 	return t.ID == other.ID && t.State == other.State && t.Version == other.Version && t.Driver == other.Driver && t.ValidTo.Equal(other.ValidTo)
+}
+
+// shownIn is keyIn as everybody is shown it; see expireView.
+func (v *Vault) shownIn(tx *keystore.Tx, id string) (*target, error) {
+	k, err := keyIn(tx, id)
+	t := &target{Key: k}
+	v.expireView(t)
+	return t, err
 }
 
 // keyIn reads a CMK in a commit, as those before in its group leave it.

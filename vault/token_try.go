@@ -33,9 +33,6 @@ func (i importState) admit(t token, now time.Time) error {
 // begin counts the try, before anything is unwrapped: tries at the same time are no
 // way around the limit, and neither is a kill.
 func (im *importing) begin(tx *keystore.Tx) error {
-	if err := im.v.stands(tx, im.t, im.e); err != nil {
-		return err
-	}
 	state, err := getImport(tx, im.t.ID)
 	if err != nil {
 		return err
