@@ -45,6 +45,9 @@ func TestStrangerVerifiesExport(t *testing.T) {
 	}
 	header := bytes.IndexByte(export.Bytes(), '\n') // the log key stands in it, and it is not signed
 	for at := header + 1; at < export.Len(); at += export.Len() / 50 {
+		if bytes.HasPrefix(export.Bytes()[at+1:], []byte("=")) {
+			at-- // the last character of base64 has bits that mean nothing
+		}
 		bad := bytes.Clone(export.Bytes())
 		bad[at] ^= 1
 		if _, err := auditor.Verify(bytes.NewReader(bad), v.LogKey()); err == nil {
