@@ -1,6 +1,7 @@
 package tpm_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
 
@@ -18,7 +19,8 @@ type mangler struct {
 	change  func(rsp []byte) []byte // nil: nothing is spoilt
 }
 
-// spoil changes the next response to a command of a code that succeeds.
+// spoil changes the next response to a command of a code that succeeds, and that change
+// does not leave as it is.
 func (m *mangler) spoil(command uint32, change func(rsp []byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,9 +42,11 @@ func (m *mangler) pass(command uint32, rsp []byte) []byte {
 	if m.change == nil || m.command != command || len(rsp) < 10 || binary.BigEndian.Uint32(rsp[6:]) != 0 {
 		return rsp
 	}
-	rsp = m.change(rsp)
-	m.change = nil
-	return rsp
+	spoilt := m.change(bytes.Clone(rsp))
+	if !bytes.Equal(spoilt, rsp) {
+		m.change = nil
+	}
+	return spoilt
 }
 
 type mangled struct {

@@ -35,12 +35,14 @@ func (d *device) ask() (profile, error) {
 	if d.cfg.RootOnly {
 		return p, nil
 	}
+	if err := d.askAlgs(p); err != nil {
+		return p, err
+	}
 	for _, c := range []struct {
 		capability tpm2.TPMCap
 		first      uint32
 		each       func(*tpm2.TPMSCapabilityData) error
 	}{
-		{tpm2.TPMCapAlgs, 0, p.noteAlgs},
 		{tpm2.TPMCapECCCurves, 0, p.noteCurves},
 		{tpm2.TPMCapCommands, uint32(tpm2.TPMCCNVUndefineSpaceSpecial), p.noteCommands},
 	} {
@@ -55,15 +57,27 @@ func (d *device) ask() (profile, error) {
 	return p, nil
 }
 
-func (p profile) noteAlgs(data *tpm2.TPMSCapabilityData) error {
-	list, err := data.Data.Algorithms()
+// askAlgs asks for the algorithms. It is marshalled by hand, since go-tpm takes a response
+// without parameters for a list, and panics on it.
+func (d *device) askAlgs(p profile) error {
+	var params []byte
+	for _, n := range []uint32{uint32(tpm2.TPMCapAlgs), 0, 254} {
+		params = binary.BigEndian.AppendUint32(params, n)
+	}
+	rsp, err := d.execute(command{code: tpm2.TPMCCGetCapability, params: params})
 	if err != nil {
 		return err
 	}
-	for _, a := range list.AlgProperties {
-		p.algs[a.Alg] = true
+	r := reader{rest: rsp.params}
+	r.u8() // whether there is more
+	if r.u32() != uint32(tpm2.TPMCapAlgs) {
+		return errResponse
 	}
-	return nil
+	for n := r.u32(); n > 0 && !r.bad; n-- {
+		p.algs[tpm2.TPMAlgID(r.u16())] = true
+		r.u32() // its attributes
+	}
+	return r.done()
 }
 
 func (p profile) noteCurves(data *tpm2.TPMSCapabilityData) error {

@@ -99,6 +99,26 @@ func TestSpoiltStorageKey(t *testing.T) {
 	}
 }
 
+// TestSpoiltCapability opens a TPM that does not say what was asked.
+func TestSpoiltCapability(t *testing.T) {
+	for name, kind := range map[string]byte{"algorithms": 0, "handles": 1, "commands": 2, "properties": 6, "curves": 8} {
+		t.Run(name, func(t *testing.T) {
+			var m mangler
+			m.spoil(0x17A, func(rsp []byte) []byte {
+				if len(rsp) < 15 || rsp[14] != kind {
+					return rsp
+				}
+				return resized(rsp, 10)
+			})
+			d, err := tpm.Open(m.config(chip(t)))
+			if err == nil {
+				d.Close()
+			}
+			oneLine(t, err, driver.Unknown)
+		})
+	}
+}
+
 // TestSpoiltCounter spoils the response in which the counter's name is told: another name
 // would be another counter.
 func TestSpoiltCounter(t *testing.T) {
