@@ -25,7 +25,7 @@ func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(
 	if err != nil {
 		return err
 	}
-	return Retry(ctx, func(ctx context.Context) error {
+	return retryUse(ctx, func(ctx context.Context) error {
 		one, err := v.handle(ctx, id, ver)
 		if err != nil {
 			return err
