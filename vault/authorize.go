@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"unicode/utf8"
@@ -61,7 +62,8 @@ type Decision struct {
 }
 
 // An Authorizer decides requests. It is called from many goroutines, changes
-// nothing in the request, and does not call the vault. An error denies. It may be asked
+// nothing in the request, and does not call the vault. An error denies, and is wrapped in what
+// the caller is told. It may be asked
 // several times for one operation, when the CMK changes meanwhile.
 type Authorizer interface {
 	Authorize(ctx context.Context, r Request) (Decision, error)
@@ -104,6 +106,9 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	return nil
 }
 
+// failedRule stands on record where the Authorizer failed and named no rule.
+const failedRule = "(the authorizer failed)"
+
 // allowed asks the Authorizer, and puts the answer on record.
 func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error {
 	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
@@ -112,8 +117,9 @@ func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error
 		return nil
 	}
 	r.Decision = "DENY"
-	if err != nil {
-		return fmt.Errorf("%w: the authorizer failed", ErrDenied)
+	if err != nil { // on record too: a policy server that is away is no denial by policy
+		r.Rule = cmp.Or(r.Rule, failedRule)
+		return fmt.Errorf("%w: the authorizer failed: %w", ErrDenied, err)
 	}
 	return fmt.Errorf("%w: %s may not %s", ErrDenied, shown(string(c.principal)), ask.Operation)
 }

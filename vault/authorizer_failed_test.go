@@ -1,0 +1,40 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+var errPolicyServer = errors.New("no route to the policy server")
+
+// outage is an Authorizer that cannot decide what others than the owner ask for.
+type outage struct{ err error }
+
+func (o outage) Authorize(_ context.Context, r Request) (Decision, error) {
+	if r.Principal != DefaultOwner {
+		return Decision{}, fmt.Errorf("asking: %w", o.err)
+	}
+	return Decision{Allow: true, Rule: "owner"}, nil
+}
+
+// TestAuthorizerFails: an Authorizer that fails denies; the program learns why, and the
+// record tells it from a denial by policy.
+func TestAuthorizerFails(t *testing.T) {
+	for _, cause := range []error{errPolicyServer, context.DeadlineExceeded, ErrNotFound} {
+		cfg := testConfig()
+		cfg.Authorizer = outage{cause}
+		v, _ := newTestVault(t, cfg)
+		owner := v.As(DefaultOwner)
+		k := mustKey(t, owner, KeyOptions{})
+		_, err := v.As("bob").Encrypt(t.Context(), k.ID, nil, nil)
+		if !errors.Is(err, ErrDenied) || !errors.Is(err, cause) {
+			t.Errorf("%v: %v", cause, err)
+		}
+		r := lastRecord(t, owner, OpEncrypt)
+		if r.Error != "DENIED" || r.Decision != "DENY" || r.Rule != failedRule || r.Principal != "bob" {
+			t.Errorf("%v: recorded %+v", cause, r)
+		}
+	}
+}
