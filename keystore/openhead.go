@@ -31,7 +31,7 @@ func (s *Store) checkHead(ctx context.Context) (err error) {
 func (s *Store) readHead(ctx context.Context, seen tipState) error {
 	sealed, err := s.engine.Get(ctx, []byte(keyHead))
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("%w: the head is missing", ErrCorrupt)
+		return fmt.Errorf("%w: the head is missing; put back a copy of the whole directory", ErrCorrupt)
 	}
 	if err != nil {
 		return err

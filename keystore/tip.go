@@ -61,7 +61,7 @@ func openTip(dir string, k *keyring) (*tip, tipState, error) {
 	var best tipState
 	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, best, fmt.Errorf("%w: the tip file is missing: whether the store is the newest cannot be told", ErrCorrupt)
+		return nil, best, fmt.Errorf("%w: the tip file is missing: whether the store is the newest cannot be told; put back a copy of the whole directory", ErrCorrupt)
 	}
 	if err != nil {
 		return nil, best, err

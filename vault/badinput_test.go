@@ -138,8 +138,16 @@ func TestBadDirectory(t *testing.T) {
 		{"no context to create in", func() error { return second(Create(none, filepath.Join(place, "x"), testConfig(), good)) }, ErrInvalid, "context.Background()"},
 		{"other edition", func() error { return second(Open(t.Context(), dir, Config{Edition: otherEdition()}, good)) }, ErrInvalid, "Config.Edition"},
 		{"missing directory", opening(filepath.Join(place, "no"), good), ErrNoVault, "mounted"},
+		{"a file to open", opening(plain, good), ErrInvalid, "is a file"},
 		{"a file for a directory", creating(filepath.Join(plain, "x"), good), ErrInvalid, "choose one"},
 	}, files)
+	tip := filepath.Join(dir, "tip")
+	if err := os.Rename(tip, tip+".away"); err != nil {
+		t.Fatal(err)
+	}
+	// Badger has been opened by then, and begins files of its own.
+	refused(t, []mistake{{"missing tip", opening(dir, good), ErrCorrupt, "put back a copy of the whole directory"}},
+		func() map[string][32]byte { return digests(t, tip+".away") })
 	for _, name := range []string{"root", "root.copy"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

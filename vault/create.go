@@ -10,8 +10,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Create makes a vault in dir, which must be empty or absent, and opens it. Any
-// one of the protectors will open it again. Errors: ErrExists, ErrInUse, ErrInvalid,
+// Create makes a vault in dir, which is made if it is absent and must hold no vault, and
+// opens it. Any one of the protectors will open it again. Errors: ErrExists, ErrInUse, ErrInvalid,
 // ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's device, ErrUnsupported for an edition that this process
 // cannot have.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {

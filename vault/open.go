@@ -2,6 +2,10 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 
 	"strongroom.example/driver"
 	"strongroom.example/keystore"
@@ -30,7 +34,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		return nil, err
 	}
 	if _, err := keystore.ReadRoot(dir); err != nil {
-		return nil, err
+		return nil, unreadable(dir, err)
 	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err) }()
@@ -78,4 +82,15 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		}
 	}
 	return v, nil
+}
+
+// unreadable says what to do about a directory that is no directory, or another's.
+func unreadable(dir string, err error) error {
+	if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
+		return invalid("%s is a file; a vault is a directory", dir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w; the user of this program must own the vault's directory", ErrUnavailable, err)
+	}
+	return err
 }
