@@ -13,19 +13,20 @@ import (
 
 // misfortune is what happens to a device, and what comes of it.
 type misfortune struct {
+	name  string
 	fault drivertest.Fault
 	want  error
 	calls int // beyond those of a call that goes well
 }
 
-func misfortunes() map[string]misfortune {
-	return map[string]misfortune{
-		"busy once":   {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Throttled}, nil, 1},
-		"gone once":   {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Unavailable}, nil, 1},
-		"denied":      {drivertest.Fault{Fail: true, Class: driver.Denied}, vault.ErrUnavailable, 0},
-		"unknown":     {drivertest.Fault{Fail: true, Class: driver.Unknown}, vault.ErrUnavailable, 0},
-		"not there":   {drivertest.Fault{Fail: true, Class: driver.NotFound}, vault.ErrUnavailable, 0},
-		"unsupported": {drivertest.Fault{Fail: true, Class: driver.Unsupported}, vault.ErrUnsupported, 0},
+func misfortunes() []misfortune {
+	return []misfortune{
+		{"busy once", drivertest.Fault{Nth: 1, Fail: true, Class: driver.Throttled}, nil, 1},
+		{"gone once", drivertest.Fault{Nth: 1, Fail: true, Class: driver.Unavailable}, nil, 1},
+		{"denied", drivertest.Fault{Fail: true, Class: driver.Denied}, vault.ErrUnavailable, 0},
+		{"unknown", drivertest.Fault{Fail: true, Class: driver.Unknown}, vault.ErrUnavailable, 0},
+		{"not there", drivertest.Fault{Fail: true, Class: driver.NotFound}, vault.ErrUnavailable, 0},
+		{"unsupported", drivertest.Fault{Fail: true, Class: driver.Unsupported}, vault.ErrUnsupported, 0},
 	}
 }
 
@@ -40,8 +41,8 @@ func deviceFails(t *testing.T, s *subject) {
 				continue // it asks nothing, or twice
 			}
 			t.Run(string(a.op), func(t *testing.T) {
-				for name, f := range misfortunes() {
-					strikes(t, x, a, m, name, f)
+				for _, f := range misfortunes() {
+					strikes(t, x, a, m, f)
 				}
 			})
 		}
@@ -50,7 +51,7 @@ func deviceFails(t *testing.T, s *subject) {
 }
 
 // strikes runs an act once under a misfortune, and once after.
-func strikes(t *testing.T, x *home, a act, m sample, name string, f misfortune) {
+func strikes(t *testing.T, x *home, a act, m sample, f misfortune) {
 	t.Helper()
 	if err := a.run(t.Context(), x.owner(), m); err != nil {
 		t.Fatalf("before: %v", err)
@@ -62,13 +63,13 @@ func strikes(t *testing.T, x *home, a act, m sample, name string, f misfortune) 
 	calls := x.device.Calls(a.method) - before
 	x.device.Clear()
 	if !errors.Is(err, f.want) || f.want == nil && err != nil {
-		t.Errorf("%s: %v, want %v", name, err, f.want)
+		t.Errorf("%s: %v, want %v", f.name, err, f.want)
 	}
 	if calls != 1+f.calls {
-		t.Errorf("%s: the device was asked %d times", name, calls)
+		t.Errorf("%s: the device was asked %d times", f.name, calls)
 	}
 	if err := a.run(t.Context(), x.owner(), m); err != nil {
-		t.Errorf("%s, when it is back: %v", name, err)
+		t.Errorf("%s, when it is back: %v", f.name, err)
 	}
 }
 

@@ -15,14 +15,14 @@ func deviceFailsToMakeKeys(t *testing.T, s *subject) {
 	x := s.faulty
 	o := x.options(s.eachOnDevice(t)[0])
 	o.Alias = "once"
-	for name, f := range map[string]misfortune{
-		"busy once":            {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Throttled}, nil, 1},
-		"gone after the work":  {drivertest.Fault{Nth: 1, Fail: true, Class: driver.Unavailable, After: true}, nil, 1},
-		"denied":               {drivertest.Fault{Fail: true, Class: driver.Denied}, vault.ErrUnavailable, 0},
-		"dead after the work":  {drivertest.Fault{Fail: true, Class: driver.Unknown, After: true}, vault.ErrUnavailable, 0},
-		"no room for it there": {drivertest.Fault{Fail: true, Class: driver.Unsupported}, vault.ErrUnsupported, 0},
+	for _, f := range []misfortune{
+		{"busy once", drivertest.Fault{Nth: 1, Fail: true, Class: driver.Throttled}, nil, 1},
+		{"gone after the work", drivertest.Fault{Nth: 1, Fail: true, Class: driver.Unavailable, After: true}, nil, 1},
+		{"denied", drivertest.Fault{Fail: true, Class: driver.Denied}, vault.ErrUnavailable, 0},
+		{"dead after the work", drivertest.Fault{Fail: true, Class: driver.Unknown, After: true}, vault.ErrUnavailable, 0},
+		{"no room for it there", drivertest.Fault{Fail: true, Class: driver.Unsupported}, vault.ErrUnsupported, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(f.name, func(t *testing.T) {
 			keys, objects, calls := count(t, x.owner(), vault.KeyFilter{}), x.objects(t), x.device.Calls(drivertest.MethodGenerateKey)
 			f.fault.Method = drivertest.MethodGenerateKey
 			x.device.Add(f.fault)
