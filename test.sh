@@ -71,6 +71,9 @@ for target in linux/arm64 linux/arm linux/386 linux/riscv64 windows/amd64 darwin
 	CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build ./...
 done
 
+step "the tests too for 32 bits"
+CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
+
 # Whatever a test needs is here now: what it misses fails, and is not skipped.
 export CI=true
 

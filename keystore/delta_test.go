@@ -12,7 +12,7 @@ import (
 // record is a leaf as the vault writes it.
 func record(seq int, operation string) []byte {
 	return fmt.Appendf(nil, `{"seq":%d,"time":"2026-11-23T16:32:%02d.%09dZ","uptime":%d,"principal":"owner","operation":%q,"key":"%x","phase":"single","result":"ok"}`,
-		seq, seq%60, rand.IntN(1e9), 1e12+rand.IntN(1e12), operation, bytes.Repeat([]byte{7}, 16))
+		seq, seq%60, rand.Int64N(1e9), 1e12+rand.Int64N(1e12), operation, bytes.Repeat([]byte{7}, 16))
 }
 
 func TestDelta(t *testing.T) {
