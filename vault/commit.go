@@ -37,7 +37,7 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 func (v *Vault) fail(ctx context.Context, t *target, r audit.Record, cause error) error {
 	cause = translate(cause)
 	r.Result, r.Error, r.OutputSize = audit.Failed, errorName(cause), 0
-	err := v.commit(context.WithoutCancel(ctx), t, &entry{rec: r, lenient: true})
+	err := v.commit(context.WithoutCancel(ctx), t, &entry{rec: r, lenient: true, exact: errors.Is(cause, ErrNotFound)})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ type entry struct {
 	// lenient: the Authorizer was asked often enough, and alias and tags may have changed
 	// since.
 	lenient bool
+	// exact: any other record of the key is another key: what was not found was moved or
+	// deleted meanwhile.
+	exact bool
 	// undo takes back what was done to the device when the commit failed.
 	undo func(error) error
 	// settled: the failure is on record already.

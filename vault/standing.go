@@ -23,6 +23,9 @@ func (v *Vault) stands(tx *keystore.Tx, t *target, e *entry) error {
 	if t == nil || e.detached || tx.Version(keyPath(t.ID)) == t.record && !v.expiredSince(t) {
 		return nil
 	}
+	if e.exact {
+		return errStale
+	}
 	now, err := v.shownIn(tx, t.ID)
 	switch {
 	case errors.Is(err, keystore.ErrNotFound):

@@ -40,7 +40,7 @@ func (s session) destroyAll(id driver.MaterialID, undestroyed *survivors) error 
 	all, birth := template{raw(p11.CKA_ID, id[:])}, s.mod.births.Load()
 	n, err := s.clear(all)
 	if err != nil {
-		if e, ok := errors.AsType[*codeError](err); ok && e.call == "C_DestroyObject" {
+		if e, ok := errors.AsType[*codeError](err); ok && e.call == "C_DestroyObject" && judge(err).cure != again {
 			undestroyed.add(id, birth)
 		}
 		return err

@@ -141,7 +141,9 @@ func (t *token) living(generation uint64) *epoch {
 	if old == nil || old.generation != generation {
 		return nil
 	}
-	if _, err := t.mod.ctx.GetSessionInfo(old.anchor); err != nil {
+	_, err := t.mod.ctx.GetSessionInfo(old.anchor)
+	switch codeOf(from("C_GetSessionInfo", err)) {
+	case p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED, p11.CKR_DEVICE_REMOVED, p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_TOKEN_NOT_RECOGNIZED, p11.CKR_SLOT_ID_INVALID, p11.CKR_CRYPTOKI_NOT_INITIALIZED:
 		old.dead.Store(true)
 		return nil
 	}

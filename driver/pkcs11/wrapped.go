@@ -158,11 +158,19 @@ func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	case f.sized && r.shape.secret():
 		err = s.at(o, r).answers(s, reference{})
 	}
-	if rv := codeOf(err); rv != p11.CKR_OK && judge(code("C_UnwrapKey", rv)).cure != nothing {
+	if rv := codeOf(err); rv != p11.CKR_OK && spared(judge(code("C_UnwrapKey", rv))) {
 		return code("C_UnwrapKey", rv)
+	}
+	if errors.Is(err, errAbsent) { // a login that was lost hides the key
+		return err
 	}
 	if !f.sized || err != nil {
 		return fault("C_UnwrapKey", driver.Authentic, errCiphertext)
 	}
 	return nil
+}
+
+// spared reports whether a verdict is on the token, and not on what it was given.
+func spared(v verdict) bool {
+	return v.cure != nothing || v.class == driver.Throttled || v.class == driver.Denied
 }

@@ -29,8 +29,8 @@ type Config struct {
 	OwnerAuth []byte
 	// SRK pins the storage root key: its name in hexadecimal, as Info().Device.Serial
 	// has it. Another key is driver.ErrWrongDevice. It is looked for at 0x81000001 and at
-	// 0x81000010 to 1F, and made again if the TPM can. Empty: the one that is at the first
-	// of these places.
+	// 0x81000010 to 1F, and made again if the TPM can. Empty: the one that is at
+	// 0x81000001, made there if that is free, else the first at the other places.
 	SRK string
 	// Counter is the NV index of a rollback counter, such as 0x01500001; it is made
 	// where there is none. 0: no counter.

@@ -35,6 +35,11 @@ func (d *device) findSRK() (*storageKey, error) {
 	if err != nil || d.wants(first.key) {
 		return first.key, err
 	}
+	if d.pinned == "" && first.free() {
+		if k, err := d.createSRK(wellKnown); !errors.Is(err, errOwner) {
+			return k, err
+		}
+	}
 	home, k, err := d.findSpare()
 	if err != nil || k != nil {
 		return k, err
