@@ -1,6 +1,8 @@
 package badger
 
 import (
+	"math/bits"
+
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 )
@@ -47,5 +49,12 @@ func preset(dir string, log badger.Logger) badger.Options {
 	o.DetectConflicts = false
 	o.MetricsEnabled = false
 	o.Logger = log
+	if bits.UintSize == 32 {
+		// The memory in which a table is built has twice the table's size, and a second piece of
+		// it overwrites the first where an int has 32 bits (ristretto v2, Allocator). With blocks
+		// that hold any two values half of it is never passed.
+		o.BlockSize = 128 << 10
+		o.BaseTableSize = 8 << 20
+	}
 	return o
 }
