@@ -76,7 +76,7 @@ type importing struct {
 // newImporting checks all that can be known before the try.
 func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (*importing, error) {
 	now := v.deadline.Now()
-	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || m.ValidTo.UTC().Year() > 9999) {
+	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || !m.ValidTo.Before(year10000())) {
 		return nil, invalid("ValidTo %v is not after now, %v, or after the year 9999; zero means never", m.ValidTo, now)
 	}
 	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
@@ -128,3 +128,7 @@ func (im *importing) readToken() (err error) {
 	im.detail["algorithm"] = string(im.row.alg)
 	return nil
 }
+
+// year10000 is the first moment that no record can name. It is compared with as a time:
+// a year may have more bits than an int.
+func year10000() time.Time { return time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -9,7 +10,8 @@ import (
 )
 
 // TestReimportMeanwhile: a Decrypt that waits for a busy device, while the material is
-// deleted and the same imported again, finds the new place; its ciphertext is a good one.
+// deleted and the same imported again, finds the new place, or that there is none just now;
+// its ciphertext is a good one.
 func TestReimportMeanwhile(t *testing.T) {
 	v, device, _, _ := newMoveVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -36,7 +38,7 @@ func TestReimportMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(7)).material())
-	if err := <-done; err != nil {
+	if err := <-done; err != nil && !errors.Is(err, ErrKeyState) {
 		t.Error(err)
 	}
 }
