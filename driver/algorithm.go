@@ -1,5 +1,7 @@
 package driver
 
+import "crypto"
+
 // A SignAlg is a signature algorithm.
 type SignAlg string
 
@@ -8,8 +10,11 @@ const (
 	RSAPKCS1SHA256 SignAlg = "RSA_PKCS1_SHA_256"
 	RSAPKCS1SHA384 SignAlg = "RSA_PKCS1_SHA_384"
 	RSAPKCS1SHA512 SignAlg = "RSA_PKCS1_SHA_512"
-	// RSAPSSSHA256 has a salt as long as the hash.
+	// The RSA-PSS algorithms use one hash for the message and for MGF1, and a salt as
+	// long as the hash (RFC 8017, 8.1).
 	RSAPSSSHA256 SignAlg = "RSA_PSS_SHA_256"
+	RSAPSSSHA384 SignAlg = "RSA_PSS_SHA_384"
+	RSAPSSSHA512 SignAlg = "RSA_PSS_SHA_512"
 	// ECDSASHA256, 384 and 512 go with P-256, P-384 and P-521.
 	ECDSASHA256 SignAlg = "ECDSA_SHA_256"
 	ECDSASHA384 SignAlg = "ECDSA_SHA_384"
@@ -23,15 +28,33 @@ const (
 // DigestSize returns the length in bytes of the digest that the algorithm takes,
 // or 0 where it takes the message itself or is not known.
 func (a SignAlg) DigestSize() int {
-	switch a {
-	case RSAPKCS1SHA256, RSAPSSSHA256, ECDSASHA256, SM2DSA:
+	if a == SM2DSA {
 		return 32
-	case RSAPKCS1SHA384, ECDSASHA384:
-		return 48
-	case RSAPKCS1SHA512, ECDSASHA512:
-		return 64
+	}
+	if h := a.Hash(); h != 0 {
+		return h.Size()
 	}
 	return 0
+}
+
+// Hash returns the SHA-2 hash that makes the digest. It is 0 for Ed25519, which takes
+// the message, for SM2, whose hash package crypto does not know, and for an unknown
+// algorithm.
+func (a SignAlg) Hash() crypto.Hash {
+	switch a {
+	case RSAPKCS1SHA256, RSAPSSSHA256, ECDSASHA256:
+		return crypto.SHA256
+	case RSAPKCS1SHA384, RSAPSSSHA384, ECDSASHA384:
+		return crypto.SHA384
+	case RSAPKCS1SHA512, RSAPSSSHA512, ECDSASHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
+// IsPSS reports whether the algorithm is one of RSA-PSS.
+func (a SignAlg) IsPSS() bool {
+	return a == RSAPSSSHA256 || a == RSAPSSSHA384 || a == RSAPSSSHA512
 }
 
 // TakesMessage reports whether the algorithm takes the message, not a digest.

@@ -1,12 +1,13 @@
 package vault
 
 import (
+	"bytes"
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"crypto/sha512"
 	"fmt"
+	"io"
 
 	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/sm3"
 	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
@@ -23,8 +24,11 @@ const (
 	ECCP521R1 SignAlgorithm = "ECC_P521_R1" // ECDSA with SHA-512
 	// SM2DSA is of GM/T 0003.2; the digest is SM3(Z ‖ M).
 	SM2DSA SignAlgorithm = "SM2DSA"
-	// RSAPSSSHA256 has a salt as long as the hash (RFC 8017 §8.1).
+	// The RSA-PSS algorithms use one hash for the message and for MGF1, and a salt as
+	// long as the hash (RFC 8017, 8.1).
 	RSAPSSSHA256   SignAlgorithm = "RSA_PSS_SHA_256"
+	RSAPSSSHA384   SignAlgorithm = "RSA_PSS_SHA_384"
+	RSAPSSSHA512   SignAlgorithm = "RSA_PSS_SHA_512"
 	RSAPKCS1SHA256 SignAlgorithm = "RSA_PKCS1_SHA_256"
 	RSAPKCS1SHA384 SignAlgorithm = "RSA_PKCS1_SHA_384"
 	RSAPKCS1SHA512 SignAlgorithm = "RSA_PKCS1_SHA_512"
@@ -47,14 +51,20 @@ var signTable = []signRow{
 	{SM2, SM2DSA, driver.SM2DSA},
 	{Ed25519, EdDSA, driver.EdDSAEd25519},
 	{RSA2048, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA2048, RSAPSSSHA384, driver.RSAPSSSHA384},
+	{RSA2048, RSAPSSSHA512, driver.RSAPSSSHA512},
 	{RSA2048, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
 	{RSA2048, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
 	{RSA2048, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
 	{RSA3072, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA3072, RSAPSSSHA384, driver.RSAPSSSHA384},
+	{RSA3072, RSAPSSSHA512, driver.RSAPSSSHA512},
 	{RSA3072, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
 	{RSA3072, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
 	{RSA3072, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
 	{RSA4096, RSAPSSSHA256, driver.RSAPSSSHA256},
+	{RSA4096, RSAPSSSHA384, driver.RSAPSSSHA384},
+	{RSA4096, RSAPSSSHA512, driver.RSAPSSSHA512},
 	{RSA4096, RSAPKCS1SHA256, driver.RSAPKCS1SHA256},
 	{RSA4096, RSAPKCS1SHA384, driver.RSAPKCS1SHA384},
 	{RSA4096, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
@@ -87,24 +97,49 @@ func (r signRow) digest(message, public, id []byte) ([]byte, error) {
 	case driver.EdDSAEd25519:
 		return message, nil
 	case driver.SM2DSA:
-		key, err := smx509.ParsePKIXPublicKey(public)
-		pub, ok := key.(*ecdsa.PublicKey)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("%w: stored public key", ErrCorrupt)
-		}
-		if len(id) == 0 {
-			id = []byte(SM2DefaultID)
-		}
-		return sm2.CalculateSM2Hash(pub, message, id)
+		return SM2Digest(public, id, bytes.NewReader(message))
 	}
-	switch r.device.DigestSize() {
-	case sha512.Size384:
-		sum := sha512.Sum384(message)
-		return sum[:], nil
-	case sha512.Size:
-		sum := sha512.Sum512(message)
-		return sum[:], nil
+	h := r.device.Hash().New()
+	h.Write(message)
+	return h.Sum(nil), nil
+}
+
+// SM2Digest returns the digest that an SM2 signature covers, SM3(Z ‖ M), for a message
+// of any length (GM/T 0003.2, 5.5 and 6.1). Sign and Verify take it as Digest.
+// publicKey is X.509 SubjectPublicKeyInfo in DER, as in PublicKey.DER. id is the
+// signer's id of at most 8191 bytes; nil means SM2DefaultID. Errors: ErrInvalid for a
+// key that is not on SM2's curve, ErrTooLarge for a long id, and those of the reader.
+func SM2Digest(publicKey, id []byte, message io.Reader) ([]byte, error) {
+	key, err := smx509.ParsePKIXPublicKey(publicKey)
+	public, ok := key.(*ecdsa.PublicKey)
+	if err != nil || !ok || !sm2.IsSM2PublicKey(public) {
+		return nil, invalid("the public key is not an SM2 key in SubjectPublicKeyInfo form")
 	}
-	sum := sha256.Sum256(message)
-	return sum[:], nil
+	if err := checkSM2ID(id); err != nil {
+		return nil, err
+	}
+	if len(id) == 0 {
+		id = []byte(SM2DefaultID)
+	}
+	z, err := sm2.CalculateZA(public, id)
+	if err != nil {
+		return nil, invalid("SM2 id: %v", err)
+	}
+	h := sm3.New()
+	h.Write(z)
+	if _, err := io.Copy(h, message); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
+}
+
+// maxSM2ID is the longest signer's id in bytes, because its length in bits has two bytes.
+const maxSM2ID = 8191
+
+// checkSM2ID returns ErrTooLarge for an id that is too long.
+func checkSM2ID(id []byte) error {
+	if len(id) > maxSM2ID {
+		return fmt.Errorf("%w: SM2 id has %d bytes, the limit is %d", ErrTooLarge, len(id), maxSM2ID)
+	}
+	return nil
 }

@@ -18,6 +18,8 @@ func TestOpenSSLSigns(t *testing.T) {
 		make, run string
 	}{
 		"PSS":             {RSA2048, SignOptions{Algorithm: RSAPSSSHA256}, "RSA -pkeyopt rsa_keygen_bits:2048", dgst + "-sha256" + pss + " message"},
+		"PSS SHA-384":     {RSA2048, SignOptions{Algorithm: RSAPSSSHA384}, "RSA -pkeyopt rsa_keygen_bits:2048", dgst + "-sha384" + pss + " message"},
+		"PSS SHA-512":     {RSA2048, SignOptions{Algorithm: RSAPSSSHA512}, "RSA -pkeyopt rsa_keygen_bits:2048", dgst + "-sha512" + pss + " message"},
 		"PKCS #1 SHA-256": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA256}, "RSA -pkeyopt rsa_keygen_bits:2048", dgst + "-sha256 message"},
 		"PKCS #1 SHA-384": {RSA3072, SignOptions{Algorithm: RSAPKCS1SHA384}, "RSA -pkeyopt rsa_keygen_bits:3072", dgst + "-sha384 message"},
 		"PKCS #1 SHA-512": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA512}, "RSA -pkeyopt rsa_keygen_bits:2048", dgst + "-sha512 message"},

@@ -42,6 +42,8 @@ func TestOpenSSLVerifies(t *testing.T) {
 		line string
 	}{
 		"PSS":             {RSA2048, SignOptions{Algorithm: RSAPSSSHA256}, "dgst -sha256 -verify public.pem -signature signature" + pss + " message"},
+		"PSS SHA-384":     {RSA2048, SignOptions{Algorithm: RSAPSSSHA384}, "dgst -sha384 -verify public.pem -signature signature" + pss + " message"},
+		"PSS SHA-512":     {RSA2048, SignOptions{Algorithm: RSAPSSSHA512}, "dgst -sha512 -verify public.pem -signature signature" + pss + " message"},
 		"PKCS #1 SHA-256": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA256}, "dgst -sha256 -verify public.pem -signature signature message"},
 		"PKCS #1 SHA-384": {RSA3072, SignOptions{Algorithm: RSAPKCS1SHA384}, "dgst -sha384 -verify public.pem -signature signature message"},
 		"PKCS #1 SHA-512": {RSA2048, SignOptions{Algorithm: RSAPKCS1SHA512}, "dgst -sha512 -verify public.pem -signature signature message"},

@@ -17,7 +17,7 @@ const (
 	// Raw is the message itself, at most MaxMessage bytes; the vault hashes it.
 	Raw MessageType = "RAW"
 	// Digest is the hash of the message, exactly as long as the algorithm's. For SM2
-	// that is SM3(Z ‖ M), not SM3(M).
+	// that is SM3(Z ‖ M), which SM2Digest computes, and not SM3(M). Ed25519 takes none.
 	Digest MessageType = "DIGEST"
 )
 
@@ -97,11 +97,10 @@ func (o SignOptions) check(message []byte) error {
 	switch o.MessageType {
 	case "", Raw:
 		if len(message) > MaxMessage {
-			return fmt.Errorf("%w: message has %d bytes, the limit is %d; give its digest", ErrTooLarge, len(message), MaxMessage)
+			return fmt.Errorf("%w: message has %d bytes, the limit is %d; sign its digest, which every algorithm but ED25519 takes",
+				ErrTooLarge, len(message), MaxMessage)
 		}
-		if len(o.SM2ID) > 8191 {
-			return fmt.Errorf("%w: SM2 id has %d bytes, the limit is 8191", ErrTooLarge, len(o.SM2ID))
-		}
+		return checkSM2ID(o.SM2ID)
 	case Digest:
 		if len(o.SM2ID) > 0 {
 			return invalid("an SM2 id goes with raw messages; a digest has it inside")

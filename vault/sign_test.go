@@ -2,10 +2,13 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509/pkix"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/emmansun/gmsm/sm2"
@@ -108,6 +111,77 @@ func TestSM2ID(t *testing.T) {
 		t.Fatal(err)
 	}
 	certificateBySM2(t, s)
+}
+
+// TestSM2Digest holds SM2Digest against gmsm's digest and against the vault's own
+// signatures over raw messages, for messages of more than MaxMessage bytes as well.
+func TestSM2Digest(t *testing.T) {
+	needs(t, SM2)
+	v, _ := newTestVault(t, Config{Edition: SM})
+	c, ctx := v.As(DefaultOwner), t.Context()
+	k := mustKey(t, c, KeyOptions{Spec: SM2, Usage: SignVerify}).ID
+	public, err := c.PublicKey(ctx, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := public.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Signer(ctx, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", "alice@example"} {
+		for _, size := range []int{0, 1, MaxMessage, MaxMessage + 1, 100_000} {
+			message := bytes.Repeat([]byte{7}, size)
+			digest, err := SM2Digest(public.DER, []byte(id), bytes.NewReader(message))
+			if err != nil {
+				t.Fatalf("SM2Digest of %d bytes for id %q: %v", size, id, err)
+			}
+			want, err := sm2.CalculateSM2Hash(key.(*ecdsa.PublicKey), message, []byte(cmp.Or(id, SM2DefaultID)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(digest, want) {
+				t.Errorf("SM2Digest of %d bytes for id %q is %x, gmsm's is %x", size, id, digest, want)
+			}
+			signature, err := s.SignMessage(nil, message, &SM2SignerOptions{ID: []byte(id)})
+			if err != nil {
+				t.Fatalf("SignMessage of %d bytes for id %q: %v", size, id, err)
+			}
+			if ok, err := c.Verify(ctx, k, digest, signature, SignOptions{MessageType: Digest}); !ok || err != nil {
+				t.Errorf("Verify of SignMessage's signature over %d bytes for id %q: %v, %v", size, id, ok, err)
+			}
+			if size > MaxMessage {
+				continue
+			}
+			signature, err = s.Sign(nil, message, &SM2SignerOptions{ID: []byte(id)})
+			if err != nil {
+				t.Fatalf("Sign of %d bytes for id %q: %v", size, id, err)
+			}
+			if ok, err := c.Verify(ctx, k, message, signature, SignOptions{SM2ID: []byte(id)}); !ok || err != nil {
+				t.Errorf("Verify of Sign's signature over %d bytes for id %q: %v, %v", size, id, ok, err)
+			}
+		}
+	}
+	foreign := mustKey(t, c, KeyOptions{Spec: ECCP256}).ID
+	other, err := c.PublicKey(ctx, foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		public, id []byte
+		want       error
+	}{
+		"no key":      {nil, nil, ErrInvalid},
+		"a P-256 key": {other.DER, nil, ErrInvalid},
+		"a long id":   {public.DER, make([]byte, 8192), ErrTooLarge},
+	} {
+		if _, err := SM2Digest(row.public, row.id, strings.NewReader("m")); !errors.Is(err, row.want) {
+			t.Errorf("SM2Digest with %s: %v, want %v", name, err, row.want)
+		}
+	}
 }
 
 // certificateBySM2 has gmsm make a request and check it.

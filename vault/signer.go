@@ -61,23 +61,43 @@ func (c Client) public(ctx context.Context, key string, usage KeyUsage) (PublicK
 // Public returns the public key, as PublicKey.Parse does.
 func (s *Signer) Public() crypto.PublicKey { return s.public }
 
-// Sign signs a digest; for Ed25519, and for SM2 under sm2.DefaultSM2SignerOpts, the
-// message itself. opts chooses the algorithm: *rsa.PSSOptions with SHA-256 and a
-// salt as long as the hash, which PSSSaltLengthAuto means here too; else the hash.
+// SM2SignerOptions name the signer's id to a Signer over an SM2 key. With them Sign and
+// SignMessage take the message itself, as they do with sm2.DefaultSM2SignerOpts.
+type SM2SignerOptions struct {
+	// ID is the signer's id of at most 8191 bytes; empty means SM2DefaultID.
+	ID []byte
+}
+
+// HashFunc returns 0, because the message is not hashed by the caller.
+func (*SM2SignerOptions) HashFunc() crypto.Hash { return 0 }
+
+// id returns the id, also of nil options.
+func (o *SM2SignerOptions) id() []byte {
+	if o == nil {
+		return nil
+	}
+	return o.ID
+}
+
+// Sign signs a digest; for Ed25519, and for SM2 under *SM2SignerOptions or
+// sm2.DefaultSM2SignerOpts, the message itself, at most MaxMessage bytes. opts chooses the algorithm: *rsa.PSSOptions with a salt as
+// long as the hash, which PSSSaltLengthAuto means here too; else the hash.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	alg, err := s.algorithm(opts)
 	if err != nil {
 		return nil, err
 	}
-	kind := Digest
 	if alg == EdDSA || alg == SM2DSA && reflect.DeepEqual(opts, sm2.DefaultSM2SignerOpts) {
-		kind = Raw
+		return s.signing(digest, SignOptions{Algorithm: alg})
 	}
-	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: kind})
+	if o, ok := opts.(*SM2SignerOptions); ok {
+		return s.signing(digest, SignOptions{Algorithm: alg, SM2ID: o.id()})
+	}
+	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: Digest})
 }
 
 // SignMessage hashes and signs a message of any length (Ed25519: MaxMessage bytes).
-// SM2 signs for SM2DefaultID.
+// SM2 signs for the id in *SM2SignerOptions, else for SM2DefaultID.
 func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	alg, err := s.algorithm(opts)
 	if err != nil {
@@ -90,7 +110,11 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 	if err != nil {
 		return nil, wrap(OpSign, s.key.Key, err)
 	}
-	digest, err := row.digest(message, s.key.DER, nil)
+	var id []byte
+	if o, ok := opts.(*SM2SignerOptions); ok {
+		id = o.id()
+	}
+	digest, err := row.digest(message, s.key.DER, id)
 	if err != nil {
 		return nil, wrap(OpSign, s.key.Key, err)
 	}
@@ -134,20 +158,15 @@ func (r signRow) fits(hash crypto.Hash, opts crypto.SignerOpts) bool {
 	switch o := opts.(type) {
 	case *rsa.PSSOptions:
 		salt := o.SaltLength == rsa.PSSSaltLengthEqualsHash || o.SaltLength == rsa.PSSSaltLengthAuto || o.SaltLength == r.device.DigestSize()
-		return r.alg == RSAPSSSHA256 && hash == crypto.SHA256 && salt
+		return r.device.IsPSS() && hash == r.device.Hash() && salt
+	case *SM2SignerOptions:
+		return r.alg == SM2DSA
 	case *sm2.SM2SignerOption:
-		// Another id than the default one cannot be read out of the option.
+		// gmsm hides the id, so that only the default one can be recognised.
 		plain := reflect.DeepEqual(o, sm2.DefaultSM2SignerOpts) || reflect.DeepEqual(o, sm2.NewSM2SignerOption(false, nil))
 		return r.alg == SM2DSA && plain
 	case *ed25519.Options:
 		return r.alg == EdDSA && hash == 0 && o.Context == ""
 	}
-	switch r.alg {
-	case EdDSA, SM2DSA:
-		return hash == 0
-	case RSAPSSSHA256:
-		return false
-	}
-	want := map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}
-	return hash == want[r.device.DigestSize()]
+	return !r.device.IsPSS() && hash == r.device.Hash()
 }

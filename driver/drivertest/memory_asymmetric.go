@@ -16,17 +16,10 @@ import (
 
 // signOptions returns what a crypto.Signer wants to know of an algorithm.
 func signOptions(alg driver.SignAlg) crypto.SignerOpts {
-	switch alg {
-	case driver.RSAPSSSHA256:
-		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-	case driver.RSAPKCS1SHA256, driver.ECDSASHA256:
-		return crypto.SHA256
-	case driver.RSAPKCS1SHA384, driver.ECDSASHA384:
-		return crypto.SHA384
-	case driver.RSAPKCS1SHA512, driver.ECDSASHA512:
-		return crypto.SHA512
+	if alg.IsPSS() {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash()}
 	}
-	return crypto.Hash(0)
+	return alg.Hash()
 }
 
 // oaepHash returns the hash of an OAEP algorithm.

@@ -51,7 +51,8 @@ func allSpecs() []driver.SpecInfo {
 func signAlgs(alg driver.KeyAlgorithm) []driver.SignAlg {
 	switch alg {
 	case driver.RSA2048, driver.RSA3072, driver.RSA4096:
-		return []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256}
+		return []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512,
+			driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512}
 	case driver.ECP256:
 		return []driver.SignAlg{driver.ECDSASHA256}
 	case driver.ECP384:

@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -81,10 +80,10 @@ type longSalt struct{ memorySigner }
 
 func (k longSalt) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
 	signature, err := k.memorySigner.Sign(ctx, alg, input)
-	if err != nil || alg != driver.RSAPSSSHA256 {
+	if err != nil || !alg.IsPSS() {
 		return signature, err
 	}
-	return k.material.private.Sign(rand.Reader, input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto, Hash: crypto.SHA256})
+	return k.material.private.Sign(rand.Reader, input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto, Hash: alg.Hash()})
 }
 
 type anyLength struct{ memorySigner }

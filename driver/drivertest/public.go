@@ -32,8 +32,8 @@ func verify(public crypto.PublicKey, alg driver.SignAlg, input, signature []byte
 	good := false
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		hash := signOptions(alg).HashFunc()
-		if alg == driver.RSAPSSSHA256 {
+		hash := alg.Hash()
+		if alg.IsPSS() {
 			options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 			return rsa.VerifyPSS(key, hash, input, signature, options)
 		}

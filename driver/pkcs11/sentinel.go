@@ -144,5 +144,6 @@ func signAlgs(sh shape) []driver.SignAlg {
 	case driver.Ed25519:
 		return []driver.SignAlg{driver.EdDSAEd25519}
 	}
-	return []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256}
+	return []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512,
+		driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512}
 }

@@ -78,10 +78,10 @@ func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, erro
 	var info [maxDigestInfo]byte
 	signature := make([]byte, signatureSize(o.shape))
 	a := call{op: opSign, in: input, out: signature}
-	switch alg {
-	case driver.RSAPSSSHA256:
-		a.mechanism, a.parameter = p11.CKM_RSA_PKCS_PSS, []uint{p11.CKM_SHA256, p11.CKG_MGF1_SHA256, 32}
-	case driver.EdDSAEd25519:
+	switch {
+	case alg.IsPSS():
+		a.mechanism, a.parameter = p11.CKM_RSA_PKCS_PSS, pssParameters(alg)
+	case alg == driver.EdDSAEd25519:
 		a.mechanism = ckmEdDSA
 	default:
 		a.mechanism, a.in = p11.CKM_RSA_PKCS, append(appendDigestInfo(info[:0], alg), input...)
@@ -90,6 +90,18 @@ func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, erro
 		return nil, err
 	}
 	return signature, nil
+}
+
+// pssParameters returns the fields of CK_RSA_PKCS_PSS_PARAMS: hash, mask generation
+// function and length of the salt.
+func pssParameters(alg driver.SignAlg) []uint {
+	switch alg {
+	case driver.RSAPSSSHA384:
+		return []uint{p11.CKM_SHA384, p11.CKG_MGF1_SHA384, 48}
+	case driver.RSAPSSSHA512:
+		return []uint{p11.CKM_SHA512, p11.CKG_MGF1_SHA512, 64}
+	}
+	return []uint{p11.CKM_SHA256, p11.CKG_MGF1_SHA256, 32}
 }
 
 // fill is operate for a result that is as long as its buffer.

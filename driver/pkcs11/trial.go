@@ -109,8 +109,7 @@ func (o *object) answersSign(s session, alg driver.SignAlg, public crypto.Public
 	case *ecdsa.PublicKey:
 		good = ecdsa.VerifyASN1(key, input, signature)
 	case *rsa.PublicKey:
-		h := map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}[alg.DigestSize()]
-		if alg == driver.RSAPSSSHA256 {
+		if h := alg.Hash(); alg.IsPSS() {
 			good = rsa.VerifyPSS(key, h, input, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		} else {
 			good = rsa.VerifyPKCS1v15(key, h, input, signature) == nil

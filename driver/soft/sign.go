@@ -64,22 +64,8 @@ func sign(key crypto.Signer, alg driver.SignAlg, input []byte) ([]byte, error) {
 
 // signOpts returns what crypto.Signer wants to know of alg.
 func signOpts(alg driver.SignAlg) crypto.SignerOpts {
-	switch alg {
-	case driver.RSAPSSSHA256:
-		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-	case driver.EdDSAEd25519:
-		return crypto.Hash(0)
+	if alg.IsPSS() {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash()}
 	}
-	return hashOf(alg)
-}
-
-// hashOf returns the hash that makes alg's digest, by the digest's length.
-func hashOf(alg driver.SignAlg) crypto.Hash {
-	switch alg.DigestSize() {
-	case 48:
-		return crypto.SHA384
-	case 64:
-		return crypto.SHA512
-	}
-	return crypto.SHA256
+	return alg.Hash()
 }

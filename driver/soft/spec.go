@@ -11,7 +11,7 @@ func specs(e driver.Edition) []driver.SpecInfo {
 	table := []driver.SpecInfo{prfSpec(driver.HMACSHA256)}
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
 		table = append(table, signSpec(alg, driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384,
-			driver.RSAPKCS1SHA512, driver.RSAPSSSHA256), decryptSpec(alg, rsaEncryption()...))
+			driver.RSAPKCS1SHA512, driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512), decryptSpec(alg, rsaEncryption()...))
 	}
 	table = append(table,
 		signSpec(driver.ECP256, driver.ECDSASHA256),

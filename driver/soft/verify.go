@@ -56,7 +56,8 @@ type verifyFunc func(key any, alg driver.SignAlg, input, signature []byte) error
 
 func verifier(alg driver.SignAlg) verifyFunc {
 	switch alg {
-	case driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256:
+	case driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512,
+		driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512:
 		return verifyRSA
 	case driver.ECDSASHA256, driver.ECDSASHA384, driver.ECDSASHA512:
 		return verifyECDSA
@@ -76,7 +77,7 @@ func verifyRSA(key any, alg driver.SignAlg, digest, signature []byte) error {
 	if opts, ok := signOpts(alg).(*rsa.PSSOptions); ok {
 		return rsa.VerifyPSS(k, opts.Hash, digest, signature, opts)
 	}
-	return rsa.VerifyPKCS1v15(k, hashOf(alg), digest, signature)
+	return rsa.VerifyPKCS1v15(k, alg.Hash(), digest, signature)
 }
 
 func verifyECDSA(key any, alg driver.SignAlg, digest, signature []byte) error {

@@ -2,7 +2,6 @@ package tpm
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"encoding/binary"
 	"errors"
@@ -37,6 +36,10 @@ func (d *Driver) scheme(alg driver.SignAlg) scheme {
 		return scheme{tpm2.TPMAlgRSASSA, tpm2.TPMAlgSHA512}
 	case driver.RSAPSSSHA256:
 		return scheme{tpm2.TPMAlgRSAPSS, tpm2.TPMAlgSHA256}
+	case driver.RSAPSSSHA384:
+		return scheme{tpm2.TPMAlgRSAPSS, tpm2.TPMAlgSHA384}
+	case driver.RSAPSSSHA512:
+		return scheme{tpm2.TPMAlgRSAPSS, tpm2.TPMAlgSHA512}
 	case driver.ECDSASHA384:
 		return scheme{tpm2.TPMAlgECDSA, tpm2.TPMAlgSHA384}
 	case driver.ECDSASHA512:
@@ -66,8 +69,8 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, digest []byte) (
 		signature, err = s.signature(params)
 		return err
 	}})
-	if err == nil && alg == driver.RSAPSSSHA256 {
-		err = k.checkSalt(op, digest, signature)
+	if err == nil && alg.IsPSS() {
+		err = k.checkSalt(op, alg, digest, signature)
 	}
 	if err != nil {
 		return nil, err
@@ -77,16 +80,16 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, digest []byte) (
 
 var errSalt = errors.New("this TPM makes PSS salts of another length than the hash")
 
-// checkSalt holds a PSS signature to a salt as long as the hash: some chips make it as
-// long as fits.
-func (k *signKey) checkSalt(op string, digest, signature []byte) error {
+// checkSalt verifies that a PSS signature has a salt as long as the hash, because some
+// chips use the longest salt that fits.
+func (k *signKey) checkSalt(op string, alg driver.SignAlg, digest, signature []byte) error {
 	n, err := k.area.Unique.RSA()
 	if err != nil {
 		return fault(op, driver.Unknown, err)
 	}
 	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n.Buffer), E: 65537}
 	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-	if rsa.VerifyPSS(public, crypto.SHA256, digest, signature, options) != nil {
+	if rsa.VerifyPSS(public, alg.Hash(), digest, signature, options) != nil {
 		return fault(op, driver.Unsupported, errSalt)
 	}
 	return nil

@@ -71,13 +71,14 @@ func (p profile) rsaSign() []driver.SignAlg {
 		{tpm2.TPMAlgSHA256, driver.RSAPKCS1SHA256},
 		{tpm2.TPMAlgSHA384, driver.RSAPKCS1SHA384},
 		{tpm2.TPMAlgSHA512, driver.RSAPKCS1SHA512},
+		{tpm2.TPMAlgSHA256, driver.RSAPSSSHA256},
+		{tpm2.TPMAlgSHA384, driver.RSAPSSSHA384},
+		{tpm2.TPMAlgSHA512, driver.RSAPSSSHA512},
 	} {
-		if p.algs[a.hash] {
+		pss := p.algs[tpm2.TPMAlgRSAPSS] && p.saltsByHash()
+		if p.algs[a.hash] && (pss || !a.alg.IsPSS()) {
 			algs = append(algs, a.alg)
 		}
-	}
-	if p.algs[tpm2.TPMAlgRSAPSS] && p.algs[tpm2.TPMAlgSHA256] && p.saltsByHash() {
-		algs = append(algs, driver.RSAPSSSHA256)
 	}
 	return algs
 }

@@ -27,6 +27,8 @@ func signAlgs() []signAlg {
 	const pkeyutl = "pkeyutl -verify -pubin -inkey public.pem -rawin -in message -sigfile signature"
 	return []signAlg{
 		{vault.RSAPSSSHA256, driver.RSAPSSSHA256, rsa, crypto.SHA256, "dgst -sha256" + pss + files},
+		{vault.RSAPSSSHA384, driver.RSAPSSSHA384, rsa, crypto.SHA384, "dgst -sha384" + pss + files},
+		{vault.RSAPSSSHA512, driver.RSAPSSSHA512, rsa, crypto.SHA512, "dgst -sha512" + pss + files},
 		{vault.RSAPKCS1SHA256, driver.RSAPKCS1SHA256, rsa, crypto.SHA256, "dgst -sha256" + files},
 		{vault.RSAPKCS1SHA384, driver.RSAPKCS1SHA384, rsa, crypto.SHA384, "dgst -sha384" + files},
 		{vault.RSAPKCS1SHA512, driver.RSAPKCS1SHA512, rsa, crypto.SHA512, "dgst -sha512" + files},

@@ -53,7 +53,7 @@ func verifies(t *testing.T, a signAlg, public crypto.PublicKey, message, signatu
 	digest := digestOf(t, a, public, message)
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		if a.alg == vault.RSAPSSSHA256 {
+		if a.device.IsPSS() {
 			o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 			return rsa.VerifyPSS(key, a.hash, digest, signature, o) == nil
 		}
