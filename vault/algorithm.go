@@ -3,6 +3,8 @@ package vault
 import (
 	"bytes"
 	"crypto/ecdsa"
+	_ "crypto/sha256" // for crypto.Hash.New
+	_ "crypto/sha512"
 	"fmt"
 	"io"
 

@@ -35,7 +35,7 @@ func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 	id := name
 	if _, ok := parseKeyID(name); !ok {
 		if err := checkAlias(name); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+			return nil, fmt.Errorf("%w: %v", ErrNotFound, err)
 		}
 		r, err := v.store.Get(ctx, aliasPath(name))
 		if err != nil {

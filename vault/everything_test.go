@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"reflect"
@@ -108,6 +109,18 @@ func turns() []turn {
 		{"ListKeys", true, func(ctx context.Context, x *crowd) error { return exhaust(x.Client.ListKeys(ctx, KeyFilter{})) }},
 		{"ListKeyVersions", true, does(OpListKeyVersions, (*crowd).hot)},
 		{"SetAlias", false, does(OpSetAlias, (*crowd).hot)},
+		{"MoveAlias", true, func(ctx context.Context, x *crowd) error {
+			alias := "moved-" + rand.Text()
+			var keys [2]Key
+			for i, o := range []KeyOptions{{Alias: alias}, {}} {
+				k, err := x.Client.CreateKey(ctx, o)
+				if err != nil {
+					return err
+				}
+				keys[i] = k
+			}
+			return x.Client.MoveAlias(ctx, alias, keys[1].ID)
+		}},
 		{"DeleteAlias", false, does(OpDeleteAlias, (*crowd).hot)},
 		{"SetDescription", false, does(OpSetDescription, (*crowd).signer)},
 		{"TagKey", false, does(OpTagKey, (*crowd).signer)},

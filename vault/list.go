@@ -45,6 +45,11 @@ func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error)
 type KeyFilter struct {
 	State KeyState
 	Usage KeyUsage
+	Spec  KeySpec
+	// Origin says where the material came from.
+	Origin Origin
+	// Driver is the name of the driver that has the CMK's primary version.
+	Driver string
 	// Alias is a prefix.
 	Alias string
 	// Tags must all be there.
@@ -58,7 +63,9 @@ func (f KeyFilter) matches(k Key) bool {
 			return false
 		}
 	}
-	return (f.State == "" || f.State == k.State) && (f.Usage == "" || f.Usage == k.Usage) && strings.HasPrefix(k.Alias, f.Alias)
+	return (f.State == "" || f.State == k.State) && (f.Usage == "" || f.Usage == k.Usage) &&
+		(f.Spec == "" || f.Spec == k.Spec) && (f.Origin == "" || f.Origin == k.Origin) &&
+		(f.Driver == "" || f.Driver == k.Driver) && strings.HasPrefix(k.Alias, f.Alias)
 }
 
 // ListKeys yields the CMKs that the filter chooses, ordered by id. The listing is

@@ -60,8 +60,8 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 	})
 }
 
-// SetAlias gives a CMK an alias in place of the one it had. ErrExists if another
-// CMK has it, ErrInvalid for what is no alias (see KeyOptions).
+// SetAlias gives a CMK an alias in place of the one it had. Errors: ErrExists if another
+// CMK has it (MoveAlias moves it), ErrInvalid for a malformed alias (see KeyOptions).
 func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
 		return c.reject(OpSetAlias, key, err)
@@ -72,14 +72,62 @@ func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 			return detail, nil
 		}
 		if tx.Version(aliasPath(alias)) != 0 {
-			return nil, fmt.Errorf("%w: alias %q", ErrExists, alias)
+			return nil, fmt.Errorf("%w: alias %q; MoveAlias takes it from the key that has it", ErrExists, alias)
 		}
-		if k.Alias != "" {
-			tx.Delete(aliasPath(k.Alias))
-		}
-		tx.Put(aliasPath(alias), []byte(k.ID))
-		k.Alias = alias
+		rename(tx, k, alias)
 		return detail, nil
+	})
+}
+
+// rename gives k the alias in a commit, and removes the one that k had.
+func rename(tx *keystore.Tx, k *Key, alias string) {
+	if k.Alias != "" {
+		tx.Delete(aliasPath(k.Alias))
+	}
+	tx.Put(aliasPath(alias), []byte(k.ID))
+	k.Alias = alias
+}
+
+// MoveAlias moves an alias from the CMK that has it to another one, in one commit: there
+// is no moment in which the alias names no CMK. Keys that cannot be rotated (asymmetric
+// and imported ones) are replaced that way. It is DeleteAlias on the one CMK and SetAlias
+// on the other, is authorized as both, and leaves a record for each. Moving an alias to
+// the CMK that has it changes nothing. Errors: those of SetAlias and DeleteAlias;
+// ErrNotFound if no CMK has the alias (SetAlias gives it).
+func (c Client) MoveAlias(ctx context.Context, alias, key string) error {
+	if err := checkAlias(alias); err != nil {
+		return c.reject(OpSetAlias, key, err)
+	}
+	q := request{op: OpSetAlias, key: key, alias: alias}
+	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
+		from, err := c.vault.load(ctx, alias)
+		if err != nil {
+			return err
+		}
+		e.rec.Detail = map[string]string{"alias": alias, "former": t.Alias}
+		if from.ID == t.ID {
+			return nil
+		}
+		released, err := c.decide(ctx, request{op: OpDeleteAlias, key: alias}, from)
+		if err != nil {
+			e.settled = true // decide recorded the refusal
+			return err
+		}
+		e.rec.Detail["from"] = from.ID
+		released.rec.Detail = map[string]string{"former": alias, "to": t.ID}
+		e.change = func(tx *keystore.Tx) error {
+			if tx.Version(keyPath(from.ID)) != from.record || tx.Version(keyPath(t.ID)) != t.record {
+				return errStale
+			}
+			loser, winner := from.Key, t.Key
+			loser.Alias = ""
+			rename(tx, &winner, alias)
+			tx.Put(keyPath(loser.ID), encode(loser))
+			tx.Put(keyPath(winner.ID), encode(winner))
+			c.vault.note(tx, released.rec)
+			return nil
+		}
+		return nil
 	})
 }
 
@@ -123,8 +171,8 @@ func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) 
 	})
 }
 
-// UntagKey removes tags by their keys. A tag that is not there is ErrNotFound, and
-// nothing is removed.
+// UntagKey removes tags by their keys. A tag that is not there is no error, so that the
+// call may be repeated.
 func (c Client) UntagKey(ctx context.Context, key string, names ...string) error {
 	return c.alter(ctx, request{op: OpUntagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		left := map[string]string{}
@@ -132,9 +180,6 @@ func (c Client) UntagKey(ctx context.Context, key string, names ...string) error
 			left[name] = value
 		}
 		for _, name := range names {
-			if _, ok := left[name]; !ok {
-				return nil, fmt.Errorf("%w: tag %.80q", ErrNotFound, name)
-			}
 			delete(left, name)
 		}
 		k.Tags = left

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"strongroom.example/audit"
@@ -32,8 +33,8 @@ func TestAliasesAndTags(t *testing.T) {
 	if err := c.SetAlias(ctx, a.ID, "b"); err != nil {
 		t.Errorf("alias that became free: %v", err)
 	}
-	if err := c.UntagKey(ctx, a.ID, "no"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("unknown tag: %v", err)
+	if err := c.UntagKey(ctx, a.ID, "no"); err != nil {
+		t.Errorf("UntagKey of a tag that is not there: %v, want nil", err)
 	}
 	if err := errors.Join(c.TagKey(ctx, a.ID, map[string]string{"env": "live", "team": "x"}), c.UntagKey(ctx, a.ID, "team"),
 		c.SetDescription(ctx, a.ID, "first")); err != nil {
@@ -55,6 +56,9 @@ func TestAliasesAndTags(t *testing.T) {
 	}{
 		"all": {KeyFilter{}, 2}, "tag": {KeyFilter{Tags: map[string]string{"env": "live"}}, 1}, "alias": {KeyFilter{Alias: "b"}, 1},
 		"state": {KeyFilter{State: Disabled}, 0}, "usage": {KeyFilter{Usage: EncryptDecrypt}, 2},
+		"spec": {KeyFilter{Spec: Symmetric}, 2}, "other spec": {KeyFilter{Spec: SM2}, 0},
+		"origin": {KeyFilter{Origin: OriginVault}, 2}, "other origin": {KeyFilter{Origin: OriginExternal}, 0},
+		"driver": {KeyFilter{Driver: a.Driver}, 2}, "other driver": {KeyFilter{Driver: "none"}, 0},
 	} {
 		n := 0
 		for _, err := range c.ListKeys(ctx, row.filter) {
@@ -177,4 +181,108 @@ func TestCancelledContext(t *testing.T) {
 	if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != context.Canceled {
 		t.Errorf("cancelled: %v", err)
 	}
+}
+
+// denyOne denies one operation on one key, and allows all else.
+type denyOne struct {
+	op  Operation
+	key string
+}
+
+func (a *denyOne) Authorize(_ context.Context, r Request) (Decision, error) {
+	return Decision{Allow: r.Operation != a.op || r.Key != a.key}, nil
+}
+
+// TestMoveAlias moves an alias between keys of every state that allows it, and holds the
+// records and the permissions to those of SetAlias and DeleteAlias.
+func TestMoveAlias(t *testing.T) {
+	denied := &denyOne{}
+	cfg := testConfig()
+	cfg.Authorizer = denied
+	v, _ := newTestVault(t, cfg)
+	c, ctx := v.As(DefaultOwner), t.Context()
+	old := mustKey(t, c, KeyOptions{Alias: "payments", Spec: ECCP256})
+	replacement := mustKey(t, c, KeyOptions{Alias: "payments-2", Spec: ECCP256})
+	holds := func(want string) {
+		t.Helper()
+		k, err := c.DescribeKey(ctx, "payments")
+		if err != nil || k.ID != want || k.Alias != "payments" {
+			t.Fatalf("DescribeKey of the alias is %s with alias %q, %v, want %s", k.ID, k.Alias, err, want)
+		}
+	}
+	for _, d := range []struct {
+		op  Operation
+		key string
+	}{{OpSetAlias, replacement.ID}, {OpDeleteAlias, old.ID}} {
+		*denied = denyOne{d.op, d.key}
+		before := v.store.LogState().Size
+		if err := c.MoveAlias(ctx, "payments", replacement.ID); !errors.Is(err, ErrDenied) {
+			t.Errorf("MoveAlias without %s on %s: %v, want ErrDenied", d.op, d.key, err)
+		}
+		if n := v.store.LogState().Size - before; n != 1 {
+			t.Errorf("a denied MoveAlias left %d records, want 1", n)
+		}
+		holds(old.ID)
+	}
+	*denied = denyOne{}
+	before := v.store.LogState().Size
+	if err := c.MoveAlias(ctx, "payments", replacement.ID); err != nil {
+		t.Fatalf("MoveAlias: %v", err)
+	}
+	if n := v.store.LogState().Size - before; n != 2 {
+		t.Errorf("MoveAlias left %d records, want 2: DeleteAlias and SetAlias", n)
+	}
+	holds(replacement.ID)
+	if k, err := c.DescribeKey(ctx, old.ID); err != nil || k.Alias != "" {
+		t.Errorf("the former key has alias %q, %v, want none", k.Alias, err)
+	}
+	if _, err := c.DescribeKey(ctx, "payments-2"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the alias that the key had before: %v, want ErrNotFound", err)
+	}
+	for name, row := range map[string]struct {
+		alias, key string
+		want       error
+	}{
+		"to the key that has it": {"payments", replacement.ID, nil},
+		"of an unknown alias":    {"none", replacement.ID, ErrNotFound},
+		"to an unknown key":      {"payments", "none", ErrNotFound},
+		"of no alias":            {"", replacement.ID, ErrInvalid},
+	} {
+		if err := c.MoveAlias(ctx, row.alias, row.key); !errors.Is(err, row.want) || row.want == nil && err != nil {
+			t.Errorf("MoveAlias %s: %v, want %v", name, err, row.want)
+		}
+		holds(replacement.ID)
+	}
+}
+
+// TestMoveAliasNeverMissing moves an alias back and forth while readers resolve it: the
+// alias names one of the two keys at every moment.
+func TestMoveAliasNeverMissing(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	keys := []Key{mustKey(t, c, KeyOptions{Alias: "live"}), mustKey(t, c, KeyOptions{})}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := c.DescribeKey(ctx, "live"); err != nil {
+					t.Errorf("DescribeKey while the alias moves: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 50 {
+		if err := c.MoveAlias(ctx, "live", keys[(n+1)%2].ID); err != nil {
+			t.Errorf("move %d: %v", n, err)
+		}
+	}
+	close(done)
+	readers.Wait()
 }

@@ -180,7 +180,6 @@ func TestErrorTextsAreOneShortLine(t *testing.T) {
 			"origin":    second(c.CreateKey(ctx, KeyOptions{Origin: Origin(evil)})),
 			"driver":    second(c.CreateKey(ctx, KeyOptions{Driver: evil})),
 			"target":    second(c.MoveKey(ctx, k.ID, evil)),
-			"tag":       c.UntagKey(ctx, k.ID, evil),
 			"protector": c.RemoveProtector(ctx, evil),
 			"algorithm": second(c.Sign(ctx, k.ID, nil, SignOptions{Algorithm: SignAlgorithm(evil)})),
 			"type":      second(c.Sign(ctx, k.ID, nil, SignOptions{MessageType: MessageType(evil)})),
