@@ -5,6 +5,7 @@
 package keywrap
 
 import (
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
@@ -39,11 +40,11 @@ func Wrap(dst, key, material []byte) ([]byte, error) {
 	if len(material) == 0 || len(material) > MaxMaterial {
 		return nil, ErrSize
 	}
-	block, err := newBlock(key)
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, ErrSize
 	}
-	defer wipeBlock(block)
+	defer suite.WipeState(block)
 	work := make([]byte, WrappedSize(len(material)))
 	defer suite.Wipe(work)
 	binary.BigEndian.PutUint32(work, magic)
@@ -64,11 +65,11 @@ func Unwrap(dst, key, wrapped []byte) ([]byte, error) {
 	if len(wrapped) < 2*half || len(wrapped) > WrappedSize(MaxMaterial) || len(wrapped)%half != 0 {
 		return nil, ErrUnwrap
 	}
-	block, err := newBlock(key)
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, ErrUnwrap
 	}
-	defer wipeBlock(block)
+	defer suite.WipeState(block)
 	work := append([]byte(nil), wrapped...)
 	defer suite.Wipe(work)
 	if len(work) == 2*half {

@@ -20,6 +20,9 @@ var ErrOpen = errors.New("suite: not authentic")
 type AEAD struct {
 	redacted
 	gcm cipher.AEAD
+	// block is the block cipher under gcm. It is wiped with gcm, because the two may share
+	// memory; it is nil where it was proven that they do not, and wiped before.
+	block cipher.Block
 	// framed: gcm makes the nonce itself and puts it first.
 	framed bool
 }
@@ -27,6 +30,19 @@ type AEAD struct {
 // NewAEAD returns an AEAD. A key that is not of KeySize is an error. The caller
 // may wipe the key at once, and wipes the AEAD after its last use.
 func (id ID) NewAEAD(key []byte) (*AEAD, error) {
+	a, err := id.newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	if apart(a.gcm, a.block) { // one copy of the round keys less while the AEAD lives
+		WipeState(a.block)
+		a.block = nil
+	}
+	return a, nil
+}
+
+// newAEAD returns an AEAD that holds its block as well.
+func (id ID) newAEAD(key []byte) (*AEAD, error) {
 	if !id.Valid() || len(key) != id.KeySize() {
 		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
 	}
@@ -34,9 +50,9 @@ func (id ID) NewAEAD(key []byte) (*AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("suite: %v: %w", id, err)
 	}
-	a, err := newGCM(id, block)
-	if err != nil {
-		wipeState(block)
+	a := &AEAD{block: block}
+	if err := a.open(id); err != nil {
+		WipeState(block)
 		return nil, fmt.Errorf("suite: %v: %w", id, err)
 	}
 	return a, nil
@@ -49,16 +65,16 @@ func (id ID) newBlock(key []byte) (cipher.Block, error) {
 	return aes.NewCipher(key)
 }
 
-// newGCM takes over block. For AES the nonce is made inside the cryptographic
+// open makes the GCM of the block. For AES the nonce is made inside the cryptographic
 // module, as FIPS 140-3 asks.
-func newGCM(id ID, block cipher.Block) (*AEAD, error) {
+func (a *AEAD) open(id ID) (err error) {
 	if id == SM {
-		gcm, err := cipher.NewGCM(block) // keeps block
-		return &AEAD{gcm: gcm}, err
+		a.gcm, err = cipher.NewGCM(a.block)
+		return err
 	}
-	gcm, err := cipher.NewGCMWithRandomNonce(block) // copies block
-	wipeState(block)
-	return &AEAD{gcm: gcm, framed: true}, err
+	a.framed = true
+	a.gcm, err = cipher.NewGCMWithRandomNonce(a.block)
+	return err
 }
 
 // Seal appends nonce, ciphertext and tag to dst: Overhead bytes more than the
@@ -103,14 +119,15 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 // use, and is of no use afterwards: Seal and Open panic. Wiping twice is fine.
 func (a *AEAD) Wipe() {
 	if a.gcm != nil {
-		wipeState(a.gcm)
-		a.gcm = nil
+		WipeState(a.gcm)
+		WipeState(a.block)
+		a.gcm, a.block = nil, nil
 	}
 }
 
 // Seal is one AEAD.Seal under key, after which the cipher state is wiped.
 func (id ID) Seal(dst, key, plaintext, aad []byte) ([]byte, error) {
-	a, err := id.NewAEAD(key)
+	a, err := id.newAEAD(key)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +138,7 @@ func (id ID) Seal(dst, key, plaintext, aad []byte) ([]byte, error) {
 // Open is one AEAD.Open under key, after which the cipher state is wiped. Every
 // fault is ErrOpen, a key of the wrong size too.
 func (id ID) Open(dst, key, sealed, aad []byte) ([]byte, error) {
-	a, err := id.NewAEAD(key)
+	a, err := id.newAEAD(key)
 	if err != nil {
 		return nil, ErrOpen
 	}

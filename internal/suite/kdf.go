@@ -28,7 +28,7 @@ func (id ID) KDF(dst, key []byte, label string, context []byte) {
 // longKDF is KDF over a MAC state.
 func (id ID) longKDF(dst, key, fixed []byte) {
 	h := id.newMAC(key)
-	defer wipeState(h)
+	defer WipeState(h)
 	var counter [4]byte
 	block := make([]byte, 0, HashSize)
 	for i := uint32(1); len(dst) > 0; i++ {

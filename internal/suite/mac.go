@@ -16,7 +16,7 @@ func (id ID) MAC(key []byte, parts ...[]byte) [HashSize]byte {
 		return id.shortMAC(key, parts...)
 	}
 	h := id.newMAC(key)
-	defer wipeState(h)
+	defer WipeState(h)
 	for _, p := range parts {
 		h.Write(p)
 	}

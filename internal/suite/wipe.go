@@ -12,46 +12,113 @@ func Wipe(b []byte) {
 	runtime.KeepAlive(b)
 }
 
-// wipeState overwrites everything secret that a cipher or MAC state holds. The
-// libraries offer no way to do so, hence the reflection: it follows interfaces
-// and pointers, zeroes each pointer-free struct, array, number and slice of bytes
-// it reaches, and leaves functions and pointers themselves as they are. A state
-// is dead afterwards. Registers and stack are not reached.
-func wipeState(state any) {
-	wipeValue(reflect.ValueOf(state))
+// maxStateDepth bounds the walk over a state: the states of the libraries have at most
+// 6 levels, and a cycle has no end.
+const maxStateDepth = 16
+
+// WipeState overwrites the memory that a cipher or MAC state reaches. The libraries
+// offer no way to wipe, hence the reflection. The state must not be used afterwards,
+// and neither must any state that shares memory with it: see [apart]. Registers, stack
+// and what stateMemory does not reach are not wiped.
+func WipeState(state any) {
+	stateMemory(reflect.ValueOf(state), maxStateDepth, Wipe)
 	runtime.KeepAlive(state)
 }
 
-func wipeValue(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
-			wipeValue(v.Elem())
+// apart reports whether it is proven that two states share no memory, so that one can
+// be wiped while the other is used. Whether a library copies a state that it is given,
+// or keeps it, differs by version and processor: on s390x the GCM of crypto/cipher
+// shares the key of its block, elsewhere it has a copy.
+func apart(a, b any) bool {
+	var space [16]memory
+	of := space[:0]
+	all := stateMemory(reflect.ValueOf(a), maxStateDepth, func(p []byte) { of = append(of, memoryOf(p)) })
+	disjoint := true
+	all = stateMemory(reflect.ValueOf(b), maxStateDepth, func(p []byte) {
+		for _, m := range of {
+			disjoint = disjoint && !m.overlaps(memoryOf(p))
 		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 && v.Cap() > 0 {
-			Wipe(unsafe.Slice((*byte)(v.UnsafePointer()), v.Cap()))
-		}
-	case reflect.Struct:
-		if !wipePlain(v) {
-			for i := range v.NumField() {
-				wipeValue(v.Field(i))
-			}
-		}
-	default:
-		wipePlain(v)
-	}
+	}) && all
+	return all && disjoint
 }
 
-// wipePlain overwrites v if its type is free of pointers, and reports that.
-func wipePlain(v reflect.Value) bool {
-	if !v.CanAddr() || !pointerFree(v.Type()) {
+// memory is a range of addresses.
+type memory struct{ start, end uintptr }
+
+func memoryOf(p []byte) memory {
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	return memory{start, start + uintptr(len(p))}
+}
+
+func (m memory) overlaps(o memory) bool { return m.start < o.end && o.start < m.end }
+
+// stateMemory calls see with each piece of memory without pointers that v holds or
+// points to: structs, arrays, numbers and the whole capacity of slices. It leaves the
+// pointers themselves as they are, and strings, which may be constants. It reports
+// whether it saw everything: it cannot see into functions, maps, channels and values
+// that are not addressable.
+func stateMemory(v reflect.Value, depth int, see func([]byte)) (all bool) {
+	if depth == 0 {
 		return false
 	}
-	Wipe(unsafe.Slice((*byte)(unsafe.Pointer(v.UnsafeAddr())), v.Type().Size()))
+	switch v.Kind() {
+	case reflect.Invalid, reflect.String:
+		return true
+	case reflect.Interface, reflect.Pointer:
+		return v.IsNil() || stateMemory(v.Elem(), depth-1, see)
+	case reflect.Slice:
+		return sliceMemory(v, depth, see)
+	}
+	if pointerFree(v.Type()) {
+		return plainMemory(v, see)
+	}
+	all = true
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			all = stateMemory(v.Field(i), depth-1, see) && all
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			all = stateMemory(v.Index(i), depth-1, see) && all
+		}
+	default:
+		return false
+	}
+	return all
+}
+
+// sliceMemory is stateMemory for a slice.
+func sliceMemory(v reflect.Value, depth int, see func([]byte)) (all bool) {
+	if v.Cap() == 0 {
+		return true
+	}
+	if pointerFree(v.Type().Elem()) {
+		see(unsafe.Slice((*byte)(v.UnsafePointer()), uintptr(v.Cap())*v.Type().Elem().Size()))
+		return true
+	}
+	all = true
+	for i := range v.Len() {
+		all = stateMemory(v.Index(i), depth-1, see) && all
+	}
+	return all
+}
+
+// plainMemory calls see with the memory of a value without pointers.
+func plainMemory(v reflect.Value, see func([]byte)) (all bool) {
+	size := v.Type().Size()
+	if size == 0 {
+		return true
+	}
+	if !v.CanAddr() {
+		return false
+	}
+	see(unsafe.Slice((*byte)(unsafe.Pointer(v.UnsafeAddr())), size))
 	return true
 }
 
+// pointerFree reports whether values of t hold no pointer, so that they may be
+// overwritten byte by byte.
 func pointerFree(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Array:
