@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/redact":            {},
 	"internal/redact/redacttest": {},
 	"internal/unwrap":            {"driver", "internal/keywrap", "internal/pkcs1", "internal/suite"},
+	"internal/selftest":          {"driver", "internal/keywrap", "internal/suite"},
 	"internal/testtoken":         {},
 	"internal/driveruri":         {},
 	"internal/vaulttest":         {"public", "internal/...", "github.com/emmansun/gmsm/..."},

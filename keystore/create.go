@@ -8,13 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"strongroom.example/internal/selftest"
 )
 
 // Create makes a store in cfg.Dir, which is made, durably, if it is absent. root brings
 // the protectors; a zero vault id or creation time is filled in. first is the
-// first commit. ErrExists if there is a store, or a part of one that is not the
+// first commit. ErrSelfTest if the suite's cryptography computes wrong results; ErrExists if there is a store, or a part of one that is not the
 // leftover of a creation that was cut short.
 func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (*Store, error) {
+	if err := selftest.Suite(cfg.Suite); err != nil {
+		return nil, err
+	}
 	if err := prepare(cfg.Dir); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package keystore
 
-import "errors"
+import (
+	"errors"
+
+	"strongroom.example/internal/selftest"
+)
 
 // The sentinels of the package; match them with errors.Is.
 var (
@@ -13,6 +17,9 @@ var (
 	ErrInUse = errors.New("keystore: in use")
 	// ErrUnlock: the root does not open the root file.
 	ErrUnlock = errors.New("keystore: the root does not unlock this store")
+	// ErrSelfTest: a cryptographic primitive of this process computes wrong results;
+	// the text names it. Nothing was changed.
+	ErrSelfTest = selftest.ErrFailed
 	// ErrCorrupt: a stored byte is not what was written. The text names the
 	// record.
 	ErrCorrupt = errors.New("keystore: corrupt")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"strongroom.example/internal/selftest"
 )
 
 // Open opens the store whose root file ReadRoot answered. It checks the root
@@ -12,10 +14,13 @@ import (
 // root file that was cut short is finished or abandoned, a bad copy healed, a
 // change of epoch ended; ErrFull if the disk has no room for that. An engine that has
 // no room to close after a failed Open is closed later, by itself; until then the next
-// Open is ErrInUse.
+// Open is ErrInUse. ErrSelfTest if the suite's cryptography computes wrong results.
 func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if cfg.Suite != root.suite {
 		return nil, fmt.Errorf("%w: the root file names suite %v, not %v", ErrCorrupt, root.suite, cfg.Suite)
+	}
+	if err := selftest.Suite(cfg.Suite); err != nil {
+		return nil, err
 	}
 	s := newStore(cfg)
 	if err := s.open(ctx, cfg.Root, root); err != nil {

@@ -13,7 +13,7 @@ import (
 // Create makes a vault in dir, which is made if it is absent and must hold no vault, and
 // opens it. Any one of the protectors will open it again. Errors: ErrExists, ErrInUse, ErrInvalid,
 // ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's device, ErrUnsupported for an edition that this process
-// cannot have.
+// cannot have, ErrSelfTest where its cryptography computes wrong results.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpCreateVault, "", errNoContext)

@@ -15,6 +15,7 @@
 // where one may ask for it (which is not recorded, as what is wrong in itself is not), ErrKeyState and ErrUsage for one that is not for it;
 // ErrThrottled and ErrUnavailable where the device, or ErrAuditUnavailable and
 // ErrStorageFull where the disk does not do its part; ErrLockedMemory; ErrCorrupt; and
-// ErrClosed. After an error there is no result, and a key is as it was unless the
+// ErrClosed. Create and Open first test the cryptography of the edition against known
+// answers, and fail with ErrSelfTest where this build computes wrong results. After an error there is no result, and a key is as it was unless the
 // method says otherwise.
 package vault

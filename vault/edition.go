@@ -4,6 +4,7 @@ import (
 	"crypto/fips140"
 	"fmt"
 
+	"strongroom.example/internal/selftest"
 	"strongroom.example/internal/suite"
 )
 
@@ -48,7 +49,8 @@ func excludedSize(e Edition, n int) error {
 	return nil
 }
 
-// checkProcess answers ErrUnsupported for an edition that this process cannot have.
+// checkProcess returns ErrUnsupported for an edition that this process cannot have, and
+// ErrSelfTest where the edition's primitives do not work.
 func checkProcess(e Edition) error {
 	switch {
 	case e == FIPS && !fips140.Enabled():
@@ -56,7 +58,7 @@ func checkProcess(e Edition) error {
 	case !suiteOf(e).Usable():
 		return fmt.Errorf("%w: this process enforces FIPS 140 (GODEBUG=fips140=only), which refuses the algorithms of the %v edition", ErrUnsupported, e)
 	}
-	return nil
+	return selftest.Edition(e)
 }
 
 // suiteOf returns the algorithms of an edition.

@@ -49,6 +49,11 @@ var (
 	ErrStorageFull = errors.New("storage is full")
 	// ErrLockedMemory: no more memory can be locked; raise RLIMIT_MEMLOCK.
 	ErrLockedMemory = errors.New("locked memory is exhausted")
+	// ErrSelfTest: a cryptographic primitive of this process computes wrong results, so
+	// that nothing is created or opened by it; the text names the primitive. Nothing was
+	// changed. The fault is in the program's build, its Go release or the processor: use
+	// another build, and check this one by the tests of internal/suite.
+	ErrSelfTest = errors.New("the cryptographic self-test failed")
 	// ErrCorrupt: stored bytes are not what the vault wrote.
 	ErrCorrupt = errors.New("vault is damaged")
 	// ErrRolledBack: the store is older than the vault's own memory of it.
@@ -105,7 +110,7 @@ var sentinels = []struct {
 	{ErrWrongDevice, "WRONG_DEVICE"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
 	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
-	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"},
+	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"}, {ErrSelfTest, "SELF_TEST"},
 	{ErrAuditUnavailable, "AUDIT_UNAVAILABLE"}, {ErrStorageFull, "STORAGE_FULL"}, {ErrCorrupt, "CORRUPT"},
 	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrUnavailable, "UNAVAILABLE"},
 	{context.Canceled, "CANCELLED"}, {context.DeadlineExceeded, "DEADLINE"},

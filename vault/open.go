@@ -17,7 +17,7 @@ import (
 // ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
 // ErrLockedMemory, ErrAuditUnavailable,
 // ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
-// this process cannot have it.
+// this process cannot have it, ErrSelfTest where its cryptography computes wrong results.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpOpenVault, "", errNoContext)

@@ -7,6 +7,7 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/internal/ciphertext"
 	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/selftest"
 	"strongroom.example/keystore"
 )
 
@@ -15,6 +16,7 @@ type translation struct{ from, to error }
 
 // translations is in order of precedence.
 var translations = []translation{
+	{selftest.ErrFailed, ErrSelfTest},
 	{lockedmem.ErrExhausted, ErrLockedMemory},
 	{lockedmem.ErrClosed, ErrClosed},
 	{keystore.ErrNoStore, ErrNoVault},
