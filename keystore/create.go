@@ -75,6 +75,14 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 	if s.root, err = encodeRoot(root, s.keys, s.rootKeys); err != nil {
 		return err
 	}
+	if err := s.openEmpty(ctx); err != nil {
+		return err
+	}
+	return s.begin(ctx, first)
+}
+
+// openEmpty opens the engine, and refuses one that holds anything.
+func (s *Store) openEmpty(ctx context.Context) error {
 	if err := s.openEngine(); err != nil {
 		return err
 	}
@@ -85,6 +93,11 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 	if len(found) > 0 {
 		return fmt.Errorf("%w: the engine is not empty", ErrExists)
 	}
+	return nil
+}
+
+// begin makes the first commit of a store, and then its tip and root files durable.
+func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
 	if s.tip, err = createTip(s.cfg.Dir); err != nil {
 		return err
 	}
@@ -97,7 +110,7 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 		return err
 	}
 	next := s.head
-	next.rootHash, next.epoch = s.root.hash(), s.keys.current(Material)
+	next.rootHash, next.nextRoot, next.epoch = s.root.hash(), [32]byte{}, max(s.head.epoch, s.keys.current(Material))
 	if err := s.commitGroup(g, next); err != nil {
 		return err
 	}
