@@ -86,7 +86,7 @@ type restorer struct {
 	r              io.Reader
 	batch          Batch
 	at             map[string]bool // keys in the batch
-	live           map[string]bool // nil: the snapshot is a full one
+	live           map[string]bool // the records that are there at the end
 	rootGeneration uint64
 }
 
@@ -211,10 +211,8 @@ func (x *restorer) end(ctx context.Context, generation, head []byte) error {
 	if err := x.flush(ctx); err != nil {
 		return err
 	}
-	if x.live != nil {
-		if err := x.removeDead(ctx); err != nil {
-			return err
-		}
+	if err := x.removeDead(ctx); err != nil {
+		return err
 	}
 	// The head goes in as it was, so that the first commit finds its predecessor.
 	x.store.sealed = head

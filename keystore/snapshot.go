@@ -75,7 +75,7 @@ type snapshot struct {
 
 	// The state at the end, taken while the committer stood still.
 	rest           []Pair
-	live           []string // for a snapshot that is based on another
+	live           []string // else a record that was deleted after it was written would stay
 	keys           *keyring
 	end            Position
 	head           []byte
@@ -236,10 +236,8 @@ func (x *snapshot) take() (err error) {
 	s := x.store
 	x.head, x.rootGeneration = bytes.Clone(s.sealed), s.root.Generation
 	x.end = Position{s.head.generation, s.head.log.clone(), s.keys.current(Meta), s.keys.current(Material)}
-	if x.since.Generation != 0 {
-		for path := range s.census.entries {
-			x.live = append(x.live, path)
-		}
+	for path := range s.census.entries {
+		x.live = append(x.live, path)
 	}
 	plain := s.keys.bytes()
 	x.keys, err = buildKeyring(s.arena, s.cfg.Suite, len(plain), func(b []byte) { copy(b, plain) })

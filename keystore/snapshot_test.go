@@ -204,6 +204,19 @@ func TestSnapshotDuringCommits(t *testing.T) {
 	}))
 	ctx, stop := context.WithCancel(t.Context())
 	var movers sync.WaitGroup
+	movers.Go(func() { // records come and go
+		for n := 0; ctx.Err() == nil; n++ {
+			err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
+				tx.Put(fmt.Sprintf("short-lived/%d", n), []byte("x"))
+				tx.Delete(fmt.Sprintf("short-lived/%d", n-8))
+				return nil
+			})
+			if err != nil {
+				t.Errorf("Commit beside Snapshot: %v", err)
+				return
+			}
+		}
+	})
 	for i := range records {
 		movers.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {

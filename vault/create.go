@@ -22,51 +22,60 @@ func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Pr
 	return v, wrap(OpCreateVault, "", err)
 }
 
-func create(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (*Vault, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
+func create(ctx context.Context, dir string, cfg Config, protectors []driver.Protector) (_ *Vault, err error) {
+	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
 	if err := checkProtectors(cfg, protectors); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, invalid("the vault's directory cannot be made; choose one that may be written: %v", err)
-	}
-	if _, err := keystore.ReadRoot(dir); err == nil {
-		return nil, fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
-	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err) }()
-	if v.lock, err = lockDir(dir); err != nil {
-		return nil, err
-	}
-	root, err := v.arena.Alloc(rootSize)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Free()
-	rand.Read(root.Bytes())
 	rand.Read(v.id[:])
-	entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
-	if err != nil {
-		return nil, err
-	}
-	description := keystore.Root{VaultID: v.id, Edition: uint8(cfg.Edition), Created: v.clock.Now(), Protectors: entries}
-	v.setOrigin()
-	v.store, err = keystore.Create(ctx, v.storeConfig(dir, root.Bytes()), description, func(tx *keystore.Tx) error {
-		made := v.record(OpCreateVault, cfg.Owner)
-		made.Detail = editionDetail(cfg.Edition)
-		made.Detail["protectors"] = listed(entries)
-		v.note(tx, made)
-		return nil
+	err = v.makeStore(ctx, dir, protectors, func(c keystore.Config, root keystore.Root) (*keystore.Store, error) {
+		return keystore.Create(ctx, c, root, func(tx *keystore.Tx) error {
+			made := v.record(OpCreateVault, cfg.Owner)
+			made.Detail = editionDetail(cfg.Edition)
+			made.Detail["protectors"] = listed(root.Protectors)
+			v.note(tx, made)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The vault is on the disk. Who gives up now gets it: Create would refuse the directory.
-	if err = v.start(context.WithoutCancel(ctx)); err != nil {
-		return nil, err
-	}
 	return v, nil
+}
+
+// makeStore makes the vault's store in dir by the given function, under a new root that
+// the protectors wrap, and starts the vault.
+func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.Protector, construct func(keystore.Config, keystore.Root) (*keystore.Store, error)) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return invalid("the vault's directory cannot be made; choose one that may be written: %v", err)
+	}
+	if _, err := keystore.ReadRoot(dir); err == nil {
+		return fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
+	}
+	var err error
+	if v.lock, err = lockDir(dir); err != nil {
+		return err
+	}
+	root, err := v.arena.Alloc(rootSize)
+	if err != nil {
+		return err
+	}
+	defer root.Free()
+	rand.Read(root.Bytes())
+	entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
+	if err != nil {
+		return err
+	}
+	v.setOrigin()
+	description := keystore.Root{VaultID: v.id, Edition: uint8(v.cfg.Edition), Created: v.clock.Now(), Protectors: entries}
+	if v.store, err = construct(v.storeConfig(dir, root.Bytes()), description); err != nil {
+		return err
+	}
+	// The vault is on the disk. A context that ends now does not undo it, because Create
+	// would then refuse the directory.
+	return v.start(context.WithoutCancel(ctx))
 }

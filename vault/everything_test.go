@@ -139,6 +139,9 @@ func turns() []turn {
 		}},
 
 		{"ListProtectors", false, func(ctx context.Context, x *crowd) error { return second(x.Client.ListProtectors(ctx)) }},
+		{"Backup", true, func(ctx context.Context, x *crowd) error {
+			return second(x.Client.Backup(ctx, io.Discard, BackupOptions{}, x.way))
+		}},
 		{"AddProtector", true, func(ctx context.Context, x *crowd) error { return second(x.Client.AddProtector(ctx, x.way, x.way)) }},
 		{"RemoveProtector", true, func(ctx context.Context, x *crowd) error {
 			list, err := x.Client.ListProtectors(ctx)

@@ -51,4 +51,6 @@ const (
 	OpReadAudit         Operation = "ReadAudit"
 	OpExportAudit       Operation = "ExportAudit"
 	OpCheck             Operation = "Check"
+	OpBackup            Operation = "Backup"
+	OpRestoreVault      Operation = "RestoreVault"
 )

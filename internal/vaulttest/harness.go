@@ -77,6 +77,7 @@ func checks() []check {
 		{"DeviceFailsToMakeKeys", deviceFailsToMakeKeys},
 		{"DeviceAbsent", deviceAbsent},
 		{"Reopen", reopen},
+		{"Backups", backups},
 		{"Closed", closed},
 		{"Concurrent", concurrent},
 		{"DisableRacesEncrypt", disableRacesEncrypt},

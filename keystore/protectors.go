@@ -1,0 +1,38 @@
+package keystore
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// EncodeProtectors returns protectors as the root file has them: their number, then each.
+// ErrTooLarge for more than 64 of them, or for a field over its limit.
+func EncodeProtectors(all []Protector) ([]byte, error) {
+	if len(all) > maxProtectors {
+		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, maxProtectors)
+	}
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(all)))
+	for _, p := range all {
+		if len(p.ID) > maxName || len(p.Name) > maxName || len(p.Kind) > maxName || len(p.Blob) > maxBlob {
+			return nil, fmt.Errorf("%w: protector", ErrTooLarge)
+		}
+		b = appendProtector(b, p)
+	}
+	return b, nil
+}
+
+// DecodeProtectors reads what EncodeProtectors wrote. ErrCorrupt if b is anything else.
+func DecodeProtectors(b []byte) (all []Protector, err error) {
+	in := reader{b: b}
+	n := in.uint(2)
+	if n > maxProtectors {
+		return nil, fmt.Errorf("%w: %d protectors", ErrCorrupt, n)
+	}
+	for range n {
+		all = append(all, in.protector())
+	}
+	if in.bad || len(in.b) != 0 {
+		return nil, fmt.Errorf("%w: protectors", ErrCorrupt)
+	}
+	return all, nil
+}
