@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/asn1"
 	"errors"
 	"slices"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 )
 
 // material is a key in the clear: raw bytes where it is symmetric, else a private
@@ -85,26 +85,15 @@ func curveOf(alg driver.KeyAlgorithm) elliptic.Curve {
 }
 
 // parse reads material in the form in which it is imported.
-func parse(alg driver.KeyAlgorithm, in []byte) (material, error) {
-	if symmetric(alg) {
-		if len(in) != 32 && (alg != driver.HMACSM3 || len(in) != 16) {
+func parse(spec driver.KeySpec, in []byte) (material, error) {
+	if symmetric(spec.Algorithm) {
+		if len(in) != 32 && (spec.Algorithm != driver.HMACSM3 || len(in) != 16) {
 			return material{}, errMaterial
 		}
 		return material{raw: slices.Clone(in)}, nil
 	}
-	var whole asn1.RawValue
-	if rest, err := asn1.Unmarshal(in, &whole); err != nil || len(rest) != 0 {
-		return material{}, errMaterial // the parser below takes trailing bytes
-	}
-	key, err := smx509.ParsePKCS8PrivateKey(in)
-	if err != nil {
-		return material{}, errMaterial
-	}
-	private, ok := key.(crypto.Signer)
-	if !ok || fits(alg, private.Public()) != nil {
-		return material{}, errMaterial
-	}
-	return material{private: private}, nil
+	key, err := pkcs8.Parse(spec, in)
+	return material{private: key.Private}, err
 }
 
 // encode is the inverse of parse.

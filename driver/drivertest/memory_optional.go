@@ -23,7 +23,7 @@ func (m *Memory) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	if row, ok := m.Info().Find(spec); !ok || !row.Import {
 		return driver.Created{}, failure(op, driver.Unsupported, errSpec)
 	}
-	made, err := parse(spec.Algorithm, in)
+	made, err := parse(spec, in)
 	if err != nil {
 		return driver.Created{}, failure(op, driver.Invalid, err)
 	}
@@ -73,7 +73,7 @@ func (m *Memory) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 	if err != nil {
 		return driver.Created{}, failure(op, driver.Authentic, errCiphertext)
 	}
-	made, err := parse(spec.Algorithm, in)
+	made, err := parse(spec, in)
 	if err != nil {
 		return driver.Created{}, failure(op, driver.Invalid, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"sync"
 
+	"github.com/emmansun/gmsm/smx509"
+
 	"strongroom.example/driver"
 )
 
@@ -14,6 +16,8 @@ func importMutants() []mutant {
 			caught: []string{"ImportRoundTrip"}},
 		{name: "ImportKey pads short material", open: over(func(m *Memory) padding { return padding{m} }),
 			caught: []string{"ImportWrongLength"}},
+		{name: "ImportKey takes a key whose parts contradict each other", open: over(func(m *Memory) trusting { return trusting{m} }),
+			caught: []string{"ImportContradiction"}},
 		{name: "ImportKey again is an error", open: over(func(m *Memory) importOnce { return importOnce{m} }),
 			caught: []string{"ImportRepeatable"}},
 		{name: "attributes show the material", open: over(func(m *Memory) showing { return showing{m} }),
@@ -61,6 +65,19 @@ type padding struct{ *Memory }
 func (d padding) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
 	if symmetric(spec.Algorithm) {
 		in = resized(in, 32)
+	}
+	return d.Memory.ImportKey(ctx, id, spec, in)
+}
+
+// A trusting importer takes the private number, whatever public half is beside it, as
+// the parsers of the standard library and of gmsm do.
+type trusting struct{ *Memory }
+
+func (d trusting) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
+	if key, err := smx509.ParsePKCS8PrivateKey(in); err == nil {
+		if again, err := smx509.MarshalPKCS8PrivateKey(key); err == nil && len(again) == len(in) {
+			in = again
+		}
 	}
 	return d.Memory.ImportKey(ctx, id, spec, in)
 }

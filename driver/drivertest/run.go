@@ -88,6 +88,7 @@ func checks() []check {
 		{"ImportRoundTrip", importRoundTrip},
 		{"ImportRepeatable", importRepeatable},
 		{"ImportWrongLength", importWrongLength},
+		{"ImportContradiction", importContradiction},
 		{"BlobHidesMaterial", blobHidesMaterial},
 		{"WrappedImportRoundTrip", wrappedImportRoundTrip},
 		{"WrappedImportFaultAuthentic", wrappedImportFaultAuthentic},

@@ -3,16 +3,17 @@
 package pkcs11
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"math/big"
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/internal/suite"
 )
 
@@ -36,43 +37,28 @@ func (sh shape) parse(in []byte) (material, error) {
 		value := append([]byte(nil), in...)
 		return material{reference{secret: in}, template{raw(p11.CKA_VALUE, value)}, func() { suite.Wipe(value) }}, nil
 	}
-	var whole asn1.RawValue
-	if rest, err := asn1.Unmarshal(in, &whole); err != nil || len(rest) != 0 {
-		return material{}, errMaterial
-	}
-	// The parser's own error is dropped, since it may quote what it read.
-	key, err := x509.ParsePKCS8PrivateKey(in)
+	key, err := pkcs8.Parse(sh.spec, in)
 	if err != nil {
-		return material{}, errMaterial
+		return material{}, err
 	}
+	defer key.Wipe()
 	return sh.adopt(key)
 }
 
-// adopt makes attributes of a private key, and forgets the key itself.
-func (sh shape) adopt(key any) (material, error) {
-	var m material
-	switch key := key.(type) {
+// adopt makes attributes of a private key.
+func (sh shape) adopt(key pkcs8.Key) (material, error) {
+	m := material{reference: reference{public: publicHalf(key)}}
+	switch key := key.Private.(type) {
 	case *rsa.PrivateKey:
-		defer forgetRSA(key)
-		if sh.kind != p11.CKK_RSA || uint(key.N.BitLen()) != sh.size || checkRSA(key) != nil {
-			return material{}, errMaterial
-		}
-		m = material{reference: reference{public: &key.PublicKey}, values: rsaValues(key)}
+		m.values = rsaValues(key)
 	case *ecdsa.PrivateKey:
-		if curve := curveOf(sh.spec.Algorithm); curve == nil || key.Curve != curve {
-			return material{}, errMaterial
-		}
 		d, err := key.Bytes()
 		if err != nil {
 			return material{}, errMaterial
 		}
-		m = material{reference: reference{public: &key.PublicKey}, values: template{raw(p11.CKA_EC_PARAMS, sh.curve), raw(p11.CKA_VALUE, d)}}
+		m.values = template{raw(p11.CKA_EC_PARAMS, sh.curve), raw(p11.CKA_VALUE, d)}
 	case ed25519.PrivateKey:
-		if sh.kind != ckkECEdwards {
-			return material{}, errMaterial
-		}
-		m = material{reference: reference{public: key.Public()}, values: template{raw(p11.CKA_EC_PARAMS, sh.curve), raw(p11.CKA_VALUE, append([]byte(nil), key.Seed()...))}}
-		suite.Wipe(key)
+		m.values = template{raw(p11.CKA_EC_PARAMS, sh.curve), raw(p11.CKA_VALUE, bytes.Clone(key.Seed()))}
 	default:
 		return material{}, errMaterial
 	}
@@ -80,21 +66,12 @@ func (sh shape) adopt(key any) (material, error) {
 	return m, nil
 }
 
-// checkRSA accepts what FIPS 186-5 allows: two distinct primes of half the length,
-// and a public exponent of at least 65537.
-func checkRSA(key *rsa.PrivateKey) error {
-	if err := key.Validate(); err != nil || len(key.Primes) != 2 || key.E < 65537 {
-		return errMaterial
+// publicHalf returns the public half of a key, which outlives the private one.
+func publicHalf(key pkcs8.Key) crypto.PublicKey {
+	if public, ok := key.Private.Public().(ed25519.PublicKey); ok {
+		return ed25519.PublicKey(bytes.Clone(public))
 	}
-	for _, p := range key.Primes {
-		if p.BitLen() != key.N.BitLen()/2 || !p.ProbablyPrime(8) {
-			return errMaterial
-		}
-	}
-	if key.Primes[0].Cmp(key.Primes[1]) == 0 {
-		return errMaterial
-	}
-	return nil
+	return key.Private.Public()
 }
 
 func rsaValues(key *rsa.PrivateKey) template {
@@ -110,15 +87,5 @@ func rsaValues(key *rsa.PrivateKey) template {
 		raw(p11.CKA_EXPONENT_1, sized(key.Precomputed.Dp)),
 		raw(p11.CKA_EXPONENT_2, sized(key.Precomputed.Dq)),
 		raw(p11.CKA_COEFFICIENT, sized(key.Precomputed.Qinv)),
-	}
-}
-
-// forgetRSA zeroes the numbers of a key, as far as Go shows them.
-func forgetRSA(key *rsa.PrivateKey) {
-	numbers := append([]*big.Int{key.D, key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv}, key.Primes...)
-	for _, n := range numbers {
-		if n != nil {
-			clear(n.Bits())
-		}
 	}
 }

@@ -65,15 +65,15 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 }
 
 // ImportKey stores material: 32 bytes for HMAC-SHA-256, 32 or 16 for HMAC-SM3,
-// PKCS #8 DER for asymmetric keys. Of an RSA key both primes are tested. What does
-// not fit the spec is Invalid.
+// PKCS #8 DER for asymmetric keys, as package pkcs8 takes it. Other material is Invalid,
+// with a cause that says what is wrong with it.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
 	const op = "ImportKey"
 	if err := d.enter(ctx, op, spec); err != nil {
 		return driver.Created{}, err
 	}
 	defer d.gate.Leave()
-	m, err := adopt(spec.Algorithm, material)
+	m, err := adopt(spec, material)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, err)
 	}

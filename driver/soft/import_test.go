@@ -63,11 +63,11 @@ func sm2PKCS8(t *testing.T, more int64) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pkcs8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
+	return encodePKCS8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
 		Parameters: asn1.RawValue{FullBytes: curve}}, inner)
 }
 
-func pkcs8(t *testing.T, alg pkix.AlgorithmIdentifier, inner []byte) []byte {
+func encodePKCS8(t *testing.T, alg pkix.AlgorithmIdentifier, inner []byte) []byte {
 	t.Helper()
 	outer, err := asn1.Marshal(struct {
 		Version int
@@ -100,7 +100,7 @@ func rsaPKCS8(t *testing.T, primes int) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return pkcs8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, inner)
+		return encodePKCS8(t, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, inner)
 	}
 }
 

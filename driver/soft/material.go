@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 )
 
 // material is a key in the clear: private as raw bytes or PKCS #8, which whoever
@@ -35,20 +36,18 @@ func generate(alg driver.KeyAlgorithm) (material, error) {
 	return pair.encode()
 }
 
-// adopt checks imported material. Asymmetric keys are encoded anew, so a blob
-// never keeps what a stranger's encoding carries along.
-func adopt(alg driver.KeyAlgorithm, raw []byte) (material, error) {
-	if !symmetric(alg) {
-		pair, err := parsePair(alg, raw)
+// adopt checks imported material. Asymmetric keys are encoded again, so that a blob
+// keeps nothing else that the imported encoding has, such as attributes.
+func adopt(spec driver.KeySpec, raw []byte) (material, error) {
+	if !symmetric(spec.Algorithm) {
+		key, err := pkcs8.Parse(spec, raw)
 		if err != nil {
 			return material{}, err
 		}
-		if err := pair.check(); err != nil {
-			return material{}, err
-		}
-		return pair.encode()
+		defer key.Wipe()
+		return pair{private: key.Private}.encode()
 	}
-	if len(raw) == 32 || alg == driver.HMACSM3 && len(raw) == 16 {
+	if len(raw) == 32 || spec.Algorithm == driver.HMACSM3 && len(raw) == 16 {
 		return material{private: slices.Clone(raw)}, nil
 	}
 	return material{}, errMaterial

@@ -59,7 +59,21 @@ func curveOf(alg driver.KeyAlgorithm) elliptic.Curve {
 	return nil
 }
 
-// parsePair reads PKCS #8 DER, nothing after it, that holds a key of alg.
+// rsaBits returns the modulus length of an RSA algorithm, or 0.
+func rsaBits(alg driver.KeyAlgorithm) int {
+	switch alg {
+	case driver.RSA2048:
+		return 2048
+	case driver.RSA3072:
+		return 3072
+	case driver.RSA4096:
+		return 4096
+	}
+	return 0
+}
+
+// parsePair reads the PKCS #8 DER of a blob, which encode wrote. What comes from outside
+// is read by package pkcs8, whose rule may become stricter than what blobs hold.
 func parsePair(alg driver.KeyAlgorithm, der []byte) (pair, error) {
 	var whole asn1.RawValue
 	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) != 0 {
@@ -90,20 +104,6 @@ func fits(alg driver.KeyAlgorithm, key any) bool {
 		return alg == driver.SM2
 	}
 	return false
-}
-
-// check looks for what a parser lets through.
-func (p pair) check() error {
-	switch key := p.private.(type) {
-	case *rsa.PrivateKey:
-		return checkRSA(key)
-	case *sm2.PrivateKey:
-		// GB/T 32918.2, 6.1: d is 1 to n-2. The parser takes n-1, which cannot sign.
-		if _, err := sm2.NewPrivateKeyFromInt(key.D); err != nil {
-			return errMaterial
-		}
-	}
-	return nil
 }
 
 // encode returns PKCS #8 and SubjectPublicKeyInfo.

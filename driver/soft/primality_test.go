@@ -15,6 +15,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/internal/vectors"
 )
 
@@ -63,7 +64,7 @@ func TestWycheproofPrimality(t *testing.T) {
 			if prime {
 				primes++
 			}
-			if soft.Prime(n) != prime {
+			if pkcs8.IsPrime(n) != prime {
 				t.Errorf("case %d: not what the vector says, %s", v.TcID, v.Result)
 			}
 			if n.BitLen() != 1024 || n.Sign() < 0 {

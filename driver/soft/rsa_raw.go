@@ -24,7 +24,7 @@ type rawRSA struct {
 	e       uint
 }
 
-// newRawRSA takes a key of two primes that passed checkRSA.
+// newRawRSA takes a key of two primes.
 func newRawRSA(key *rsa.PrivateKey) (*rawRSA, error) {
 	if len(key.Primes) != 2 {
 		return nil, errMaterial

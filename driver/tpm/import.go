@@ -26,7 +26,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	area := imported(k.area(n.binding(auth)))
 	plain, err := adopt(k, &area, auth, material)
 	if err != nil {
-		return driver.Created{}, fault(op, driver.Invalid, errMaterial)
+		return driver.Created{}, fault(op, driver.Invalid, err)
 	}
 	defer suite.Wipe(plain)
 	var made pair

@@ -3,20 +3,19 @@ package tpm
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/asn1"
 	"encoding/binary"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/smx509"
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/internal/suite"
 )
 
 // adopt checks material that is imported, puts its public half into area, and returns
-// its sensitive one, marshalled, which the caller wipes.
+// its sensitive one, marshalled, which the caller wipes. The error says what is wrong
+// with the material.
 func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error) {
 	if k.row.Spec.Usage == driver.Derive {
 		if len(material) != 32 {
@@ -24,22 +23,19 @@ func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error)
 		}
 		return keyedHash(area, auth, material), nil
 	}
-	private, err := parsePrivate(k, material)
+	key, err := pkcs8.Parse(k.row.Spec, material)
 	if err != nil {
-		return nil, errMaterial
+		return nil, err
 	}
-	switch key := private.(type) {
+	defer key.Wipe()
+	switch key := key.Private.(type) {
 	case *rsa.PrivateKey:
 		return adoptRSA(area, auth, key)
 	case *ecdsa.PrivateKey:
-		if k.curve != 0 && key.Curve == curveOf(k.curve) {
-			s, err := scalarOf(key)
-			return adoptCurve(area, auth, s), err
-		}
+		s, err := scalarOf(key)
+		return adoptCurve(area, auth, s), err
 	case *sm2.PrivateKey:
-		if k.curve == tpm2.TPMECCSM2P256 {
-			return adoptCurve(area, auth, scalarOfSM2(key)), nil
-		}
+		return adoptCurve(area, auth, scalarOfSM2(key)), nil
 	}
 	return nil, errMaterial
 }
@@ -52,31 +48,16 @@ func sensitive(kind tpm2.TPMAlgID, auth, seed, private []byte) []byte {
 	return append(b, parts...)
 }
 
-// parsePrivate reads PKCS #8 DER with nothing after it.
-func parsePrivate(k kind, der []byte) (any, error) {
-	var whole asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) != 0 {
-		return nil, errMaterial
-	}
-	if k.curve == tpm2.TPMECCSM2P256 {
-		return smx509.ParsePKCS8PrivateKey(der)
-	}
-	return x509.ParsePKCS8PrivateKey(der)
+// errExponent refuses a key that other drivers take.
+var errExponent = &pkcs8.Error{
+	Fault:  "the TPM takes RSA keys of public exponent 65537 alone",
+	Remedy: "import the key into a CMK of another driver",
 }
 
-// adoptRSA takes what FIPS 186-5 allows and the TPM keeps: two distinct primes of half
-// the length. Of those it stores one.
+// adoptRSA stores one prime of two, as the TPM does.
 func adoptRSA(area *tpm2.TPMTPublic, auth []byte, key *rsa.PrivateKey) ([]byte, error) {
-	if area.Type != tpm2.TPMAlgRSA || key.N.BitLen() != 2048 || key.E != 65537 || len(key.Primes) != 2 || key.Validate() != nil {
-		return nil, errMaterial
-	}
-	for _, p := range key.Primes {
-		if p.BitLen() != 1024 || !p.ProbablyPrime(8) {
-			return nil, errMaterial
-		}
-	}
-	if key.Primes[0].Cmp(key.Primes[1]) == 0 {
-		return nil, errMaterial
+	if key.E != 65537 {
+		return nil, errExponent
 	}
 	prime := key.Primes[0].Bytes()
 	defer suite.Wipe(prime)

@@ -1,4 +1,0 @@
-package soft
-
-// Prime is the test of factors, for TestWycheproofPrimality.
-var Prime = prime

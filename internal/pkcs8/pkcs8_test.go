@@ -1,0 +1,84 @@
+package pkcs8_test
+
+import (
+	"errors"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/oddkeys"
+	"strongroom.example/internal/openssltest"
+	"strongroom.example/internal/pkcs8"
+)
+
+// TestOddKeys runs Parse over the table of odd keys: each file is taken, or refused with
+// the text that names its fault.
+func TestOddKeys(t *testing.T) {
+	rows := oddkeys.Table(t)
+	for _, r := range rows {
+		k, err := pkcs8.Parse(r.Spec, slices.Clone(r.File))
+		var refused *pkcs8.Error
+		switch {
+		case r.Taken() && err != nil:
+			t.Errorf("Parse(%v, %s): %v, want it taken", r.Spec, r.Name, err)
+		case r.Taken():
+			wantRestriction(t, r, k)
+			k.Wipe()
+		case err == nil:
+			t.Errorf("Parse(%v, %s) took it, want a refusal with %q", r.Spec, r.Name, r.Fault)
+		case !errors.As(err, &refused) || !strings.Contains(err.Error(), r.Fault):
+			t.Errorf("Parse(%v, %s): %v, want a *pkcs8.Error with %q", r.Spec, r.Name, err, r.Fault)
+		}
+	}
+	t.Logf("%d files", len(rows))
+}
+
+// wantRestriction checks by which algorithms a key may sign.
+func wantRestriction(t *testing.T, r oddkeys.Row, k pkcs8.Key) {
+	t.Helper()
+	for _, alg := range []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512} {
+		if got, want := k.PSS.Allows(alg), r.Sign == nil || slices.Contains(r.Sign, alg); got != want {
+			t.Errorf("%s: Allows(%s) = %v, want %v", r.Name, alg, got, want)
+		}
+	}
+}
+
+// TestRemediesConvert runs the openssl command that a refusal proposes, and has what it
+// wrote taken.
+func TestRemediesConvert(t *testing.T) {
+	converted := 0
+	for _, r := range oddkeys.Table(t) {
+		if !r.Converts {
+			continue
+		}
+		_, err := pkcs8.Parse(r.Spec, r.File)
+		var refused *pkcs8.Error
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: %v, want a *pkcs8.Error", r.Name, err)
+			continue
+		}
+		_, command, ok := strings.Cut(refused.Remedy, ": ")
+		if !ok {
+			t.Errorf("%s: the remedy %q names no command", r.Name, refused.Remedy)
+			continue
+		}
+		b := openssltest.New(t)
+		b.Write("key", r.File)
+		for _, line := range strings.Split(command, "; then ") {
+			run := exec.CommandContext(t.Context(), "sh", "-c", line)
+			run.Dir = b.Dir
+			if out, err := run.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v\n%s", r.Name, line, err, out)
+			}
+		}
+		if _, err := pkcs8.Parse(r.Spec, b.Read("key.der")); err != nil {
+			t.Errorf("%s: after the remedy %q: %v, want it taken", r.Name, refused.Remedy, err)
+		}
+		converted++
+	}
+	if converted == 0 {
+		t.Error("no row has a remedy that converts")
+	}
+}
