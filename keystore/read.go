@@ -60,19 +60,8 @@ func (s *Store) query(path string) (query, error) {
 func (s *Store) answer(q query, sealed []byte) (rec Record, moved bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.keys == nil {
-		return rec, false, ErrClosed
-	}
-	now := s.knowledge(q.path)
-	moved = q.before.pending || now.pending || q.before.generation != now.generation
-	if sealed == nil {
-		if q.before.allowsNone() || now.allowsNone() {
-			return rec, moved, ErrNotFound
-		}
-		return rec, moved, fmt.Errorf("%w: record %q is missing", ErrCorrupt, q.path)
-	}
-	if hash := s.keys.suite.Sum(sealed); !q.before.allows(hash) && !now.allows(hash) {
-		return rec, moved, fmt.Errorf("%w: record %q is not the one last written", ErrCorrupt, q.path)
+	if _, moved, err = s.verify(q, sealed); err != nil {
+		return rec, moved, err
 	}
 	var o sealer
 	id, got, value, err := o.open(s.keys, q.at, sealed)
@@ -80,4 +69,25 @@ func (s *Store) answer(q query, sealed []byte) (rec Record, moved bool, err erro
 		return rec, moved, fmt.Errorf("%w: record %q does not open", ErrCorrupt, q.path)
 	}
 	return Record{Path: got, Version: id.version, Value: value}, moved, nil
+}
+
+// verify compares the hash of what the engine returned with the census, and returns it.
+// moved is that of answer. The caller holds s.mu.
+func (s *Store) verify(q query, sealed []byte) (hash [32]byte, moved bool, err error) {
+	if s.keys == nil {
+		return hash, false, ErrClosed
+	}
+	now := s.knowledge(q.path)
+	moved = q.before.pending || now.pending || q.before.generation != now.generation
+	if sealed == nil {
+		if q.before.allowsNone() || now.allowsNone() {
+			return hash, moved, ErrNotFound
+		}
+		return hash, moved, fmt.Errorf("%w: record %q is missing", ErrCorrupt, q.path)
+	}
+	hash = s.keys.suite.Sum(sealed)
+	if !q.before.allows(hash) && !now.allows(hash) {
+		return hash, moved, fmt.Errorf("%w: record %q is not the one last written", ErrCorrupt, q.path)
+	}
+	return hash, moved, nil
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"strongroom.example/internal/suite"
 )
 
 // A Position is the state of a store that a snapshot holds. A later snapshot may
@@ -40,9 +38,9 @@ const (
 
 // Snapshot writes a consistent copy of the store to w while it works: every record and
 // audit segment, sealed as they are stored, and at the end the keyring in the clear. The
-// caller encrypts what w gets, and wipes it. Each record is opened and compared with the
-// census, and the log's tree is computed from its records, so that damage ends the
-// snapshot with ErrCorrupt.
+// caller encrypts what w gets, and wipes it. Each record is compared with the census, and
+// the log's tree is computed from its records, so that damage ends the snapshot with
+// ErrCorrupt.
 //
 // The state that is written is the one at the end of the call. With a since that is not
 // zero, records that did not change after it are left out.
@@ -175,7 +173,8 @@ func (x *snapshot) extend(p Pair) error {
 	return err
 }
 
-// sealedRecord returns a record as it is stored, after the checks of Get.
+// sealedRecord returns a record as it is stored. It is compared with the census by its
+// hash, and not opened, because Open opened it or this process sealed it.
 func (s *Store) sealedRecord(ctx context.Context, path string) (Pair, [32]byte, error) {
 	for {
 		q, err := s.query(path)
@@ -186,10 +185,11 @@ func (s *Store) sealedRecord(ctx context.Context, path string) (Pair, [32]byte, 
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Pair{}, [32]byte{}, err
 		}
-		rec, moved, err := s.answer(q, sealed)
-		suite.Wipe(rec.Value)
+		s.mu.RLock()
+		hash, moved, err := s.verify(q, sealed)
+		s.mu.RUnlock()
 		if err == nil {
-			return Pair{q.at, sealed}, s.cfg.Suite.Hash(sealed), nil
+			return Pair{q.at, sealed}, hash, nil
 		}
 		if !moved || !errors.Is(err, ErrCorrupt) {
 			return Pair{}, [32]byte{}, err
