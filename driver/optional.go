@@ -55,3 +55,13 @@ type Counter interface {
 	// Increment adds one and returns the new value.
 	Increment(ctx context.Context) (uint64, error)
 }
+
+// A WorkEstimator is a Protector whose Recover costs what the blob demands, such as that
+// of a passphrase. A vault asks for the work before it has Recover do it, because a blob
+// is not authentic then.
+type WorkEstimator interface {
+	// Work returns what Recover of blob costs: one unit is a pass of Argon2id over 1 MiB,
+	// or 3,000 iterations of PBKDF2, which take about a millisecond. It is 0 for a blob
+	// that Recover refuses without any work.
+	Work(b Binding, blob Blob) uint64
+}

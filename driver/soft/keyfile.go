@@ -78,7 +78,7 @@ func (p *KeyFileProtector) Protect(ctx context.Context, b driver.Binding, root [
 		return nil, err
 	}
 	defer suite.Wipe(key)
-	return protect(shape{kind: kindKeyFile}, b, func(work, []byte) []byte { return key }, root)
+	return protect(shape{kind: kindKeyFile}, b, func(work, []byte) ([]byte, error) { return key, nil }, root)
 }
 
 // Recover appends the root to dst.
@@ -91,7 +91,7 @@ func (p *KeyFileProtector) Recover(ctx context.Context, dst []byte, b driver.Bin
 		return nil, err
 	}
 	defer suite.Wipe(key)
-	return recoverRoot(dst, sealedRoot{kindKeyFile, b, blob}, func(work, []byte) []byte { return key })
+	return recoverRoot(dst, sealedRoot{kindKeyFile, b, blob}, func(work, []byte) ([]byte, error) { return key, nil })
 }
 
 // readKeyFile reads and checks a key file. The caller wipes.

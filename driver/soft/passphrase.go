@@ -70,7 +70,7 @@ var (
 )
 
 // Protect wraps root. It takes the time and memory of the parameters; beyond the
-// limits they are Invalid.
+// limits they are Invalid. As in Recover it returns when ctx ends.
 func (p *PassphraseProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	const op = "Protect"
 	if err := p.ready(ctx, op); err != nil {
@@ -80,15 +80,33 @@ func (p *PassphraseProtector) Protect(ctx context.Context, b driver.Binding, roo
 	if !w.sane() {
 		return nil, fault(op, driver.Invalid, errWork)
 	}
-	return protect(shape{kindPassphrase, w}, b, p.stretch, root)
+	return protect(shape{kindPassphrase, w}, b, p.stretching(ctx), root)
 }
 
-// Recover appends the root to dst.
+// Recover appends the root to dst. It returns the context's error as soon as ctx ends.
+// The work that is under way then cannot be stopped: it goes on by itself, with its
+// memory and a copy of the passphrase that is wiped at its end. At most two of a process
+// are under way at a time; another call waits for one of them to end.
 func (p *PassphraseProtector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
 	if err := p.ready(ctx, "Recover"); err != nil {
 		return nil, err
 	}
-	return recoverRoot(dst, sealedRoot{kindPassphrase, b, blob}, p.stretch)
+	return recoverRoot(dst, sealedRoot{kindPassphrase, b, blob}, p.stretching(ctx))
+}
+
+var _ driver.WorkEstimator = (*PassphraseProtector)(nil)
+
+// Work implements driver.WorkEstimator.
+func (p *PassphraseProtector) Work(b driver.Binding, blob driver.Blob) uint64 {
+	id, err := suiteOf("Work", b.Edition)
+	if err != nil {
+		return 0
+	}
+	s, ok := parseHeader(id, b, blob)
+	if !ok || s.kind != kindPassphrase || s.work.kdf != passphraseKDF(b.Edition) || !s.work.sane() {
+		return 0
+	}
+	return s.work.units()
 }
 
 func (p *PassphraseProtector) ready(ctx context.Context, op string) error {
@@ -101,14 +119,47 @@ func (p *PassphraseProtector) ready(ctx context.Context, op string) error {
 	return nil
 }
 
-// stretch makes a 32-byte key of the passphrase. The memory that Argon2id fills is
-// on the heap and not wiped.
-func (p *PassphraseProtector) stretch(w work, salt []byte) []byte {
+// stretchers bounds how many passphrases the process stretches at a time, those
+// included that a context's end left running: each may take 1 GiB.
+var stretchers = make(chan struct{}, 2)
+
+// stretching returns a stretcher that gives up when ctx ends.
+func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
+	return func(w work, salt []byte) ([]byte, error) {
+		select {
+		case stretchers <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if ctx.Done() == nil {
+			defer func() { <-stretchers }()
+			return stretch(p.passphrase, w, salt), nil
+		}
+		passphrase, salt := slices.Clone(p.passphrase), slices.Clone(salt)
+		done := make(chan []byte, 1)
+		go func() {
+			defer func() { <-stretchers }()
+			defer suite.Wipe(passphrase)
+			done <- stretch(passphrase, w, salt)
+		}()
+		select {
+		case key := <-done:
+			return key, nil
+		case <-ctx.Done():
+			go func() { suite.Wipe(<-done) }()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// stretch makes a 32-byte key of a passphrase, which the caller wipes. The memory that
+// Argon2id fills is on the heap and not wiped.
+func stretch(passphrase []byte, w work, salt []byte) []byte {
 	switch w.kdf {
 	case kdfArgon2id:
-		return argon2.IDKey(p.passphrase, salt, w.time, w.memory, 1, stretched)
+		return argon2.IDKey(passphrase, salt, w.time, w.memory, 1, stretched)
 	case kdfPBKDF2SM3:
-		return suite.SM.PBKDF2(p.passphrase, salt, int(w.time), stretched)
+		return suite.SM.PBKDF2(passphrase, salt, int(w.time), stretched)
 	}
-	return suite.AES.PBKDF2(p.passphrase, salt, int(w.time), stretched)
+	return suite.AES.PBKDF2(passphrase, salt, int(w.time), stretched)
 }

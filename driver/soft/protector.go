@@ -48,8 +48,9 @@ type sealedRoot struct {
 	blob driver.Blob
 }
 
-// A stretcher makes a secret into a 32-byte key, which the caller wipes.
-type stretcher func(w work, salt []byte) []byte
+// A stretcher makes a secret into a 32-byte key, which the caller wipes. Its error is a
+// context's.
+type stretcher func(w work, salt []byte) ([]byte, error)
 
 // protect wraps root under what stretch makes of a secret.
 func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.Blob, error) {
@@ -62,7 +63,11 @@ func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.
 		return nil, fault(op, driver.Invalid, errRootSize)
 	}
 	header := s.header(id, b)
-	key := rootKey(id, stretch(s.work, header[saltAt:checkAt]), bound(header, b))
+	secret, err := stretch(s.work, header[saltAt:checkAt])
+	if err != nil {
+		return nil, err
+	}
+	key := rootKey(id, secret, bound(header, b))
 	defer suite.Wipe(key)
 	blob, err := id.Seal(header, key, root, bound(header, b))
 	if err != nil {
@@ -88,7 +93,11 @@ func recoverRoot(dst []byte, r sealedRoot, stretch stretcher) ([]byte, error) {
 		return nil, fault(op, driver.Invalid, errWork)
 	}
 	header, sealed := r.blob[:rootHeader], r.blob[rootHeader:]
-	key := rootKey(id, stretch(s.work, header[saltAt:checkAt]), bound(header, r.b))
+	secret, err := stretch(s.work, header[saltAt:checkAt])
+	if err != nil {
+		return nil, err
+	}
+	key := rootKey(id, secret, bound(header, r.b))
 	defer suite.Wipe(key)
 	out, err := id.Open(dst, key, sealed, bound(header, r.b))
 	if err != nil {

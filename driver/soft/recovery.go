@@ -84,4 +84,4 @@ func (c *RecoveryCode) ready(ctx context.Context, op string) error {
 }
 
 // key needs no stretching: the secret is as strong as the key.
-func (c *RecoveryCode) key(work, []byte) []byte { return slices.Clone(c.secret) }
+func (c *RecoveryCode) key(work, []byte) ([]byte, error) { return slices.Clone(c.secret), nil }

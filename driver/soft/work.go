@@ -52,3 +52,12 @@ func (w work) sane() bool {
 	}
 	return w.time >= 1 && w.time <= maxIterations && w.memory == 0
 }
+
+// units is the work in the unit of driver.WorkEstimator.
+func (w work) units() uint64 {
+	const pass, iterations = 1 << 10, 3000
+	if w.kdf == kdfArgon2id {
+		return (uint64(w.time)*uint64(w.memory) + pass - 1) / pass
+	}
+	return (uint64(w.time) + iterations - 1) / iterations
+}
