@@ -38,7 +38,7 @@ func (s *Store) readHead(ctx context.Context, seen tipState) error {
 	}
 	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), sealed)
 	if err != nil && id.epoch > s.keys.current(classHead) && seen.rootHash != s.root.hash() {
-		return fmt.Errorf("%w: the root file is older than the store", ErrRolledBack)
+		return fmt.Errorf("%w: the root file is older than the store; %s", ErrRolledBack, putBack)
 	}
 	if err != nil || id.class != classHead {
 		return fmt.Errorf("%w: the head does not open", ErrCorrupt)

@@ -1,11 +1,13 @@
 package keystore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"strongroom.example/internal/suite"
@@ -21,8 +23,9 @@ const (
 	maxRootFile = 1 << 20
 )
 
-// Root is the public part of the root file: what stands in it before any
-// protector has given up the root.
+// Root is a root file as it was read. Its exported fields are the public part, which
+// is readable without any protector and authentic only once Authenticates returned
+// true for a root, or Open returned the store.
 type Root struct {
 	VaultID    [16]byte
 	Edition    uint8
@@ -44,38 +47,66 @@ type Protector struct {
 	Blob         []byte
 }
 
-// ReadRoot reads the root file, or its copy if the file is missing or damaged, or
-// the file that was to replace both.
-// Nothing in it is authentic yet: Open checks its MAC, and takes another copy if
-// this one is not what the store was closed with. ErrNoStore if the directory or
-// the file is missing or the store was never finished, ErrCorrupt if no copy can
-// be read.
+// ReadRoot returns the first of the files that ReadRoots returns, with the same errors.
 func ReadRoot(dir string) (*Root, error) {
+	files, err := ReadRoots(dir)
+	if err != nil {
+		return nil, err
+	}
+	return files[0], nil
+}
+
+// ReadRoots reads the root file, its copy, and the file that was to replace both, in
+// that order. It leaves out a file that is missing or damaged and one whose bytes are
+// those of an earlier one, so that more than one is returned only after damage, a change
+// by somebody else, or a crash during a replacement.
+//
+// Nothing in the files is authentic yet. Their unkeyed hash finds accidents only: the
+// caller must not act on a field before Authenticates returned true for that file.
+//
+// Errors: ErrNoStore if the directory or all of the files are missing, or the store was
+// never finished; ErrCorrupt if the files that are there are damaged.
+func ReadRoots(dir string) ([]*Root, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the directory does not exist (is it mounted?)", ErrNoStore)
 	}
 	if exists(dir, createFile) {
 		return nil, fmt.Errorf("%w: its creation was cut short; create it again", ErrNoStore)
 	}
-	one, errOne := readRootFile(dir, rootFile)
-	if errOne == nil {
-		return one, nil
+	var files []*Root
+	var faults []error
+	for _, name := range []string{rootFile, rootCopy, rootNext} {
+		r, err := readRootFile(dir, name)
+		switch {
+		case err != nil:
+			faults = append(faults, err)
+		case !slices.ContainsFunc(files, func(f *Root) bool { return bytes.Equal(f.raw, r.raw) }):
+			files = append(files, r)
+		}
 	}
-	two, errTwo := readRootFile(dir, rootCopy)
-	if errTwo == nil {
-		return two, nil
+	if len(files) > 0 {
+		return files, nil
 	}
-	if next, err := readRootFile(dir, rootNext); err == nil {
-		return next, nil
-	}
-	switch {
-	case errors.Is(errOne, fs.ErrNotExist) && errors.Is(errTwo, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: the root file and its copy are missing from the directory; put one back from a copy of the directory", ErrNoStore)
-	case errors.Is(errOne, ErrCorrupt) || errors.Is(errTwo, ErrCorrupt):
-		return nil, fmt.Errorf("%w: the root file and its copy are damaged", ErrCorrupt)
-	}
-	return nil, errOne
+	return nil, unreadable(faults)
 }
+
+// unreadable says what helps where neither root, root.copy nor root.next, whose faults
+// stand in that order, can be read.
+func unreadable(faults []error) error {
+	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+	damaged := func(err error) bool { return errors.Is(err, ErrCorrupt) }
+	switch named := faults[:2]; {
+	case missing(named[0]) && missing(named[1]):
+		return fmt.Errorf("%w: the root file and its copy are missing from the directory; %s", ErrNoStore, putBack)
+	case slices.ContainsFunc(named, damaged):
+		return fmt.Errorf("%w: the root file and its copy are damaged; %s", ErrCorrupt, putBack)
+	}
+	return faults[0]
+}
+
+// putBack says which backups help where no root file of the present is left.
+const putBack = "put one back from a copy of the directory that was made since the last change of protectors or of the root " +
+	"and the last destruction of key material (a move of a key is one); if there is none, put back a copy of the whole directory"
 
 func readRootFile(dir, name string) (*Root, error) {
 	b, err := readBounded(filepath.Join(dir, name), maxRootFile)
@@ -86,6 +117,22 @@ func readRootFile(dir, name string) (*Root, error) {
 }
 
 func (r *Root) hash() [32]byte { return r.suite.Hash(r.raw) }
+
+// Suite returns the suite that the file names.
+func (r *Root) Suite() Suite { return r.suite }
+
+// Authenticates reports whether the file's MAC holds under root: whether the holder of
+// root wrote the file as it is. A root of another length than 32 bytes authenticates
+// none. The keys that are derived for it are wiped.
+func (r *Root) Authenticates(root []byte) bool {
+	if len(root) != keySize || r.raw == nil {
+		return false
+	}
+	key := make([]byte, keySize)
+	defer suite.Wipe(key)
+	r.suite.KDF(key, root, labelRootMAC, nil)
+	return r.macHolds(key)
+}
 
 // public is a deep copy without the sealed keyring.
 func (r *Root) public() Root {

@@ -106,8 +106,7 @@ func parseRoot(b []byte) (*Root, error) {
 // unlock checks the MAC under the root and opens the keyring.
 func (r *Root) unlock(a *lockedmem.Arena, keys *rootKeys) (*keyring, error) {
 	signed := r.raw[:len(r.raw)-64]
-	mac := r.suite.MAC(keys.mac(), signed)
-	if !hmac.Equal(mac[:], r.raw[len(r.raw)-64:len(r.raw)-32]) {
+	if !r.macHolds(keys.mac()) {
 		return nil, fmt.Errorf("%w: wrong root, or the root file was changed", ErrUnlock)
 	}
 	plain, err := r.suite.Open(nil, keys.seal(r.suite), r.sealed, signed[:len(signed)-4-len(r.sealed)])
@@ -116,6 +115,12 @@ func (r *Root) unlock(a *lockedmem.Arena, keys *rootKeys) (*keyring, error) {
 	}
 	defer suite.Wipe(plain)
 	return buildKeyring(a, r.suite, len(plain), func(b []byte) { copy(b, plain) })
+}
+
+// macHolds reports whether the file's MAC is that of its bytes under key.
+func (r *Root) macHolds(key []byte) bool {
+	mac := r.suite.MAC(key, r.raw[:len(r.raw)-64])
+	return hmac.Equal(mac[:], r.raw[len(r.raw)-64:len(r.raw)-32])
 }
 
 // reader takes fields from the front of b and remembers the first fault.

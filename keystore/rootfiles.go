@@ -8,60 +8,14 @@ import (
 	"path/filepath"
 )
 
-// rootFiles are the intact root files of this suite in the directory, whether
-// they belong to this store or not.
-func (s *Store) rootFiles() []*Root {
-	var out []*Root
-	for _, name := range []string{rootNext, rootFile, rootCopy} {
-		if r, err := readRootFile(s.cfg.Dir, name); err == nil && r.suite == s.cfg.Suite {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// unlock takes the first root file that the root opens: the given one, then
-// those in the directory. All that one root opens know the
-// same record epochs.
-func (s *Store) unlock(given *Root) error {
-	var first error
-	for _, r := range append([]*Root{given}, s.rootFiles()...) {
-		keys, err := r.unlock(s.arena, s.rootKeys)
-		if err == nil {
-			s.root, s.keys = r, keys
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// chooseRoot puts the root file in force that the head names: the next one if it
-// was written and the root opens it, else the current one.
-func (s *Store) chooseRoot() error {
-	files := append([]*Root{s.root}, s.rootFiles()...)
-	for _, want := range [][32]byte{s.head.nextRoot, s.head.rootHash} {
-		for _, r := range files {
-			if want == [32]byte{} || r.hash() != want {
-				continue
-			}
-			if r == s.root {
-				return nil
-			}
-			if keys, err := r.unlock(s.arena, s.rootKeys); err == nil {
-				s.swap(r, keys, s.rootKeys)
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("%w: the root file is not the one last written", ErrRolledBack)
-}
-
 // settleRoot makes both copies equal to the file in force and ends a replacement
-// that was cut short.
+// that was cut short. What it overwrites or removes, and a crash does not explain, is
+// given to Config.Healed first, in a commit of its own: were it healed before it is on
+// record, a crash between the two would hide it.
 func (s *Store) settleRoot() error {
+	if err := s.recordHealing(s.rootFaults()); err != nil {
+		return err
+	}
 	for _, name := range []string{rootFile, rootCopy} {
 		b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
 		if err == nil && bytes.Equal(b, s.root.raw) {

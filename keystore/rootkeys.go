@@ -7,6 +7,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
+const labelRootMAC = "strongroom/rootmac"
+
 // rootKeys are the two keys derived from the root: one seals the keyring, one
 // MACs the root file. The root itself is not kept.
 type rootKeys struct {
@@ -24,7 +26,7 @@ func newRootKeys(a *lockedmem.Arena, id suite.ID, root []byte) (*rootKeys, error
 	}
 	b := buf.Bytes()
 	id.KDF(b[:id.KeySize()], root, "strongroom/keyring", nil)
-	id.KDF(b[keySize:2*keySize], root, "strongroom/rootmac", nil)
+	id.KDF(b[keySize:2*keySize], root, labelRootMAC, nil)
 	return &rootKeys{buf: buf}, nil
 }
 

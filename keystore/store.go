@@ -12,9 +12,24 @@ import (
 // Config is what Create and Open need. It prints redacted, since it holds the root.
 type Config struct {
 	redacted
-	Dir        string
-	Suite      Suite
-	Root       []byte // 32 bytes; read during the call only, the caller wipes it
+	Dir   string
+	Suite Suite
+	Root  []byte // 32 bytes; read during the call only, the caller wipes it
+	// Roots are further roots that Open tries on the root files in the directory: they
+	// need not all be of one root after a Rekey that was cut short, or where somebody put
+	// a file of another time back. As Root they are read during the call only.
+	Roots [][]byte
+	// Admit, if it is set, is called by Open for each root file whose MAC holds, before
+	// the engine is opened. secret derives what Store.Secret will. A file for which Admit
+	// returns an error is not used; Open returns that error if it has no other file.
+	Admit func(f *Root, secret func(label string, dst []byte)) error
+	// Accept, if it is set, is called by Open with the root file in force, once head and
+	// tip are checked and before Open changes a root file or commits. Open returns its
+	// error.
+	Accept func(inForce *Root) error
+	// Healed, if it is set, is called by Open to record root files that it is about to
+	// replace or remove. What it stages is durable before Open does that.
+	Healed     func(*Tx, []RootFault)
 	OpenEngine func(dir string) (Engine, error)
 	Log        Appender
 	// MinFree is the free disk, in bytes, below which commits answer ErrFull.
@@ -37,7 +52,9 @@ type Store struct {
 	rootKeys *rootKeys
 	root     *Root
 	head     head
-	sealed   []byte // the head's bytes in the engine
+	unlocked []unlockedRoot // while Open runs, the newest first
+	derived  []*rootKeys    // while Open runs, of each root given to it
+	sealed   []byte         // the head's bytes in the engine
 	census   *census
 	pending  map[string]pendingEntry
 	ended    bool // the engine is closed
@@ -68,7 +85,7 @@ func newStore(cfg Config) *Store {
 	if cfg.MinFree == 0 {
 		cfg.MinFree = 64 << 20
 	}
-	cfg.Root = nil
+	cfg.Root, cfg.Roots = nil, nil
 	return &Store{
 		cfg: cfg, arena: lockedmem.New(0), census: newCensus(),
 		epochs: make(chan struct{}, 1),
@@ -89,7 +106,7 @@ func (s *Store) Secret(label string, dst []byte) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.keys != nil {
-		s.keys.suite.KDF(dst, s.keys.secret(), "strongroom/secret", []byte(label))
+		s.keys.suite.KDF(dst, s.keys.secret(), labelSecret, []byte(label))
 	}
 }
 

@@ -62,7 +62,7 @@ const backups = "backup/"
 // was written is of no use. A backup opens what is destroyed in the vault later: destroy
 // the backup, or its protectors, with it.
 //
-// Errors: ErrInvalid for a nil writer and for protectors that Create would refuse,
+// Errors: ErrInvalid for a nil writer, ErrInvalid and ErrTooLarge for protectors that Create would refuse,
 // ErrNotFound for an unknown BackupOptions.Since (the vault knows its last 64),
 // ErrCorrupt, ErrDenied; the writer's own errors are ErrUnavailable around them.
 func (c Client) Backup(ctx context.Context, w io.Writer, o BackupOptions, protectors ...driver.Protector) (Backup, error) {
@@ -125,6 +125,9 @@ func (v *Vault) newBackup(ctx context.Context, o BackupOptions, protectors []dri
 	rand.Read(b.key.Bytes())
 	entries, err := protectAll(ctx, v.binding(), b.key.Bytes(), protectors)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkWork(v.cfg, v.binding(), protectors, entries); err != nil {
 		return nil, err
 	}
 	var id [16]byte

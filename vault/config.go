@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -50,6 +51,21 @@ type Config struct {
 	// AcceptLossWithMachine allows a vault whose every protector is bound to this
 	// machine: if the machine is lost, so is the vault.
 	AcceptLossWithMachine bool
+	// VaultID and LogKey pin the vault: Open returns ErrWrongVault, and changes nothing,
+	// where the directory holds another one. They are what Vault.ID and Vault.LogKey
+	// return; note them after Create and keep them outside the directory. Without a pin
+	// whoever may write the directory can put a vault of his own there: one that is sealed
+	// to the same TPM opens without any secret. LogKey alone pins the vault's secrets;
+	// VaultID alone only its name, which is public. Create returns ErrInvalid if either
+	// is set. Empty: not pinned.
+	VaultID, LogKey string
+	// UnlockWork bounds the work that Open does for one root file before that file is
+	// authenticated, summed over all protectors and entries, in the unit of
+	// driver.WorkEstimator. An entry that would exceed it is not tried. AddProtector,
+	// RotateRoot and Create return ErrTooLarge where the entries of one kind exceed it
+	// together. 0 means 32,768, which two passphrases at soft's upper limits demand, or
+	// 170 with its defaults.
+	UnlockWork uint64
 	// MinFree is how many bytes of disk must stay free; below, operations answer
 	// ErrStorageFull. 0 means 64 MiB.
 	MinFree uint64
@@ -91,6 +107,12 @@ func (c Config) withDefaults() (Config, error) {
 			return c, invalid("Config.Drivers has nothing under %q", name)
 		}
 	}
+	if c.VaultID != "" && !isVaultID(c.VaultID) {
+		return c, invalid("Config.VaultID has to be what Vault.ID returns, 32 lower-case hexadecimal digits")
+	}
+	if c.UnlockWork == 0 {
+		c.UnlockWork = defaultUnlockWork
+	}
 	if c.patience == 0 {
 		c.patience = patience
 	}
@@ -104,4 +126,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.openEngine = badger.Open
 	}
 	return c, nil
+}
+
+// isVaultID reports whether s can be a vault's id.
+func isVaultID(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 16 && hex.EncodeToString(b) == s
 }

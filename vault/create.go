@@ -26,6 +26,9 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
+	if cfg.VaultID != "" || cfg.LogKey != "" {
+		return nil, invalid("Config.VaultID and Config.LogKey pin a vault that is there; Create makes another one")
+	}
 	if err := checkProtectors(cfg, protectors); err != nil {
 		return nil, err
 	}
@@ -68,6 +71,9 @@ func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.P
 	rand.Read(root.Bytes())
 	entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
 	if err != nil {
+		return err
+	}
+	if err := checkWork(v.cfg, v.binding(), protectors, entries); err != nil {
 		return err
 	}
 	v.setOrigin()

@@ -67,6 +67,9 @@ var (
 	// or to this one before it was cleared. A protector that is not bound to the
 	// device, such as a recovery code, opens the vault.
 	ErrWrongDevice = errors.New("this is not the device that it was made on")
+	// ErrWrongVault: the directory holds another vault than Config.VaultID or
+	// Config.LogKey pins. Nothing was changed in it.
+	ErrWrongVault = errors.New("this is not the vault that is pinned")
 	// ErrClosed: the vault, or the data key, was closed, or Close has begun.
 	ErrClosed = errors.New("closed")
 )
@@ -107,7 +110,7 @@ var sentinels = []struct {
 	err  error
 	name string
 }{
-	{ErrWrongDevice, "WRONG_DEVICE"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
+	{ErrWrongDevice, "WRONG_DEVICE"}, {ErrWrongVault, "WRONG_VAULT"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
 	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"}, {ErrSelfTest, "SELF_TEST"},

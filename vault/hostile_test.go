@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -162,22 +163,19 @@ func TestStrangers(t *testing.T) {
 		{[]string{"foreign", "short"}, false, false},
 	} {
 		arena := lockedmem.New(0)
-		root, err := arena.Alloc(rootSize)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var entries []keystore.Protector
 		for _, blob := range row.blobs {
 			entries = append(entries, keystore.Protector{ID: blob, Kind: "verdicts", Blob: []byte(blob)})
 		}
-		u, err := wrappedRoot{entries: entries}.unlock(t.Context(), root, verdicts{})
+		unlocker := newUnlocker(arena, math.MaxUint64, []driver.Protector{verdicts{}})
+		u, err := unlocker.unlock(t.Context(), wrappedRoot{entries: entries, authenticates: func([]byte) bool { return true }})
 		if (err == nil) != row.opens || errors.Is(err, ErrWrongDevice) && !row.stranger || len(u.strangers) > 0 != row.stranger {
 			t.Errorf("%v: %+v, %v", row.blobs, u, err)
 		}
-		if row.opens && !bytes.Equal(root.Bytes(), bytes.Repeat([]byte("x"), rootSize)) {
-			t.Errorf("%v: recovered %q", row.blobs, root.Bytes())
+		if row.opens && !bytes.Equal(u.root.Bytes(), bytes.Repeat([]byte("x"), rootSize)) {
+			t.Errorf("%v: recovered %q", row.blobs, u.root.Bytes())
 		}
-		root.Free()
+		unlocker.free()
 		arena.Close()
 	}
 }

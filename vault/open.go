@@ -12,12 +12,20 @@ import (
 )
 
 // Open opens the vault in dir by the first of the protectors that fits. Give those of
-// devices first: one whose device was cleared or replaced is made whole when a later
-// protector opens the vault, and that is recorded. Errors: ErrWrongDevice,
-// ErrNoVault, ErrUnlock, ErrInUse, ErrCorrupt, ErrRolledBack, ErrStorageFull,
-// ErrLockedMemory, ErrAuditUnavailable,
-// ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where
-// this process cannot have it, ErrSelfTest where its cryptography computes wrong results.
+// devices first: one whose device was cleared or replaced is protected again when a later
+// protector opens the vault, and that is recorded.
+//
+// Open acts on no byte of a root file before its MAC holds under the root that a
+// protector gave. Where root and root.copy differ, the one in force decides, whichever of
+// them a protector opened first, and the other is healed; that is recorded as
+// OpHealRootFile before it is done. ctx bounds the work that a passphrase costs, also
+// while it is done, and Config.UnlockWork bounds what Open does for a file that nobody
+// vouches for.
+//
+// Errors: ErrNoVault, ErrWrongVault, ErrUnlock, ErrWrongDevice, ErrInUse, ErrCorrupt,
+// ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrInvalid where
+// cfg names another edition than the vault's, ErrUnsupported where this process cannot
+// have it, ErrSelfTest where its cryptography computes wrong results, and those of ctx.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpOpenVault, "", errNoContext)
@@ -33,33 +41,18 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	if err = noneNil(protectors); err != nil {
 		return nil, err
 	}
-	if _, err := keystore.ReadRoot(dir); err != nil {
-		return nil, unreadable(dir, err)
-	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err) }()
+	if _, err = v.candidates(dir); err != nil { // before the lock is written
+		return nil, unreadable(dir, err)
+	}
 	if v.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	description, err := keystore.ReadRoot(dir)
+	u := newUnlocker(v.arena, cfg.UnlockWork, protectors)
+	defer u.free()
+	unlocked, err := v.openStore(ctx, dir, u)
 	if err != nil {
-		return nil, err
-	}
-	if driver.Edition(description.Edition) != cfg.Edition {
-		return nil, invalid("the vault's edition is %v; Config.Edition says %v", driver.Edition(description.Edition), cfg.Edition)
-	}
-	v.id = description.VaultID
-	root, err := v.arena.Alloc(rootSize)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Free()
-	unlocked, err := v.wrappedRoot(description.Protectors).unlock(ctx, root, protectors...)
-	if err != nil {
-		return nil, err
-	}
-	v.setOrigin()
-	if v.store, err = keystore.Open(ctx, v.storeConfig(dir, root.Bytes()), description); err != nil {
 		return nil, err
 	}
 	if err = v.start(ctx); err != nil {
@@ -77,7 +70,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 		return nil, err
 	}
 	for _, p := range unlocked.strangers {
-		if err = v.heal(ctx, p, root.Bytes()); err != nil {
+		if err = v.heal(ctx, p, unlocked.root.Bytes()); err != nil {
 			return nil, err
 		}
 	}

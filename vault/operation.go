@@ -47,10 +47,12 @@ const (
 	OpAddProtector      Operation = "AddProtector"
 	OpRemoveProtector   Operation = "RemoveProtector"
 	OpHealProtector     Operation = "HealProtector"
-	OpRotateRoot        Operation = "RotateRoot"
-	OpReadAudit         Operation = "ReadAudit"
-	OpExportAudit       Operation = "ExportAudit"
-	OpCheck             Operation = "Check"
-	OpBackup            Operation = "Backup"
-	OpRestoreVault      Operation = "RestoreVault"
+	// OpHealRootFile is recorded by Open for each root file that it replaced or removed.
+	OpHealRootFile Operation = "HealRootFile"
+	OpRotateRoot   Operation = "RotateRoot"
+	OpReadAudit    Operation = "ReadAudit"
+	OpExportAudit  Operation = "ExportAudit"
+	OpCheck        Operation = "Check"
+	OpBackup       Operation = "Backup"
+	OpRestoreVault Operation = "RestoreVault"
 )

@@ -40,6 +40,19 @@ func noneNil(protectors []driver.Protector) error {
 	return nil
 }
 
+// checkWork refuses entries that, in a root file, would demand more work of one of the
+// protectors than Open does.
+func checkWork(cfg Config, b driver.Binding, protectors []driver.Protector, entries []keystore.Protector) error {
+	for _, p := range protectors {
+		u := newUnlocker(nil, 0, []driver.Protector{p})
+		if work := u.workIn(wrappedRoot{binding: b, entries: entries}); work > cfg.UnlockWork {
+			return fmt.Errorf("%w: the protectors of kind %s would demand %d units of work of Open; Config.UnlockWork is %d",
+				ErrTooLarge, p.Kind(), work, cfg.UnlockWork)
+		}
+	}
+	return nil
+}
+
 // listed names protectors for the audit: who looks for a way in that somebody made for
 // himself finds it there.
 func listed(entries []keystore.Protector) string {

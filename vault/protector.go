@@ -46,9 +46,12 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 			return err
 		}
 		was := v.store.Root()
-		return v.withRoot(ctx, unlock, func(root []byte) error {
-			entries, err := protectAll(ctx, v.binding(), root, []driver.Protector{p})
+		return v.present(ctx, []driver.Protector{unlock}, func(how unlocking) error {
+			entries, err := protectAll(ctx, v.binding(), how.root.Bytes(), []driver.Protector{p})
 			if err != nil {
+				return err
+			}
+			if err := checkWork(v.cfg, v.binding(), []driver.Protector{p}, slices.Concat(was.Protectors, entries)); err != nil {
 				return err
 			}
 			added = entries[0]
@@ -92,14 +95,22 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 	})
 }
 
-// RotateRoot gives the vault a new root, and new keys for all stored records. It
-// has only the protectors given here afterwards; none of the former ones opens
-// what the directory holds from now on. Errors: ErrInvalid, as in Create; ErrTooLarge
-// after 511 of them.
+// RotateRoot gives the vault a new root, and new keys for all stored records. The
+// vault has only the protectors given here afterwards; no other one opens what the
+// directory holds from then on.
+//
+// At least one of the protectors must open the vault now, which shows that the caller
+// has a way in, as in AddProtector. To replace all of them, add a new one with
+// AddProtector first. Errors: ErrUnlock, ErrWrongDevice; ErrInvalid, as in Create;
+// ErrTooLarge after 511 roots, or for protectors beyond Config.UnlockWork.
 func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) error {
 	v := c.vault
 	return c.onVault(ctx, request{op: OpRotateRoot}, func(ctx context.Context, e *entry) error {
 		if err := checkProtectors(v.cfg, protectors); err != nil {
+			return err
+		}
+		var by string
+		if err := v.present(ctx, protectors, func(how unlocking) error { by = how.by; return nil }); err != nil {
 			return err
 		}
 		root, err := v.arena.Alloc(rootSize)
@@ -108,9 +119,19 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 		}
 		rand.Read(root.Bytes())
 		entries, err := protectAll(ctx, v.binding(), root.Bytes(), protectors)
+		if err == nil {
+			err = checkWork(v.cfg, v.binding(), protectors, entries)
+		}
 		if err != nil {
 			root.Free()
 			return err
+		}
+		e.change = func(*keystore.Tx) error {
+			is := func(p keystore.Protector) bool { return p.ID == by }
+			if !slices.ContainsFunc(v.store.Root().Protectors, is) {
+				return errStale // it was removed since
+			}
+			return nil
 		}
 		e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 			defer root.Free()

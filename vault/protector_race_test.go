@@ -83,6 +83,9 @@ func TestRootChangesMeanwhile(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c, old := v.As(DefaultOwner), passphrase(t, "correct horse")
 	m := &meddler{Protector: passphrase(t, "other"), meanwhile: func() error {
+		if _, err := c.AddProtector(ctx, old, passphrase(t, "new")); err != nil {
+			return err
+		}
 		return c.RotateRoot(ctx, passphrase(t, "new"))
 	}}
 	if _, err := c.AddProtector(ctx, old, m); !errors.Is(err, ErrUnlock) || m.err != nil {

@@ -103,7 +103,7 @@ func TestRecordsNameTheProtectors(t *testing.T) {
 	c, ctx := v.As(DefaultOwner), t.Context()
 	for _, op := range []Operation{OpCreateVault, OpRotateRoot} {
 		if op == OpRotateRoot {
-			if err := c.RotateRoot(ctx, passphrase(t, "one"), passphrase(t, "two")); err != nil {
+			if err := c.RotateRoot(ctx, passphrase(t, "one"), passphrase(t, "correct horse")); err != nil {
 				t.Fatal(err)
 			}
 		}

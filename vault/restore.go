@@ -19,7 +19,8 @@ import (
 // directory is never taken for a later state of the other. Keys that live in a device are
 // used there, if cfg has the device.
 //
-// Errors: those of Create; ErrUnlock if unlock does not open a backup, ErrInvalid for
+// Errors: those of Create, but ErrWrongVault for backups of another vault than
+// Config.VaultID pins (Config.LogKey is checked by Open alone); ErrUnlock if unlock does not open a backup, ErrInvalid for
 // backups that do not follow each other or are of another edition, ErrCorrupt for a backup
 // that is cut or changed. The readers' own errors are ErrUnavailable around them.
 func Restore(ctx context.Context, dir string, cfg Config, from []io.Reader, unlock driver.Protector, protectors ...driver.Protector) (*Vault, error) {
@@ -45,6 +46,9 @@ func restoreFrom(ctx context.Context, dir string, cfg Config, from []io.Reader, 
 		return nil, err
 	}
 	v.id = saved.last().vault
+	if cfg.VaultID != "" && cfg.VaultID != v.ID() {
+		return nil, otherVault("id", v.ID(), cfg.VaultID)
+	}
 	err = v.makeStore(ctx, dir, protectors, func(c keystore.Config, root keystore.Root) (*keystore.Store, error) {
 		return keystore.Restore(ctx, c, root, saved.snapshots(), func(tx *keystore.Tx) error {
 			r := v.record(OpRestoreVault, cfg.Owner)
@@ -127,11 +131,8 @@ func (s savedVault) checkLast() error {
 
 // openBackup reads the header of a backup, and opens the backup by unlock.
 func (v *Vault) openBackup(ctx context.Context, r io.Reader, unlock driver.Protector) (b openBackup, err error) {
-	key, err := v.arena.Alloc(rootSize)
-	if err != nil {
-		return b, err
-	}
-	defer key.Free()
+	u := newUnlocker(v.arena, v.cfg.UnlockWork, []driver.Protector{unlock})
+	defer u.free()
 	b.reader, err = stream.NewReader(r, func(header []byte) (stream.DataKey, error) {
 		if b.backupHeader, err = parseBackupHeader(header); err != nil {
 			return nil, err
@@ -139,9 +140,10 @@ func (v *Vault) openBackup(ctx context.Context, r io.Reader, unlock driver.Prote
 		if b.edition != v.cfg.Edition {
 			return nil, invalid("the backup's edition is %v; Config.Edition says %v", b.edition, v.cfg.Edition)
 		}
-		w := wrappedRoot{driver.Binding{VaultID: b.vault, Edition: b.edition}, b.protectors}
-		_, err := w.unlock(ctx, key, unlock)
-		return backupKey{header, key}, err
+		// The stream itself is authenticated under the key.
+		w := wrappedRoot{driver.Binding{VaultID: b.vault, Edition: b.edition}, b.protectors, func([]byte) bool { return true }}
+		how, err := u.unlock(ctx, w)
+		return backupKey{header, how.root}, err
 	})
 	return b, err
 }

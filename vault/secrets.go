@@ -8,9 +8,11 @@ import (
 // secretSize is the length of each of the vault's own keys.
 const secretSize = 32
 
+const labelLogKey = "log key"
+
 // secretLabels name the vault's own keys, in the order in which they lie. A key is
 // derived from the store's secret by its label, and so lives as long as the vault.
-var secretLabels = [...]string{"context", "hedge", "log key", "soft", "rejection", "import token", "commitment"}
+var secretLabels = [...]string{"context", "hedge", labelLogKey, "soft", "rejection", "import token", "commitment"}
 
 // secrets holds the vault's own keys in locked memory.
 type secrets struct {

@@ -65,14 +65,18 @@ func (v *Vault) binding() driver.Binding {
 	return driver.Binding{VaultID: v.id, Edition: v.cfg.Edition}
 }
 
-// ID returns the vault's id, 32 hexadecimal digits.
-func (v *Vault) ID() string { return hex.EncodeToString(v.id[:]) }
+// ID returns the vault's id, 32 hexadecimal digits. Keep it outside the directory, with
+// LogKey, for Config.VaultID.
+func (v *Vault) ID() string { return idText(v.id) }
+
+func idText(id [16]byte) string { return hex.EncodeToString(id[:]) }
 
 // Edition returns the vault's edition.
 func (v *Vault) Edition() Edition { return v.cfg.Edition }
 
 // LogKey returns the public key of the audit log, as a note verifier key
-// (golang.org/x/mod/sumdb/note). Pin it outside the vault.
+// (golang.org/x/mod/sumdb/note). It never changes. Keep it outside the directory, for
+// Config.LogKey and for verifying exports.
 func (v *Vault) LogKey() string { return v.log.key.Load().Verifier() }
 
 // setOrigin names the log after the vault.

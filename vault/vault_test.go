@@ -134,6 +134,12 @@ func TestProtectors(t *testing.T) {
 	}
 	v = reopenAs(t, v, dir, second, first)
 	c = v.As(DefaultOwner)
+	if err := c.RotateRoot(ctx, third); !errors.Is(err, ErrUnlock) {
+		t.Errorf("RotateRoot without a protector that opens the vault: %v, want %v", err, ErrUnlock)
+	}
+	if _, err := c.AddProtector(ctx, second, third); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.RotateRoot(ctx, third); err != nil {
 		t.Fatal(err)
 	}

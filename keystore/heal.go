@@ -1,0 +1,120 @@
+package keystore
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+)
+
+// A RootFault is a root file that Open found other than it had to be, and replaced or
+// removed.
+type RootFault struct {
+	// File is the file's name in the directory: root, root.copy or root.next.
+	File string
+	// Fault is what was wrong with it, one of the constants below.
+	Fault string
+}
+
+// The faults of a root file.
+const (
+	FaultMissing      = "missing"
+	FaultDamaged      = "damaged"       // its unkeyed hash does not hold
+	FaultNotAuthentic = "not authentic" // its MAC holds under no root given to Open
+	FaultOlder        = "older"         // it was in force once
+	FaultOtherStore   = "other store"   // it is authentic, but another store's
+	// FaultAbandoned: it announces a replacement that Open could not finish, such as a
+	// Rekey whose new root was not given.
+	FaultAbandoned = "abandoned"
+)
+
+// rootFaults lists the root files that are not as the head wants them, without those
+// that a replacement cut short leaves.
+func (s *Store) rootFaults() []RootFault {
+	var out []RootFault
+	for _, name := range []string{rootFile, rootCopy} {
+		if fault := s.faultOf(name); fault != "" && !s.cutShort(name) {
+			out = append(out, RootFault{name, fault})
+		}
+	}
+	if fault := s.faultOfNext(); fault != "" {
+		out = append(out, RootFault{rootNext, fault})
+	}
+	return out
+}
+
+// faultOf compares a root file with the one in force; empty: it has its bytes.
+func (s *Store) faultOf(name string) string {
+	b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return FaultMissing
+	}
+	if err == nil && bytes.Equal(b, s.root.raw) {
+		return ""
+	}
+	f, parseErr := parseRoot(b)
+	if err != nil || parseErr != nil {
+		return FaultDamaged
+	}
+	authentic := slices.ContainsFunc(s.derived, func(k *rootKeys) bool {
+		return f.suite == s.cfg.Suite && f.macHolds(k.mac())
+	})
+	switch {
+	case !authentic:
+		return FaultNotAuthentic
+	case f.VaultID != s.root.VaultID:
+		return FaultOtherStore
+	}
+	return FaultOlder
+}
+
+// cutShort reports whether the replacement that the head announces explains a file: it
+// is missing while it is renamed, and has the bytes from before or after.
+func (s *Store) cutShort(name string) bool {
+	if s.head.nextRoot == [32]byte{} {
+		return false
+	}
+	f, err := readRootFile(s.cfg.Dir, name)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && (f.hash() == s.head.rootHash || f.hash() == s.head.nextRoot)
+}
+
+// faultOfNext judges root.next. It is as it has to be if it is the file that the head
+// announces and that is now in force; if it is a replacement that was cut short before
+// the head named it, or after the head took it as the present one; and if it is absent
+// where the head announces none, or both copies were written.
+func (s *Store) faultOfNext() string {
+	f, err := readRootFile(s.cfg.Dir, rootNext)
+	announced := s.head.nextRoot != [32]byte{}
+	finished := announced && s.root.hash() == s.head.nextRoot
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && (!announced || finished):
+		return ""
+	case errors.Is(err, fs.ErrNotExist):
+		return FaultMissing
+	case err != nil:
+		return FaultDamaged
+	case finished && f.hash() == s.head.nextRoot, !announced && f.hash() == s.head.rootHash:
+		return ""
+	case announced && f.hash() == s.head.nextRoot:
+		return FaultAbandoned
+	}
+	fault := s.faultOf(rootNext)
+	if fault == FaultOlder && f.Generation == s.root.Generation+1 {
+		return ""
+	}
+	return fault
+}
+
+// recordHealing has Config.Healed put the faults on record.
+func (s *Store) recordHealing(faults []RootFault) error {
+	if len(faults) == 0 || s.cfg.Healed == nil {
+		return nil
+	}
+	g := s.newGroup()
+	defer g.wipe()
+	if err := g.stage(func(tx *Tx) error { s.cfg.Healed(tx, faults); return nil }); err != nil {
+		return err
+	}
+	return s.commitGroup(g, s.head)
+}

@@ -1,0 +1,144 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+)
+
+// openStore unlocks the root files in dir, one after the other, until the store opens by
+// one of them. Files that differ are tried in the order of the work that they demand, so
+// that one which somebody put there to cost work is tried last.
+func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocking, error) {
+	files, err := v.candidates(dir)
+	if err != nil {
+		return unlocking{}, err
+	}
+	slices.SortStableFunc(files, func(a, b *keystore.Root) int {
+		return cmp.Compare(u.workIn(wrappedIn(a)), u.workIn(wrappedIn(b)))
+	})
+	var locked []error
+	var fault error // of the store
+	tried := 0      // how many roots keystore.Open has had
+	for _, f := range files {
+		if u.known(f) == nil {
+			if _, err := u.unlock(ctx, wrappedIn(f)); err != nil {
+				locked = append(locked, err)
+			}
+			if ctx.Err() != nil {
+				return unlocking{}, ctx.Err()
+			}
+		}
+		if u.known(f) == nil || len(u.roots) == tried {
+			continue
+		}
+		tried = len(u.roots)
+		how, err := v.openBy(ctx, dir, f, u)
+		if err == nil || !mayBeOther(err) {
+			return how, err
+		}
+		fault = cmp.Or(fault, err)
+	}
+	return unlocking{}, cmp.Or(fault, errors.Join(locked...))
+}
+
+// mayBeOther reports whether a store that did not open by one root file may do so by
+// another: the one was of another time or vault.
+func mayBeOther(err error) bool {
+	return errors.Is(err, keystore.ErrRolledBack) || errors.Is(err, keystore.ErrCorrupt) || errors.Is(err, ErrUnlock) || errors.Is(err, ErrWrongVault)
+}
+
+// openBy opens the store by a root file that u unlocked. The file that the head names
+// decides about protectors: whichever file gave the root, one of the protectors has to
+// open an entry of the file in force, as if that were the only one.
+func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, u *unlocker) (how unlocking, err error) {
+	v.id = f.VaultID
+	v.setOrigin()
+	cfg := v.storeConfig(dir, u.known(f))
+	cfg.Roots = u.all()
+	cfg.Admit = v.admit
+	cfg.Accept = func(inForce *keystore.Root) (err error) {
+		v.id, v.log.origin = inForce.VaultID, audit.Origin(idText(inForce.VaultID))
+		u.work = math.MaxUint64 // this file is authentic
+		how, err = u.unlock(ctx, wrappedIn(inForce))
+		return err
+	}
+	cfg.Healed = v.recordHealedFiles
+	v.store, err = keystore.Open(ctx, cfg, f)
+	u.work = v.cfg.UnlockWork
+	return how, err
+}
+
+// candidates reads the root files that can be this vault's: those of the edition and, if
+// it is pinned, the id that Config names. What they say is not authentic yet.
+func (v *Vault) candidates(dir string) ([]*keystore.Root, error) {
+	files, err := keystore.ReadRoots(dir)
+	if err != nil {
+		return nil, err
+	}
+	first := files[0]
+	files = slices.DeleteFunc(files, func(f *keystore.Root) bool {
+		return v.cfg.VaultID != "" && idText(f.VaultID) != v.cfg.VaultID
+	})
+	if len(files) == 0 {
+		return nil, otherVault("id", idText(first.VaultID), v.cfg.VaultID)
+	}
+	first = files[0]
+	files = slices.DeleteFunc(files, func(f *keystore.Root) bool {
+		return driver.Edition(f.Edition) != v.cfg.Edition || f.Suite() != v.suite
+	})
+	if len(files) > 0 {
+		return files, nil
+	}
+	if edition := driver.Edition(first.Edition); edition != v.cfg.Edition {
+		return nil, invalid("the vault's edition is %v; Config.Edition says %v", edition, v.cfg.Edition)
+	}
+	return nil, fmt.Errorf("%w: the root file names suite %v, which is not that of its edition", ErrCorrupt, first.Suite())
+}
+
+// admit refuses an authentic root file of another vault than Config pins.
+func (v *Vault) admit(f *keystore.Root, secret func(label string, dst []byte)) error {
+	if v.cfg.VaultID != "" && idText(f.VaultID) != v.cfg.VaultID {
+		return otherVault("id", idText(f.VaultID), v.cfg.VaultID)
+	}
+	if v.cfg.LogKey == "" {
+		return nil
+	}
+	seed, err := v.arena.Alloc(secretSize)
+	if err != nil {
+		return err
+	}
+	defer seed.Free()
+	secret(labelLogKey, seed.Bytes())
+	key, err := audit.NewLogKey(f.Suite(), audit.Origin(idText(f.VaultID)), seed.Bytes())
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	if found := key.Verifier(); found != v.cfg.LogKey {
+		return otherVault("log key", found, v.cfg.LogKey)
+	}
+	return nil
+}
+
+// otherVault says which vault is there in the place of the one that Config pins.
+func otherVault(what, found, pinned string) error {
+	return fmt.Errorf("%w: its %s is %.200q, and Config pins %.200q; put the right directory there, "+
+		"or find out who exchanged it", ErrWrongVault, what, found, pinned)
+}
+
+// recordHealedFiles records the root files that the store is about to replace or remove.
+func (v *Vault) recordHealedFiles(tx *keystore.Tx, faults []keystore.RootFault) {
+	for _, f := range faults {
+		r := v.record(OpHealRootFile, v.cfg.Owner)
+		r.Detail = map[string]string{"file": f.File, "fault": f.Fault}
+		v.note(tx, r)
+	}
+}

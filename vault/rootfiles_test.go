@@ -1,0 +1,543 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/driver/soft"
+	"strongroom.example/internal/suite"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// sealingChip is a protector like a TPM with a PCR policy: its blob names the device and
+// the state that it was sealed in, and is bound to the vault.
+type sealingChip struct{ device, state string }
+
+func (*sealingChip) Kind() string       { return "chip" }
+func (*sealingChip) MachineBound() bool { return true }
+
+func (c *sealingChip) Protect(_ context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	blob := slices.Concat([]byte(c.device), []byte(c.state), b.VaultID[:])
+	for _, r := range root {
+		blob = append(blob, r^0x5c) // it hides nothing, as long as the test runs
+	}
+	return blob, nil
+}
+
+func (c *sealingChip) Recover(_ context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
+	if !bytes.HasPrefix(blob, []byte(c.device)) {
+		return nil, &driver.Error{Op: "Recover", Class: driver.Denied, Err: driver.ErrWrongDevice}
+	}
+	sealed, ok := bytes.CutPrefix(blob, slices.Concat([]byte(c.device), []byte(c.state), b.VaultID[:]))
+	if !ok || len(sealed) != rootSize {
+		return nil, &driver.Error{Op: "Recover", Class: driver.Denied}
+	}
+	for _, r := range sealed {
+		dst = append(dst, r^0x5c)
+	}
+	return dst, nil
+}
+
+// A twinVault is a closed vault over an engine in memory whose directory and engine can
+// be set back.
+type twinVault struct {
+	engine                     *storetest.Memory
+	cfg                        Config
+	dir                        string
+	chip, pass, code, file     driver.Protector
+	pairs                      map[string][]byte
+	files                      map[string][]byte
+	root                       []byte // of the present
+	beforeChange, beforeRotate []byte // the root file of earlier times
+}
+
+// newTwinVault makes a vault that had a further protector, "removed", and another root
+// before that.
+func newTwinVault(t *testing.T) *twinVault {
+	t.Helper()
+	x := &twinVault{engine: storetest.NewMemory(), cfg: testConfig(), dir: filepath.Join(t.TempDir(), "v")}
+	x.cfg.openEngine = func(dir string) (keystore.Engine, error) { return x.engine.Open(dir) }
+	path := filepath.Join(t.TempDir(), "key")
+	code, err := soft.NewRecoveryCode()
+	if err := errors.Join(err, soft.CreateKeyFile(path)); err != nil {
+		t.Fatal(err)
+	}
+	x.chip, x.pass, x.code, x.file = &sealingChip{"device.", "good."}, passphrase(t, "p"), code, soft.KeyFile(path)
+	v, err := Create(t.Context(), x.dir, x.cfg, x.all()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := v.As(DefaultOwner)
+	mustKey(t, c, KeyOptions{Alias: "a"})
+	x.beforeRotate = x.read(t, "root")
+	if err := c.RotateRoot(t.Context(), append(x.all(), passphrase(t, "removed"))...); err != nil {
+		t.Fatal(err)
+	}
+	x.beforeChange = x.read(t, "root")
+	list := v.store.Root().Protectors
+	if err := c.RemoveProtector(t.Context(), list[len(list)-1].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x.keep(t)
+	return x
+}
+
+func (x *twinVault) all() []driver.Protector {
+	return []driver.Protector{x.chip, x.pass, x.code, x.file}
+}
+
+func (x *twinVault) read(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(x.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// keep makes the present state the one that restore sets back to.
+func (x *twinVault) keep(t *testing.T) {
+	x.pairs, x.files, x.root = x.engine.Snapshot(), readFiles(t, x.dir), x.read(t, "root")
+}
+
+// restore sets the vault back and puts the named files in place; nil removes one.
+func (x *twinVault) restore(t *testing.T, files map[string][]byte) {
+	t.Helper()
+	x.engine.Restore(x.pairs)
+	os.Remove(filepath.Join(x.dir, "root.next"))
+	writeFiles(t, x.files)
+	for name, b := range files {
+		path := filepath.Join(x.dir, name)
+		err := os.Remove(path)
+		if b != nil {
+			err = os.WriteFile(path, b, 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An observation is all that a caller sees of an Open.
+type observation struct {
+	Error      string // its class
+	By         string // the entry that opened
+	Protectors []keystore.Protector
+	Reprotect  int // records of a protector that was sealed again
+}
+
+// open opens the vault and returns what it saw, and which root files were healed with
+// which fault.
+func (x *twinVault) open(t *testing.T, protectors ...driver.Protector) (observation, map[string]string, error) {
+	t.Helper()
+	v, err := Open(t.Context(), x.dir, x.cfg, protectors...)
+	if err != nil {
+		return observation{Error: errorName(err)}, nil, err
+	}
+	defer closeChecked(t, v)
+	var seen observation
+	healed := map[string]string{}
+	for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch Operation(r.Operation) {
+		case OpOpenVault:
+			seen.By = r.Detail["protector"]
+		case OpHealProtector:
+			seen.Reprotect++
+		case OpHealRootFile:
+			healed[r.Detail["file"]] = r.Detail["fault"]
+		}
+	}
+	seen.Protectors = v.store.Root().Protectors
+	if seen.Reprotect > 0 {
+		seen.Protectors = nil // sealed again: random
+	}
+	for _, name := range []string{"root", "root.copy"} {
+		if b := x.read(t, name); seen.Reprotect == 0 && !bytes.Equal(b, x.root) {
+			t.Errorf("%s was not healed", name)
+		}
+	}
+	return seen, healed, nil
+}
+
+// A rootField is a field of a root file, after docs/formats.md.
+type rootField struct {
+	name     string
+	at, size int
+}
+
+// rootFields takes a root file apart.
+func rootFields(b []byte) (fields []rootField) {
+	at := 0
+	take := func(name string, size int) []byte {
+		fields = append(fields, rootField{name, at, size})
+		at += size
+		return b[at-size : at]
+	}
+	take("magic", 6)
+	take("format", 1)
+	take("suite", 1)
+	take("edition", 1)
+	take("vault id", 16)
+	take("generation", 8)
+	take("created", 8)
+	n := int(binary.BigEndian.Uint16(take("protectors", 2)))
+	for i := range n {
+		named := func(s string) string { return fmt.Sprintf("protector %d's %s", i, s) }
+		for _, s := range []string{"id", "name", "kind"} {
+			size := binary.BigEndian.Uint16(take(named(s+" length"), 2))
+			take(named(s), int(size))
+		}
+		take(named("machine bound"), 1)
+		take(named("created"), 8)
+		size := binary.BigEndian.Uint32(take(named("blob length"), 4))
+		take(named("blob"), int(size))
+	}
+	size := binary.BigEndian.Uint32(take("keyring length", 4))
+	take("keyring", int(size))
+	take("MAC", 32)
+	take("hash", 32)
+	return fields
+}
+
+// rehash makes the unkeyed hash of a root file right, as anybody can.
+func rehash(b []byte) []byte {
+	id := suite.ID(b[7])
+	if !id.Valid() {
+		id = suite.AES
+	}
+	sum := id.Hash(b[:len(b)-32])
+	return append(b[:len(b)-32:len(b)-32], sum[:]...)
+}
+
+// resum makes the unkeyed checksum of every blob of package soft right that stands in a
+// root file, and then the file's hash.
+func resum(b []byte) []byte {
+	var vaultID []byte
+	for _, f := range rootFields(b) {
+		field := b[f.at : f.at+f.size]
+		if f.name == "vault id" {
+			vaultID = field
+		}
+		if !bytes.HasPrefix(field, []byte("SRP\x01")) || len(field) < 55 {
+			continue
+		}
+		id := suite.ID(b[7])
+		sum := id.Hash([]byte("strongroom protector"), slices.Concat(field[:47], vaultID, b[8:9]))
+		copy(field[47:55], sum[:8])
+	}
+	return rehash(b)
+}
+
+// changes returns root files that differ from b in one field each, with the unkeyed
+// checks made right where the field is not itself one.
+func changes(b []byte) map[string][]byte {
+	out := map[string][]byte{}
+	for _, f := range rootFields(b) {
+		for _, at := range slices.Compact([]int{f.at, f.at + f.size/2, f.at + f.size - 1}) {
+			if f.size == 0 {
+				continue
+			}
+			for _, bit := range []byte{1, 0x80} {
+				changed := bytes.Clone(b)
+				changed[at] ^= bit
+				name := fmt.Sprintf("%s, byte %d ^ %x", f.name, at-f.at, bit)
+				out[name] = changed
+				if f.name != "hash" {
+					out[name] = rehash(changed)
+				}
+				if f.size > 55 && at == f.at+f.size/2 || f.name == "vault id" || f.name == "edition" {
+					out[name+", resummed"] = resum(bytes.Clone(changed))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// TestChangedTwin changes every field of root, of root.copy and of a leftover root.next,
+// with the unkeyed checks made right, and opens by each kind of protector: Open does what
+// it does with the other file alone, and the change is on record.
+func TestChangedTwin(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	ways := map[string][]driver.Protector{
+		"passphrase": {x.pass}, "recovery code": {x.code}, "key file": {x.file}, "chip": {x.chip},
+		"chip in another state, recovery code": {&sealingChip{"device.", "evil."}, x.code},
+		"another chip, recovery code":          {&sealingChip{"other..", "evil."}, x.code},
+		"wrong":                                {passphrase(t, "wrong"), &sealingChip{"other..", "good."}},
+		"removed":                              {passphrase(t, "removed")},
+	}
+	all := changes(x.root)
+	every := len(ways) // each change by one of the ways
+	if os.Getenv("STRONGROOM_EVERY_FIELD") != "" {
+		every = 1
+	}
+	names := slices.Sorted(maps.Keys(all))
+	for w, way := range slices.Sorted(maps.Keys(ways)) {
+		for file, twin := range map[string]string{"root": "root.copy", "root.copy": "root", "root.next": ""} {
+			x.restore(t, nil)
+			if twin != "" {
+				x.restore(t, map[string][]byte{file: nil})
+			}
+			want, healed, _ := x.open(t, ways[way]...)
+			if want.Error == "" && twin != "" && healed[file] != keystore.FaultMissing {
+				t.Errorf("%s, without %s: %v is on record", way, file, healed)
+			}
+			for i, name := range names {
+				if (i+w)%every != 0 && !strings.HasPrefix(name, "protector 0's blob,") {
+					continue // the device's blob is changed for every way
+				}
+				x.restore(t, map[string][]byte{file: all[name]})
+				got, healed, err := x.open(t, ways[way]...)
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("by %s, %s with another %s: %+v (%v), want %+v as with its twin alone", way, file, name, got, err, want)
+				}
+				if err == nil && healed[file] == "" {
+					t.Errorf("by %s, %s with another %s: the healing is not on record", way, file, name)
+				}
+			}
+		}
+	}
+}
+
+// TestTwinOfAnotherTime puts root files that were in force once, or are another vault's,
+// in the place of one copy, in both orders.
+func TestTwinOfAnotherTime(t *testing.T) {
+	t.Parallel()
+	x, other := newTwinVault(t), newTwinVault(t)
+	exchanged := bytes.Clone(x.root)
+	var ids []rootField
+	for _, f := range rootFields(exchanged) {
+		if f.size == 16 && f.name != "vault id" {
+			ids = append(ids, f)
+		}
+	}
+	copy(exchanged[ids[1].at:], x.root[ids[2].at:ids[2].at+16])
+	copy(exchanged[ids[2].at:], x.root[ids[1].at:ids[1].at+16])
+	for name, row := range map[string]struct {
+		file  []byte
+		fault string
+	}{
+		"from before a RemoveProtector": {x.beforeChange, keystore.FaultOlder},
+		"from before a RotateRoot":      {x.beforeRotate, keystore.FaultOlder},
+		"another vault's":               {other.root, keystore.FaultOtherStore},
+		"with ids exchanged":            {rehash(exchanged), keystore.FaultNotAuthentic},
+		"cut":                           {x.root[:len(x.root)-1], keystore.FaultDamaged},
+		"empty":                         {[]byte{}, keystore.FaultDamaged},
+	} {
+		for _, file := range []string{"root", "root.copy"} {
+			for way, p := range map[string]driver.Protector{"passphrase": x.pass, "code": x.code, "chip": x.chip, "removed": passphrase(t, "removed")} {
+				x.restore(t, map[string][]byte{file: nil})
+				want, _, _ := x.open(t, p)
+				if (want.Error == "UNLOCK") != (way == "removed") {
+					t.Fatalf("by %s without %s: %+v", way, file, want)
+				}
+				x.restore(t, map[string][]byte{file: row.file})
+				got, healed, err := x.open(t, p)
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("by %s, %s %s: %+v (%v), want %+v", way, file, name, got, err, want)
+				}
+				// Only a root that a protector gave can tell an authentic file from another.
+				if fault := healed[file]; err == nil && fault != row.fault && fault != keystore.FaultNotAuthentic {
+					t.Errorf("by %s, %s %s: the fault on record is %q, want %q", way, file, name, fault, row.fault)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyOldRootFiles: without a root file of the present Open names what helps, and
+// changes nothing.
+func TestOnlyOldRootFiles(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	for name, old := range map[string][]byte{"RemoveProtector": x.beforeChange, "RotateRoot": x.beforeRotate} {
+		x.restore(t, map[string][]byte{"root": old, "root.copy": old})
+		before := digests(t, x.dir)
+		_, _, err := x.open(t, x.pass)
+		if !errors.Is(err, ErrRolledBack) || !bytes.Contains([]byte(err.Error()), []byte("put one back from a copy of the directory that was made since")) {
+			t.Errorf("both from before a %s: %v, want %v that says what helps", name, err, ErrRolledBack)
+		}
+		if !maps.Equal(before, digests(t, x.dir)) {
+			t.Errorf("both from before a %s: a file was changed", name)
+		}
+	}
+}
+
+// TestNewerCopyBesideOlderStore: store, tip and one root file of an earlier time do not
+// open beside a root file that is newer.
+func TestNewerCopyBesideOlderStore(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	old := *x
+	v, err := Open(t.Context(), x.dir, x.cfg, x.pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.As(DefaultOwner).AddProtector(t.Context(), x.pass, passphrase(t, "new")); err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	newer := x.read(t, "root")
+	for _, file := range []string{"root", "root.copy"} {
+		old.restore(t, map[string][]byte{file: newer})
+		if _, _, err := old.open(t, x.pass); !errors.Is(err, ErrRolledBack) {
+			t.Errorf("a newer %s: %v, want %v", file, err, ErrRolledBack)
+		}
+		if !bytes.Equal(old.read(t, file), newer) {
+			t.Errorf("the newer %s was overwritten", file)
+		}
+	}
+}
+
+// TestWorkBeforeAuthentication: a forged root file that asks for more work than a day has
+// does not keep Open from returning when its context ends, nor a whole twin from being
+// used.
+func TestWorkBeforeAuthentication(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	greedy := x.greedy(t)
+	for _, file := range []string{"root", "root.copy"} {
+		x.restore(t, map[string][]byte{file: greedy})
+		start := time.Now()
+		got, healed, err := x.open(t, x.pass)
+		if err != nil || healed[file] != keystore.FaultNotAuthentic {
+			t.Errorf("%s is greedy: %+v, %v, %v", file, got, healed, err)
+		}
+		t.Logf("%s is greedy: %v", file, time.Since(start))
+	}
+	x.restore(t, map[string][]byte{"root": greedy, "root.copy": greedy})
+	x.cfg.UnlockWork = 16 << 10 // one entry
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := Open(ctx, x.dir, x.cfg, x.pass); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("both greedy: %v, want %v", err, context.DeadlineExceeded)
+	}
+	t.Logf("both greedy, with a deadline of 100ms: %v", time.Since(start))
+	x.cfg.UnlockWork = 1
+	if _, err := Open(t.Context(), x.dir, x.cfg, x.pass); !errors.Is(err, ErrUnlock) {
+		t.Errorf("both greedy, beyond the budget: %v, want %v", err, ErrUnlock)
+	}
+}
+
+// greedy is the present root file with 64 passphrase entries, each at soft's upper limits
+// but for the memory, of which this machine may have less.
+func (x *twinVault) greedy(t *testing.T) []byte {
+	t.Helper()
+	fields := rootFields(x.root)
+	first := slices.IndexFunc(fields, func(f rootField) bool { return f.name == "protector 1's id length" })
+	last := slices.IndexFunc(fields, func(f rootField) bool { return f.name == "protector 1's blob" })
+	blob := fields[last]
+	entry := bytes.Clone(x.root[fields[first].at : blob.at+blob.size])
+	header := entry[len(entry)-blob.size:]
+	if header[6] == 1 {
+		binary.BigEndian.PutUint32(header[7:], 16)
+		binary.BigEndian.PutUint32(header[11:], 256<<10)
+	} else {
+		binary.BigEndian.PutUint32(header[7:], 10_000_000)
+	}
+	out := bytes.Clone(x.root[:43])
+	binary.BigEndian.PutUint16(out[41:], 64)
+	for i := range 64 {
+		header[20] = byte(i) // the salt
+		out = append(out, entry...)
+	}
+	keyring := slices.IndexFunc(fields, func(f rootField) bool { return f.name == "keyring length" })
+	return resum(append(out, x.root[fields[keyring].at:]...))
+}
+
+// TestChangedFileDuringReplacement changes each file of a replacement that a crash cut,
+// at every step of it: as long as one file is as the replacement left it, the vault opens
+// by the new root file; without one, by the old, and that is on record.
+func TestChangedFileDuringReplacement(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	old := x.root
+	x.cutReplacement(t)
+	next := x.root
+	for step, files := range map[string]map[string][]byte{
+		"announced":            {"root": old, "root.copy": old, "root.next": next},
+		"root aside":           {"root": nil, "root.copy": old, "root.next": next},
+		"root in place":        {"root": next, "root.copy": old, "root.next": next},
+		"root.copy aside":      {"root": next, "root.copy": nil, "root.next": next},
+		"both copies in place": {"root": next, "root.copy": next, "root.next": next},
+	} {
+		x.root = next
+		x.restore(t, files)
+		want, healed, err := x.open(t, x.pass)
+		if err != nil || len(healed) > 0 || len(want.Protectors) != 5 {
+			t.Fatalf("%s: %v, healed %v, %d protectors; want 5 and nothing healed", step, err, healed, len(want.Protectors))
+		}
+		for changed, was := range files {
+			if was == nil {
+				continue
+			}
+			left := maps.Clone(files)
+			delete(left, changed)
+			isNext := func(b []byte) bool { return bytes.Equal(b, next) }
+			found := slices.ContainsFunc(slices.Collect(maps.Values(left)), isNext)
+			if x.root = next; !found {
+				x.root = old
+			}
+			for name, b := range changes(was) {
+				if !strings.Contains(name, "^ 1") || !strings.Contains(name, "byte 0") {
+					continue
+				}
+				left[changed] = b
+				x.restore(t, left)
+				got, healed, err := x.open(t, x.pass)
+				if err != nil || healed[changed] == "" || (len(got.Protectors) == 5) != found {
+					t.Errorf("%s, %s with another %s: %v, healed %v, %d protectors", step, changed, name, err, healed, len(got.Protectors))
+				}
+			}
+		}
+	}
+}
+
+// cutReplacement adds a protector and keeps the moment before the commit that ends the
+// replacement of the root file.
+func (x *twinVault) cutReplacement(t *testing.T) {
+	t.Helper()
+	v, err := Open(t.Context(), x.dir, x.cfg, x.pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	present := x.root
+	x.engine.Fault(func(keystore.Batch) error {
+		if b := x.read(t, "root.copy"); !bytes.Equal(b, present) {
+			x.keep(t)
+			x.engine.Fault(nil)
+		}
+		return nil
+	})
+	if _, err := v.As(DefaultOwner).AddProtector(t.Context(), x.pass, passphrase(t, "new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(x.root, present) {
+		t.Fatal("the replacement was not cut")
+	}
+}
