@@ -5,13 +5,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/asn1"
 	"hash"
 	"math/big"
 
 	"github.com/emmansun/gmsm/sm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/sm2ciphertext"
 )
 
 // signOptions returns what a crypto.Signer wants to know of an algorithm.
@@ -39,19 +39,10 @@ func rawRSA(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
 	return c.Exp(c, key.D, key.N).FillBytes(make([]byte, key.Size())), nil
 }
 
-// sm2Ciphertext is the SEQUENCE of GM/T 0009.
-type sm2Ciphertext struct {
-	X, Y *big.Int
-	Hash []byte
-	Data []byte
-}
-
-// decryptSM2 takes ASN.1 only, and only as DER writes it: gmsm also takes plain
-// forms, told apart by the first byte.
+// decryptSM2 takes the form of SM2ASN1 alone: gmsm also takes raw forms, told apart by
+// the first byte.
 func decryptSM2(key *sm2.PrivateKey, ciphertext []byte) ([]byte, error) {
-	var c sm2Ciphertext
-	rest, err := asn1.Unmarshal(ciphertext, &c)
-	if err != nil || len(rest) != 0 || len(c.Data) == 0 {
+	if _, ok := sm2ciphertext.Parse(ciphertext); !ok {
 		return nil, errCiphertext
 	}
 	return key.Decrypt(nil, ciphertext, nil)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/emmansun/gmsm/sm2"
+
 	"strongroom.example/driver"
 )
 
@@ -20,6 +22,8 @@ func decryptMutants() []mutant {
 			caught: []string{"DstAppended"}},
 		{name: "unlisted encryption algorithm is Invalid", open: withKeys(func(k memoryDecrypter) driver.Key { return unlistedInvalid{k} }),
 			caught: []string{"DecryptUnlistedAlgorithm"}},
+		{name: "Decrypt takes raw SM2 ciphertexts", open: withKeys(func(k memoryDecrypter) driver.Key { return rawReader{k} }),
+			caught: []string{"DecryptOtherFormAuthentic"}},
 		{name: "Decrypt reads a number of any length", open: numberReaders, caught: []string{"DecryptEveryFaultAuthentic"}},
 		{name: "raw RSA loses leading zeros", open: zeroLosers, caught: []string{"DecryptRoundTrip"}},
 	}
@@ -84,6 +88,18 @@ func (k zeroLoser) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAl
 		out = bytes.TrimLeft(out, "\x00")
 	}
 	return append(dst, out...), err
+}
+
+// A rawReader takes each form that gmsm takes.
+type rawReader struct{ memoryDecrypter }
+
+func (k rawReader) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	if key, ok := k.material.private.(*sm2.PrivateKey); ok && alg == driver.SM2ASN1 && ctx.Err() == nil {
+		if plaintext, err := key.Decrypt(nil, ciphertext, nil); err == nil {
+			return append(dst, plaintext...), nil
+		}
+	}
+	return k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
 }
 
 func numberReaders() driver.Driver {

@@ -77,6 +77,7 @@ func checks() []check {
 		{"SignUnlistedAlgorithm", signUnlistedAlgorithm},
 		{"DecryptRoundTrip", decryptRoundTrip},
 		{"DecryptEveryFaultAuthentic", decryptEveryFaultAuthentic},
+		{"DecryptOtherFormAuthentic", decryptOtherFormAuthentic},
 		{"DecryptUnlistedAlgorithm", decryptUnlistedAlgorithm},
 		{"PublicDERMatches", publicDERMatches},
 		{"GenerateRepeatable", generateRepeatable},

@@ -12,6 +12,7 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/sm2ciphertext"
 	"strongroom.example/internal/suite"
 )
 
@@ -53,6 +54,10 @@ func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 func (k *decryptKey) decrypt(alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	switch key := k.pair.private.(type) {
 	case *sm2.PrivateKey:
+		// gmsm alone would take raw forms and compressed points as well.
+		if _, ok := sm2ciphertext.Parse(ciphertext); !ok {
+			return nil, errCiphertext
+		}
 		return key.Decrypt(nil, ciphertext, sm2.ASN1DecrypterOpts)
 	case *rsa.PrivateKey:
 		if alg == driver.RSARaw {

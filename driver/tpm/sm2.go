@@ -1,20 +1,15 @@
 package tpm
 
 import (
-	"bytes"
 	"context"
-	"crypto/subtle"
 	"encoding/binary"
-	"math/big"
 	"slices"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/sm3"
 	"github.com/google/go-tpm/tpm2"
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/sm2ciphertext"
 	"strongroom.example/internal/suite"
 )
 
@@ -24,7 +19,7 @@ type sm2Key struct{ key }
 
 var _ driver.Decrypter = (*sm2Key)(nil)
 
-const sm2Size = 32
+const sm2Size = sm2ciphertext.FieldSize
 
 // Decrypt decrypts with one command.
 func (k *sm2Key) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
@@ -36,69 +31,24 @@ func (k *sm2Key) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg,
 	if !slices.Contains(k.kind.row.Decrypt, alg) {
 		return nil, fault(op, driver.Unsupported, errAlg)
 	}
-	c, ok := parseSM2(ciphertext)
+	c, ok := sm2ciphertext.Parse(ciphertext)
 	if !ok {
 		return nil, fault(op, driver.Authentic, errWrong)
 	}
 	shared := make([]byte, 0, 2*sm2Size)
 	defer func() { suite.Wipe(shared[:cap(shared)]) }()
 	err := k.run(ctx, op, func(d *device, e entity) (err error) {
-		shared, err = d.sharedPoint(k, e, shared[:0], c.point)
+		shared, err = d.sharedPoint(k, e, shared[:0], c.Point)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, ok := c.open(dst, shared)
+	out, ok := c.Open(dst, shared)
 	if !ok {
 		return nil, fault(op, driver.Authentic, errWrong)
 	}
 	return out, nil
-}
-
-// A sm2Ciphertext is C1, C3 and C2 of GM/T 0009.
-type sm2Ciphertext struct {
-	point      []byte // x ‖ y
-	hash, body []byte
-}
-
-// parseSM2 reads a ciphertext in DER, exactly. A point that is not on the curve is
-// refused here: not every TPM looks.
-func parseSM2(der []byte) (c sm2Ciphertext, ok bool) {
-	var inner cryptobyte.String
-	x, y := new(big.Int), new(big.Int)
-	outer := cryptobyte.String(der)
-	if !outer.ReadASN1(&inner, asn1.SEQUENCE) || !outer.Empty() ||
-		!inner.ReadASN1Integer(x) || !inner.ReadASN1Integer(y) ||
-		!inner.ReadASN1Bytes(&c.hash, asn1.OCTET_STRING) ||
-		!inner.ReadASN1Bytes(&c.body, asn1.OCTET_STRING) || !inner.Empty() {
-		return c, false
-	}
-	if x.Sign() < 0 || y.Sign() < 0 || x.BitLen() > 8*sm2Size || y.BitLen() > 8*sm2Size || len(c.hash) != sm3.Size || len(c.body) == 0 {
-		return c, false
-	}
-	encoded := make([]byte, 1+2*sm2Size)
-	encoded[0] = 4
-	x.FillBytes(encoded[1 : 1+sm2Size])
-	y.FillBytes(encoded[1+sm2Size:])
-	c.point = encoded[1:]
-	_, err := sm2.NewPublicKey(encoded)
-	return c, err == nil
-}
-
-// open appends the plaintext, if C3 is right.
-func (c sm2Ciphertext) open(dst, shared []byte) ([]byte, bool) {
-	mask := sm3.Kdf(shared, len(c.body))
-	defer suite.Wipe(mask)
-	if bytes.Count(mask, []byte{0}) == len(mask) {
-		return nil, false
-	}
-	subtle.XORBytes(mask, mask, c.body)
-	h := suite.SM.Hash(shared[:sm2Size], mask, shared[sm2Size:])
-	if subtle.ConstantTimeCompare(h[:], c.hash) != 1 {
-		return nil, false
-	}
-	return append(dst, mask...), true
 }
 
 // sharedPoint appends x ‖ y of the key times a point.

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -28,11 +27,10 @@ func (p *PSS) Allows(alg driver.SignAlg) bool {
 	if p == nil {
 		return true
 	}
-	if !strings.HasPrefix(string(alg), "RSA_PSS_") {
+	if !alg.IsPSS() {
 		return false
 	}
-	hash := map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512}[alg.DigestSize()]
-	return p.Hash == 0 || p.Hash == hash && p.MGFHash == hash && p.MinSalt <= alg.DigestSize()
+	return p.Hash == 0 || p.Hash == alg.Hash() && p.MGFHash == alg.Hash() && p.MinSalt <= alg.DigestSize()
 }
 
 // pss reads the parameters of id-RSASSA-PSS, and refuses a key that the spec has no use
