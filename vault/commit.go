@@ -25,6 +25,9 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 			}
 		}
 		v.note(tx, e.rec)
+		if e.also != nil {
+			v.note(tx, e.also.e.rec)
+		}
 		return nil
 	})
 	if err == nil || e.refusal != nil || errors.Is(err, errStale) {

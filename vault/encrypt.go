@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -91,10 +90,7 @@ func (c Client) open(ctx context.Context, op Operation, given message, act func(
 		e.rec.OutputSize = uint64(max(n, 0))
 		return err
 	})
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUsage) {
-		return wrap(op, "", fmt.Errorf("%w: it names no key of this vault", ErrCiphertext))
-	}
-	return err
+	return asCiphertext(op, err)
 }
 
 // seal encrypts under the primary version of a CMK.

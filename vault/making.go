@@ -88,7 +88,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	if err != nil {
 		return errors.Join(err, e.undo(err))
 	}
-	e.detached = true
+	e.outcome, e.askAgain = true, true
 	e.change = func(tx *keystore.Tx) error {
 		if err := m.keep(tx, created); err != nil {
 			return err

@@ -91,7 +91,9 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 	if err = act(ctx, t, e); err == nil {
 		err = c.conclude(ctx, q, t, e)
 		if err != nil && e.undo != nil {
-			err = errors.Join(err, e.undo(err))
+			if left := e.undo(err); left != nil {
+				err = errors.Join(err, left)
+			}
 		}
 		if e.refusal == nil && !recordable(ctx, err) {
 			return e, err
@@ -105,8 +107,13 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 
 // conclude commits what was done. While nothing but alias or tags changes, it is decided
 // again, and not done again.
-func (c Client) conclude(ctx context.Context, q request, t *target, e *entry) error {
-	err := c.vault.commit(ctx, t, e)
+func (c Client) conclude(ctx context.Context, q request, t *target, e *entry) (err error) {
+	if e.askAgain {
+		t, err = c.decideAgain(ctx, q, t, e)
+	}
+	if err == nil {
+		err = c.vault.commit(ctx, t, e)
+	}
 	for n := 1; errors.Is(err, errRelabelled); n++ {
 		e.lenient = n >= decisions
 		if t, err = c.decideAgain(ctx, q, t, e); err == nil {
@@ -131,14 +138,55 @@ func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error
 	return e, nil
 }
 
-// decideAgain asks the Authorizer by alias and tags as they are now. errStale where that
-// does not do; then the next pass tells why.
+// decideAgain asks the Authorizer by alias and tags as they are now, for each decision
+// that the operation rests on. It returns errStale where one does not stand; the next
+// pass then returns the reason.
 func (c Client) decideAgain(ctx context.Context, q request, was *target, e *entry) (*target, error) {
-	now, err := c.vault.load(ctx, q.key)
-	if err != nil || !now.same(was) || c.permit(ctx, q, now, &e.rec) != nil {
+	now, err := c.reconsider(ctx, q, was, e)
+	if err == nil && e.also != nil {
+		e.also.e.lenient = e.lenient
+		e.also.t, err = c.reconsider(ctx, e.also.q, e.also.t, e.also.e)
+	}
+	return now, err
+}
+
+// reconsider asks the Authorizer again for one decision; was is nil where the operation
+// acts on no CMK, or on one that it creates.
+func (c Client) reconsider(ctx context.Context, q request, was *target, e *entry) (now *target, err error) {
+	if was != nil {
+		now, err = c.vault.load(ctx, q.key)
+		if err != nil || now.ID != was.ID || !e.outcome && !now.same(was) {
+			return nil, errStale
+		}
+	}
+	if c.permit(ctx, q, now, &e.rec) != nil {
 		return nil, errStale
 	}
 	return now, nil
+}
+
+// join decides a second request that the operation of e rests on. A refusal is recorded
+// here, so that the operation leaves no other record.
+func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error) {
+	t, err := c.vault.load(ctx, q.key)
+	if errors.Is(err, ErrNotFound) {
+		err = c.absent(ctx, q, err)
+	}
+	if err != nil {
+		e.settled = true
+		return nil, wrap(q.op, q.key, err)
+	}
+	second, err := c.decide(ctx, q, t)
+	if err != nil {
+		e.settled = true
+		id := t.ID
+		if errors.Is(err, ErrDenied) {
+			id = q.key // a denied caller does not learn which CMK has the alias
+		}
+		return nil, wrap(q.op, id, err)
+	}
+	e.also = &decided{q, t, second}
+	return e.also, nil
 }
 
 // absent answers for a CMK that is not there: denied is who would be if it were, and

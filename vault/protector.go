@@ -133,6 +133,8 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 			}
 			return nil
 		}
+		e.askAgain = true
+		e.undo = func(error) error { root.Free(); return nil } // it may not come to the commit
 		e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 			defer root.Free()
 			return v.store.Rekey(ctx, keystore.Rekeying{Root: root.Bytes(), Protectors: entries, Op: op})
@@ -146,6 +148,7 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 // If the root file was replaced since, all is done anew: else a protector that was
 // removed meanwhile would come back, or one be kept that protects a former root.
 func (v *Vault) replaceProtectors(e *entry, was keystore.Root, p []keystore.Protector) {
+	e.askAgain = true
 	e.change = func(*keystore.Tx) error {
 		if v.store.Root().Generation != was.Generation {
 			return errStale

@@ -1,42 +1,88 @@
 package vault
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+)
 
 // ReEncrypt decrypts ct and encrypts its plaintext under key, without releasing
 // it; an empty key means the CMK that ct names, and brings it to the primary
-// version. from and to are the encryption contexts before and after. Both sides
-// are authorized and recorded.
+// version. from and to are the encryption contexts before and after.
+//
+// It is authorized as ReEncryptFrom on the one CMK and as ReEncryptTo on the other, before
+// either is used, and leaves a record for each in one commit. The commit fails unless
+// both CMKs still are as they were and both permissions still hold. Errors: those of
+// Decrypt for ct and from, those of Encrypt for key and to.
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
 	canonical, err := to.canonical()
 	if err != nil {
 		return nil, c.reject(OpReEncryptTo, key, err)
 	}
-	var plain *DataKey // the plaintext on its way; Close finds it there
+	r := &reEncryption{c: c, to: request{op: OpReEncryptTo, key: key, context: to}, canonical: canonical}
+	defer func() { r.plain.Destroy() }()
+	m, err := message{bytes: ct, context: from}.read()
+	if err != nil {
+		return nil, c.reject(OpReEncryptFrom, "", err)
+	}
+	r.from, r.to.key = m, cmp.Or(key, m.keyID())
+	q := request{op: OpReEncryptFrom, key: m.keyID(), version: m.header.Version, context: m.context, size: len(m.bytes)}
+	err = c.onKey(ctx, q, r.run)
+	var mine *Error
+	if errors.As(err, &mine) && mine.Op == OpReEncryptFrom {
+		err = asCiphertext(OpReEncryptFrom, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
+// reEncryption is one ReEncrypt on its way.
+type reEncryption struct {
+	c         Client
+	from      message
+	to        request
+	canonical []byte // the encryption context of to
+	plain     *DataKey
+	out       []byte
+}
+
+// run decides on the second CMK and uses both. onKey has decided on the first one.
+func (r *reEncryption) run(ctx context.Context, _ *target, e *entry) error {
+	v := r.c.vault
+	e.rec.Algorithm, e.askAgain = v.suite.String(), true
+	to, err := r.c.join(ctx, e, r.to)
+	if err != nil {
+		return err
+	}
+	r.plain.Destroy()
 	var n int
-	err = c.open(ctx, OpReEncryptFrom, message{bytes: ct, context: from}, func(ctx context.Context, m message) (_ int, err error) {
-		if key == "" {
-			key = m.keyID()
-		}
-		plain.Destroy()
-		plain, n, err = c.vault.unsealed(ctx, m)
-		return n, err
-	})
-	defer func() { plain.Destroy() }()
+	r.plain, n, err = v.unsealed(ctx, r.from)
+	e.rec.OutputSize = uint64(n)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []byte
-	q := request{op: OpReEncryptTo, key: key, context: to, size: n}
-	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
-		e.rec.Algorithm = c.vault.suite.String()
-		return plain.Use(func(b []byte) (err error) {
-			out, err = c.vault.seal(ctx, t, canonical, b[:n])
-			e.rec.OutputSize = uint64(len(out))
-			return err
-		})
+	rec := &to.e.rec
+	rec.Algorithm, rec.InputSize = v.suite.String(), uint64(n)
+	err = r.plain.Use(func(b []byte) (err error) {
+		r.out, err = v.seal(ctx, to.t, r.canonical, b[:n])
+		return err
 	})
 	if err != nil {
-		return nil, err
+		e.settled = true
+		return wrap(OpReEncryptTo, to.t.ID, v.fail(ctx, to.t, *rec, err))
 	}
-	return out, nil
+	rec.OutputSize = uint64(len(r.out))
+	return nil
+}
+
+// asCiphertext gives ErrCiphertext in place of an error that would tell which keys there
+// are to a caller who made up a ciphertext.
+func asCiphertext(op Operation, err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUsage) {
+		return wrap(op, "", fmt.Errorf("%w: it names no key of this vault", ErrCiphertext))
+	}
+	return err
 }

@@ -45,8 +45,17 @@ type entry struct {
 	commit func(context.Context, func(*keystore.Tx) error) error
 	// refusal is change's error, when it was that which ended the commit.
 	refusal error
+	// also is a second decision that the operation rests on: its record is committed
+	// with rec, and both keys must be as they were.
+	also *decided
 	// detached: the change reads the key's record itself, and may find it altered.
 	detached bool
+	// outcome: the operation works with a device between its first commit and its last.
+	// The last commit then asks only that the key's state still allows the operation.
+	outcome bool
+	// askAgain: the Authorizer is asked once more right before the commit, because the
+	// operation takes long and its result rests on a permission that may have ended.
+	askAgain bool
 	// alters: the change alters the key's record as it finds it, if its state allows that.
 	alters bool
 	// lenient: the Authorizer was asked often enough, and alias and tags may have changed
@@ -59,6 +68,13 @@ type entry struct {
 	undo func(error) error
 	// settled: the failure is on record already.
 	settled bool
+}
+
+// decided is a request for which the decision fell.
+type decided struct {
+	q request
+	t *target
+	e *entry
 }
 
 // describe writes into the record what is known before the decision.

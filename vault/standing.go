@@ -27,15 +27,30 @@ func (v *Vault) stands(tx *keystore.Tx, t *target, e *entry) error {
 		return errStale
 	}
 	now, err := v.shownIn(tx, t.ID)
-	switch {
-	case errors.Is(err, keystore.ErrNotFound):
+	if errors.Is(err, keystore.ErrNotFound) {
 		return errStale // its creation was taken back
-	case err != nil:
-		return err
-	case e.alters && !now.State.allows(Operation(e.rec.Operation)), !e.alters && !now.same(t):
-		return errStale
-	case !e.lenient && !(now.Alias == t.Alias && maps.Equal(now.Tags, t.Tags)):
+	}
+	if err == nil {
+		err = e.allowedBy(now, t)
+	}
+	if err == nil && !e.lenient && !(now.Alias == t.Alias && maps.Equal(now.Tags, t.Tags)) {
 		return errRelabelled
+	}
+	return err
+}
+
+// allowedBy checks the CMK as it is now against the CMK that the decision fell for.
+func (e *entry) allowedBy(now, then *target) error {
+	op := Operation(e.rec.Operation)
+	switch {
+	case e.outcome && now.expired && !then.expired:
+		return errStale // its material is gone, whatever the operation did with it
+	case e.outcome && !now.State.allows(op):
+		return now.State.refuse(op, then.ID)
+	case e.outcome:
+		return nil
+	case e.alters && !now.State.allows(op), !e.alters && !now.same(then):
+		return errStale
 	}
 	return nil
 }
@@ -50,7 +65,11 @@ func (v *Vault) commitIf(ctx context.Context, t *target, e *entry, op func(*keys
 	}
 	var stale error
 	err := commit(ctx, func(tx *keystore.Tx) error {
-		if stale = v.stands(tx, t, e); stale == nil {
+		stale = v.stands(tx, t, e)
+		if stale == nil && e.also != nil {
+			stale = v.stands(tx, e.also.t, e.also.e)
+		}
+		if stale == nil {
 			return op(tx)
 		}
 		if errors.Is(stale, errStale) {
