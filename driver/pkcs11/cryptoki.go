@@ -17,15 +17,17 @@ import "C"
 
 import (
 	"errors"
+	"reflect"
 	"unsafe"
+
+	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/internal/suite"
 )
 
 // A cryptoki is the function list of a module, for the calls that carry secrets:
 // they cross into C once, and read and write the caller's memory, so that nothing
-// is left on the C heap. The package miekg/pkcs11 does the rest; both see one
-// module, since the system loads a library once.
+// is left on the C heap. The package miekg/pkcs11 does the rest, over the same list.
 type cryptoki struct{ list *C.ck_functions }
 
 // The operations of a session with a key.
@@ -48,16 +50,34 @@ func (o operation) names() (string, string) {
 	return "C_DecryptInit", "C_Decrypt"
 }
 
-// load loads a module. The reason of a failure is the system's own.
-func load(path string) (cryptoki, error) {
+// dlopen loads a module. Two paths to one file have one handle. The reason of a failure is
+// the system's own.
+func dlopen(path string) (handle unsafe.Pointer, err error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	var reason *C.char
-	list := C.ck_load(name, &reason)
-	if list == nil {
-		return cryptoki{}, errors.New(C.GoString(reason))
+	if handle = C.ck_load(name, &reason); handle == nil {
+		return nil, errors.New(C.GoString(reason))
 	}
-	return cryptoki{list}, nil
+	return handle, nil
+}
+
+var errNoList = errors.New("its C_GetFunctionList fails")
+
+// functions returns the function list that ctx calls. It is read out of ctx, by the names
+// of unexported fields, because a second C_GetFunctionList may return another instance of
+// the module: those of p11-kit do, and what is initialised or logged in by one list is not
+// by the other. A version of miekg/pkcs11 without these fields fails every test.
+func functions(ctx *p11.Ctx) (cryptoki, error) {
+	inner := reflect.ValueOf(ctx).Elem().FieldByName("ctx")
+	if !inner.IsValid() || inner.Kind() != reflect.Pointer || inner.IsNil() {
+		return cryptoki{}, errNoList
+	}
+	list := inner.Elem().FieldByName("sym")
+	if !list.IsValid() || list.Kind() != reflect.Pointer || list.IsNil() {
+		return cryptoki{}, errNoList
+	}
+	return cryptoki{(*C.ck_functions)(list.UnsafePointer())}, nil
 }
 
 // A call is one operation with a key: what goes in, and where the result goes.

@@ -63,9 +63,10 @@ typedef struct {
 
 #define CK_MAX_ATTRIBUTES 40
 
-// ck_load opens a module and returns its function list, or a reason in *error. It is
-// never unloaded.
-ck_functions *ck_load(const char *path, const char **error);
+// ck_load opens a module and returns the system's handle of it, which is the same for
+// every path to one file, or a reason in *error. The module is never unloaded.
+// C_GetFunctionList is not called here: see functions in cryptoki.go.
+void *ck_load(const char *path, const char **error);
 
 // Each call returns the token's own code. *failed_init says whether it was the
 // initialising call that failed.

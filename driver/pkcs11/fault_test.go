@@ -15,6 +15,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
 	"strongroom.example/internal/testtoken"
 )
 
@@ -90,7 +91,8 @@ func (v *victim) mustWork(t *testing.T, when string) {
 	}
 }
 
-// An intruder is another user of the module in this process.
+// An intruder is another user of the module in this process. It calls the driver's own
+// function list: another one may be another instance of the module.
 type intruder struct {
 	*p11.Ctx
 	token testtoken.PKCS11
@@ -98,9 +100,9 @@ type intruder struct {
 
 func newIntruder(t *testing.T, token testtoken.PKCS11) intruder {
 	t.Helper()
-	ctx := p11.New(token.Module)
-	if ctx == nil {
-		t.Fatalf("%s does not load", token.Module)
+	ctx, err := pkcs11.ModuleContext(token.Module)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return intruder{ctx, token}
 }

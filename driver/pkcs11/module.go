@@ -23,11 +23,24 @@ type module struct {
 
 	lock   lock // guards what follows
 	users  int
-	owned  bool   // this package initialised it, and so may finalise it
+	owned  bool   // this package initialised it and has not finalised it
 	args   string // for its initialisation
 	tokens map[string]*token
 	// renewed is when the module was initialised again, or that was tried.
 	renewed time.Time
+}
+
+// newModule asks a library that is loaded for its function list, once.
+func newModule(path string) (*module, error) {
+	ctx := p11.New(path)
+	if ctx == nil {
+		return nil, errNoList
+	}
+	list, err := functions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &module{cryptoki: list, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}, nil
 }
 
 // initialise calls C_Initialize. A module that someone else initialised is adopted.
@@ -42,19 +55,26 @@ func (m *module) initialise() error {
 	if err != nil && codeOf(err) != p11.CKR_CRYPTOKI_ALREADY_INITIALIZED {
 		return failed(err)
 	}
-	m.owned = err == nil
-	if m.owned {
+	if err == nil {
+		m.owned = true
 		m.births.Add(1)
 	}
 	m.generation.Add(1)
 	return nil
 }
 
-// finalise is for a module that this package initialised, and that is so still. What
-// it returns does not matter: initialising it comes next, or nothing.
+// finalise calls C_Finalize if this package initialised the module. The module is not
+// asked first whether it still works: some fail every call from a lost link until
+// C_Finalize. One that fails this call too stays owned, so that the next repair calls it
+// again, and is not taken for one that somebody else initialised.
 func (m *module) finalise() {
-	if _, err := m.ctx.GetInfo(); err == nil && m.owned {
-		m.ctx.Finalize()
+	if !m.owned {
+		return
+	}
+	switch codeOf(from("C_Finalize", m.ctx.Finalize())) {
+	case p11.CKR_OK, p11.CKR_CRYPTOKI_NOT_INITIALIZED:
+		m.owned = false
+		m.generation.Add(1)
 	}
 }
 

@@ -9,19 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-
-	p11 "github.com/miekg/pkcs11"
+	"unsafe"
 
 	"strongroom.example/driver"
 )
 
-// modules are those that this process has loaded, by path. C_Initialize is for a
-// whole process, so this is the package's one piece of state.
+// modules are those that this process has loaded. C_Initialize is for a whole process,
+// so this is the package's one piece of state.
 var modules table
 
 type table struct {
-	mu      sync.Mutex
-	modules map[string]*module
+	mu sync.Mutex
+	// modules has one entry for each handle that the system gives: two links to one file
+	// are one module.
+	modules map[unsafe.Pointer]*module
 }
 
 var errModulePath = errors.New("give the absolute path of the PKCS #11 module")
@@ -62,21 +63,20 @@ func (t *table) load(path string) (*module, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m, ok := t.modules[real]; ok {
-		return m, nil
-	}
-	functions, err := load(real)
+	handle, err := dlopen(real)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not usable as a PKCS #11 module: %w", path, err)
 	}
-	ctx := p11.New(real)
-	if ctx == nil {
-		return nil, fmt.Errorf("%s is not usable as a PKCS #11 module", path)
+	if m, ok := t.modules[handle]; ok {
+		return m, nil
 	}
-	m := &module{cryptoki: functions, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}
+	m, err := newModule(real)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not usable as a PKCS #11 module: %w", path, err)
+	}
 	if t.modules == nil {
-		t.modules = make(map[string]*module)
+		t.modules = make(map[unsafe.Pointer]*module)
 	}
-	t.modules[real] = m
+	t.modules[handle] = m
 	return m, nil
 }

@@ -65,12 +65,13 @@ type tokenSession struct {
 	session p11.SessionHandle
 }
 
-// tokenFor returns the one token that has a name. One that is not seen may have come
-// after the module was initialised, so it is initialised again.
+// tokenFor returns the one token that has a name. The module is initialised again where
+// the token is not seen, because it may have come after the first time, and where the
+// module fails, because it may do so until then.
 func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.TokenInfo, error) {
 	generation := m.generation.Load()
 	at, err := m.look(ctx, name)
-	if errors.Is(err, errNotThere) {
+	if cure := judge(err).cure; errors.Is(err, errNotThere) || cure == renewal || cure == doubt {
 		if err := m.renewForAll(ctx, generation); err != nil {
 			return nil, p11.TokenInfo{}, err
 		}

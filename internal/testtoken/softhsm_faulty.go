@@ -124,3 +124,19 @@ func (f FaultyPKCS11) Calls(call PKCS11Call) int {
 
 // ForgetSessions sets the count of open sessions to none: they ended with the module.
 func (f FaultyPKCS11) ForgetSessions() { atomic.StoreUint32(&f.words[6], 0) }
+
+// Cut makes every call fail with code, C_GetInfo among them: the module has lost its
+// device. C_Initialize fails as well, until Join; C_Finalize does not.
+func (f FaultyPKCS11) Cut(code uint32) {
+	atomic.StoreUint32(&f.words[8], code)
+	atomic.AddUint32(&f.words[9], 1)
+}
+
+// Join mends the link. Every call still fails until C_Finalize and C_Initialize.
+func (f FaultyPKCS11) Join() { atomic.StoreUint32(&f.words[8], 0) }
+
+// Hang makes every call of a function hang until Release.
+func (f FaultyPKCS11) Hang(call PKCS11Call) { atomic.StoreUint32(&f.words[10], uint32(call)) }
+
+// Release lets the calls that hang go on.
+func (f FaultyPKCS11) Release() { atomic.StoreUint32(&f.words[10], 0) }

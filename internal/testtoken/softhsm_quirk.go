@@ -31,6 +31,21 @@ const (
 	FewRoles
 	// WantsType: templates name class and type, also where the mechanism tells them.
 	WantsType
+	// NestedTemplateFails: CKA_UNWRAP_TEMPLATE, whose value holds pointers, is
+	// CKR_DEVICE_ERROR, as through p11-kit 0.24.
+	NestedTemplateFails
+	// NestedTemplateKills: likewise, and every later call fails until C_Finalize.
+	NestedTemplateKills
+	// GCMKills: AES-GCM is listed; its first use is CKR_DEVICE_ERROR, and every later call
+	// fails until C_Finalize.
+	GCMKills
+	// NoPKCS1: RSA signs by PSS and not by PKCS #1 v1.5.
+	NoPKCS1
+	// LoginUnasked: CKF_LOGIN_REQUIRED is clear, and private objects want a login all the
+	// same.
+	LoginUnasked
+	// TwoHandles: C_FindObjects shows each object under two handles.
+	TwoHandles
 )
 
 // Be gives the token quirks, and takes all others from it. Those of handles are for the

@@ -12,7 +12,13 @@ enum {
 	forgets_undestroyed = 64, // an object that could not be destroyed is not found until C_Finalize
 	tells_limit = 128,       // the token information has word 5 as its limit of sessions
 	few_roles = 256,         // CKA_SIGN_RECOVER and CKA_VERIFY_RECOVER are as CKA_SIGN and CKA_VERIFY; CKA_PRIVATE is not false
-	wants_type = 512         // CKA_CLASS and CKA_KEY_TYPE must be there
+	wants_type = 512,        // CKA_CLASS and CKA_KEY_TYPE must be there
+	nested_fails = 1024,     // an attribute with pointers in its value: CKR_DEVICE_ERROR
+	nested_kills = 2048,     // likewise, and from then on the link is lost
+	gcm_kills = 4096,        // with the first use of CKM_AES_GCM the link is lost
+	no_pkcs1 = 8192,         // CKM_RSA_PKCS is not there
+	login_unasked = 16384,   // CKF_LOGIN_REQUIRED is clear, and a login is wanted
+	two_handles = 32768      // C_FindObjects shows each object under two handles
 };
 
 static int like(uint32_t quirk) { return (control[7] & quirk) != 0; }
@@ -42,6 +48,8 @@ static ulong_t check(ulong_t list, ulong_t n) {
 	if (like(few_roles) && (differ(list, n, 0x108) || differ(list, n, 0x10A))) return 0x13;
 	if (like(few_roles) && private != NULL && !private->value[0]) return 0x13;
 	if (like(wants_type) && !(attribute(list, n, 0) && attribute(list, n, 0x100))) return 0xD0;
+	if (attribute(list, n, 0x40000212UL) && like(nested_kills)) return lost = 0x30;
+	if (attribute(list, n, 0x40000212UL) && like(nested_fails)) return 0x30;
 	if (like(no_unwrap_template) && attribute(list, n, 0x40000212UL)) return 0x12;
 	if (like(no_session_objects) && (lasting == NULL || !lasting->value[0])) return 0x13;
 	if (like(token_ignored) && lasting != NULL) lasting->value[0] = 0;
@@ -50,6 +58,9 @@ static ulong_t check(ulong_t list, ulong_t n) {
 
 static ulong_t check_call(int n, ulong_t *a) {
 	switch (n) {
+	case encrypt_init: case decrypt_init: case sign_init:
+		if (like(gcm_kills) && *(ulong_t *)a[1] == 0x1087) return lost = 0x30;
+		return like(no_pkcs1) && *(ulong_t *)a[1] == 1 ? 0x70 : 0;
 	case create_object: return check(a[1], a[2]);
 	case generate_key: return check(a[2], a[3]);
 	case unwrap_key: return check(a[5], a[6]);
@@ -130,10 +141,30 @@ static void show_objects(int n, ulong_t *a) {
 	}
 }
 
+// The second handle of an object is this much above the first.
+#define TWIN 0x40000000UL
+
+// show_twins doubles what C_FindObjects found, as far as there is room.
+static void show_twins(ulong_t *found, ulong_t room, ulong_t *count) {
+	ulong_t n = *count;
+	if (2 * n > room) return;
+	for (ulong_t i = 0; i < n; i++) found[n + i] = found[i] + TWIN;
+	*count = 2 * n;
+}
+
+// hide_mechanism takes a mechanism out of a list.
+static void hide_mechanism(ulong_t *list, ulong_t *count, ulong_t hidden) {
+	ulong_t kept = 0;
+	for (ulong_t i = 0; i < *count; i++)
+		if (list[i] != hidden) list[kept++] = list[i];
+	*count = kept;
+}
+
 // limits tells the limit of sessions, and the keypad.
 static void limits(unsigned char *info) {
 	ulong_t *words = (ulong_t *)(info + 32 + 32 + 16 + 16); // flags, and four counts of sessions
 	if (like(keypad)) words[0] |= 0x100;
+	if (like(login_unasked)) words[0] &= ~4UL;
 	if (like(tells_limit)) words[1] = words[3] = control[5];
 }
 
@@ -144,16 +175,19 @@ static ulong_t quirky(int n, ulong_t *a) {
 	if (bad != 0) return bad;
 	if (like(sessions_reused) && of_session) a[0] = behind(sessions, session);
 	if (like(objects_reused) && at >= 0) a[at] = behind(objects, object);
+	if (at >= 0 && object >= TWIN && like(two_handles)) a[at] -= TWIN;
 	if (n == login && like(keypad) && a[2] == 0) a[2] = (ulong_t)PIN, a[3] = strlen(PIN);
 	if (n == close_all || n == finalize) memset(sessions, 0, sizeof sessions);
 	if (n == finalize) memset(objects, 0, sizeof objects), memset(hidden, 0, sizeof hidden);
 	ulong_t rv = ((call_t)real->f[n])(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
 	if (rv != 0) return rv;
+	if (n == get_mechanism_list && like(no_pkcs1) && a[1] != 0) hide_mechanism((ulong_t *)a[1], (ulong_t *)a[2], 1);
 	if (n == get_token_info) limits((unsigned char *)a[1]);
 	if (n == find) drop_hidden((ulong_t *)a[1], (ulong_t *)a[3]);
 	if (like(sessions_reused) && n == close_session) sessions[session] = 0;
 	if (like(sessions_reused) && n == open_session) *(ulong_t *)a[4] = show(sessions, *(ulong_t *)a[4]);
 	if (like(objects_reused) && n == destroy_object) objects[object] = 0;
 	if (like(objects_reused)) show_objects(n, a);
+	if (n == find && like(two_handles)) show_twins((ulong_t *)a[1], a[2], (ulong_t *)a[3]);
 	return rv;
 }
