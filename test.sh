@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, vet, staticcheck, the
-# pure-Go builds of every supported target, and the tests under the race detector.
-# Installs with apt what the tests need and the machine lacks.
+# Everything that must hold before a change lands. Installs with apt what the tests need
+# and the machine lacks.
+#
+#   ./test.sh              all steps, in order
+#   ./test.sh STEP...      some of them: lint build small s390x race tokens editions
+#   ./test.sh PACKAGE...   the tests of packages, by folder, under the race detector: vault driver/tpm
 set -euo pipefail
 cd "$(dirname "$0")"
+
+steps=(lint build small s390x race tokens editions)
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -42,74 +47,109 @@ install_missing() {
 	"${install[@]}" || fail "could not install: ${missing[*]}"
 }
 
-step "what the tests need"
-check_go
-need openssl openssl
-need gcc gcc libc6-dev
-need softhsm2-util softhsm2
-need certutil libnss3-tools libnss3
-need swtpm swtpm
-need qemu-s390x qemu-user
-# No command tells whether OpenSSL's tpm2 provider is there; its file does.
-[ -e "$(openssl version -m 2>/dev/null | cut -d'"' -f2)/tpm2.so" ] || missing+=(tpm2-openssl libtss2-tcti-swtpm0)
-install_missing
+install_tools() {
+	step "what the tests need"
+	check_go
+	need openssl openssl
+	need gcc gcc libc6-dev
+	need softhsm2-util softhsm2
+	need certutil libnss3-tools libnss3
+	need swtpm swtpm
+	need qemu-s390x qemu-user
+	# No command tells whether OpenSSL's tpm2 provider is there; its file does.
+	[ -e "$(openssl version -m 2>/dev/null | cut -d'"' -f2)/tpm2.so" ] || missing+=(tpm2-openssl libtss2-tcti-swtpm0)
+	install_missing
+}
 
-step "gofmt"
-unformatted=$(gofmt -l .)
-[ -z "$unformatted" ] || fail "gofmt would change: $unformatted"
+# built TOOL IMPORT_PATH builds a tool of tools/go.mod and prints its path.
+built() {
+	go -C tools build -o "$tools/$1" "$2" && printf '%s' "$tools/$1"
+}
 
-step "go vet"
-go vet ./...
+run_lint() {
+	step "gofmt"
+	local unformatted
+	unformatted=$(gofmt -l .)
+	[ -z "$unformatted" ] || fail "gofmt would change: $unformatted"
+	step "go vet"
+	go vet ./...
+	step "staticcheck"
+	"$(built staticcheck honnef.co/go/tools/cmd/staticcheck)" ./...
+}
 
-step "staticcheck"
-staticcheck=$(mktemp -d)
-trap 'rm -rf "$staticcheck"' EXIT
-go -C tools build -o "$staticcheck/staticcheck" honnef.co/go/tools/cmd/staticcheck
-"$staticcheck/staticcheck" ./...
+run_build() {
+	local target
+	for target in linux/arm64 linux/arm linux/386 linux/riscv64 windows/amd64 darwin/arm64; do
+		step "build for $target without cgo"
+		CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build ./...
+	done
+}
 
-for target in linux/arm64 linux/arm linux/386 linux/riscv64 windows/amd64 darwin/arm64; do
-	step "build for $target without cgo"
-	CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build ./...
-done
-
-step "the tests too for 32 bits"
-CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
-
-# Not every 64-bit system runs programs of 32 bits.
-if CGO_ENABLED=0 GOOS=linux GOARCH=386 go test ./internal/redact >/dev/null 2>&1; then
+# Code for 32 bits: not every 64-bit system runs its programs.
+run_small() {
+	step "the tests too for 32 bits"
+	CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
+	if ! CGO_ENABLED=0 GOOS=linux GOARCH=386 go test ./internal/redact >/dev/null 2>&1; then
+		step "left out, since this system runs no programs of 32 bits: the store and what parses"
+		return
+	fi
 	step "the store and what parses, with 32 bits"
 	CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -run '^(TestTables|Fuzz.*)$' \
 		./keystore ./keystore/badger ./driver/tpm ./internal/ciphertext ./vault/stream ./audit
-else
-	step "left out, since this system runs no programs of 32 bits: the store and what parses"
-fi
+}
 
 # s390x has the other byte order, and ciphers of its own whose states share memory.
-step "cryptography and formats on s390x, emulated"
-CGO_ENABLED=0 GOARCH=s390x go test -short -count=1 -exec qemu-s390x \
-	./internal/suite ./internal/ciphertext ./internal/keywrap ./internal/selftest ./vault/stream
-CGO_ENABLED=0 GOARCH=s390x go test -count=1 -exec qemu-s390x -run '^(TestEncryptRotateReopen|TestDataKey)$' ./vault
+run_s390x() {
+	step "cryptography and formats on s390x, emulated"
+	CGO_ENABLED=0 GOARCH=s390x go test -short -count=1 -exec qemu-s390x \
+		./internal/suite ./internal/ciphertext ./internal/keywrap ./internal/selftest ./vault/stream
+	CGO_ENABLED=0 GOARCH=s390x go test -count=1 -exec qemu-s390x -run '^(TestEncryptRotateReopen|TestDataKey)$' ./vault
+}
 
-# Whatever a test needs is here now: what it misses fails, and is not skipped.
+run_race() {
+	step "go test -race"
+	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
+	step "what the race detector would count too"
+	go test -count=1 -run '^(TestNoAllocationPerCall|TestFailedDecryptsDoNotGrow|TestNothingLeftInCHeap)$' ./driver/pkcs11
+}
+
+# The race step leaves out the keys that take long to make.
+run_tokens() {
+	step "the large RSA keys on the tokens"
+	STRONGROOM_CONFORMANCE=all STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 10m -run '^(TestConformance|TestWycheproof)' ./driver/pkcs11
+}
+
+# Without -race: the code is the same, and the race step has it. TestSuite walks every
+# edition by itself.
+run_editions() {
+	step "the vault's tests in the SM edition"
+	go test -count=1 -timeout 10m -skip '^TestSuite$' ./vault -edition SM
+	step "the FIPS edition's tests, in processes that enforce FIPS 140"
+	go test -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' \
+		./audit ./keystore ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
+}
+
+# run NAME runs a step, or the tests of a folder's packages.
+run() {
+	local s
+	for s in "${steps[@]}"; do
+		if [ "$1" = "$s" ]; then
+			"run_$s"
+			return
+		fi
+	done
+	[ -d "$1" ] || fail "'$1' is neither a step (${steps[*]}) nor a folder"
+	step "go test -race $1"
+	CGO_ENABLED=1 go test -race -count=1 -timeout 15m "./${1%/}/..."
+}
+
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+install_tools
+# What a test needs is here now: a test that misses something fails, and is not skipped.
 export CI=true
-
-step "go test -race"
-CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
-
-step "what the race detector would count too"
-go test -count=1 -run '^(TestNoAllocationPerCall|TestFailedDecryptsDoNotGrow|TestNothingLeftInCHeap)$' ./driver/pkcs11
-
-# The run above leaves out those that take long to make.
-step "the large RSA keys on the tokens"
-STRONGROOM_CONFORMANCE=all STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 10m -run '^(TestConformance|TestWycheproof)' ./driver/pkcs11
-
-# Without -race: the code is the same, and the run above has it. TestSuite walks
-# every edition by itself.
-step "the vault's tests in the SM edition"
-go test -count=1 -timeout 10m -skip '^TestSuite$' ./vault -edition SM
-
-step "the FIPS edition's tests, in processes that enforce FIPS 140"
-go test -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' \
-	./audit ./keystore ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
-
+[ $# -gt 0 ] || set -- "${steps[@]}"
+for name in "$@"; do
+	run "$name"
+done
 printf '\ntest.sh: all passed\n'
