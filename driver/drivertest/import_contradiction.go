@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
 )
@@ -79,7 +80,11 @@ func (s *subject) otherPoint(t tb, alg driver.KeyAlgorithm) []byte {
 // pointOf returns 4 ‖ x ‖ y.
 func pointOf(key *ecdsa.PublicKey) []byte {
 	size := (key.Params().BitSize + 7) / 8
-	return slices.Concat([]byte{4}, key.X.FillBytes(make([]byte, size)), key.Y.FillBytes(make([]byte, size)))
+	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, on SM2's curve too
+	if err != nil {
+		panic(err) // the key was made here
+	}
+	return der[len(der)-1-2*size:]
 }
 
 // ed25519WithPublic is OneAsymmetricKey of version 2 (RFC 8410, 7).

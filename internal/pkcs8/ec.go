@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
 	"golang.org/x/crypto/cryptobyte"
 	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
@@ -153,8 +154,16 @@ func fromNumber(alg driver.KeyAlgorithm, number []byte) (private crypto.Signer, 
 	return private, pointOf(public), nil
 }
 
-// isGenerator reports whether the private number is 1 or n-1, which everyone can see.
-func isGenerator(key *ecdsa.PublicKey) bool { return key.X.Cmp(key.Params().Gx) == 0 }
+// isGenerator reports whether the private number is 1 or n-1, which everyone can see, or
+// the key is none.
+func isGenerator(key *ecdsa.PublicKey) bool {
+	point := pointOf(key)
+	if point == nil {
+		return true
+	}
+	x := point[1 : 1+len(point)/2]
+	return key.Params().Gx.Cmp(new(big.Int).SetBytes(x)) == 0
+}
 
 // CheckEC accepts the public half of a key on a curve: the private number is not one
 // that everyone can see. The error is an *Error.
@@ -165,14 +174,14 @@ func CheckEC(key *ecdsa.PublicKey) error {
 	return nil
 }
 
-// pointOf returns 4 ‖ x ‖ y.
+// pointOf returns 4 ‖ x ‖ y, or nil for a key that is not on its curve.
 func pointOf(key *ecdsa.PublicKey) []byte {
 	size := (key.Params().BitSize + 7) / 8
-	point := make([]byte, 1+2*size)
-	point[0] = 4
-	key.X.FillBytes(point[1 : 1+size])
-	key.Y.FillBytes(point[1+size:])
-	return point
+	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, on SM2's curve too
+	if err != nil {
+		return nil
+	}
+	return der[len(der)-1-2*size:]
 }
 
 // isPoint reports whether an encoding is of a point, which is 4 ‖ x ‖ y: uncompressed,

@@ -92,8 +92,7 @@ func TestApart(t *testing.T) {
 		back   [32]byte
 	}
 	type counter struct {
-		words []uint32
-		next  func()
+		next func()
 	}
 	own := func() *block { b := new(block); b.key = b.back[:16]; return b }
 	b := own()
