@@ -28,6 +28,9 @@ type command struct {
 	// in and out encrypt the first parameter of command and response, which must be
 	// sized.
 	in, out bool
+	// audit has the session authenticate a command that wants no authorization and whose
+	// parameters cannot be encrypted.
+	audit bool
 	// yields says that the response has a handle.
 	yields bool
 }
@@ -53,6 +56,9 @@ func (c *command) attrs() byte {
 	}
 	if c.out {
 		attrs |= attrOut
+	}
+	if c.audit {
+		attrs |= attrAudit
 	}
 	return attrs
 }

@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -26,7 +27,8 @@ func bindable(index uint) bool { return index <= 15 || index >= 17 && index <= 2
 // indices lists the registers in order.
 func (p PCRs) indices() []uint { return slices.Sorted(maps.Keys(p)) }
 
-// ReadPCRs reads registers of the TPM, for Approve.
+// ReadPCRs reads registers of the TPM, for Approve. The values are the TPM's own, and of
+// now: the response is authenticated in a session salted to the storage root key.
 func (d *Driver) ReadPCRs(ctx context.Context, indices ...uint) (PCRs, error) {
 	const op = "TPM2_PCR_Read"
 	if err := d.enter(ctx, op); err != nil {
@@ -52,20 +54,46 @@ func checkPCRs(op string, indices []uint) error {
 }
 
 // readPCRs reads registers, each on its own, since the TPM gives as many at a time as it
-// likes.
+// likes. It reads in an audit session, which is salted to the storage root key: whoever
+// answers in the TPM's place on the bus cannot choose the state that a root is sealed to,
+// nor repeat one of before.
 func (d *device) readPCRs(indices []uint) (PCRs, error) {
 	state := make(PCRs)
 	for _, index := range indices {
-		rsp, err := tpm2.PCRRead{PCRSelectionIn: selection([]uint{index})}.Execute(&d.link)
+		value, err := d.readPCR(index)
 		if err != nil {
 			return nil, err
 		}
-		if len(rsp.PCRValues.Digests) != 1 || len(rsp.PCRValues.Digests[0].Buffer) != 32 {
-			return nil, fault("TPM2_PCR_Read", driver.Unsupported, errors.New("the TPM keeps no SHA-256 bank of PCRs; switch it on in the firmware setup"))
-		}
-		state[index] = [32]byte(rsp.PCRValues.Digests[0].Buffer)
+		state[index] = value
 	}
 	return state, nil
+}
+
+// readPCR reads one register. The response is the counter of updates, the selection that
+// was read, and the values.
+func (d *device) readPCR(index uint) (value [32]byte, err error) {
+	which := tpm2.Marshal(selection([]uint{index}))
+	rsp, err := d.execute(command{code: tpm2.TPMCCPCRRead, params: which, session: d.session, audit: true})
+	if err != nil {
+		return value, err
+	}
+	r := reader{rest: rsp.params}
+	r.u32()
+	selected := r.rest
+	for range min(r.u32(), 16) { // hash algorithms
+		r.u16()
+		r.bytes(int(r.u8()))
+	}
+	selected = selected[:len(selected)-len(r.rest)]
+	if n := r.u32(); r.bad {
+		return value, errResponse
+	} else if n != 1 || !bytes.Equal(selected, which) {
+		return value, fault("TPM2_PCR_Read", driver.Unsupported, errors.New("the TPM keeps no SHA-256 bank of PCRs; switch it on in the firmware setup"))
+	}
+	if copy(value[:], r.sized()) != len(value) || r.done() != nil {
+		return value, errResponse
+	}
+	return value, nil
 }
 
 func selection(indices []uint) tpm2.TPMLPCRSelection {

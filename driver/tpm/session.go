@@ -92,6 +92,7 @@ const (
 	attrContinue byte = 1 << 0
 	attrIn       byte = 1 << 5 // the first parameter of the command is encrypted
 	attrOut      byte = 1 << 6 // that of the response is
+	attrAudit    byte = 1 << 7 // the command is audited: its response has a MAC
 )
 
 // secret is the session's key followed by an authorization value without trailing

@@ -1,0 +1,79 @@
+package tpm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"strongroom.example/driver/tpm"
+	"strongroom.example/internal/testtoken"
+)
+
+const pcrReadCommand = 0x17E
+
+// TestPCRValuesAreTheTPMs changes each byte of the response to a read of a register, as
+// whoever answers on the bus can. Nothing is sealed to another state than the TPM's; only a
+// changed response code may have the driver try again.
+func TestPCRValuesAreTheTPMs(t *testing.T) {
+	bus := new(mangler)
+	s := testtoken.NewSWTPM(t)
+	d, err := tpm.Open(bus.config(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
+	ctx, root := context.Background(), make([]byte, 32)
+	length := 0
+	bus.spoil(pcrReadCommand, func(rsp []byte) []byte { length = len(rsp); return rsp })
+	want, err := d.ReadPCRs(ctx, 7)
+	if err != nil || length < 10+4+4+10+4+2+32 {
+		t.Fatalf("ReadPCRs: %v, a response of %d bytes", err, length)
+	}
+	for at := range length {
+		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
+		if blob, err := p.Protect(ctx, binding, root); err == nil { // after another try
+			opens(t, p, root, blob, fmt.Sprintf("byte %d changed: what Protect sealed", at))
+		}
+		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
+		if got, err := d.ReadPCRs(ctx, 7); err == nil && got[7] != want[7] {
+			t.Errorf("byte %d changed: ReadPCRs: %x, want %x or an error", at, got, want)
+		}
+	}
+	if got, err := d.ReadPCRs(ctx, 7); err != nil || got[7] != want[7] {
+		t.Errorf("ReadPCRs when nothing is changed: %x, %v; want %x", got, err, want)
+	}
+}
+
+// TestPCRValuesAreOfNow repeats a response of before a register changed, whole, and one
+// that is made without a session.
+func TestPCRValuesAreOfNow(t *testing.T) {
+	bus := new(mangler)
+	s := testtoken.NewSWTPM(t)
+	d, err := tpm.Open(bus.config(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var before []byte
+	bus.spoil(pcrReadCommand, func(rsp []byte) []byte { before = bytes.Clone(rsp); return rsp })
+	if _, err := d.ReadPCRs(context.Background(), 7); err != nil {
+		t.Fatal(err)
+	}
+	extend(t, d, 7)
+	bare := bytes.Clone(before[:len(before)-2*(2+32)-1]) // without the session's nonce, attributes and MAC
+	bare = append(bare[:10], bare[14:]...)
+	binary.BigEndian.PutUint16(bare, 0x8001)
+	binary.BigEndian.PutUint32(bare[2:], uint32(len(bare)))
+	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
+	for name, rsp := range map[string][]byte{"repeated": before, "without a session": bare} {
+		bus.spoil(pcrReadCommand, func([]byte) []byte { return rsp })
+		if _, err := p.Protect(context.Background(), binding, make([]byte, 32)); err == nil {
+			t.Errorf("%s: Protect returned nil, want an error", name)
+		}
+	}
+	root, blob := seal(t, p)
+	opens(t, p, root, blob, "sealed when nothing was changed")
+}
