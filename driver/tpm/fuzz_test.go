@@ -28,6 +28,7 @@ func FuzzBlob(f *testing.F) {
 func FuzzSealed(f *testing.F) {
 	f.Add([]byte(sealed{mode: modePCR, pcrs: []uint{0, 7}, parent: []byte("parent")}.encode()))
 	f.Add([]byte(sealed{mode: modeApproved}.encode()))
+	f.Add([]byte(sealed{mode: modeBound}.encode()))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got, err := decodeSealed(in)
 		if err == nil && !bytes.Equal(got.encode(), in) {

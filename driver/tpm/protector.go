@@ -30,6 +30,12 @@ type Policy struct {
 	Approver *ecdsa.PublicKey
 	// Approvals are those that are known. Recover takes the one that fits.
 	Approvals []Approval
+	// ApprovalNumber, from 1, binds to approvals for this vault with this number, which
+	// ApproveFor makes; the TPM refuses all others. Raise it and protect the root again to
+	// take back what was approved. 0: approvals that Approve makes, of which one is for
+	// every vault and has no end. What was sealed under 0 goes on opening by those,
+	// whatever the number is, until the root is protected again.
+	ApprovalNumber uint64
 }
 
 // A Protector seals roots in the TPM. It belongs to its Driver and needs no Close.
@@ -52,6 +58,9 @@ func (d *Driver) Protector(p Policy) (*Protector, error) {
 		if err := checkPCRs(op, p.PCRs); err != nil {
 			return nil, err
 		}
+	}
+	if p.Approver == nil && p.ApprovalNumber > 0 {
+		return nil, fault(op, driver.Invalid, errors.New("an approval number is for approvals: name the Approver"))
 	}
 	if p.Approver == nil && len(p.Approvals) > 0 {
 		return nil, fault(op, driver.Invalid, errors.New("a policy with approvals names who gave them, its Approver"))
@@ -88,7 +97,7 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	defer suite.Wipe(payload)
 	var blob driver.Blob
 	err := p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
-		blob, err = d.seal(p.policy, tie[:], payload)
+		blob, err = d.seal(grant{p.policy, b.VaultID}, tie[:], payload)
 		return err
 	}})
 	return blob, err
@@ -114,7 +123,7 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 	tie := tieOf(b)
 	var out []byte
 	err = p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
-		out, err = d.unseal(p.policy, s, func(payload []byte) ([]byte, error) {
+		out, err = d.unseal(grant{p.policy, b.VaultID}, s, func(payload []byte) ([]byte, error) {
 			if len(payload) != rootSize+len(tie) || !hmac.Equal(payload[rootSize:], tie[:]) {
 				return nil, fault(op, driver.Denied, errors.New("the blob is that of another vault"))
 			}
@@ -145,18 +154,21 @@ func sealArea(policy []byte, enforced bool) tpm2.TPMTPublic {
 }
 
 // seal seals a payload under a policy.
-func (d *device) seal(p Policy, tie, payload []byte) (driver.Blob, error) {
+func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
 	s := sealed{mode: modeNone}
 	policy := tie
 	switch {
-	case p.Approver != nil:
+	case g.Approver != nil:
+		s.mode = modeApproved
+		if g.ApprovalNumber > 0 {
+			s.mode = modeBound
+		}
 		var err error
-		if policy, err = authorizePolicy(p.Approver); err != nil {
+		if policy, err = authorizePolicy(g.Approver, g.ref(s.mode)); err != nil {
 			return nil, err
 		}
-		s.mode = modeApproved
-	case len(p.PCRs) > 0:
-		state, err := d.readPCRs(p.PCRs)
+	case len(g.PCRs) > 0:
+		state, err := d.readPCRs(g.PCRs)
 		if err != nil {
 			return nil, err
 		}

@@ -22,15 +22,21 @@ type sealed struct {
 
 const (
 	magicSealed = "SRQ\x01" // the last byte is the format
+	magicBound  = "SRQ\x02" // of mode modeBound, and no other
 	labelSealed = "strongroom tpm sealed root\x00"
 
 	modeNone     = 0
 	modePCR      = 1
 	modeApproved = 2
+	modeBound    = 3 // approvals name the vault and a number
 )
 
 func (s sealed) encode() driver.Blob {
-	out := append([]byte(magicSealed), s.mode)
+	magic := magicSealed
+	if s.mode == modeBound {
+		magic = magicBound
+	}
+	out := append([]byte(magic), s.mode)
 	registers := make([]byte, len(s.pcrs))
 	for i, index := range s.pcrs {
 		registers[i] = byte(index)
@@ -49,8 +55,11 @@ func decodeSealed(blob driver.Blob) (sealed, error) {
 	}
 	body, check := blob[:len(blob)-suite.HashSize], blob[len(blob)-suite.HashSize:]
 	want := suite.AES.Hash([]byte(labelSealed), body)
-	rest, ok := bytes.CutPrefix(slices.Clone(body), []byte(magicSealed))
-	if !ok || !bytes.Equal(want[:], check) {
+	rest, first := bytes.CutPrefix(slices.Clone(body), []byte(magicSealed))
+	if !first {
+		rest, _ = bytes.CutPrefix(rest, []byte(magicBound))
+	}
+	if len(rest) == len(body) || !bytes.Equal(want[:], check) {
 		return sealed{}, errDamaged
 	}
 	r := reader{rest: rest}
@@ -59,7 +68,7 @@ func decodeSealed(blob driver.Blob) (sealed, error) {
 		s.pcrs = append(s.pcrs, uint(index))
 	}
 	s.public, s.private = r.sized(), r.sized()
-	if r.done() != nil || s.mode > modeApproved || (s.mode == modePCR) != (len(s.pcrs) > 0) {
+	if r.done() != nil || s.mode > modeBound || (s.mode == modeBound) == first || (s.mode == modePCR) != (len(s.pcrs) > 0) {
 		return sealed{}, errDamaged
 	}
 	if s.mode == modePCR && checkPCRs("Recover", s.pcrs) != nil {

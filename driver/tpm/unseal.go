@@ -2,7 +2,6 @@ package tpm
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 
@@ -15,7 +14,7 @@ import (
 var errState = errors.New("this machine did not start in the state that the root is sealed to: its firmware, its boot loader or their settings changed; open the vault by another protector, and protect the root anew")
 
 // unseal has the TPM give out what is sealed, hands it to take, and wipes it.
-func (d *device) unseal(p Policy, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
+func (d *device) unseal(g grant, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
 	const op = "TPM2_Unseal"
 	if !bytes.Equal(s.parent, d.srk.name) {
 		return nil, fault(op, driver.Denied, errOther)
@@ -29,7 +28,7 @@ func (d *device) unseal(p Policy, s sealed, take func([]byte) ([]byte, error)) (
 	defer d.flush(r.handle)
 	const fresh = 3
 	for try := 1; ; try++ {
-		out, err := d.unsealOnce(p, s, opening{r.entity(), take})
+		out, err := d.unsealOnce(g, s, opening{r.entity(), take})
 		// Any register that anybody extends meanwhile voids the session.
 		if codeOf(err) != tpm2.TPMRCPCRChanged || try == fresh {
 			return out, d.denied(err)
@@ -43,11 +42,11 @@ type opening struct {
 	take   func([]byte) ([]byte, error)
 }
 
-func (d *device) unsealOnce(p Policy, s sealed, o opening) ([]byte, error) {
+func (d *device) unsealOnce(g grant, s sealed, o opening) ([]byte, error) {
 	session := d.session
 	if s.mode != modeNone {
 		var err error
-		if session, err = d.policySession(p, s); err != nil {
+		if session, err = d.policySession(g, s); err != nil {
 			return nil, err
 		}
 		defer session.drop()
@@ -67,15 +66,16 @@ func (d *device) unsealOnce(p Policy, s sealed, o opening) ([]byte, error) {
 }
 
 // policySession starts a session and satisfies the policy in it.
-func (d *device) policySession(p Policy, s sealed) (*session, error) {
+func (d *device) policySession(g grant, s sealed) (*session, error) {
 	pcrs := s.pcrs
 	var approval Approval
-	if s.mode == modeApproved {
-		if p.Approver == nil {
-			return nil, fault("TPM2_PolicyAuthorize", driver.Denied, errors.New("the root is sealed under an approver's key: name it in the policy, and the approvals"))
+	byApprover := s.mode == modeApproved || s.mode == modeBound
+	if byApprover {
+		if err := g.names(s.mode); err != nil {
+			return nil, err
 		}
 		var err error
-		if approval, err = d.fitting(p); err != nil {
+		if approval, err = d.fitting(g, s.mode); err != nil {
 			return nil, err
 		}
 		pcrs = approval.PCRs
@@ -85,8 +85,8 @@ func (d *device) policySession(p Policy, s sealed) (*session, error) {
 		return nil, err
 	}
 	_, err = tpm2.PolicyPCR{PolicySession: session.handle, Pcrs: selection(pcrs)}.Execute(&d.link)
-	if err == nil && s.mode == modeApproved {
-		err = d.authorize(session, p.Approver, approval)
+	if err == nil && byApprover {
+		err = d.authorize(session, g, approval, g.ref(s.mode))
 	}
 	if err != nil {
 		d.flush(session.handle)
@@ -96,15 +96,28 @@ func (d *device) policySession(p Policy, s sealed) (*session, error) {
 	return session, nil
 }
 
+// names returns an error unless the policy names what a mode needs.
+func (g grant) names(mode byte) error {
+	const op = "TPM2_PolicyAuthorize"
+	if g.Approver == nil {
+		return fault(op, driver.Denied, errors.New("the root is sealed under an approver's key: name it in the policy, and the approvals"))
+	}
+	if mode == modeBound && g.ApprovalNumber == 0 {
+		return fault(op, driver.Denied, errors.New("the root is sealed under an approval number: name it in the policy"))
+	}
+	return nil
+}
+
 // authorize turns the policy that was approved into that of the approver.
-func (d *device) authorize(s *session, approver *ecdsa.PublicKey, a Approval) error {
-	name, ticket, err := d.ticket(approver, a)
+func (d *device) authorize(s *session, g grant, a Approval, ref []byte) error {
+	name, ticket, err := d.ticket(g.Approver, a, ref)
 	if err != nil {
 		return err
 	}
 	_, err = tpm2.PolicyAuthorize{
 		PolicySession:  s.handle,
 		ApprovedPolicy: tpm2.TPM2BDigest{Buffer: a.Policy},
+		PolicyRef:      tpm2.TPM2BDigest{Buffer: ref},
 		KeySign:        name,
 		CheckTicket:    ticket,
 	}.Execute(&d.link)
