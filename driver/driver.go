@@ -40,6 +40,17 @@ type Key interface {
 	Close() error
 }
 
+// A Tracked key is an object of a device that the driver finds by its id, and may have to
+// find again: after a new login, or when a handle was lost. Whoever may write to the
+// device can have put another key under the id by then, so the caller checks the key again.
+type Tracked interface {
+	Key
+	// Lookups returns how often the driver has looked the object up. A result was computed
+	// by the object that the caller has checked if the number is the same before and
+	// after the call. It does no I/O.
+	Lookups() uint64
+}
+
 // A PRF is a key of usage Derive: HMAC-SHA-256 or HMAC-SM3.
 type PRF interface {
 	Key

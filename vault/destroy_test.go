@@ -302,7 +302,7 @@ func TestHandleIsRetired(t *testing.T) {
 		t.Error("still open")
 	}
 	late := &countingKey{}
-	one := v.handles.put(id, late)
+	one := v.handles.put(id, late, 0)
 	v.handles.give(one)
 	v.handles.end(id)
 	if len(v.handles.retired)+len(v.handles.opening) != 0 {

@@ -70,6 +70,12 @@ var (
 	// ErrWrongVault: the directory holds another vault than Config.VaultID or
 	// Config.LogKey pins. Nothing was changed in it.
 	ErrWrongVault = errors.New("this is not the vault that is pinned")
+	// ErrKeyReplaced: the device has another key in the place of the CMK's: one that does
+	// not give the check value on record, or does not fit the public key on record. Nothing
+	// that it computed was released. Somebody who may write to the device replaced the
+	// key, or the device lost it: restore it from the device's own backup, or make another
+	// CMK. Every such attempt is on record as KEY_REPLACED.
+	ErrKeyReplaced = errors.New("the device holds another key in the place of this one")
 	// ErrClosed: the vault, or the data key, was closed, or Close has begun.
 	ErrClosed = errors.New("closed")
 )
@@ -110,7 +116,7 @@ var sentinels = []struct {
 	err  error
 	name string
 }{
-	{ErrWrongDevice, "WRONG_DEVICE"}, {ErrWrongVault, "WRONG_VAULT"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
+	{ErrKeyReplaced, "KEY_REPLACED"}, {ErrWrongDevice, "WRONG_DEVICE"}, {ErrWrongVault, "WRONG_VAULT"}, {ErrNoVault, "NO_VAULT"}, {ErrExists, "EXISTS"}, {ErrInUse, "IN_USE"}, {ErrUnlock, "UNLOCK"},
 	{ErrDenied, "DENIED"}, {ErrNotFound, "NOT_FOUND"}, {ErrKeyState, "KEY_STATE"}, {ErrUsage, "USAGE"},
 	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"}, {ErrSelfTest, "SELF_TEST"},

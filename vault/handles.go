@@ -2,6 +2,7 @@ package vault
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"strongroom.example/driver"
 )
@@ -22,6 +23,8 @@ type handles struct {
 type handle struct {
 	key   driver.Key
 	users int
+	// checked is the key's number of lookups when it was last checked; see lookups.
+	checked atomic.Uint64
 }
 
 func newHandles() *handles {
@@ -42,24 +45,25 @@ func (h *handles) take(id driver.MaterialID) (*handle, bool) {
 	return one, ok
 }
 
-// put keeps a newly opened key and returns its handle, or the one that another
-// goroutine opened before.
-func (h *handles) put(id driver.MaterialID, key driver.Key) *handle {
-	one, idle := h.keep(id, key)
+// put keeps a newly opened key, which was checked at a number of lookups, and returns its
+// handle, or the one that another goroutine opened before.
+func (h *handles) put(id driver.MaterialID, key driver.Key, checked uint64) *handle {
+	one, idle := h.keep(id, key, checked)
 	closeKeys(idle)
 	return one
 }
 
 // keep is put, but for the keys that are to be closed: a device takes its time, and
 // nobody shall wait for it with the lock held.
-func (h *handles) keep(id driver.MaterialID, key driver.Key) (one *handle, idle []driver.Key) {
+func (h *handles) keep(id driver.MaterialID, key driver.Key, checked uint64) (one *handle, idle []driver.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if one, ok := h.open[id]; ok {
 		one.users++
 		return one, []driver.Key{key}
 	}
-	one = &handle{key, 1}
+	one = &handle{key: key, users: 1}
+	one.checked.Store(checked)
 	if h.retired[id] != nil {
 		return one, []driver.Key{key}
 	}

@@ -21,9 +21,9 @@ func (r reluctant) Close() error {
 func TestHandlesDoNotWait(t *testing.T) {
 	h := newHandles()
 	slow := reluctant{make(chan struct{}), make(chan struct{})}
-	h.give(h.put(driver.MaterialID{1}, slow))
+	h.give(h.put(driver.MaterialID{1}, slow, 0))
 	used := driver.MaterialID{2}
-	h.put(used, &countingKey{})
+	h.put(used, &countingKey{}, 0)
 	done := make(chan struct{})
 	go func() { h.trim(); close(done) }()
 	<-slow.closing
@@ -52,7 +52,7 @@ func TestHandlesDoNotWait(t *testing.T) {
 func TestRetirementWaits(t *testing.T) {
 	h := newHandles()
 	slow, id := reluctant{make(chan struct{}), make(chan struct{})}, driver.MaterialID{1}
-	h.give(h.put(id, slow))
+	h.give(h.put(id, slow, 0))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-slow.closing; cancel() }()
 	for range 2 {
@@ -89,7 +89,7 @@ func TestRetirementLasts(t *testing.T) {
 		if h.retired[id] == nil {
 			t.Errorf("forgotten before opener %d has ended", i)
 		}
-		h.give(h.put(id, key))
+		h.give(h.put(id, key, 0))
 		h.end(id)
 		if _, open := h.open[id]; open || key.closed != 1 {
 			t.Errorf("opener %d: kept open %v, closed %d times", i, open, key.closed)

@@ -46,7 +46,7 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 		e.rec.KeyVersion, e.rec.Algorithm, e.rec.Detail = 1, string(im.ver.Algorithm), im.detail
 		return c.vault.make(ctx, e, making{
 			t: t, ver: im.ver, op: OpImportKeyMaterial, token: im.token.serial.String(),
-			begin: im.begin, create: im.create, keep: im.keep,
+			begin: im.begin, create: im.create, keep: im.keep, discarded: im.again,
 		})
 	})
 	if err != nil {

@@ -3,13 +3,12 @@ package vault
 import (
 	"maps"
 
-	"strongroom.example/driver"
 	"strongroom.example/keystore"
 )
 
 // keep stores the material and enables the CMK, unless it changed while the driver
 // worked or the material is not the CMK's.
-func (im *importing) keep(tx *keystore.Tx, created driver.Created) error {
+func (im *importing) keep(tx *keystore.Tx, made madeKey) error {
 	k, err := im.current(tx)
 	if err != nil {
 		return err
@@ -32,7 +31,7 @@ func (im *importing) keep(tx *keystore.Tx, created driver.Created) error {
 		}
 	}
 	if !im.again {
-		if err := im.keepMaterial(tx, &k, created); err != nil {
+		if err := im.keepMaterial(tx, &k, made); err != nil {
 			return err
 		}
 	}
@@ -45,15 +44,15 @@ func (im *importing) keep(tx *keystore.Tx, created driver.Created) error {
 }
 
 // keepMaterial makes the material version 1 of the CMK.
-func (im *importing) keepMaterial(tx *keystore.Tx, k *Key, created driver.Created) error {
+func (im *importing) keepMaterial(tx *keystore.Tx, k *Key, made madeKey) error {
 	attributes := map[string]string{"import-path": string(im.issued.Path)}
-	maps.Copy(attributes, created.Attributes)
-	created.Attributes = attributes
+	maps.Copy(attributes, made.Attributes)
+	made.Attributes = attributes
 	if k.Version == 0 {
 		k.Rotated = im.ver.Created
 	}
 	k.settle(im.ver)
-	return keepVersion(tx, im.ver, created)
+	return keepVersion(tx, im.ver, made)
 }
 
 // current returns the CMK as it is now, if it still has or lacks its material.

@@ -72,7 +72,7 @@ func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) er
 		a.parameters.PublicKey.DER, a.parameters.Token = created.PublicDER, v.sealToken(a.token)
 		return created, nil
 	}
-	keep := func(tx *keystore.Tx, created driver.Created) error {
+	keep := func(tx *keystore.Tx, created madeKey) error {
 		tx.PutMaterial(materialPath(a.token.serial), created.Blob)
 		return nil
 	}

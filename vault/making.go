@@ -20,7 +20,9 @@ type making struct {
 	// create makes the material; nil has the driver generate it. It is repeatable.
 	create func(context.Context) (driver.Created, error)
 	// keep stores what was made, before finish; nil stores ver as a key version.
-	keep func(*keystore.Tx, driver.Created) error
+	keep func(*keystore.Tx, madeKey) error
+	// discarded: create destroys what it makes, so that keep has nothing to store of it.
+	discarded bool
 	// token: see intent.
 	token string
 }
@@ -55,12 +57,12 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		return err
 	}
 	e.rec.Phase, e.rec.Intent = audit.Outcome, in.Seq
-	var created driver.Created
+	var made madeKey
 	if m.create == nil {
 		m.create = v.generate(m, id)
 	}
 	if m.keep == nil {
-		m.keep = func(tx *keystore.Tx, created driver.Created) error { return keepVersion(tx, m.ver, created) }
+		m.keep = func(tx *keystore.Tx, made madeKey) error { return keepVersion(tx, m.ver, made) }
 	}
 	came := false
 	defer func() {
@@ -69,7 +71,10 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		}
 	}()
 	err = Retry(ctx, func(ctx context.Context) (err error) {
-		created, err = m.create(ctx)
+		if made.Created, err = m.create(ctx); err != nil || m.discarded {
+			return err
+		}
+		made.check, err = v.checkMade(ctx, m.ver, made.Created)
 		return err
 	})
 	came = true
@@ -90,7 +95,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	e.outcome, e.askAgain = true, true
 	e.change = func(tx *keystore.Tx) error {
-		if err := m.keep(tx, created); err != nil {
+		if err := m.keep(tx, made); err != nil {
 			return err
 		}
 		tx.Delete(intentPath(id))

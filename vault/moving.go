@@ -45,7 +45,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to}
 
 	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
-	keep := func(tx *keystore.Tx, created driver.Created) (err error) {
+	keep := func(tx *keystore.Tx, made madeKey) (err error) {
 		if tx.Version(path) != record {
 			return errStale // moved by another, or deleted and imported again
 		}
@@ -53,7 +53,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 			return err
 		}
 		e.rec.Detail = map[string]string{"from": from.Driver, "to": g.to, "receipt": string(m.receipt)}
-		return keepVersion(tx, to, created)
+		return keepVersion(tx, to, made)
 	}
 	finish := func(tx *keystore.Tx) error {
 		m.old.Seq = e.rec.Intent

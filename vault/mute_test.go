@@ -70,19 +70,27 @@ func TestMuteMark(t *testing.T) {
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
 }
 
-// keyless is a device that opens keys and gives none.
-type keyless struct{ driver.Driver }
+// keyless is a device that opens keys and, once gone is set, gives none.
+type keyless struct {
+	driver.Driver
+	gone *bool
+}
 
-func (keyless) OpenKey(context.Context, driver.MaterialID, driver.KeySpec, driver.Blob) (driver.Key, error) {
-	return nil, nil
+func (d keyless) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	if *d.gone {
+		return nil, nil
+	}
+	return d.Driver.OpenKey(ctx, id, spec, blob)
 }
 
 // TestNoKey: a key that a device opens and does not give is an error at once, and no
 // panic when the vault is closed.
 func TestNoKey(t *testing.T) {
-	v, _ := newTestVault(t, deviceConfig(keyless{drivertest.NewMemory()}))
+	gone := false
+	v, _ := newTestVault(t, deviceConfig(keyless{drivertest.NewMemory(), &gone}))
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
+	gone = true
 	if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("Encrypt: %v", err)
 	}

@@ -49,6 +49,9 @@ const (
 	OpHealProtector     Operation = "HealProtector"
 	// OpHealRootFile is recorded by Open for each root file that it replaced or removed.
 	OpHealRootFile Operation = "HealRootFile"
+	// OpPinKey is recorded when the vault first stores the check value of a device's key
+	// whose record, of an earlier version of this package, has none.
+	OpPinKey       Operation = "PinKey"
 	OpRotateRoot   Operation = "RotateRoot"
 	OpReadAudit    Operation = "ReadAudit"
 	OpExportAudit  Operation = "ExportAudit"

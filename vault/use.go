@@ -33,9 +33,9 @@ func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(
 		defer v.handles.give(one)
 		key, ok := one.key.(K)
 		if !ok {
-			return fmt.Errorf("%w: driver %q gave a key that is not for %s", ErrUnavailable, ver.Driver, ver.DeviceUse)
+			return wrongInterface(ver)
 		}
-		return use(ctx, key)
+		return v.useChecked(ctx, one, ver, func() error { return use(ctx, key) })
 	})
 }
 
@@ -94,5 +94,10 @@ func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (
 	if err != nil {
 		return nil, err
 	}
-	return v.handles.put(id, key), nil
+	checked, err := v.checkLookup(ctx, key, ver)
+	if err != nil {
+		key.Close()
+		return nil, err
+	}
+	return v.handles.put(id, key, checked), nil
 }

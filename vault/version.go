@@ -18,6 +18,9 @@ type version struct {
 	DeviceUse driver.Usage        `json:"use"`
 	// Public is the public half as SubjectPublicKeyInfo.
 	Public []byte `json:"public,omitempty"`
+	// Check is the check value of a symmetric key in a device; see keyCheck. Records of
+	// before there were check values have none.
+	Check []byte `json:"check,omitempty"`
 }
 
 // spec returns what the driver knows the material as.
@@ -68,13 +71,13 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 }
 
 // keepVersion stores a key version with its material.
-func keepVersion(tx *keystore.Tx, ver version, created driver.Created) error {
+func keepVersion(tx *keystore.Tx, ver version, made madeKey) error {
 	id, err := ver.material()
 	if err != nil {
 		return err
 	}
-	ver.Attributes, ver.Public = created.Attributes, created.PublicDER
+	ver.Attributes, ver.Public, ver.Check = made.Attributes, made.PublicDER, made.check
 	tx.Put(versionPath(ver.Key, ver.Number), encode(ver))
-	tx.PutMaterial(materialPath(id), created.Blob)
+	tx.PutMaterial(materialPath(id), made.Blob)
 	return nil
 }

@@ -12,6 +12,14 @@ type faultyKey struct {
 	of *Faulty
 }
 
+// Lookups passes through; a key that is not tracked is never looked up again.
+func (k faultyKey) Lookups() uint64 {
+	if inner, ok := k.Key.(driver.Tracked); ok {
+		return inner.Lookups()
+	}
+	return 0
+}
+
 func (f *Faulty) wrap(key driver.Key) driver.Key {
 	outer := faultyKey{Key: key, of: f}
 	switch inner := key.(type) {

@@ -33,6 +33,9 @@ func (h *handle) enter(ctx context.Context, op string) error {
 	return nil
 }
 
+// Lookups returns how often the key was looked up by its id; see [driver.Tracked].
+func (h *handle) Lookups() uint64 { return h.object.lookups.Load() }
+
 func (h *handle) leave() {
 	h.gate.Leave()
 	h.driver.gate.Leave()

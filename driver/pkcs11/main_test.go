@@ -84,3 +84,13 @@ func openedWith(t testing.TB, c pkcs11.Config) driver.Driver {
 	})
 	return d
 }
+
+// needs skips the test on a token that does not do all of the specs.
+func needs(t *testing.T, d driver.Driver, specs ...driver.KeySpec) {
+	t.Helper()
+	for _, spec := range specs {
+		if _, ok := d.Info().Find(spec); !ok {
+			t.Skipf("%s %s does not do %v", d.Info().Device.Manufacturer, d.Info().Device.Model, spec)
+		}
+	}
+}

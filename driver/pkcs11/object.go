@@ -22,6 +22,8 @@ type object struct {
 	// deviceIV: the token makes the ivs of AES-GCM.
 	deviceIV bool
 	at       atomic.Pointer[place]
+	// lookups is how often the object was looked up by its id.
+	lookups atomic.Uint64
 }
 
 // A place is a handle, the epoch for which it is good, and how many objects had been
@@ -52,6 +54,7 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 			return at.handle, nil
 		}
 	}
+	o.lookups.Add(1) // before another handle can be used
 	found, err := s.find(o.shape.search(o.id))
 	if err != nil {
 		return 0, err

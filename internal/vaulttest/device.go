@@ -14,8 +14,9 @@ type device struct {
 	*drivertest.Faulty
 	open atomic.Int64
 
-	mu   sync.Mutex
-	last driver.Created
+	mu     sync.Mutex
+	last   driver.Created
+	decoys map[driver.KeySpec]*decoy
 }
 
 var _ driver.Driver = (*device)(nil)
@@ -40,6 +41,7 @@ func (d *device) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 
 // OpenKey counts the key until it is closed.
 func (d *device) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	id, blob = d.placed(id, spec, blob)
 	key, err := d.Faulty.OpenKey(ctx, id, spec, blob)
 	if err != nil {
 		return nil, err
@@ -76,6 +78,14 @@ type watched struct {
 func (k watched) Close() error {
 	defer k.closed()
 	return k.Key.Close()
+}
+
+// Lookups passes through; a key that is not tracked is never looked up again.
+func (k watched) Lookups() uint64 {
+	if inner, ok := k.Key.(driver.Tracked); ok {
+		return inner.Lookups()
+	}
+	return 0
 }
 
 type watchedPRF struct {

@@ -76,6 +76,7 @@ func checks() []check {
 		{"DeviceFails", deviceFails},
 		{"DeviceFailsToMakeKeys", deviceFailsToMakeKeys},
 		{"DeviceAbsent", deviceAbsent},
+		{"KeyReplaced", keyReplaced},
 		{"Reopen", reopen},
 		{"Backups", backups},
 		{"Closed", closed},
