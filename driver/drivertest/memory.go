@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strconv"
 	"sync"
 
 	"strongroom.example/driver"
@@ -43,6 +44,7 @@ type shelf struct {
 type object struct {
 	spec     driver.KeySpec
 	material material
+	local    bool // generated here
 }
 
 // NewMemory returns a driver with an empty device of its own, which does the specs
@@ -78,7 +80,7 @@ var (
 )
 
 // GenerateKey makes an object, or returns the one that is there. An id that holds
-// other material is Invalid.
+// other material, or material from outside, is Invalid.
 func (m *Memory) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "GenerateKey"
 	if err := m.gate.enter(ctx, op); err != nil {
@@ -101,10 +103,10 @@ func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fre
 		if err != nil {
 			return driver.Created{}, failure(op, driver.Unknown, err)
 		}
-		o = &object{spec: spec, material: made}
+		o = &object{spec: spec, material: made, local: true}
 		s.objects[id] = o
 	}
-	if o.spec != spec {
+	if o.spec != spec || !o.local {
 		return driver.Created{}, failure(op, driver.Invalid, errOther)
 	}
 	return o.created(op)
@@ -127,7 +129,7 @@ func (o *object) created(op string) (driver.Created, error) {
 	if err != nil {
 		return driver.Created{}, failure(op, driver.Unknown, err)
 	}
-	return driver.Created{PublicDER: der, Attributes: map[string]string{"token": "false"}}, nil
+	return driver.Created{PublicDER: der, Attributes: map[string]string{"token": "false", "local": strconv.FormatBool(o.local)}}, nil
 }
 
 // OpenKey opens an object. A blob that is not empty, and an id that holds another

@@ -82,6 +82,8 @@ func checks() []check {
 		{"PublicDERMatches", publicDERMatches},
 		{"GenerateRepeatable", generateRepeatable},
 		{"GeneratedKeysDiffer", generatedKeysDiffer},
+		{"SquatterRefused", squatterRefused},
+		{"ReplacedObjectTracked", replacedObjectTracked},
 		{"OpenAbsent", openAbsent},
 		{"BlobOfOtherKeyRefused", blobOfOtherKeyRefused},
 		{"BlobOfOtherSpecRefused", blobOfOtherSpecRefused},

@@ -21,6 +21,10 @@ type abilities struct {
 	// keyWrap is the mechanism that unwraps AES-KWP (RFC 5649), 0 for none.
 	keyWrap uint
 	random  bool
+	// origin names, by class (CKO), those of originAttributes that the token reports of
+	// every key that it generated. A key under one of our ids that lacks them was put
+	// there by somebody else. NSS reports none of CKA_LOCAL.
+	origin map[uint][]string
 	// leaks: a key that is not extractable came out.
 	leaks bool
 	// doubtful is a failure that stayed and may yet have been the token's state.
@@ -63,6 +67,7 @@ func (s session) examine(p profile) (*abilities, error) {
 	}
 	defer x.leave()
 	x.native = make(map[driver.EncryptAlg]bool)
+	x.origin = make(map[uint][]string)
 	for _, m := range list {
 		x.listed[m.Mechanism] = true
 	}

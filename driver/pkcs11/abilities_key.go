@@ -58,8 +58,26 @@ func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
 		return k, err
 	}
 	k.object, k.done = x.at(handle, r), func() { x.sweep(r.id) }
-	if _, err = x.fitting(handle, r, false); err == nil {
-		k.public, err = x.public(handle, r)
+	f, err := x.fitting(handle, r, false)
+	if err != nil {
+		return k, err
 	}
+	x.learnOrigin(sh.class, f)
+	k.public, err = x.public(handle, r)
 	return k, err
+}
+
+// learnOrigin keeps, for a class, what the token reports of all keys that it generated.
+func (x *examination) learnOrigin(class uint, f facts) {
+	before, known := x.origin[class]
+	if !known {
+		before = originAttributes()
+	}
+	told := []string{}
+	for _, name := range before {
+		if f.told[name] == "true" {
+			told = append(told, name)
+		}
+	}
+	x.origin[class] = told
 }

@@ -18,6 +18,9 @@ type request struct {
 	id         driver.MaterialID
 	persistent bool
 	deviceIV   bool // the token makes the ivs of AES-GCM
+	// origin are the attributes that a key which the token generated must have; see
+	// abilities.
+	origin []string
 }
 
 // protected are the attributes that every secret and private key has. Every role is

@@ -32,6 +32,13 @@
 // (the mechanisms that are allowed, that it may not be copied or changed) is asked for
 // and not read back.
 //
+// A key that is found where the driver generates one is taken only if the token reports
+// that it generated that key: CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE, as
+// far as the self-test found that the token sets them. NSS sets none of CKA_LOCAL, so that
+// on it only an id that nobody can guess keeps a key of somebody else away. A key that is
+// opened is found by its id alone; the vault checks that it is the one that was made (see
+// [driver.Tracked]).
+//
 // The driver remembers the handles of keys. Where a token gives a new object the handle
 // of one that another process destroyed, and this process then looks at it, a key of
 // that handle which is still open would use the new one.

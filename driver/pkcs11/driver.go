@@ -60,8 +60,10 @@ func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (
 	return sh, nil
 }
 
-// GenerateKey makes a key in the token, for good. If the token has one under id, of
-// the same spec, that is returned; one of another spec is Invalid.
+// GenerateKey makes a key in the token, for good. If the token has one under id that it
+// generated, of the same spec, that is returned. One of another spec is Invalid, and so is
+// one that came from outside (CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE), as
+// far as the token reports that.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	sh, err := d.enterFor(ctx, "GenerateKey", spec)
 	if err != nil {
@@ -71,7 +73,14 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	if spec.Usage == driver.Unwrap {
 		return driver.Created{}, fault("GenerateKey", driver.Unsupported, errSpec)
 	}
-	return d.make(ctx, d.lasting(sh, id), session.generate)
+	return d.make(ctx, d.generated(sh, id), session.generate)
+}
+
+// generated is the request for a key that the token generates and that stays in it.
+func (d *Driver) generated(sh shape, id driver.MaterialID) request {
+	r := d.lasting(sh, id)
+	r.origin = d.able.origin[sh.class]
+	return r
 }
 
 // lasting is the request for a key that stays in the token.

@@ -52,6 +52,15 @@ func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 	return f, s.tell(o, f.told)
 }
 
+// originAttributes are what a token says of a key that it generated and never gave out,
+// by the names of facts.told.
+func originAttributes() []string { return []string{"local", "always_sensitive", "never_extractable"} }
+
+// generatedHere reports whether a key has all attributes of origin that are demanded.
+func (f facts) generatedHere(origin []string) bool {
+	return !slices.ContainsFunc(origin, func(name string) bool { return f.told[name] != "true" })
+}
+
 // fitsRole reports whether a role is on if and only if it is one of those asked for. On
 // some tokens whoever signs also signs with recovery, which is the same operation; and
 // to verify so is open to all who have the public half.

@@ -52,6 +52,7 @@ func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, erro
 	f, err := s.inspect(o, r)
 	if err == nil && f.fit {
 		f.fit, err = s.named(o, r.id)
+		f.fit = f.fit && f.generatedHere(r.origin)
 	}
 	switch {
 	case err != nil:

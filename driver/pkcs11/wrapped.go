@@ -28,7 +28,7 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 		return driver.Created{}, err
 	}
 	defer d.gate.Leave()
-	return d.make(ctx, d.lasting(sh, id), session.generate)
+	return d.make(ctx, d.generated(sh, id), session.generate)
 }
 
 // ImportWrapped has the token unwrap material, so that the host never sees it. If
