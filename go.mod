@@ -4,6 +4,7 @@ go 1.26.4
 
 require (
 	filippo.io/bigmod v0.1.0
+	filippo.io/edwards25519 v1.2.0
 	github.com/awnumar/memcall v0.4.0
 	github.com/awnumar/memguard v0.23.0
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a

@@ -68,7 +68,7 @@ type unsealed struct {
 type sealer struct {
 	redacted
 	plain, bound []byte
-	key          [keySize]byte
+	key          []byte // on the heap, where it stays when a stack grows
 }
 
 // engineKey is where the record of path stands in the engine.
@@ -141,11 +141,14 @@ func (s *sealer) deriveKey(k *keyring, id recordID, at, header []byte) error {
 		return fmt.Errorf("%w: sealed under an epoch without a key", ErrCorrupt)
 	}
 	s.bound = append(append(s.bound[:0], at...), header...)
+	if s.key == nil {
+		s.key = make([]byte, keySize)
+	}
 	k.suite.KDF(s.key[:k.suite.KeySize()], epochKey, "strongroom/record", s.bound)
 	return nil
 }
 
 func (s *sealer) wipe() {
-	suite.Wipe(s.key[:])
+	suite.Wipe(s.key)
 	suite.Wipe(s.plain)
 }

@@ -126,9 +126,10 @@ func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte
 	}
 	// By the public key, which a move or another import of the same key does not
 	// change: two answers to one bad ciphertext would tell that it is bad.
-	key := v.suite.MAC(v.secrets.rejection(), ver.Public)
-	defer suite.Wipe(key[:])
-	out, err := pkcs1.Unpad(nil, padded, ciphertext, key[:])
+	key := make([]byte, suite.HashSize)
+	defer suite.Wipe(key)
+	v.suite.MACTo(key, v.secrets.rejection(), ver.Public)
+	out, err := pkcs1.Unpad(nil, padded, ciphertext, key)
 	if err != nil {
 		return nil, ErrCiphertext
 	}

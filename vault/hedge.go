@@ -43,14 +43,15 @@ func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 	binary.BigEndian.PutUint64(fixed[64:], h.counter.Add(1))
 	hashed := h.suite.Hash(input...)
 	h.mu.RLock()
-	seed := h.suite.MAC(h.key, fixed[:], hashed[:])
+	seed := make([]byte, suite.HashSize)
+	defer suite.Wipe(seed)
+	h.suite.MACTo(seed, h.key, fixed[:], hashed[:])
 	h.mu.RUnlock()
-	defer suite.Wipe(seed[:])
 	if len(p) == len(seed) {
-		copy(p, seed[:])
+		copy(p, seed)
 		return
 	}
-	h.suite.KDF(p, seed[:], "strongroom/random", nil)
+	h.suite.KDF(p, seed, "strongroom/random", nil)
 }
 
 // stir mixes a device's random bytes into the key:
@@ -61,9 +62,7 @@ func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 func (h *hedge) stir(random []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := h.suite.MAC(h.key, []byte("strongroom/stir"), random)
-	defer suite.Wipe(next[:])
-	copy(h.key, next[:])
+	h.suite.MACTo(h.key, h.key, []byte("strongroom/stir"), random)
 }
 
 // id returns 16 hedged random bytes.

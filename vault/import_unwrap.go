@@ -119,7 +119,8 @@ func (im *importing) unwrap(ctx context.Context, dst []byte, w driver.Wrapped) (
 
 // unwrapOnce appends the material, or what the named rejection makes of bad padding.
 func (im *importing) unwrapOnce(ctx context.Context, dst []byte, w driver.Wrapped, rejection string) ([]byte, error) {
-	key := im.v.suite.MAC(im.v.secrets.rejection(), []byte(im.issued.Serial), []byte(rejection))
-	defer suite.Wipe(key[:])
-	return unwrap.Unwrap(ctx, dst, w, key[:])
+	key := make([]byte, suite.HashSize)
+	defer suite.Wipe(key)
+	im.v.suite.MACTo(key, im.v.secrets.rejection(), []byte(im.issued.Serial), []byte(rejection))
+	return unwrap.Unwrap(ctx, dst, w, key)
 }

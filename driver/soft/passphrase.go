@@ -3,6 +3,7 @@ package soft
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 
 	"golang.org/x/crypto/argon2"
@@ -32,15 +33,16 @@ const (
 // "passphrase".
 type PassphraseProtector struct {
 	redacted
-	passphrase []byte
+	passphrase *keptSecret
 	params     PassphraseParams
 }
 
 var _ driver.Protector = (*PassphraseProtector)(nil)
 
 // Passphrase makes a protector with the default work. It keeps a copy of
-// passphrase until Wipe, taken byte for byte: the same passphrase typed in another
-// Unicode form is another. With an empty one Protect and Recover answer Invalid.
+// passphrase in locked memory until Wipe, taken byte for byte: the same passphrase typed in another
+// Unicode form is another. With an empty one Protect and Recover return Invalid. The
+// caller wipes its own.
 func Passphrase(passphrase []byte) *PassphraseProtector {
 	return PassphraseParams{}.Passphrase(passphrase)
 }
@@ -48,13 +50,14 @@ func Passphrase(passphrase []byte) *PassphraseProtector {
 // Passphrase is the function Passphrase with the work p for Protect. Recover does
 // the work that the blob demands, up to the limits.
 func (p PassphraseParams) Passphrase(passphrase []byte) *PassphraseProtector {
-	return &PassphraseProtector{passphrase: slices.Clone(passphrase), params: p}
+	kept := keepSecret(len(passphrase), func(b []byte) { copy(b, passphrase) })
+	return &PassphraseProtector{passphrase: kept, params: p}
 }
 
 // Wipe zeroes the passphrase; the protector is then as if it were empty. Not while
 // another call runs.
 func (p *PassphraseProtector) Wipe() {
-	suite.Wipe(p.passphrase)
+	p.passphrase.wipe()
 	p.passphrase = nil
 }
 
@@ -113,7 +116,7 @@ func (p *PassphraseProtector) ready(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(p.passphrase) == 0 {
+	if len(p.passphrase.bytes()) == 0 {
 		return fault(op, driver.Invalid, errEmpty)
 	}
 	return nil
@@ -131,16 +134,18 @@ func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		defer runtime.KeepAlive(p.passphrase) // or it could be wiped meanwhile
 		if ctx.Done() == nil {
 			defer func() { <-stretchers }()
-			return stretch(p.passphrase, w, salt), nil
+			return stretch(p.passphrase.bytes(), w, salt), nil
 		}
-		passphrase, salt := slices.Clone(p.passphrase), slices.Clone(salt)
+		passphrase := keepSecret(len(p.passphrase.bytes()), func(b []byte) { copy(b, p.passphrase.bytes()) })
+		salt = slices.Clone(salt)
 		done := make(chan []byte, 1)
 		go func() {
 			defer func() { <-stretchers }()
-			defer suite.Wipe(passphrase)
-			done <- stretch(passphrase, w, salt)
+			defer passphrase.wipe()
+			done <- stretch(passphrase.bytes(), w, salt)
 		}()
 		select {
 		case key := <-done:
@@ -153,7 +158,8 @@ func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 }
 
 // stretch makes a 32-byte key of a passphrase, which the caller wipes. The memory that
-// Argon2id fills is on the heap and not wiped.
+// Argon2id fills, and its hash state, which holds the passphrase, are on the heap and
+// not wiped.
 func stretch(passphrase []byte, w work, salt []byte) []byte {
 	switch w.kdf {
 	case kdfArgon2id:

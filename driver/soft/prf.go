@@ -3,6 +3,7 @@ package soft
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
@@ -32,7 +33,9 @@ func (k *prfKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	if len(input) > maxPRFInput {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
-	sum := k.suite.MAC(k.material.Bytes(), input)
-	defer suite.Wipe(sum[:])
-	return append(dst, sum[:]...), nil
+	dst = slices.Grow(dst, suite.HashSize)
+	n := len(dst)
+	dst = dst[:n+suite.HashSize]
+	k.suite.MACTo(dst[n:], k.material.Bytes(), input)
+	return dst, nil
 }

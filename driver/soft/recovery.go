@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"runtime"
 	"slices"
 
 	"strongroom.example/driver"
@@ -14,7 +15,7 @@ import (
 // down by a person.
 type RecoveryCode struct {
 	redacted
-	secret []byte
+	secret *keptSecret
 }
 
 var _ driver.Protector = (*RecoveryCode)(nil)
@@ -22,9 +23,7 @@ var _ driver.Protector = (*RecoveryCode)(nil)
 // NewRecoveryCode makes a fresh code. Print it once with AppendCode, protect the
 // vault with it, then Wipe it.
 func NewRecoveryCode() (*RecoveryCode, error) {
-	c := &RecoveryCode{secret: make([]byte, codeSecret)}
-	rand.Read(c.secret)
-	return c, nil
+	return &RecoveryCode{secret: keepSecret(codeSecret, func(b []byte) { rand.Read(b) })}, nil
 }
 
 // ParseRecoveryCode reads a code as a person types it: upper or lower case, with or
@@ -35,17 +34,21 @@ func ParseRecoveryCode(text []byte) (*RecoveryCode, error) {
 	if err != nil {
 		return nil, fault("ParseRecoveryCode", driver.Denied, err)
 	}
-	return &RecoveryCode{secret: secret}, nil
+	defer suite.Wipe(secret)
+	return &RecoveryCode{secret: keepSecret(len(secret), func(b []byte) { copy(b, secret) })}, nil
 }
 
 // AppendCode appends the code to dst: 13 groups of 5 characters with hyphens
 // between, 77 bytes. It is the secret itself; the caller wipes.
-func (c *RecoveryCode) AppendCode(dst []byte) []byte { return appendGroups(dst, c.secret) }
+func (c *RecoveryCode) AppendCode(dst []byte) []byte {
+	defer runtime.KeepAlive(c.secret)
+	return appendGroups(dst, c.secret.bytes())
+}
 
 // Wipe zeroes the code; Protect and Recover then answer Invalid. Not while another
 // call runs.
 func (c *RecoveryCode) Wipe() {
-	suite.Wipe(c.secret)
+	c.secret.wipe()
 	c.secret = nil
 }
 
@@ -77,11 +80,14 @@ func (c *RecoveryCode) ready(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(c.secret) != codeSecret {
+	if len(c.secret.bytes()) != codeSecret {
 		return fault(op, driver.Invalid, errWiped)
 	}
 	return nil
 }
 
 // key needs no stretching: the secret is as strong as the key.
-func (c *RecoveryCode) key(work, []byte) ([]byte, error) { return slices.Clone(c.secret), nil }
+func (c *RecoveryCode) key(work, []byte) ([]byte, error) {
+	defer runtime.KeepAlive(c.secret)
+	return slices.Clone(c.secret.bytes()), nil
+}

@@ -1,7 +1,5 @@
 package lockedmem
 
-import "strongroom.example/internal/suite"
-
 // A Buffer is a piece of locked memory. It prints redacted under every verb.
 type Buffer struct {
 	redacted
@@ -31,7 +29,7 @@ func (b *Buffer) Free() {
 	if s.bytes == nil {
 		return
 	}
-	suite.Wipe(s.bytes)
+	clear(s.bytes)
 	b.arena.free[s.of.class] = append(b.arena.free[s.of.class], s)
 	b.arena.live--
 	s.of.live--

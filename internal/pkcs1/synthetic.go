@@ -15,26 +15,26 @@ const lengthCandidates = 128
 // synthesize derives what stands in for a badly padded message: the last length
 // bytes of a block as long as the modulus. The caller wipes the block.
 func synthesize(key, ciphertext []byte) (block []byte, length int) {
-	kdk := suite.AES.MAC(key, ciphertext)
-	defer suite.Wipe(kdk[:])
+	kdk := make([]byte, suite.HashSize)
+	defer suite.Wipe(kdk)
+	suite.AES.MACTo(kdk, key, ciphertext)
 	size := len(ciphertext)
-	candidates := expand(kdk[:], "length", 2*lengthCandidates)
+	candidates := expand(kdk, "length", 2*lengthCandidates)
 	defer suite.Wipe(candidates)
-	return expand(kdk[:], "message", size), pickLength(candidates, size-overhead)
+	return expand(kdk, "message", size), pickLength(candidates, size-overhead)
 }
 
 // expand returns n pseudo-random bytes. Block i, from 0, is
 //
 //	HMAC-SHA-256(kdk, u16be i ‖ label ‖ u16be bits of all)
 func expand(kdk []byte, label string, n int) []byte {
-	out := make([]byte, 0, n+suite.HashSize)
+	out := make([]byte, 0, n+suite.HashSize) // so much that the last block fits
 	var before, after [2]byte
 	binary.BigEndian.PutUint16(after[:], uint16(n*8))
 	for i := uint16(0); len(out) < n; i++ {
 		binary.BigEndian.PutUint16(before[:], i)
-		block := suite.AES.MAC(kdk, before[:], []byte(label), after[:])
-		out = append(out, block[:]...)
-		suite.Wipe(block[:])
+		out = out[:len(out)+suite.HashSize]
+		suite.AES.MACTo(out[len(out)-suite.HashSize:], kdk, before[:], []byte(label), after[:])
 	}
 	suite.Wipe(out[n:])
 	return out[:n]

@@ -1,9 +1,6 @@
 package suite
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // KDF fills dst with bytes derived from key: SP 800-108r1 in counter mode, with
 // HMAC as the PRF and a 32-bit counter before the fixed input. Block i, from 1, is
@@ -11,46 +8,50 @@ import (
 //	MAC(key, u32be i ‖ label ‖ 00 ‖ context ‖ u32be bits of dst)
 //
 // Keys of different length under one label are therefore unrelated. The label
-// holds no zero byte. The caller wipes key and dst.
+// holds no zero byte. The caller wipes key and dst; nothing else is left of them
+// outside locked memory.
 func (id ID) KDF(dst, key []byte, label string, context []byte) {
-	var space [shortMessage]byte
-	fixed := append(space[:0], label...)
-	fixed = append(fixed, 0)
-	fixed = append(fixed, context...)
-	fixed = binary.BigEndian.AppendUint32(fixed, uint32(len(dst)*8))
-	if id.short(key, 4+len(fixed)) {
-		id.shortKDF(dst, key, fixed)
-		return
+	w := workspaces.take()
+	defer workspaces.give(w)
+	growStack(false)
+	if n := 4 + len(label) + 1 + len(context) + 4; n > shortMessage || moduleOnly() {
+		id.longKDF(w, dst, key, label, context)
+	} else {
+		id.shortKDF(w, dst, key, label, context)
 	}
-	id.longKDF(dst, key, bytes.Clone(fixed))
+	clearStack()
 }
 
-// longKDF is KDF over a MAC state.
-func (id ID) longKDF(dst, key, fixed []byte) {
-	h := id.newMAC(key)
-	defer WipeState(h)
-	var counter [4]byte
-	block := make([]byte, 0, HashSize)
+// longKDF is KDF by one MAC after the other.
+//
+//go:noinline
+func (id ID) longKDF(w *workspace, dst, key []byte, label string, context []byte) {
+	var counter, bits [4]byte
+	binary.BigEndian.PutUint32(bits[:], uint32(len(dst)*8))
+	parts := [][]byte{counter[:], append([]byte(label), 0), context, bits[:]}
 	for i := uint32(1); len(dst) > 0; i++ {
-		binary.BigEndian.PutUint32(counter[:], i)
-		if i > 1 {
-			h.Reset()
-		}
-		h.Write(counter[:])
-		h.Write(fixed)
-		block = h.Sum(block[:0])
-		dst = dst[copy(dst, block):]
+		binary.BigEndian.PutUint32(parts[0], i)
+		id.mac(w, key, parts)
+		dst = dst[copy(dst, w.block[:]):]
 	}
-	Wipe(block[:cap(block)])
 }
 
-// shortKDF is KDF over a short fixed input.
-func (id ID) shortKDF(dst, key, fixed []byte) {
-	var counter [4]byte
+// shortKDF is KDF over a short fixed input, whose pads are made once.
+//
+//go:noinline
+func (id ID) shortKDF(w *workspace, dst, key []byte, label string, context []byte) {
+	id.loadPads(w, key)
+	counter := w.inner[blockSize : blockSize+4]
+	n := blockSize + 4
+	n += copy(w.inner[n:], label)
+	w.inner[n] = 0
+	n++
+	n += copy(w.inner[n:], context)
+	binary.BigEndian.PutUint32(w.inner[n:], uint32(len(dst)*8))
+	n += 4
 	for i := uint32(1); len(dst) > 0; i++ {
-		binary.BigEndian.PutUint32(counter[:], i)
-		block := id.shortMAC(key, counter[:], fixed)
-		dst = dst[copy(dst, block[:]):]
-		Wipe(block[:])
+		binary.BigEndian.PutUint32(counter, i)
+		id.finishMAC(w, n)
+		dst = dst[copy(dst, w.block[:]):]
 	}
 }

@@ -1,22 +1,61 @@
 package suite
 
 import (
-	"crypto/pbkdf2"
-	"unsafe"
+	"encoding/binary"
+	"hash"
+	"reflect"
 )
 
-// PBKDF2 derives n bytes from a password with HMAC as the PRF (SP 800-132). The
+// PBKDF2 derives n bytes from a password with HMAC as the PRF (SP 800-132, RFC 8018). The
 // caller wipes password and result, and gives at least one iteration.
 //
-// It panics under GODEBUG=fips140=only if the standard library refuses the
-// parameters: a salt below 16 bytes, less than 14 bytes of output, or the SM suite.
+// The iteration is written out here over the library's HMAC, because the library's
+// PBKDF2 takes the password as a string, and leaves copies of it on the heap.
 func (id ID) PBKDF2(password, salt []byte, iterations, n int) []byte {
-	// The library wants a string. This one shares the password's bytes for the
-	// length of the call, so that no copy is left which nobody could wipe.
-	shared := unsafe.String(unsafe.SliceData(password), len(password))
-	key, err := pbkdf2.Key(id.NewHash, shared, salt, iterations, n)
-	if err != nil {
-		panic("suite: PBKDF2 parameters refused: " + err.Error())
+	w := workspaces.take()
+	defer workspaces.give(w)
+	growStack(false)
+	dst := make([]byte, n)
+	id.pbkdf2(w, dst, password, salt, iterations)
+	clearStack()
+	return dst
+}
+
+//go:noinline
+func (id ID) pbkdf2(w *workspace, dst, password, salt []byte, iterations int) {
+	id.loadKey(w, password)
+	h := id.newMAC(w.inner[:blockSize])
+	defer WipeState(h)
+	defer wipeAll(keptPads(h))
+	var number [4]byte
+	for block := uint32(1); len(dst) > 0; block++ {
+		h.Reset()
+		h.Write(salt)
+		binary.BigEndian.PutUint32(number[:], block)
+		h.Write(number[:])
+		u, t := h.Sum(w.outer[:0]), w.block[:]
+		copy(t, u)
+		for range iterations - 1 {
+			h.Reset()
+			h.Write(u)
+			u = h.Sum(u[:0])
+			for i := range t {
+				t[i] ^= u[i]
+			}
+		}
+		dst = dst[copy(dst, t):]
 	}
-	return key
+}
+
+// keptPads returns the memory of a new MAC state. The state's Reset replaces part of it,
+// and WipeState would not reach that part any more.
+func keptPads(h hash.Hash) (all [][]byte) {
+	stateMemory(reflect.ValueOf(h), maxStateDepth, func(p []byte) { all = append(all, p) })
+	return all
+}
+
+func wipeAll(all [][]byte) {
+	for _, p := range all {
+		Wipe(p)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"slices"
 
 	"github.com/emmansun/gmsm/sm2"
 )
@@ -42,15 +41,13 @@ func (id ID) PublicKey(seed []byte) ([]byte, error) {
 		defer wipeSM2(key)
 		return encodePoint(key), nil
 	}
-	key := ed25519.NewKeyFromSeed(seed)
-	defer Wipe(key)
-	return slices.Clone(key[ed25519.SeedSize:]), nil
+	return ed25519PublicKey(seed), nil
 }
 
 // Sign signs message under the key that a seed stands for. An Ed25519 signature has
 // 64 bytes; one of SM2 is ASN.1 DER (GM/T 0009), at most 72 bytes, and differs each
-// time. The expanded key is wiped, but for copies that gmsm makes of an SM2 key on
-// the heap.
+// time. The expanded key is wiped, but for copies on the heap that gmsm makes of an SM2
+// key, and Go's FIPS module of an Ed25519 key.
 func (id ID) Sign(seed, message []byte) ([]byte, error) {
 	if len(seed) != SeedSize {
 		return nil, errSeed
@@ -63,9 +60,7 @@ func (id ID) Sign(seed, message []byte) ([]byte, error) {
 		defer wipeSM2(key)
 		return key.Sign(rand.Reader, message, sm2.NewSM2SignerOption(true, []byte(SM2ID)))
 	}
-	key := ed25519.NewKeyFromSeed(seed)
-	defer Wipe(key)
-	return ed25519.Sign(key, message), nil
+	return ed25519Sign(seed, message), nil
 }
 
 // CheckPublicKey reports what is wrong with a public key as PublicKey returns it.

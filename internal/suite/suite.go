@@ -78,34 +78,39 @@ func (id ID) NewHash() hash.Hash {
 }
 
 // Hash returns the hash of the parts, one after the other. It adds no lengths:
-// where parts vary in size the caller frames them.
-func (id ID) Hash(parts ...[]byte) [HashSize]byte {
+// where parts vary in size the caller frames them. The parts may be secrets: no copy of
+// them is left.
+func (id ID) Hash(parts ...[]byte) (sum [HashSize]byte) {
+	w := workspaces.take()
+	defer workspaces.give(w)
+	growStack(false)
+	id.hash(w, parts)
+	clearStack()
+	return w.block
+}
+
+// hash leaves the hash of the parts in w.block.
+//
+//go:noinline
+func (id ID) hash(w *workspace, parts [][]byte) {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
-	if n <= shortMessage {
-		return id.shortHash(parts)
+	if n <= len(w.inner) {
+		n = 0
+		for _, p := range parts {
+			n += copy(w.inner[n:], p)
+		}
+		w.block = id.Sum(w.inner[:n])
+		return
 	}
 	h := id.NewHash()
+	defer WipeState(h)
 	for _, p := range parts {
 		h.Write(p)
 	}
-	var sum [HashSize]byte
-	h.Sum(sum[:0])
-	return sum
-}
-
-// shortHash is Hash of at most shortMessage bytes, without a state on the heap.
-func (id ID) shortHash(parts [][]byte) [HashSize]byte {
-	var all [shortMessage]byte
-	n := 0
-	for _, p := range parts {
-		n += copy(all[n:], p)
-	}
-	sum := id.Sum(all[:n])
-	Wipe(all[:n])
-	return sum
+	h.Sum(w.block[:0])
 }
 
 // Sum returns the hash of b. It allocates nothing.

@@ -1,0 +1,38 @@
+package suite
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"testing"
+)
+
+// TestEd25519 compares keys and signatures with the standard library's, which are
+// deterministic (RFC 8032).
+func TestEd25519(t *testing.T) {
+	seed := make([]byte, SeedSize)
+	for n := range 300 {
+		rand.Read(seed)
+		message := make([]byte, n)
+		rand.Read(message)
+		key := ed25519.NewKeyFromSeed(seed)
+		public, err := AES.PublicKey(seed)
+		if err != nil || !bytes.Equal(public, key[32:]) {
+			t.Fatalf("PublicKey: %x, %v, want %x", public, err, key[32:])
+		}
+		signature, err := AES.Sign(seed, message)
+		if want := ed25519.Sign(key, message); err != nil || !bytes.Equal(signature, want) {
+			t.Fatalf("Sign of %d bytes: %x, %v, want %x", n, signature, err, want)
+		}
+	}
+}
+
+func TestExpandedSeedIsWiped(t *testing.T) {
+	x := expand(bytes.Repeat([]byte{7}, SeedSize))
+	if n := len(plainBytes(x)); n < 64+32+32 {
+		t.Fatalf("the walk sees %d bytes of an expanded seed", n)
+	}
+	if x.wipe(); len(bytes.Trim(plainBytes(x), "\x00")) != 0 {
+		t.Error("an expanded seed survives")
+	}
+}
