@@ -36,15 +36,16 @@ func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocki
 				return unlocking{}, ctx.Err()
 			}
 		}
-		if u.known(f) == nil || len(u.roots) == tried {
-			continue
+		for u.known(f) != nil && len(u.roots) > tried {
+			tried = len(u.roots)
+			how, err := v.openBy(ctx, dir, f, files, u)
+			if err == nil || !mayBeOther(err) && !errors.Is(err, errNewerRoot) {
+				return how, err
+			}
+			if !errors.Is(err, errNewerRoot) {
+				fault = cmp.Or(fault, err)
+			}
 		}
-		tried = len(u.roots)
-		how, err := v.openBy(ctx, dir, f, u)
-		if err == nil || !mayBeOther(err) {
-			return how, err
-		}
-		fault = cmp.Or(fault, err)
 	}
 	return unlocking{}, cmp.Or(fault, errors.Join(locked...))
 }
@@ -58,13 +59,16 @@ func mayBeOther(err error) bool {
 // openBy opens the store by a root file that u unlocked. The file that the head names
 // decides about protectors: whichever file gave the root, one of the protectors has to
 // open an entry of the file in force, as if that were the only one.
-func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, u *unlocker) (how unlocking, err error) {
+func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, files []*keystore.Root, u *unlocker) (how unlocking, err error) {
 	v.id = f.VaultID
 	v.setOrigin()
 	cfg := v.storeConfig(dir, u.known(f))
 	cfg.Roots = u.all()
 	cfg.Admit = v.admit
 	cfg.Accept = func(inForce *keystore.Root) (err error) {
+		if err := v.unlockNewer(ctx, inForce, files, u); err != nil {
+			return err
+		}
 		v.id, v.log.origin = inForce.VaultID, audit.Origin(idText(inForce.VaultID))
 		u.work = math.MaxUint64 // this file is authentic
 		how, err = u.unlock(ctx, wrappedIn(inForce))
@@ -74,6 +78,29 @@ func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, u *unl
 	v.store, err = keystore.Open(ctx, cfg, f)
 	u.work = v.cfg.UnlockWork
 	return how, err
+}
+
+// errNewerRoot has the store opened again with a root that was not known before.
+var errNewerRoot = errors.New("another root file is newer than the one in force")
+
+// unlockNewer tries to unlock files that claim to be newer than the one in force and are of
+// another root. One that unlocks is the new one of a RotateRoot that was cut short, or shows
+// that the store is of an earlier time; keystore.Open tells them apart. The work for a file
+// that may be anybody's is bounded by what the file in force demands.
+func (v *Vault) unlockNewer(ctx context.Context, inForce *keystore.Root, files []*keystore.Root, u *unlocker) error {
+	u.work = min(v.cfg.UnlockWork, 2*u.workIn(wrappedIn(inForce))+1000)
+	for _, f := range files {
+		if f.Generation <= inForce.Generation || f.VaultID != inForce.VaultID || u.known(f) != nil {
+			continue
+		}
+		if _, err := u.unlock(ctx, wrappedIn(f)); err == nil {
+			return errNewerRoot
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // candidates reads the root files that can be this vault's: those of the edition and, if

@@ -399,14 +399,62 @@ func TestNewerCopyBesideOlderStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeChecked(t, v)
-	newer := x.read(t, "root")
-	for _, file := range []string{"root", "root.copy"} {
-		old.restore(t, map[string][]byte{file: newer})
-		if _, _, err := old.open(t, x.pass); !errors.Is(err, ErrRolledBack) {
-			t.Errorf("a newer %s: %v, want %v", file, err, ErrRolledBack)
+	newer := map[string][]byte{"AddProtector": x.read(t, "root")}
+	if v, err = Open(t.Context(), x.dir, x.cfg, x.pass); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.As(DefaultOwner).RotateRoot(t.Context(), x.pass, passphrase(t, "new")); err != nil {
+		t.Fatal(err)
+	}
+	closeChecked(t, v)
+	newer["RotateRoot"] = x.read(t, "root")
+	for after, b := range newer {
+		for _, file := range []string{"root", "root.copy"} {
+			old.restore(t, map[string][]byte{file: b})
+			if _, _, err := old.open(t, x.pass); !errors.Is(err, ErrRolledBack) {
+				t.Errorf("%s of after a %s: %v, want %v", file, after, err, ErrRolledBack)
+			}
+			if !bytes.Equal(old.read(t, file), b) {
+				t.Errorf("%s of after a %s was overwritten", file, after)
+			}
 		}
-		if !bytes.Equal(old.read(t, file), newer) {
-			t.Errorf("the newer %s was overwritten", file)
+	}
+}
+
+// TestCutRotateRoot: a RotateRoot that a crash cut is completed if a protector opens the
+// new root, and abandoned, on record, if none does; whichever file a protector opens
+// first.
+func TestCutRotateRoot(t *testing.T) {
+	t.Parallel()
+	x := newTwinVault(t)
+	old := x.root
+	x.cut(t, func(c Client) error { return c.RotateRoot(t.Context(), x.pass, passphrase(t, "new")) })
+	next := x.root
+	for step, files := range map[string]map[string][]byte{
+		"announced":     {"root": old, "root.copy": old, "root.next": next},
+		"root in place": {"root": next, "root.copy": old, "root.next": next},
+		"root aside":    {"root": nil, "root.copy": old, "root.next": next},
+	} {
+		for way, row := range map[string]struct {
+			protector driver.Protector
+			n         int
+		}{
+			"passphrase of both": {x.pass, 2}, "new passphrase": {passphrase(t, "new"), 2}, "code of the former root": {x.code, 4},
+		} {
+			x.restore(t, files)
+			v, err := Open(t.Context(), x.dir, x.cfg, row.protector)
+			if err != nil {
+				t.Errorf("%s, by %s: %v", step, way, err)
+				continue
+			}
+			if n := len(v.store.Root().Protectors); n != row.n {
+				t.Errorf("%s, by %s: %d protectors, want %d", step, way, n, row.n)
+			}
+			abandoned := lastRecord(t, v.As(DefaultOwner), OpHealRootFile).Detail["fault"] == keystore.FaultAbandoned
+			if abandoned != (row.n == 4) {
+				t.Errorf("%s, by %s: abandoned on record %v, want %v", step, way, abandoned, row.n == 4)
+			}
+			closeChecked(t, v)
 		}
 	}
 }
@@ -488,7 +536,9 @@ func TestChangedFileDuringReplacement(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
 	old := x.root
-	x.cutReplacement(t)
+	x.cut(t, func(c Client) error {
+		return second(c.AddProtector(t.Context(), x.pass, passphrase(t, "new")))
+	})
 	next := x.root
 	for step, files := range map[string]map[string][]byte{
 		"announced":            {"root": old, "root.copy": old, "root.next": next},
@@ -529,9 +579,9 @@ func TestChangedFileDuringReplacement(t *testing.T) {
 	}
 }
 
-// cutReplacement adds a protector and keeps the moment before the commit that ends the
+// cut changes the protectors and keeps the moment before the commit that ends the
 // replacement of the root file.
-func (x *twinVault) cutReplacement(t *testing.T) {
+func (x *twinVault) cut(t *testing.T, change func(Client) error) {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, x.pass)
 	if err != nil {
@@ -545,7 +595,7 @@ func (x *twinVault) cutReplacement(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := v.As(DefaultOwner).AddProtector(t.Context(), x.pass, passphrase(t, "new")); err != nil {
+	if err := change(v.As(DefaultOwner)); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Close(); err != nil {
