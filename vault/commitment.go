@@ -91,13 +91,13 @@ type imported struct {
 }
 
 // claim binds material to its CMK, and to usage and spec in this vault. The first
-// mark is that of the CMK's own algorithm. ErrImport if the CMK had other material,
-// or the vault has this material for something else: GenerateMac would answer for
-// the PRF of a CMK that encrypts.
+// mark is that of the CMK's own algorithm. Errors: ErrOtherMaterial if the CMK had other
+// material, and ErrImport if the vault has this material for another usage or spec,
+// because GenerateMac would compute the PRF of a CMK that encrypts.
 func (v *Vault) claim(tx *keystore.Tx, k Key, state *importState, marks []mark) error {
 	c := v.commitment(marks[0], k.ID)
 	if state.Commitment != nil && !hmac.Equal(state.Commitment, c) {
-		return fmt.Errorf("%w: the CMK had other material before, and takes that again only", ErrImport)
+		return fmt.Errorf("%w: the CMK takes that of its first import again, and no other", ErrOtherMaterial)
 	}
 	state.Commitment = c
 	for _, m := range marks {

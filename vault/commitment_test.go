@@ -94,7 +94,7 @@ func TestOnePrivateKeyOneUse(t *testing.T) {
 	mustImport(t, c, other.ID, newParcel(t, c, other, plain).material())
 	// A key of another spec does not fit at all.
 	curve := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
-	refusedImport(t, c, curve.ID, newParcel(t, c, curve, plain).material(), "unwrap")
+	refusedImport(t, c, curve.ID, newParcel(t, c, curve, plain).material(), "the private key is RSA")
 }
 
 // TestNothingStoredTellsMaterial: what stays after deletion is keyed, so that it

@@ -61,8 +61,15 @@ var (
 	// ErrNotExportable: the material lives in a device and never leaves it.
 	ErrNotExportable = errors.New("material cannot leave its device")
 	// ErrImport: the import token or the imported material is not accepted; the text
-	// says which. Nothing was changed, but that failed tries are counted.
+	// says which, and for a private key that unwrapped, what is wrong with it. Nothing was
+	// changed, but that failed tries are counted. ErrImportToken and ErrOtherMaterial are
+	// kinds of it.
 	ErrImport = errors.New("import is not accepted")
+	// ErrImportToken: the import token expired, was replaced by a newer one, is used up, is
+	// another CMK's, or is not one of this vault. Call ParametersForImport again.
+	ErrImportToken error = &kindOf{ErrImport, "import token is not accepted"}
+	// ErrOtherMaterial: the material is good, but not that of the CMK's first import.
+	ErrOtherMaterial error = &kindOf{ErrImport, "import of other material is not accepted"}
 	// ErrWrongDevice: the material, or the protector's blob, belongs to another device,
 	// or to this one before it was cleared. A protector that is not bound to the
 	// device, such as a recovery code, opens the vault.
@@ -79,6 +86,18 @@ var (
 	// ErrClosed: the vault, or the data key, was closed, or Close has begun.
 	ErrClosed = errors.New("closed")
 )
+
+// A kindOf is a sentinel that matches a wider one as well.
+type kindOf struct {
+	wider error
+	text  string
+}
+
+// Error returns the text.
+func (k *kindOf) Error() string { return k.text }
+
+// Unwrap returns the wider sentinel.
+func (k *kindOf) Unwrap() error { return k.wider }
 
 // An Error says which operation failed, and on what.
 type Error struct {

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 
 	"strongroom.example/driver"
@@ -10,16 +12,21 @@ import (
 // A WrappingAlgorithm is how key material is wrapped on its way into the vault.
 type WrappingAlgorithm string
 
-// The wrapping algorithms. Symmetric material takes any of them, a private key, as
+// The wrapping algorithms. Symmetric material takes any of them; a private key, as
 // PKCS #8 DER, those of RSA_AES_KEY_WRAP. The FIPS edition does without PKCS #1
 // v1.5, SHA-1 and SM2.
+//
+// OAEP is without a label, and with one hash for OAEP and for MGF1. Not all libraries
+// do that unless they are told: Java's default is SHA-1 for MGF1, whatever the hash of
+// OAEP. There, pass OAEPParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256,
+// PSource.PSpecified.DEFAULT).
 const (
 	WrapRSAESPKCS1V15   WrappingAlgorithm = "RSAES_PKCS1_V1_5"
 	WrapRSAESOAEPSHA1   WrappingAlgorithm = "RSAES_OAEP_SHA_1"
 	WrapRSAESOAEPSHA256 WrappingAlgorithm = "RSAES_OAEP_SHA_256"
-	// WrapRSAAESSHA1 and WrapRSAAESSHA256 are CKM_RSA_AES_KEY_WRAP: a fresh AES-256
-	// key under OAEP with that hash, 256 bytes, followed by the material under that
-	// AES key, by AES-KWP (RFC 5649).
+	// WrapRSAAESSHA1 and WrapRSAAESSHA256 are CKM_RSA_AES_KEY_WRAP: a fresh AES key of
+	// 32 bytes (16 and 24 are taken as well) under OAEP with that hash, 256 bytes, followed
+	// by the material under that AES key, by AES-KWP (RFC 5649).
 	WrapRSAAESSHA1   WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_1"
 	WrapRSAAESSHA256 WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_256"
 	// WrapSM2 is SM2 encryption with the ciphertext in ASN.1, C1 C3 C2 (GM/T 0009).
@@ -31,6 +38,9 @@ type ImportPath string
 
 // The paths.
 const (
+	// PathAuto: DEVICE where the CMK's driver unwraps by the algorithm, else HOST. Where the
+	// request leaves the algorithm of a private key open, one is chosen for DEVICE.
+	PathAuto ImportPath = "AUTO"
 	// PathDevice: inside the device; the host never sees the material.
 	PathDevice ImportPath = "DEVICE"
 	// PathHost: in this process, in locked memory.
@@ -59,8 +69,9 @@ var wrapTable = []wrapRow{
 	{WrapSM2, 6, SM2, driver.WrapSM2, driver.SM2ASN1, false, nil},
 }
 
-// chooseWrap returns the row of a request for a CMK.
-func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (wrapRow, error) {
+// chooseWrap returns the rows that a request for a CMK leaves to choose from, in order of
+// preference. There is at least one where the error is nil.
+func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (rows []wrapRow, err error) {
 	if r.WrappingKeySpec == "" && r.Algorithm == "" {
 		r.WrappingKeySpec = RSA2048
 	}
@@ -70,16 +81,28 @@ func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (wrapRow, error
 			continue
 		}
 		if !symmetric(spec) && !row.private {
-			return row, invalid("a private key is wrapped by %s or %s", WrapRSAAESSHA256, WrapRSAAESSHA1)
+			return nil, invalid("a private key is wrapped by %s or %s", WrapRSAAESSHA256, WrapRSAAESSHA1)
 		}
-		for _, part := range slices.Concat(row.parts, []WrappingAlgorithm{row.alg}) {
-			if err := excluded(e, part); err != nil {
-				return row, err
-			}
+		if refused := row.excluded(e); refused != nil {
+			err = cmp.Or(err, refused)
+			continue
 		}
-		return row, nil
+		rows = append(rows, row)
 	}
-	return wrapRow{}, invalid("no wrapping algorithm %.80q with a wrapping key %.80q for %s", r.Algorithm, r.WrappingKeySpec, spec)
+	if len(rows) > 0 {
+		return rows, nil
+	}
+	return nil, cmp.Or(err, invalid("no wrapping algorithm %.80q with a wrapping key %.80q for %s", r.Algorithm, r.WrappingKeySpec, spec))
+}
+
+// excluded returns an error if an edition does without the algorithm or a part of it.
+func (r wrapRow) excluded(e Edition) error {
+	for _, part := range slices.Concat(r.parts, []WrappingAlgorithm{r.alg}) {
+		if err := excluded(e, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // symmetric reports whether material is raw bytes, and not PKCS #8.
@@ -97,13 +120,51 @@ func materialSize(k Key, spec driver.KeySpec, e Edition) int {
 	return 32
 }
 
-// importPath returns PathDevice where the CMK's driver unwraps by the algorithm.
-func importPath(d driver.Driver, spec driver.KeySpec, row wrapRow) ImportPath {
-	can, _ := d.Info().Find(spec)
-	if _, able := d.(driver.WrappedImporter); able && slices.Contains(can.WrappedImport, row.seam) {
-		return PathDevice
+// choosePath returns the row and the path of a request, from the rows that are left.
+func choosePath(asked ImportPath, d driver.Driver, spec driver.KeySpec, rows []wrapRow) (wrapRow, ImportPath, error) {
+	inside := slices.IndexFunc(rows, func(row wrapRow) bool { return unwraps(d, spec, row) })
+	switch asked {
+	case "", PathAuto:
+		// What symmetric material is wrapped by is documented, and does not depend on the
+		// device.
+		if inside == 0 || inside > 0 && !symmetric(spec) {
+			return rows[inside], PathDevice, nil
+		}
+		return rows[0], PathHost, nil
+	case PathHost:
+		return rows[0], PathHost, nil
+	case PathDevice:
+		if inside >= 0 {
+			return rows[inside], PathDevice, nil
+		}
+		return wrapRow{}, "", fmt.Errorf("%w: path %s: %s", ErrUnsupported, PathDevice, lacks(d, spec, rows))
 	}
-	return PathHost
+	return wrapRow{}, "", invalid("path %.80q is none of %s, %s and %s", asked, PathAuto, PathDevice, PathHost)
+}
+
+// unwraps reports whether the CMK's driver unwraps by the algorithm inside its device.
+func unwraps(d driver.Driver, spec driver.KeySpec, row wrapRow) bool {
+	can, _ := d.Info().Find(spec)
+	_, able := d.(driver.WrappedImporter)
+	return able && slices.Contains(can.WrappedImport, row.seam)
+}
+
+// lacks says why a driver does not unwrap material of a spec inside its device by any of
+// the rows.
+func lacks(d driver.Driver, spec driver.KeySpec, rows []wrapRow) string {
+	info := d.Info()
+	can, _ := info.Find(spec)
+	if _, able := d.(driver.WrappedImporter); !able {
+		return fmt.Sprintf("the %s driver unwraps nothing inside its device", info.Name)
+	}
+	if len(can.WrappedImport) == 0 {
+		return fmt.Sprintf("the %s driver does not unwrap %s inside its device by any algorithm", info.Name, spec)
+	}
+	var asked []WrappingAlgorithm
+	for _, row := range rows {
+		asked = append(asked, row.alg)
+	}
+	return fmt.Sprintf("the %s driver unwraps %s inside its device by %s alone, and not by %s", info.Name, spec, can.WrappedImport, asked)
 }
 
 // importable reports whether a driver takes material of that spec from outside.

@@ -30,18 +30,24 @@ func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
 	if err != nil {
 		return a, err
 	}
-	if a.row, err = chooseWrap(r, spec, v.cfg.Edition); err != nil {
+	rows, err := chooseWrap(r, spec, v.cfg.Edition)
+	if err != nil {
 		return a, err
 	}
 	d, err := v.driver(t.Driver)
 	if err != nil {
 		return a, err
 	}
+	row, path, err := choosePath(r.Path, d, spec, rows)
+	if err != nil {
+		return a, err
+	}
+	a.row = row
 	validTo := v.deadline.Now().Add(tokenLife).UTC().Truncate(time.Second)
 	id := driver.MaterialID(v.hedge.id())
 	a.parameters = ImportParameters{
 		PublicKey: PublicKey{Key: t.ID, Spec: a.row.key}, Algorithm: a.row.alg, ValidTo: validTo,
-		MaterialSize: materialSize(t.Key, spec, v.cfg.Edition), Path: importPath(d, spec, a.row),
+		MaterialSize: materialSize(t.Key, spec, v.cfg.Edition), Path: path,
 	}
 	a.token = token{serial: id, algorithm: a.row.code, single: r.SingleUse, validTo: validTo}
 	a.token.key, _ = parseKeyID(t.ID)

@@ -21,7 +21,8 @@ type ImportMaterial struct {
 	ValidTo time.Time
 }
 
-// errMaterial is the one error for every way in which wrapped material is wrong.
+// errMaterial is the one error for every way in which material does not unwrap, and for
+// what unwrapped without authentication and has a wrong length.
 var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's algorithm to what the CMK takes", ErrImport)
 
 // ImportKeyMaterial brings material into a CMK of OriginExternal and enables it. The
@@ -30,10 +31,26 @@ var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's al
 // has for another usage or spec is refused; two CMKs of one usage and spec may have
 // the same, and do not decrypt for each other.
 //
-// A try that fails with what the token admitted counts; after five the token is
-// dead. Errors: ErrImport for token and material, ErrInvalid for a ValidTo that has
-// passed, ErrTooLarge, ErrUnsupported for a CMK of another origin, ErrKeyState,
-// ErrDenied, ErrUnavailable.
+// A private key is PKCS #8 (RFC 5208, RFC 5958) in DER, without a password and with
+// nothing after it:
+//
+//   - RSA of the spec's length, with two primes and an odd public exponent from 65537
+//     to 2^31-1. A TPM takes 65537 alone. A key with the identifier id-RSASSA-PSS is
+//     taken to sign, and restricted to RSA-PSS (KeyVersion.SignAlgorithms).
+//   - EC on the spec's named curve, SM2, or Ed25519. A public half is optional, and must
+//     be that of the private number.
+//
+// What does not unwrap has one error for all causes, and counts: after five such tries
+// the token is dead. On path HOST, material that unwraps from RSA_AES_KEY_WRAP, and is no
+// key that the CMK takes, has an error that says what is wrong with it and by which
+// command it can be converted; that does not count, because AES-KWP authenticates. On
+// path DEVICE the device unwraps, and the host sees the public half of a private key
+// alone: a key that is refused by that, or does not compute, is destroyed in the device, and
+// counts; faults of the encoding that the device overlooks stay unseen (SECURITY.md).
+//
+// Errors: ErrImportToken, ErrOtherMaterial and for all else that is wrong with the
+// material ErrImport; ErrInvalid for a ValidTo that has passed, ErrTooLarge,
+// ErrUnsupported for a CMK of another origin, ErrKeyState, ErrDenied, ErrUnavailable.
 func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMaterial) (Key, error) {
 	var im *importing
 	defer func() { im.wipe() }()
@@ -102,6 +119,7 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	}
 	first, err := v.keys.version(ctx, t.ID, 1)
 	im.ver.Created, im.again = first.Created, first.Material != ""
+	im.ver.SignAlgorithms = first.SignAlgorithms
 	return im, err
 }
 
@@ -118,7 +136,7 @@ func (im *importing) readToken() (err error) {
 		return err
 	}
 	if id, ok := parseKeyID(im.t.ID); !ok || id != im.token.key {
-		return fmt.Errorf("%w: the import token is for another CMK", ErrImport)
+		return fmt.Errorf("%w: it is for another CMK", ErrImportToken)
 	}
 	n := slices.IndexFunc(wrapTable, func(r wrapRow) bool { return r.code == im.token.algorithm })
 	if n < 0 {

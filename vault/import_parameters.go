@@ -9,11 +9,15 @@ import (
 )
 
 // ImportRequest says how material will be wrapped. The zero value is for a wrapping
-// key of RSA-2048 with OAEP and SHA-256; for a private key, with RSA_AES_KEY_WRAP.
+// key of RSA-2048 with OAEP and SHA-256; for a private key, with RSA_AES_KEY_WRAP and the
+// hash by which the device unwraps, else SHA-256. ImportParameters.Algorithm says which.
 type ImportRequest struct {
 	Algorithm WrappingAlgorithm
 	// WrappingKeySpec is RSA2048 or SM2; empty means the one that Algorithm needs.
 	WrappingKeySpec KeySpec
+	// Path demands where the material is unwrapped; empty means PathAuto. ErrUnsupported
+	// says why the device cannot do it.
+	Path ImportPath
 	// SingleUse: the token is good for one import that succeeds.
 	SingleUse bool
 }

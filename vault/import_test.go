@@ -248,12 +248,12 @@ func TestImportLife(t *testing.T) {
 	if _, err := c.Decrypt(ctx, ct, nil); !errors.Is(err, ErrKeyState) {
 		t.Errorf("deleted: %v", err)
 	}
-	if _, err := c.ImportKeyMaterial(ctx, "mine", one.material()); !errors.Is(err, ErrImport) {
+	if _, err := c.ImportKeyMaterial(ctx, "mine", one.material()); !errors.Is(err, ErrImportToken) {
 		t.Errorf("a token that ended with its material: %v", err)
 	}
 	other := newParcel(t, c, k, ownKey(2))
-	if _, err := c.ImportKeyMaterial(ctx, "mine", other.material()); !errors.Is(err, ErrImport) {
-		t.Errorf("other material: %v", err)
+	if _, err := c.ImportKeyMaterial(ctx, "mine", other.material()); !errors.Is(err, ErrOtherMaterial) || !errors.Is(err, ErrImport) || errors.Is(err, ErrImportToken) {
+		t.Errorf("ImportKeyMaterial of other material: %v, want ErrOtherMaterial, which is an ErrImport", err)
 	}
 	mustImport(t, c, "mine", newParcel(t, c, k, ownKey(1)).material())
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
@@ -311,12 +311,12 @@ func TestImportRefused(t *testing.T) {
 	}{
 		"other algorithm":    {otherAlgorithm, ErrImport, "unwrap"},
 		"longer algorithm":   {by(WrapRSAAESSHA256), ErrImport, "unwrap"},
-		"older token":        {older, ErrImport, "newer"},
-		"other CMK's token":  {foreign, ErrImport, "another CMK"},
-		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImport, "no import token"},
-		"truncated token":    {with(func(m *ImportMaterial) { m.Token = m.Token[:60] }), ErrImport, "no import token"},
-		"forged algorithm":   {with(func(m *ImportMaterial) { m.Token[5]++ }), ErrImport, "no import token"},
-		"forged date":        {with(func(m *ImportMaterial) { m.Token[47]++ }), ErrImport, "no import token"},
+		"older token":        {older, ErrImportToken, "newer"},
+		"other CMK's token":  {foreign, ErrImportToken, "another CMK"},
+		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImportToken, "no import token"},
+		"truncated token":    {with(func(m *ImportMaterial) { m.Token = m.Token[:60] }), ErrImportToken, "no import token"},
+		"forged algorithm":   {with(func(m *ImportMaterial) { m.Token[5]++ }), ErrImportToken, "no import token"},
+		"forged date":        {with(func(m *ImportMaterial) { m.Token[47]++ }), ErrImportToken, "no import token"},
 		"truncated material": {with(func(m *ImportMaterial) { m.EncryptedMaterial = m.EncryptedMaterial[:200] }), ErrImport, "unwrap"},
 		"no material":        {with(func(m *ImportMaterial) { m.EncryptedMaterial = nil }), ErrImport, "unwrap"},
 		"longer ciphertext":  {with(func(m *ImportMaterial) { m.EncryptedMaterial = append(m.EncryptedMaterial, 0) }), ErrImport, "unwrap"},
@@ -334,6 +334,9 @@ func TestImportRefused(t *testing.T) {
 		_, err := c.ImportKeyMaterial(ctx, k.ID, row.m)
 		if !errors.Is(err, row.want) || !strings.Contains(err.Error(), row.say) {
 			t.Errorf("%s: %v, want %v", name, err, row.want)
+		}
+		if row.want != ErrImportToken && errors.Is(err, ErrImportToken) || row.want == ErrImportToken && !errors.Is(err, ErrImport) || errors.Is(err, ErrOtherMaterial) {
+			t.Errorf("%s: ImportKeyMaterial: %v, which is of another kind than %v", name, err, row.want)
 		}
 		if after := footprint(v); !maps.Equal(before, after) {
 			t.Errorf("%s changed the vault: %v, then %v", name, before, after)
@@ -436,8 +439,8 @@ func TestChooseWrap(t *testing.T) {
 		{ImportRequest{Algorithm: "ROT13"}, prf, Standard, "", ErrInvalid},
 	} {
 		got, err := chooseWrap(row.r, row.spec, row.e)
-		if !errors.Is(err, row.want) || row.want == nil && (err != nil || got.alg != row.alg) {
-			t.Errorf("%+v for %s in %v: %s, %v; want %s, %v", row.r, row.spec, row.e, got.alg, err, row.alg, row.want)
+		if !errors.Is(err, row.want) || row.want == nil && (err != nil || got[0].alg != row.alg) {
+			t.Errorf("%+v for %s in %v: %v, %v; want %s, %v", row.r, row.spec, row.e, got, err, row.alg, row.want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/internal/suite"
 	"strongroom.example/internal/unwrap"
 	"strongroom.example/keystore"
@@ -27,8 +28,8 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	} else {
 		created, host, err = im.host(ctx, wrapped)
 	}
-	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
-		return created, errMaterial
+	if err != nil {
+		err = im.refusal(err)
 	}
 	if err != nil {
 		return created, err
@@ -46,6 +47,39 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 		err = d.DestroyKey(ctx, im.id, created.Blob)
 	}
 	return created, err
+}
+
+// refusal returns what to tell of a failed import: why a key is not taken that
+// unwrapped, else errMaterial for every way in which the material can be wrong.
+func (im *importing) refusal(err error) error {
+	var fault *pkcs8.Error
+	switch {
+	case errors.As(err, &fault) && im.issued.Path == PathHost:
+		return &unfit{fault}
+	case errors.As(err, &fault):
+		// The device has the material, and the host only what the device says of it. So the
+		// try counts, like those that do not unwrap.
+		return fmt.Errorf("%w: %w", ErrImport, fault)
+	case errors.Is(err, driver.Authentic), errors.Is(err, driver.Invalid):
+		return errMaterial
+	}
+	return err
+}
+
+// An unfit is the refusal of material whose wrapping was authenticated. Its owner alone
+// can have made it, so that he is told what is wrong, and the try does not count.
+type unfit struct{ fault *pkcs8.Error }
+
+// Error returns the fault and its remedy.
+func (u *unfit) Error() string { return ErrImport.Error() + ": " + u.fault.Error() }
+
+// Unwrap returns ErrImport and the fault.
+func (u *unfit) Unwrap() []error { return []error{ErrImport, u.fault} }
+
+// uncounted reports whether a failed try with an import token does not count.
+func uncounted(err error) bool {
+	var u *unfit
+	return errors.As(err, &u)
 }
 
 // openWrappingKey opens the wrapping key of the token that was admitted.
@@ -80,10 +114,10 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 		return created, nil, err
 	}
 	spec := im.ver.spec()
+	if err := im.accept(material); err != nil {
+		return created, nil, err
+	}
 	if symmetric(spec) {
-		if len(material) != materialSize(im.t.Key, spec, im.v.cfg.Edition) {
-			return created, nil, errMaterial
-		}
 		marks = hostMarks(material, im.v.cfg.Edition)
 	}
 	importer, err := im.v.hostImporter(im.v.drivers[im.t.Driver], spec, im.row)
@@ -92,6 +126,29 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 	}
 	created, err = importer.ImportKey(ctx, im.id, spec, material)
 	return created, marks, err
+}
+
+// accept checks material that the host has. A private key is held to the one rule for
+// all drivers, and may have a restriction, which the version keeps.
+func (im *importing) accept(material []byte) error {
+	spec := im.ver.spec()
+	if symmetric(spec) {
+		want := materialSize(im.t.Key, spec, im.v.cfg.Edition)
+		switch {
+		case len(material) == want:
+			return nil
+		case im.row.private: // AES-KWP authenticates
+			return &pkcs8.Error{Fault: fmt.Sprintf("the material has %d bytes, the CMK takes %d raw bytes", len(material), want),
+				Remedy: "give ImportParameters.MaterialSize bytes, and not their text in hexadecimal or base64"}
+		}
+		return errMaterial
+	}
+	key, err := pkcs8.Parse(spec, material)
+	if err != nil {
+		return err
+	}
+	key.Wipe()
+	return im.ver.restrict(key.PSS)
 }
 
 // unwrap appends the material to dst. Under PKCS #1 v1.5 bad padding gives synthetic

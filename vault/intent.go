@@ -24,6 +24,9 @@ type intent struct {
 	From uint64 `json:"from,omitempty"`
 	// Token is the import token that an import tries, by its wrapping key.
 	Token string `json:"token,omitempty"`
+	// uncounted: the try of the token does not count as failed. Not stored: what a crash
+	// cuts off counts.
+	uncounted bool
 	// Doomed: the material is to be destroyed, and the intent is settled when it is.
 	Doomed *doom `json:"doomed,omitempty"`
 }

@@ -137,6 +137,10 @@ type KeyVersion struct {
 	Level      driver.ProtectionLevel `json:"level"`
 	Driver     string                 `json:"driver"`
 	Provenance Provenance             `json:"provenance"`
+	// SignAlgorithms lists the algorithms to which imported material is restricted; nil
+	// for those of the spec. An RSA key with the identifier id-RSASSA-PSS signs by
+	// RSA-PSS alone (RFC 4055).
+	SignAlgorithms []SignAlgorithm `json:"signAlgorithms,omitempty"`
 	// Attributes are what the device says of the material.
 	Attributes map[string]string `json:"attributes,omitempty"`
 }

@@ -82,6 +82,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		e.settled = true
 		ctx, cancel := outlive(ctx)
 		defer cancel()
+		in.uncounted = uncounted(cause)
 		failed := e.rec // by whom, by what rule and why stays on record
 		failed.Error = errorName(translate(cause))
 		err := v.abandonIntent(ctx, in, failed)

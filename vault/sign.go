@@ -42,7 +42,8 @@ type SignOptions struct {
 
 // Sign signs a message, or its digest, under the CMK. Errors: ErrTooLarge,
 // ErrInvalid for a wrong algorithm or length, ErrUsage, ErrKeyState, ErrDenied,
-// ErrUnsupported where the key's driver lacks the algorithm.
+// ErrUnsupported where the key's driver lacks the algorithm, or an imported key does
+// not allow it (KeyVersion.SignAlgorithms).
 func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOptions) ([]byte, error) {
 	if err := o.check(message); err != nil {
 		return nil, c.reject(OpSign, key, err)
@@ -127,6 +128,9 @@ func (v *Vault) signing(ctx context.Context, t *target, message []byte, o SignOp
 		return s, invalid("an SM2 id goes with SM2 keys")
 	}
 	if s.ver, err = v.keys.version(ctx, t.ID, t.Version); err != nil {
+		return s, err
+	}
+	if s.row, err = s.ver.narrow(s.row, o.Algorithm); err != nil {
 		return s, err
 	}
 	if o.MessageType != Digest {

@@ -49,14 +49,14 @@ func (v *Vault) sealToken(t token) []byte {
 }
 
 // openToken checks the MAC of a token and reads it. Whatever is wrong, the error is
-// one ErrImport.
+// ErrImportToken.
 func (v *Vault) openToken(b []byte) (token, error) {
 	if len(b) != tokenSize {
-		return token{}, fmt.Errorf("%w: this is no import token", ErrImport)
+		return token{}, fmt.Errorf("%w: this is no import token", ErrImportToken)
 	}
 	mac := v.tokenMAC(b[:tokenBody])
 	if !hmac.Equal(mac[:], b[tokenBody:]) {
-		return token{}, fmt.Errorf("%w: this is no import token of this vault", ErrImport)
+		return token{}, fmt.Errorf("%w: this is no import token of this vault", ErrImportToken)
 	}
 	return parseToken(b[:tokenBody]), nil
 }

@@ -15,17 +15,17 @@ func (i importState) admit(t token, now time.Time) error {
 	is := i.Token
 	switch {
 	case is == nil || is.Serial != t.serial.String():
-		return fmt.Errorf("%w: a newer import token was issued for this CMK; only the newest is valid", ErrImport)
+		return fmt.Errorf("%w: a newer import token was issued for this CMK; only the newest is valid", ErrImportToken)
 	case !now.Before(t.validTo):
-		return fmt.Errorf("%w: the import token expired at %s", ErrImport, t.validTo.Format(time.RFC3339))
+		return fmt.Errorf("%w: the import token expired at %s", ErrImportToken, t.validTo.Format(time.RFC3339))
 	case is.Used && is.SingleUse:
-		return fmt.Errorf("%w: the import token was for a single use", ErrImport)
+		return fmt.Errorf("%w: the import token was for a single use", ErrImportToken)
 	case is.Failed >= tokenTries:
-		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImport, tokenTries)
+		return fmt.Errorf("%w: the import token is dead after %d failed tries", ErrImportToken, tokenTries)
 	case is.Failed+is.Running >= tokenTries:
 		return fmt.Errorf("%w: as many tries as the import token has left are under way", ErrThrottled)
 	case is.Gone:
-		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImport)
+		return fmt.Errorf("%w: the import token ended with the material that it brought; ask for another", ErrImportToken)
 	}
 	return nil
 }
@@ -49,8 +49,9 @@ func (im *importing) begin(tx *keystore.Tx) error {
 	return nil
 }
 
-// endTry counts a try as failed, unless neither token nor material was to blame. At
-// the last failed try the wrapping key goes.
+// endTry counts a try as failed, unless neither token nor material was to blame, or the
+// material unwrapped and its owner was told what is wrong with it. At the last failed try
+// the wrapping key goes.
 func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
 	if in.Token == "" {
 		return nil
@@ -60,7 +61,7 @@ func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
 		return err
 	}
 	state.Token.Running--
-	if class == errorName(ErrImport) || class == abandoned {
+	if (class == errorName(ErrImport) || class == abandoned) && !in.uncounted {
 		state.Token.Failed++
 	}
 	if state.Token.Failed >= tokenTries {

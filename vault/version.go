@@ -3,9 +3,11 @@ package vault
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/keystore"
 )
 
@@ -68,6 +70,43 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 	}
 	ver.Material = driver.MaterialID(v.hedge.id()).String()
 	return ver, nil
+}
+
+// restrict narrows the algorithms by which the version signs to those that an imported
+// key allows. A restriction stays when the same material is imported again without it.
+// The error is a *pkcs8.Error if nothing is left.
+func (v *version) restrict(p *pkcs8.PSS) error {
+	if p == nil {
+		return nil
+	}
+	var allowed []SignAlgorithm
+	for _, r := range signTable {
+		if r.spec == KeySpec(v.Algorithm) && v.signs(r.alg) && p.Allows(r.device) {
+			allowed = append(allowed, r.alg)
+		}
+	}
+	if allowed == nil {
+		return &pkcs8.Error{Fault: fmt.Sprintf("the RSA key is restricted to RSASSA-PSS with %s, and the CMK to %s since its first import", p, v.SignAlgorithms)}
+	}
+	v.SignAlgorithms = allowed
+	return nil
+}
+
+// signs reports whether the version's material may sign by an algorithm of its spec.
+func (v version) signs(alg SignAlgorithm) bool {
+	return v.SignAlgorithms == nil || slices.Contains(v.SignAlgorithms, alg)
+}
+
+// narrow returns the row by which the version signs: the given one, or where the caller
+// asked for none, the first that the material may sign by.
+func (v version) narrow(row signRow, asked SignAlgorithm) (signRow, error) {
+	switch {
+	case v.signs(row.alg):
+		return row, nil
+	case asked == "":
+		return chooseSign(row.spec, v.SignAlgorithms[0])
+	}
+	return row, fmt.Errorf("%w: the imported key is restricted to %s", ErrUnsupported, v.SignAlgorithms)
 }
 
 // keepVersion stores a key version with its material.

@@ -180,7 +180,7 @@ func sm2Rows(b openssltest.Bench) []Row {
 	const contradict, pattern = "contradict", "from 2 to n-2"
 	return []Row{
 		{Name: "SM2 from openssl", Spec: sm2Sign, File: generated(b, "-algorithm SM2")},
-		{Name: "SM2 to decrypt", Spec: sm2Decrypt, File: on(idSM2(), sec1(k.number, idSM2(), k.point))},
+		{Name: "SM2 to decrypt", Spec: sm2Decrypt, File: on(idSM2(), sec1(other.number, idSM2(), other.point))},
 		{Name: "SM2 under its own identifier", Spec: sm2Sign, File: pkcs8(sequence(idSM2(), idSM2()), sec1(k.number, nil, k.point))},
 		{Name: "SM2, compressed", Spec: sm2Sign, File: on(idSM2(), sec1(k.number, nil, compressed(k.point)))},
 		{Name: "SM2 number with one bit changed", Spec: sm2Sign, File: on(idSM2(), sec1(flipped(k.number), nil, k.point)), Fault: contradict},

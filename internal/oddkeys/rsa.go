@@ -103,7 +103,7 @@ func rsaRows(b openssltest.Bench) []Row {
 	const contradict = "contradict"
 	return []Row{
 		{Name: "RSA from openssl", Spec: rsaSign, File: generated(b, "-algorithm RSA -pkeyopt rsa_keygen_bits:2048")},
-		{Name: "RSA to decrypt", Spec: rsaDecrypt, File: good.pkcs8()},
+		{Name: "RSA to decrypt", Spec: rsaDecrypt, File: other.pkcs8()},
 		{Name: "RSA from Go", Spec: rsaSign, File: fromGo(b, good)},
 		{Name: "RSA without NULL", Spec: rsaSign, File: pkcs8(sequence(idRSA()), good.pkcs1())},
 		{Name: "RSA with attributes", Spec: rsaSign, File: sequence(small(0), sequence(idRSA(), null()), octets(good.pkcs1()),

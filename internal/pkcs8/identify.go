@@ -20,7 +20,7 @@ func identify(in []byte) error {
 		return refuse("", "there is no private key: the material is empty")
 	case bytes.HasPrefix(text, []byte("-----BEGIN ")):
 		return identifyPEM(text)
-	case bytes.HasPrefix(text, []byte("{")):
+	case bytes.HasPrefix(text, []byte("{")) && isText(text):
 		return refuse("export it as PKCS #8 in DER", "the private key is JSON (a JWK?), not DER")
 	case bytes.HasPrefix(text, []byte("PuTTY-User-Key-File")):
 		return refuse("export it as PKCS #8: puttygen key -O private-openssh-new, then ssh-keygen -p -m PKCS8 -f, then openssl pkcs8", "the private key is a PuTTY file, not DER")
@@ -52,6 +52,11 @@ func identifyPEM(text []byte) error {
 		return refuse(convertPEM, "the private key is PEM, not DER, with curve parameters in front")
 	}
 	return refuse(convertPEM, "the private key is PEM, not DER")
+}
+
+// isText reports whether all bytes are of ASCII text. A bare number is not.
+func isText(b []byte) bool {
+	return !bytes.ContainsFunc(b, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\r' && r != '\t' })
 }
 
 func isHex(text []byte) bool {

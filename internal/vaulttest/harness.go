@@ -68,6 +68,7 @@ func checks() []check {
 		{"Decrypter", decrypter},
 		{"Imports", imports},
 		{"Wrappings", wrappings},
+		{"OddKeys", oddKeys},
 		{"Moves", moves},
 		{"Refusals", refusals},
 		{"Cancelled", cancelled},

@@ -100,9 +100,9 @@ func wantNoImport(t *testing.T, x *home, k vault.Key, p vault.ImportParameters, 
 		m    vault.ImportMaterial
 		want error
 	}{
-		"no token":         {k.ID, vault.ImportMaterial{EncryptedMaterial: good.EncryptedMaterial}, vault.ErrImport},
-		"flipped token":    {k.ID, vault.ImportMaterial{Token: flip(good.Token, len(good.Token)/2), EncryptedMaterial: good.EncryptedMaterial}, vault.ErrImport},
-		"another's token":  {other.ID, good, vault.ErrImport},
+		"no token":         {k.ID, vault.ImportMaterial{EncryptedMaterial: good.EncryptedMaterial}, vault.ErrImportToken},
+		"flipped token":    {k.ID, vault.ImportMaterial{Token: flip(good.Token, len(good.Token)/2), EncryptedMaterial: good.EncryptedMaterial}, vault.ErrImportToken},
+		"another's token":  {other.ID, good, vault.ErrImportToken},
 		"flipped material": {k.ID, vault.ImportMaterial{Token: p.Token, EncryptedMaterial: flip(good.EncryptedMaterial, 100)}, vault.ErrImport},
 		"cut material":     {k.ID, vault.ImportMaterial{Token: p.Token, EncryptedMaterial: good.EncryptedMaterial[1:]}, vault.ErrImport},
 		"too short":        {k.ID, vault.ImportMaterial{Token: p.Token, EncryptedMaterial: wrap(t, p, own.plain[:len(own.plain)-1])}, vault.ErrImport},
@@ -164,8 +164,8 @@ func (s *subject) goesAndComesBack(t *testing.T, x *home, m sample, own material
 	}
 	p := parameters(t, x, m.key, vault.ImportRequest{})
 	strange := vault.ImportMaterial{Token: p.Token, EncryptedMaterial: wrap(t, p, newMaterial(t, m.row, p.MaterialSize).plain)}
-	if _, err := c.ImportKeyMaterial(ctx, m.key.ID, strange); !errors.Is(err, vault.ErrImport) {
-		t.Errorf("other material: %v, want ErrImport", err)
+	if _, err := c.ImportKeyMaterial(ctx, m.key.ID, strange); !errors.Is(err, vault.ErrOtherMaterial) {
+		t.Errorf("other material: %v, want ErrOtherMaterial", err)
 	}
 	bring(t, x, m.key, p, own)
 	allWork(t, x, []sample{m})

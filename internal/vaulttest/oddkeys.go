@@ -1,0 +1,189 @@
+package vaulttest
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emmansun/gmsm/smx509"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/oddkeys"
+	"strongroom.example/internal/pkcs8"
+	"strongroom.example/vault"
+)
+
+// oddKeys imports each file of the table of odd keys on each path that the driver has.
+// Every cell is the table's: the file is taken, and the key does its work, or it is
+// refused and nothing of it stays. What a device that unwraps cannot see is marked in
+// the table.
+func oddKeys(t *testing.T, s *subject) {
+	x := s.shared
+	before := x.objects(t)
+	for _, path := range []vault.ImportPath{vault.PathHost, vault.PathDevice} {
+		t.Run(string(path), func(t *testing.T) {
+			o := &oddImport{subject: s, x: x, path: path, pending: make(map[row]vault.Key), tokens: make(map[string]*oddToken)}
+			for _, file := range oddkeys.Table(t) {
+				// The SM edition differs in what it has for SM2.
+				if s.edition != vault.SM || file.Spec.Algorithm == driver.SM2 {
+					o.bring(t, file)
+				}
+			}
+			t.Logf("%d files were taken, %d refused, %d could not be sent", o.taken, o.refused, o.unsent)
+		})
+	}
+	x.reopen(t) // which also ends what the vault does later by itself
+	if n := x.objectsSince(t, before); n != 0 {
+		t.Errorf("the imports left %d objects in the device", n)
+	}
+}
+
+// An oddImport brings odd keys on one path.
+type oddImport struct {
+	*subject
+	x       *home
+	path    vault.ImportPath
+	pending map[row]vault.Key // refused material is brought to one CMK of each row
+	tokens  map[string]*oddToken
+	// what became of the files
+	taken, refused, unsent int
+}
+
+// An oddToken is what a CMK's owner sends with, and for how many tries it is good yet.
+type oddToken struct {
+	vault.ImportParameters
+	left int
+}
+
+// bring imports one file and compares with the table.
+func (o *oddImport) bring(t *testing.T, file oddkeys.Row) {
+	t.Helper()
+	n := slices.IndexFunc(o.usable(), func(r row) bool { return r.device == file.Spec })
+	if n < 0 {
+		o.unsent++
+		return
+	}
+	r := o.usable()[n]
+	on := o.placeOfImport(o.x, r)
+	taken := file.Taken() && !slices.Contains(file.Lacks, on) || o.path == vault.PathDevice && file.Unseen
+	k := o.cmk(t, r, taken)
+	token, ok := o.token(t, k)
+	if !ok {
+		o.unsent++
+		return
+	}
+	m := vault.ImportMaterial{Token: token.Token, EncryptedMaterial: wrap(t, token.ImportParameters, file.File)}
+	got, err := o.x.owner().ImportKeyMaterial(t.Context(), k.ID, m)
+	switch {
+	case !taken:
+		o.refused++
+		o.wantRefused(t, k, file, err)
+	case err != nil:
+		t.Errorf("%s: ImportKeyMaterial: %v, want it taken", file.Name, err)
+	default:
+		o.taken++
+		o.wantWorking(t, r, got, file)
+	}
+}
+
+// cmk returns a CMK for a file. The CMK of one that is taken is bound to it for good.
+func (o *oddImport) cmk(t *testing.T, r row, fresh bool) vault.Key {
+	t.Helper()
+	if k, ok := o.pending[r]; ok && !fresh {
+		return k
+	}
+	options := o.x.options(r)
+	options.Origin, options.Driver = vault.OriginExternal, o.placeOfImport(o.x, r)
+	k := o.x.create(t, options)
+	if !fresh {
+		o.pending[r] = k
+	}
+	return k
+}
+
+// token returns parameters that are good for another try; false where the driver has
+// not this path. In the host a key that unwrapped and is refused takes no try.
+func (o *oddImport) token(t *testing.T, k vault.Key) (*oddToken, bool) {
+	t.Helper()
+	token := o.tokens[k.ID]
+	if token == nil || token.left == 0 {
+		p, err := o.x.owner().ParametersForImport(t.Context(), k.ID, vault.ImportRequest{Path: o.path})
+		if errors.Is(err, vault.ErrUnsupported) && o.path == vault.PathDevice && strings.Contains(err.Error(), "inside its device") {
+			return nil, false
+		}
+		if err != nil || p.Path != o.path {
+			t.Fatalf("ParametersForImport on path %s: path %s, %v", o.path, p.Path, err)
+		}
+		token = &oddToken{p, 5}
+		o.tokens[k.ID] = token
+	}
+	if o.path == vault.PathDevice {
+		token.left--
+	}
+	return token, true
+}
+
+// wantRefused checks that a file was refused, with the text of the table in the host,
+// and that the CMK takes another still.
+func (o *oddImport) wantRefused(t *testing.T, k vault.Key, file oddkeys.Row, err error) {
+	t.Helper()
+	says := err != nil && strings.Contains(err.Error(), file.Fault)
+	if !errors.Is(err, vault.ErrImport) || errors.Is(err, vault.ErrImportToken) || errors.Is(err, vault.ErrOtherMaterial) || o.path == vault.PathHost && !says {
+		t.Errorf("%s: ImportKeyMaterial: %v, want ErrImport with %q", file.Name, err, file.Fault)
+	}
+	if now, err := o.x.owner().DescribeKey(t.Context(), k.ID); err != nil || now.State != vault.PendingImport || now.Version != 0 {
+		t.Errorf("%s: DescribeKey after the refusal: %+v, %v, want it PendingImport and unbound", file.Name, now, err)
+	}
+}
+
+// wantWorking checks that a key is the file's and does its work, and destroys it.
+func (o *oddImport) wantWorking(t *testing.T, r row, k vault.Key, file oddkeys.Row) {
+	t.Helper()
+	if accepted, err := pkcs8.Parse(file.Spec, file.File); err == nil {
+		want, err := smx509.MarshalPKIXPublicKey(accepted.Private.Public())
+		if got := o.x.publicOf(t, k.ID).DER; err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: the public key is %x, want %x, %v", file.Name, got, want, err)
+		}
+	}
+	if k.State != vault.Enabled {
+		t.Errorf("%s: after the import: %+v, want it Enabled", file.Name, k)
+	}
+	if file.Sign != nil && o.path == vault.PathHost {
+		o.wantRestricted(t, k, file)
+	} else {
+		allWork(t, o.x, []sample{o.sampleOf(t, o.x, r, k)})
+	}
+	if err := o.x.owner().DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
+		t.Errorf("%s: DeleteImportedKeyMaterial: %v", file.Name, err)
+	}
+}
+
+// wantRestricted checks that a key signs by the algorithms that its file allows, and by
+// no others.
+func (o *oddImport) wantRestricted(t *testing.T, k vault.Key, file oddkeys.Row) {
+	t.Helper()
+	var allowed []vault.SignAlgorithm
+	for _, alg := range file.Sign {
+		allowed = append(allowed, vault.SignAlgorithm(alg))
+	}
+	versions, err := o.x.owner().ListKeyVersions(t.Context(), k.ID)
+	if err != nil || len(versions) != 1 || !slices.Equal(versions[0].SignAlgorithms, allowed) {
+		t.Errorf("%s: ListKeyVersions: %+v, %v, want SignAlgorithms %s", file.Name, versions, err, allowed)
+	}
+	if signature, err := o.x.owner().Sign(t.Context(), k.ID, []byte(message), vault.SignOptions{}); err != nil {
+		t.Errorf("%s: Sign by the default algorithm: %v, want %s", file.Name, err, allowed[0])
+	} else if ok, err := o.x.owner().Verify(t.Context(), k.ID, []byte(message), signature, vault.SignOptions{Algorithm: allowed[0]}); err != nil || !ok {
+		t.Errorf("%s: Verify by %s of a signature by the default algorithm: %v, %v", file.Name, allowed[0], ok, err)
+	}
+	for _, x := range o.signings() {
+		if x.row.spec != k.Spec || !x.can {
+			continue
+		}
+		_, err := o.x.owner().Sign(t.Context(), k.ID, []byte(message), vault.SignOptions{Algorithm: x.alg})
+		if slices.Contains(allowed, x.alg) && err != nil || !slices.Contains(allowed, x.alg) && !errors.Is(err, vault.ErrUnsupported) {
+			t.Errorf("%s: Sign by %s: %v, the key is restricted to %s", file.Name, x.alg, err, allowed)
+		}
+	}
+}
