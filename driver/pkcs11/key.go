@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"errors"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -73,6 +74,42 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 		return nil, err
 	}
 	return d.keyOf(h, public), nil
+}
+
+// openEach opens every key of spec that the token has under id, of which there is more
+// than one where a key was made again while the first was out of sight. A key lasts until
+// its handle is lost.
+func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (keys []driver.Key, err error) {
+	sh, err := d.enterFor(ctx, "OpenKey", spec)
+	if err != nil {
+		return nil, err
+	}
+	defer d.gate.Leave()
+	err = d.run(ctx, func(s session) error {
+		keys = nil
+		found, err := s.find(sh.search(id))
+		if err == nil && len(found) == 0 {
+			err = errAbsent
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			public, err := s.opened(o, d.lasting(sh, id))
+			if errors.Is(err, errAbsent) && len(found) > 1 {
+				continue // it is of another shape
+			}
+			if err != nil {
+				return err
+			}
+			keys = append(keys, d.keyOf(&handle{driver: d, object: s.at(o, d.lasting(sh, id))}, public))
+		}
+		if len(keys) == 0 {
+			return errAbsent
+		}
+		return nil
+	})
+	return keys, err
 }
 
 // opened checks a key that was found, and returns what is needed of its public half:

@@ -1,9 +1,9 @@
 package pkcs11
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/suite"
@@ -12,9 +12,10 @@ import (
 // A Protector wraps the root of a vault under a key that never leaves a token. It is
 // of kind "pkcs11".
 //
-// The key is made by the first Protect, one for each vault, and stays in the token:
-// whoever destroys it, or loses the token, closes this way in for good. Replacing
-// the protector does not replace the key.
+// Each Protect makes a key of its own in the token, under a random id that stands in the
+// blob: also where the key of an earlier one is only out of sight. The key stays there,
+// since copies of the vault's directory may need it; whoever destroys it, or loses the
+// token, closes this way in for good.
 type Protector struct{ token driver.Driver }
 
 var _ driver.Protector = (*Protector)(nil)
@@ -34,16 +35,19 @@ func (*Protector) MachineBound() bool { return true }
 const (
 	rootSize       = 32
 	protectorLabel = "strongroom pkcs11 protector"
+	checkLabel     = "strongroom pkcs11 protector check"
 )
 
 var (
 	errRoot     = errors.New("blob does not open")
+	errOtherKey = errors.New("the token has another key under the id of the protector's key: somebody replaced it, or the blob was altered")
 	errRootSize = errors.New("a root is 32 bytes long")
 	errEdition  = errors.New("no token has an approved algorithm for this edition")
 	errMethod   = errors.New("the token does neither HMAC with SHA-256 nor RSA-OAEP")
 )
 
-// Protect wraps root. See the format specification.
+// Protect wraps root. See the format specification. What it made in the token is
+// destroyed again if it fails.
 func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	const op = "Protect"
 	if err := ctx.Err(); err != nil {
@@ -59,57 +63,104 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	if !ok {
 		return nil, fault(op, driver.Unsupported, errMethod)
 	}
-	header, secret, err := m.begin(ctx, p.token, b)
+	new := newBlob(m)
+	created, err := p.token.GenerateKey(ctx, new.id, m.spec())
 	if err != nil {
 		return nil, err
 	}
-	key := rootKey(secret, bound(header, b))
-	defer suite.Wipe(key)
-	blob, err := suite.AES.Seal(bytes.Clone(header), key, root, bound(header, b))
+	out, err := p.protect(ctx, new, created, b, root)
 	if err != nil {
-		return nil, fault(op, driver.Unknown, err)
-	}
-	return blob, nil
-}
-
-// Recover appends the root to dst. A token that lacks the vault's key is another
-// token, or was initialised anew: Denied, with the cause driver.ErrWrongDevice.
-func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
-	const op = "Recover"
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	m, header, sealed, ok := parseBlob(blob)
-	if !ok || b.Edition == driver.SM {
-		return nil, fault(op, driver.Denied, errRoot)
-	}
-	secret, err := m.resume(ctx, p.token, b, header)
-	switch {
-	case errors.Is(err, driver.NotFound):
-		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
-	case errors.Is(err, driver.Authentic), errors.Is(err, driver.Unsupported):
-		return nil, fault(op, driver.Denied, errRoot)
-	case err != nil:
-		return nil, err
-	}
-	key := rootKey(secret, bound(header, b))
-	defer suite.Wipe(key)
-	out, err := suite.AES.Open(dst, key, sealed, bound(header, b))
-	if err != nil {
-		return nil, fault(op, driver.Denied, errRoot)
+		return nil, errors.Join(err, p.token.DestroyKey(context.WithoutCancel(ctx), new.id, nil))
 	}
 	return out, nil
 }
 
-// bound is header, vault id and edition: the associated data of a sealed root.
-func bound(header []byte, b driver.Binding) []byte {
-	return append(append(bytes.Clone(header), b.VaultID[:]...), byte(b.Edition))
+// protect wraps root under a key that was just made.
+func (p *Protector) protect(ctx context.Context, new blob, created driver.Created, b driver.Binding, root []byte) (driver.Blob, error) {
+	secret, err := new.begin(ctx, p.token, b, created)
+	if err != nil {
+		return nil, err
+	}
+	defer suite.Wipe(secret)
+	out, err := new.seal(secret, b, root)
+	if err != nil {
+		return nil, fault("Protect", driver.Unknown, err)
+	}
+	return out, nil
 }
 
-// rootKey derives the sealing key and wipes the secret it came from.
-func rootKey(secret, context []byte) []byte {
-	defer suite.Wipe(secret)
-	key := make([]byte, suite.AES.KeySize())
-	suite.AES.KDF(key, secret, protectorLabel, context)
-	return key
+// Recover appends the root to dst. Where the token has several keys under the id of the
+// protector's, each is tried. Errors:
+//
+//   - Denied with the cause driver.ErrWrongDevice: the token lacks the key, so that it is
+//     another token, was initialised anew, or does not show all its objects now;
+//   - Denied with the cause driver.Unsupported: the token no longer does the algorithm
+//     that the key is for;
+//   - Denied: the blob is not of this vault, was altered, or the key was replaced.
+func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, in driver.Blob) ([]byte, error) {
+	const op = "Recover"
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	parsed, ok := parseBlob(in, b)
+	if !ok || b.Edition == driver.SM {
+		return nil, fault(op, driver.Denied, errRoot)
+	}
+	keys, err := p.open(ctx, parsed)
+	switch {
+	case errors.Is(err, driver.NotFound):
+		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
+	case errors.Is(err, driver.Unsupported):
+		return nil, gone(op, parsed.method, err)
+	case err != nil:
+		return nil, err
+	}
+	defer func() {
+		for _, key := range keys {
+			key.Close()
+		}
+	}()
+	refused := errRoot
+	for _, key := range keys {
+		secret, err := parsed.secret(ctx, key, b)
+		var out []byte
+		if err == nil {
+			out, err = parsed.open(dst, secret, b)
+			suite.Wipe(secret)
+		}
+		switch {
+		case err == nil:
+			return out, nil
+		case err == errRoot, errors.Is(err, driver.Authentic): // of another key, or damaged
+		case err == errOtherKey:
+			refused = errOtherKey
+		case errors.Is(err, driver.Unsupported):
+			return nil, gone(op, parsed.method, err)
+		default:
+			return nil, err
+		}
+	}
+	return nil, fault(op, driver.Denied, refused)
+}
+
+// gone is the error for a key whose algorithm the token has lost.
+func gone(op string, m method, err error) error {
+	return fault(op, driver.Denied, fmt.Errorf("the token does not do %v any more, which the protector's key is for; another protector opens the vault: %w", m.spec(), err))
+}
+
+// A severalOpener opens every key that it has under one id.
+type severalOpener interface {
+	openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) ([]driver.Key, error)
+}
+
+// open opens the key of a blob, or all that the token has under its id.
+func (p *Protector) open(ctx context.Context, b blob) ([]driver.Key, error) {
+	if token, ok := p.token.(severalOpener); ok {
+		return token.openEach(ctx, b.id, b.method.spec())
+	}
+	key, err := p.token.OpenKey(ctx, b.id, b.method.spec(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return []driver.Key{key}, nil
 }
