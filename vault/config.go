@@ -53,8 +53,8 @@ type Config struct {
 	AcceptLossWithMachine bool
 	// VaultID and LogKey pin the vault: Open returns ErrWrongVault, and changes nothing,
 	// where the directory holds another one. They are what Vault.ID and Vault.LogKey
-	// return; note them after Create and keep them outside the directory. Without a pin
-	// whoever may write the directory can put a vault of his own there: one that is sealed
+	// return; note them after Create and keep them outside the directory. Without a pin an
+	// attacker who may write the directory can put another vault there: one that is sealed
 	// to the same TPM opens without any secret. LogKey alone pins the vault's secrets;
 	// VaultID alone only its name, which is public. Create returns ErrInvalid if either
 	// is set. Empty: not pinned.

@@ -46,6 +46,31 @@ func ExampleRestore() {
 	// Output: 4711
 }
 
+// The id and the log key, noted after Create and kept outside the directory, pin the vault:
+// another one in its place does not open, though the same protector would open it.
+func ExampleOpen_pinned() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example-")
+	check(err)
+	defer os.RemoveAll(dir)
+	code, err := soft.NewRecoveryCode()
+	check(err)
+	v, err := vault.Create(ctx, filepath.Join(dir, "keys"), vault.Config{}, code)
+	check(err)
+	pinned := vault.Config{VaultID: v.ID(), LogKey: v.LogKey()}
+	check(v.Close())
+	other, err := vault.Create(ctx, filepath.Join(dir, "other"), vault.Config{}, code)
+	check(err)
+	check(other.Close())
+
+	_, err = vault.Open(ctx, filepath.Join(dir, "other"), pinned, code)
+	fmt.Println(errors.Is(err, vault.ErrWrongVault))
+	v, err = vault.Open(ctx, filepath.Join(dir, "keys"), pinned, code)
+	check(err)
+	check(v.Close())
+	// Output: true
+}
+
 // A second protector opens the vault as well. To add one, a protector that opens the vault
 // now is needed.
 func ExampleClient_AddProtector() {

@@ -19,8 +19,8 @@ import (
 // protector gave. Where root and root.copy differ, the one in force decides, whichever of
 // them a protector opened first, and the other is healed; that is recorded as
 // OpHealRootFile before it is done. ctx bounds the work that a passphrase costs, also
-// while it is done, and Config.UnlockWork bounds what Open does for a file that nobody
-// vouches for.
+// while it is done, and Config.UnlockWork bounds the work for a file that is not yet
+// authenticated.
 //
 // Errors: ErrNoVault, ErrWrongVault, ErrUnlock, ErrWrongDevice, ErrInUse, ErrCorrupt,
 // ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrInvalid where

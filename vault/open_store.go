@@ -84,9 +84,9 @@ func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, files 
 var errNewerRoot = errors.New("another root file is newer than the one in force")
 
 // unlockNewer tries to unlock files that claim to be newer than the one in force and are of
-// another root. One that unlocks is the new one of a RotateRoot that was cut short, or shows
-// that the store is of an earlier time; keystore.Open tells them apart. The work for a file
-// that may be anybody's is bounded by what the file in force demands.
+// another root. If one unlocks, it is the new file of a RotateRoot that was cut short, or the
+// store is of an earlier time; keystore.Open distinguishes the two. Because the file may be
+// forged, the work for it is bounded by what the file in force demands.
 func (v *Vault) unlockNewer(ctx context.Context, inForce *keystore.Root, files []*keystore.Root, u *unlocker) error {
 	u.work = min(v.cfg.UnlockWork, 2*u.workIn(wrappedIn(inForce))+1000)
 	for _, f := range files {
@@ -158,7 +158,7 @@ func (v *Vault) admit(f *keystore.Root, secret func(label string, dst []byte)) e
 // otherVault says which vault is there in the place of the one that Config pins.
 func otherVault(what, found, pinned string) error {
 	return fmt.Errorf("%w: its %s is %.200q, and Config pins %.200q; put the right directory there, "+
-		"or find out who exchanged it", ErrWrongVault, what, found, pinned)
+		"or find out why it was exchanged", ErrWrongVault, what, found, pinned)
 }
 
 // recordHealedFiles records the root files that the store is about to replace or remove.

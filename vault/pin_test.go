@@ -79,8 +79,8 @@ func TestPinnedVault(t *testing.T) {
 	}
 }
 
-// TestPinAndTwin: a root file of another vault beside the pinned vault's own changes
-// nothing for who opens by the pin.
+// TestPinAndTwin: a root file of another vault beside the pinned vault's own does not keep
+// Open from opening the pinned vault.
 func TestPinAndTwin(t *testing.T) {
 	x, other := newTwinVault(t), newTwinVault(t)
 	x.restore(t, map[string][]byte{"root.copy": nil})

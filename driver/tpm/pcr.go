@@ -54,9 +54,9 @@ func checkPCRs(op string, indices []uint) error {
 }
 
 // readPCRs reads registers, each on its own, since the TPM gives as many at a time as it
-// likes. It reads in an audit session, which is salted to the storage root key: whoever
-// answers in the TPM's place on the bus cannot choose the state that a root is sealed to,
-// nor repeat one of before.
+// likes. It reads in an audit session, which is salted to the storage root key, so that an
+// interposer on the bus can neither choose the state that a root is sealed to nor repeat an
+// earlier one.
 func (d *device) readPCRs(indices []uint) (PCRs, error) {
 	state := make(PCRs)
 	for _, index := range indices {

@@ -14,7 +14,7 @@ import (
 const pcrReadCommand = 0x17E
 
 // TestPCRValuesAreTheTPMs changes each byte of the response to a read of a register, as
-// whoever answers on the bus can. Nothing is sealed to another state than the TPM's; only a
+// an interposer on the bus can. Nothing is sealed to another state than the TPM's; only a
 // changed response code may have the driver try again.
 func TestPCRValuesAreTheTPMs(t *testing.T) {
 	bus := new(mangler)
