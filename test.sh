@@ -55,6 +55,8 @@ install_tools() {
 	need softhsm2-util softhsm2
 	need certutil libnss3-tools libnss3
 	need swtpm swtpm
+	need p11-kit p11-kit
+	[ -n "$(find /usr/lib /usr/lib64 -name p11-kit-client.so -print -quit 2>/dev/null)" ] || missing+=(p11-kit-modules)
 	need qemu-s390x qemu-user
 	# No command tells whether OpenSSL's tpm2 provider is there; its file does.
 	[ -e "$(openssl version -m 2>/dev/null | cut -d'"' -f2)/tpm2.so" ] || missing+=(tpm2-openssl libtss2-tcti-swtpm0)

@@ -7,10 +7,14 @@ import (
 	"sync"
 )
 
-// A drain stands before a module. Calls go through it side by side; to finalise the
-// module it is shut, which waits until no call is inside: a module that is finalised
-// under a running call may crash the process.
+// A drain stands before a module. Calls go through it side by side, or one at a time; to
+// finalise the module it is shut, which waits until no call is inside: a module that is
+// finalised under a running call may crash the process.
 type drain struct {
+	// single is held by the one call that is inside; nil where calls go side by side. It is
+	// set before the first call.
+	single lock
+
 	mu      sync.Mutex
 	inside  int
 	blocked chan struct{} // closed when the drain opens again; nil while it is open
@@ -19,6 +23,21 @@ type drain struct {
 
 // enter lets a call in, which must leave. While the drain is shut it waits.
 func (d *drain) enter(ctx context.Context) error {
+	if d.single == nil {
+		return d.pass(ctx)
+	}
+	if err := d.single.take(ctx); err != nil {
+		return err
+	}
+	err := d.pass(ctx)
+	if err != nil {
+		d.single.give()
+	}
+	return err
+}
+
+// pass waits while the drain is shut, and counts the call.
+func (d *drain) pass(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -45,6 +64,9 @@ func (d *drain) leave() {
 	if d.inside == 0 && d.empty != nil {
 		close(d.empty)
 		d.empty = nil
+	}
+	if d.single != nil {
+		d.single.give()
 	}
 }
 

@@ -118,3 +118,25 @@ func TestFinalizeFailsOnce(t *testing.T) {
 	faulty.Join()
 	backWithin(t, v, recovery)
 }
+
+// TestServerKilled kills the server of p11-kit's remoting under 16 goroutines and starts
+// it again.
+func TestServerKilled(t *testing.T) {
+	token, server := testtoken.NewP11KitServer(t)
+	c := newCrowd(t, newVictim(t, opened(t, token)))
+	var slowest time.Duration
+	for range cycles(t) {
+		c.recovers(t)
+		before := c.failed.Load()
+		server.Kill(t)
+		for start := time.Now(); c.failed.Load() == before; time.Sleep(time.Millisecond) {
+			if time.Since(start) > recovery {
+				t.Fatal("no call failed while the server was away")
+			}
+		}
+		server.Start(t)
+		slowest = max(slowest, c.recovers(t))
+	}
+	c.stop()
+	t.Logf("in use again after at most %v", slowest)
+}

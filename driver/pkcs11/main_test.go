@@ -41,8 +41,8 @@ func opened(t testing.TB, token testtoken.PKCS11) driver.Driver {
 	return openedWith(t, config(token))
 }
 
-// tokens are what the tests run on: SoftHSM and NSS, or the token that the
-// environment names.
+// tokens are what the tests run on: SoftHSM, NSS and SoftHSM behind p11-kit's remoting, or
+// the token that the environment names.
 func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 	t.Helper()
 	if token, ok := testtoken.FromEnvironment(t); ok {
@@ -52,9 +52,9 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 		})
 		return
 	}
-	for name, token := range map[string]func(testing.TB) testtoken.PKCS11{"SoftHSM": testtoken.NewSoftHSM, "NSS": testtoken.NewNSS} {
+	for name, token := range map[string]func(testing.TB) testtoken.PKCS11{"SoftHSM": testtoken.NewSoftHSM, "NSS": testtoken.NewNSS, "p11-kit": testtoken.NewP11Kit} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they are two modules
+			t.Parallel() // they are three modules
 			run(t, token(t))
 		})
 	}
@@ -85,12 +85,13 @@ func openedWith(t testing.TB, c pkcs11.Config) driver.Driver {
 	return d
 }
 
-// needs skips the test on a token that does not do all of the specs.
-func needs(t *testing.T, d driver.Driver, specs ...driver.KeySpec) {
+// needs skips the test on a token that does not offer all of the specs. SoftHSM and NSS do:
+// see TestProbe.
+func needs(t testing.TB, d driver.Driver, specs ...driver.KeySpec) {
 	t.Helper()
 	for _, spec := range specs {
 		if _, ok := d.Info().Find(spec); !ok {
-			t.Skipf("%s %s does not do %v", d.Info().Device.Manufacturer, d.Info().Device.Model, spec)
+			t.Skipf("%s %s does not offer %v", d.Info().Device.Manufacturer, d.Info().Device.Model, spec)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"strongroom.example/driver"
 	"strongroom.example/driver/pkcs11"
 	"strongroom.example/internal/testtoken"
 )
@@ -21,6 +22,16 @@ func TestProbe(t *testing.T) {
 		info := opened(t, token).Info()
 		if report.Level != info.Level || !reflect.DeepEqual(report.Specs, info.Specs) || report.Device != info.Device {
 			t.Errorf("Probe finds %+v, and a driver says %+v", report, info)
+		}
+		for _, spec := range []driver.KeySpec{
+			{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, {Algorithm: driver.AES256GCM, Usage: driver.Seal},
+			{Algorithm: driver.RSA2048, Usage: driver.Sign}, {Algorithm: driver.RSA2048, Usage: driver.Decrypt},
+			{Algorithm: driver.RSA2048, Usage: driver.Unwrap}, {Algorithm: driver.ECP256, Usage: driver.Sign},
+			{Algorithm: driver.ECP384, Usage: driver.Sign}, {Algorithm: driver.ECP521, Usage: driver.Sign},
+		} {
+			if _, ok := info.Find(spec); !ok && token.Whole {
+				t.Errorf("%s does not offer %v, so that tests of it are skipped", token.Label, spec)
+			}
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 func TestDamagedRecord(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d, id := opened(t, token), freshID()
+		needs(t, d, sealSpec)
 		if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
 			t.Fatal(err)
 		}

@@ -84,6 +84,7 @@ func TestSealingsCountOverRestarts(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		id, starts := freshID(), int64(40)
 		watch := opened(t, token) // keeps the login
+		needs(t, watch, sealSpec)
 		known := listed(t, watch)
 		if _, err := watch.GenerateKey(t.Context(), id, sealSpec); err != nil {
 			t.Fatal(err)
@@ -130,6 +131,7 @@ func listed(t *testing.T, d driver.Driver) (ids []driver.MaterialID) {
 func TestSealingsEnd(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d, id := opened(t, token), freshID()
+		needs(t, d, sealSpec)
 		if _, err := d.GenerateKey(t.Context(), id, sealSpec); err != nil {
 			t.Fatal(err)
 		}

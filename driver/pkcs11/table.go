@@ -45,6 +45,7 @@ func (t *table) use(ctx context.Context, path, args string) (*module, error) {
 		if err := m.initialise(); err != nil {
 			return nil, err
 		}
+		m.prepare()
 	}
 	m.users++
 	return m, nil

@@ -94,6 +94,7 @@ func (f vectorFile) run(t *testing.T, d driver.Driver) (n int) {
 // key imports material, opens it and destroys it with done.
 func (r *wycheproofRun) key(spec driver.KeySpec, material []byte) (opened driver.Key, done func()) {
 	r.Helper()
+	needs(r.T, r.d, spec)
 	id := freshID()
 	if _, err := r.d.(driver.Importer).ImportKey(r.Context(), id, spec, material); err != nil {
 		r.Fatalf("%v: ImportKey: %v", spec, err)

@@ -34,5 +34,6 @@ func NewNSS(t testing.TB) PKCS11 {
 		Label:   "NSS Certificate DB",
 		PINFile: pin,
 		Dir:     dir,
+		Whole:   true,
 	}
 }

@@ -20,6 +20,9 @@ type PKCS11 struct {
 	PINFile string
 	// Dir is where a software token keeps its objects; empty for others.
 	Dir string
+	// Whole: the token has every algorithm that the tests use. They are skipped on other
+	// tokens for want of one, and never on this one.
+	Whole bool
 }
 
 // PIN is the user PIN of the throw-away tokens, and SOPIN that of their security
@@ -31,7 +34,7 @@ const (
 
 const softHSMConf = "SOFTHSM2_CONF"
 
-// Main runs the tests of a package that uses SoftHSM or NSS, and returns the exit code for
+// Main runs the tests of a package that uses SoftHSM, NSS or p11-kit, and returns the exit code for
 // TestMain. The module reads its configuration from the environment when it is
 // initialised, so that there is one for the whole process; each token of a test has
 // a directory of its own in it.
@@ -56,6 +59,7 @@ func Main(m *testing.M) int {
 	// be one of SoftHSM.
 	if os.Getenv(childOf) == "" && os.Getenv(ownModule) == "" {
 		os.Setenv(softHSMConf, conf)
+		setServerAddress(dir)
 	}
 	os.Setenv(fewIterations, "1")
 	return m.Run()
@@ -81,7 +85,7 @@ func NewSoftHSM(t testing.TB) PKCS11 {
 	if _, err := exec.LookPath("softhsm2-util"); err != nil {
 		missing(t, "softhsm2-util", "softhsm2")
 	}
-	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t)}
+	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t), Whole: true}
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", token.Label,
 		"--so-pin", SOPIN, "--pin", PIN).CombinedOutput()
 	if err != nil {
