@@ -127,7 +127,10 @@ func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry)
 	}
 	checkpoint := next.log.Checkpoint != s.head.log.Checkpoint
 	s.land(next, sealed, pending)
-	return s.writeTip(checkpoint)
+	if err := s.writeTip(checkpoint); err != nil {
+		return err
+	}
+	return s.look()
 }
 
 // applied is the digest and count of the census after pending.

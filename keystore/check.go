@@ -10,12 +10,16 @@ import (
 
 // Check is the full integrity check: head, tip, both copies of the root file,
 // every record against the census, every leaf of the log and its tree, computed
-// anew. No commit runs meanwhile.
+// anew. No commit runs meanwhile. ErrReplaced if the directory or a file in it is not the
+// one that the store has open.
 func (s *Store) Check(ctx context.Context) error {
 	return s.alone(ctx, func() error { return s.check(ctx) })
 }
 
 func (s *Store) check(ctx context.Context) error {
+	if err := s.lookClosely(); err != nil {
+		return err
+	}
 	now, err := s.engine.Get(ctx, []byte(keyHead))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
@@ -26,7 +30,7 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.checkRoots(); err != nil {
 		return err
 	}
-	t, seen, err := openTip(s.cfg.Dir, s.keys)
+	t, seen, err := openTip(s.dir, s.keys)
 	if err != nil {
 		return err
 	}

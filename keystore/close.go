@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Close syncs the tip, closes the engine and wipes the keys. Operations that
+// Close syncs the tip, closes the engine and wipes the keys, by the handles that
+// the store has open and not by its path. Operations that
 // still wait get ErrClosed. ErrFull if the engine has no room to close: then all
 // else is done, nothing is lost, and Close may be called again once there is room.
 // Other repeats answer nil.
@@ -18,6 +19,9 @@ func (s *Store) Close() error {
 	}
 	s.lead.Lock() // those who serve themselves have done so
 	defer s.lead.Unlock()
+	if s.Failed() == nil && s.tip != nil && s.engine != nil {
+		_ = s.lookClosely() // what it finds is written again, and Close goes on by handles
+	}
 	if s.tipTimer != nil {
 		s.tipTimer.Stop()
 	}
@@ -35,6 +39,9 @@ func (s *Store) release() error {
 	if s.engine != nil && !s.ended {
 		err := s.engine.Close()
 		s.ended = !errors.Is(err, ErrFull)
+		if s.ended {
+			err = errors.Join(err, s.inner.restrictAll())
+		}
 		errs = append(errs, err)
 	}
 	if s.keys != nil {
@@ -44,7 +51,26 @@ func (s *Store) release() error {
 		s.rootKeys.free()
 	}
 	s.tip, s.keys, s.rootKeys = nil, nil, nil
+	if s.ended || s.engine == nil {
+		errs = append(errs, s.releaseDir())
+	}
 	return errors.Join(append(errs, s.arena.Close())...)
+}
+
+// releaseDir closes the handles of the directory that are the store's own.
+func (s *Store) releaseDir() error {
+	if s.dirReleased {
+		return nil
+	}
+	s.dirReleased = true
+	var errs []error
+	if s.inner != nil {
+		errs = append(errs, s.inner.close())
+	}
+	if s.cfg.Lock == nil {
+		errs = append(errs, s.dir.close())
+	}
+	return errors.Join(errs...)
 }
 
 // abandon releases what a failed Create or Open had taken. Nobody can ask again for

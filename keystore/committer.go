@@ -10,13 +10,17 @@ const (
 	maxGroup = 1024
 	// tipEvery is how long a tip may stay unsynced.
 	tipEvery = time.Second
+	// lookEvery is how often a store in which nothing happens looks at its files' names.
+	lookEvery = time.Second
 )
 
 // run is the committer. It serves whoever queues; a caller who is alone serves
 // himself (direct). Nothing but these two, under s.lead, changes the store.
 func (s *Store) run() {
 	defer close(s.stopped)
-	for j := s.await(); j != nil; j = s.await() {
+	looking := time.NewTicker(lookEvery)
+	defer looking.Stop()
+	for j := s.await(looking.C); j != nil; j = s.await(looking.C) {
 		s.lead.Lock()
 		for j != nil {
 			j = s.serve(j)
@@ -27,19 +31,32 @@ func (s *Store) run() {
 
 // await is the next job, nil at the end. One that was handed over came before those
 // who queue.
-func (s *Store) await() *job {
+func (s *Store) await(look <-chan time.Time) *job {
 	select {
 	case j := <-s.next:
 		return j
 	default:
 	}
-	select {
-	case <-s.quit:
-		return nil
-	case j := <-s.next:
-		return j
-	case j := <-s.queue:
-		return j
+	for {
+		select {
+		case <-s.quit:
+			return nil
+		case j := <-s.next:
+			return j
+		case j := <-s.queue:
+			return j
+		case <-look:
+			s.lookAgain()
+		}
+	}
+}
+
+// lookAgain looks at the directory's names while nothing is committed.
+func (s *Store) lookAgain() {
+	s.lead.Lock()
+	defer s.lead.Unlock()
+	if s.Failed() == nil {
+		_ = s.look() // what it finds fails the next operation
 	}
 }
 

@@ -5,57 +5,100 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"strongroom.example/internal/selftest"
 )
 
 // Create makes a store in cfg.Dir, which is made, durably, if it is absent. root brings
-// the protectors; a zero vault id or creation time is filled in. first is the
-// first commit. ErrSelfTest if the suite's cryptography computes wrong results; ErrExists if there is a store, or a part of one that is not the
-// leftover of a creation that was cut short.
+// the protectors; a zero vault id or creation time is filled in. first is the first
+// commit. A Create that fails, cfg.Ready included, removes what it made, so that it can
+// be called again; what it cannot remove, or a crash leaves, the next Create sets
+// aside. Errors: ErrExists if there is a root file, or part of a store that is not the
+// leftover of a Create; ErrDirectory, ErrFull; ErrSelfTest if the suite's cryptography
+// computes wrong results.
 func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (*Store, error) {
 	if err := selftest.Suite(cfg.Suite); err != nil {
 		return nil, err
 	}
-	if err := prepare(cfg.Dir); err != nil {
+	return makeStore(ctx, cfg, func(s *Store) error { return s.create(ctx, cfg.Root, root, first) })
+}
+
+// makeStore makes a store by fill, which leaves it with its first commit.
+func makeStore(ctx context.Context, cfg Config, fill func(*Store) error) (*Store, error) {
+	if cfg.Lock == nil {
+		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+			return nil, environment("make", cfg.Dir, err)
+		}
+	}
+	s, err := newStore(cfg)
+	if err != nil {
 		return nil, err
 	}
-	s := newStore(cfg)
-	if err := s.create(ctx, cfg.Root, root, first); err != nil {
-		return nil, errors.Join(err, s.abandon())
+	if err := s.dir.prepare(); err != nil {
+		return nil, errors.Join(environment("write in", s.dir.path, err), s.releaseDir())
+	}
+	if err := fill(s); err != nil {
+		return nil, errors.Join(environment("make a store in", s.dir.path, err), s.undo(s.abandon))
 	}
 	go s.run()
+	if err := s.certain(ctx); err != nil {
+		return nil, errors.Join(environment("make a store in", s.dir.path, err), s.undo(s.Close))
+	}
 	return s, nil
 }
 
-// prepare clears what a cut creation left and sets the marker.
-func prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("keystore: make the directory: %w", err)
-	}
-	parts := []string{rootFile, rootCopy, rootNext, rootOld, tipFile, engineDir, rootFile + ".new", rootCopy + ".new"}
-	marked := exists(dir, createFile)
-	for _, p := range parts {
-		switch {
-		case !exists(dir, p):
-		case !marked && (p == rootFile || p == rootCopy):
-			return fmt.Errorf("%w: open it, or choose another directory", ErrExists)
-		case !marked:
-			return fmt.Errorf("%w in part: there is %q, but no root file; restore the root file or choose another directory", ErrExists, p)
+// parts are the names that a store has in its directory beside the lock.
+var parts = []string{rootFile, rootCopy, rootNext, rootOld, rootFile + ".new", rootCopy + ".new", tipFile, tipFile + ".new", engineDir}
+
+// prepare sets the marker of a Create that is under way, and sets aside what a Create
+// that was cut off left. A marker alone proves nothing, so nothing is removed: with the
+// root files put back later, what was set aside is a vault again.
+func (d *directory) prepare() error {
+	for _, name := range []string{rootFile, rootCopy} {
+		if d.exists(name) {
+			return fmt.Errorf("%w: %s: open it, or choose another directory", ErrExists, d.join(name))
 		}
 	}
-	if err := writeSynced(filepath.Join(dir, createFile), []byte("a store is being created\n")); err != nil {
-		return fmt.Errorf("keystore: the directory must be writable: %w", err)
+	marked := d.exists(createFile)
+	for _, name := range parts {
+		if d.exists(name) && !marked {
+			return fmt.Errorf("%w in part: there is %s, but no root file; restore the root file or choose another directory", ErrExists, d.join(name))
+		}
 	}
-	for _, p := range parts {
-		if err := os.RemoveAll(filepath.Join(dir, p)); err != nil {
+	for _, name := range parts {
+		if err := d.setAside(name); err != nil {
 			return err
 		}
 	}
-	return syncDir(dir)
+	if err := d.writeSynced(createFile, []byte("a store is being created\n")); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// undo closes a store that Create made, and removes what it made. An engine that has no
+// room to close is in use still, and stays.
+func (s *Store) undo(end func() error) error {
+	err := end()
+	if s.engine != nil && !s.ended {
+		return err
+	}
+	d, errDir := s.dir, error(nil)
+	if s.cfg.Lock == nil { // end closed the handle
+		if d, errDir = openDirectory(s.cfg.Dir); errDir != nil {
+			return errors.Join(err, errDir)
+		}
+		defer d.close()
+	}
+	for _, name := range append(slices.Clone(parts), createFile) { // the marker last
+		err = errors.Join(err, d.root.RemoveAll(name))
+	}
+	return errors.Join(err, d.sync())
 }
 
 func (s *Store) create(ctx context.Context, secret []byte, root Root, first func(*Tx) error) (err error) {
@@ -96,9 +139,9 @@ func (s *Store) openEmpty(ctx context.Context) error {
 	return nil
 }
 
-// begin makes the first commit of a store, and then its tip and root files durable.
+// begin makes the first commit of a store.
 func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
-	if s.tip, err = createTip(s.cfg.Dir); err != nil {
+	if s.tip, err = createTip(s.dir); err != nil {
 		return err
 	}
 	g := s.newGroup()
@@ -111,10 +154,26 @@ func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
 	}
 	next := s.head
 	next.rootHash, next.nextRoot, next.epoch = s.root.hash(), [32]byte{}, max(s.head.epoch, s.keys.current(Material))
-	if err := s.commitGroup(g, next); err != nil {
+	return s.commitGroup(g, next)
+}
+
+// certain makes a store that works one that is there after a crash. From the moment at
+// which the first root file has its name Open finds it.
+func (s *Store) certain(ctx context.Context) error {
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(s); err != nil {
+			return err
+		}
+	}
+	s.lead.Lock()
+	defer s.lead.Unlock()
+	if err := errors.Join(s.Failed(), ctx.Err()); err != nil {
 		return err
 	}
-	return s.finishCreate()
+	if err := s.finishCreate(); err != nil {
+		return err
+	}
+	return s.settleEpoch() // a restored store may be in the middle of a change
 }
 
 func (s *Store) finishCreate() error {
@@ -127,13 +186,20 @@ func (s *Store) finishCreate() error {
 	if err := s.writeRoot(s.root); err != nil {
 		return err
 	}
+	s.whole = true
+	return s.unmark()
+}
+
+// unmark ends a Create: the store is whole. Open does it for a Create that was cut off
+// after it wrote the root files.
+func (s *Store) unmark() error {
 	if err := s.step("unmark"); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(s.cfg.Dir, createFile)); err != nil {
+	if err := s.dir.root.Remove(createFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(s.cfg.Dir)
+	return s.dir.sync()
 }
 
 // syncName makes the name of the store's directory durable, and those of the
@@ -142,11 +208,8 @@ func (s *Store) syncName() error {
 	if err := s.step("sync above"); err != nil {
 		return err
 	}
-	dir, err := filepath.Abs(s.cfg.Dir)
+	dir, err := filepath.EvalSymlinks(s.dir.path)
 	if err != nil {
-		return err
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
 	return syncAbove(dir)

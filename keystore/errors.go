@@ -39,6 +39,14 @@ var (
 	// ErrUnfinished: a change of epoch is durable, but the past key is not yet
 	// dropped. FinishEpoch, the next change or the next Open does that.
 	ErrUnfinished = errors.New("keystore: the past material key is not yet destroyed")
+	// ErrDirectory: the system, or a rule of this package, does not let the store use
+	// its directory: rights, owners, a read-only mount, a file system without locks, a
+	// limit of the process. The text names the path and what to do.
+	ErrDirectory = errors.New("keystore: the directory cannot be used")
+	// ErrReplaced: the directory or a file in it was moved, replaced or removed while the
+	// store was open. The store failed closed: it acknowledges nothing more and touches
+	// nothing by its path. The text names the file.
+	ErrReplaced = errors.New("keystore: moved, replaced or removed while open")
 	// ErrUnavailable: the store failed closed; open it again.
 	ErrUnavailable = errors.New("keystore: unavailable until reopened")
 )

@@ -7,25 +7,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// syncDir makes a rename durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+// syncDirectory makes the names in an open directory durable.
+func syncDirectory(d *os.File) error { return d.Sync() }
 
 // syncAbove makes the names in the directories above dir durable, up to the first one
-// in which nothing of this user's can be new: he may not read it, or it is of a file
-// system that is not written.
+// in which this user can have made no name: one that the user may not read, or one of
+// a file system that is not written.
 func syncAbove(dir string) error {
 	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
-		err := syncDir(up)
+		err := syncPath(up)
 		switch {
 		case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS), errors.Is(err, unix.EINVAL):
 			return nil
@@ -35,20 +30,43 @@ func syncAbove(dir string) error {
 	}
 }
 
-// freeDisk is the number of bytes this user may still write under dir.
-func freeDisk(dir string) (uint64, error) {
+func syncPath(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// freeDisk returns the number of bytes that this user may still write in the directory.
+func (d *directory) freeDisk() (uint64, error) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, err
+	if err := retried(func() error { return unix.Fstatfs(int(d.self.Fd()), &s) }); err != nil {
+		return 0, environment("find the free space of", d.path, err)
 	}
 	return uint64(s.Bavail) * uint64(s.Bsize), nil
 }
 
 // lockFile takes the exclusive lock of an open file, without waiting.
 func lockFile(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err := retried(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return ErrInUse
 	}
 	return err
+}
+
+// retried runs a system call again for as long as a signal interrupts it.
+func retried(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// hasOtherName reports whether a file has a second name.
+func hasOtherName(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Nlink > 1
 }

@@ -2,21 +2,22 @@ package keystore
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
 
-// syncDir does nothing: Windows has no call that syncs a directory, NTFS logs
+// syncDirectory does nothing: Windows has no call that syncs a directory, NTFS logs
 // its renames.
-func syncDir(string) error { return nil }
+func syncDirectory(*os.File) error { return nil }
 
-// syncAbove does nothing, as syncDir.
+// syncAbove does nothing, as syncDirectory.
 func syncAbove(string) error { return nil }
 
-// freeDisk is the number of bytes this user may still write under dir.
-func freeDisk(dir string) (uint64, error) {
-	name, err := windows.UTF16PtrFromString(dir)
+// freeDisk returns the number of bytes that this user may still write in the directory.
+func (d *directory) freeDisk() (uint64, error) {
+	name, err := windows.UTF16PtrFromString(d.path)
 	if err != nil {
 		return 0, err
 	}
@@ -34,3 +35,7 @@ func lockFile(f *os.File) error {
 	}
 	return err
 }
+
+// hasOtherName is false: a link shows only in a call of its own there, and the files
+// it matters for are the user's either way.
+func hasOtherName(fs.FileInfo) bool { return false }

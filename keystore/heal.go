@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 )
 
@@ -46,7 +45,7 @@ func (s *Store) rootFaults() []RootFault {
 
 // faultOf compares a root file with the one in force; empty: it has its bytes.
 func (s *Store) faultOf(name string) string {
-	b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+	b, err := s.dir.readBounded(name, maxRootFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return FaultMissing
 	}
@@ -75,7 +74,7 @@ func (s *Store) cutShort(name string) bool {
 	if s.head.nextRoot == [32]byte{} {
 		return false
 	}
-	f, err := readRootFile(s.cfg.Dir, name)
+	f, err := s.dir.readRootFile(name)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && (f.hash() == s.head.rootHash || f.hash() == s.head.nextRoot)
 }
 
@@ -84,7 +83,7 @@ func (s *Store) cutShort(name string) bool {
 // the head named it, or after the head took it as the present one; and if it is absent
 // where the head announces none, or both copies were written.
 func (s *Store) faultOfNext() string {
-	f, err := readRootFile(s.cfg.Dir, rootNext)
+	f, err := s.dir.readRootFile(rootNext)
 	announced := s.head.nextRoot != [32]byte{}
 	finished := announced && s.root.hash() == s.head.nextRoot
 	switch {

@@ -8,29 +8,115 @@ import (
 	"path/filepath"
 )
 
-// DirLock is the lock of one store's directory.
-type DirLock struct{ file *os.File }
+const lockName = "lock"
 
-// Lock takes the directory's lock before anything else is touched. ErrInUse if
-// this or another process has it; ErrNoStore if there is no directory, which
-// Lock does not make.
-func Lock(dir string) (*DirLock, error) {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the directory does not exist (is it mounted?)", ErrNoStore)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("keystore: the directory must be writable: %w", err)
-	}
-	if err := lockFile(f); err != nil {
-		f.Close()
-		if errors.Is(err, ErrInUse) {
-			return nil, fmt.Errorf("%w: whoever has it open, in this process or another, has to close it", err)
-		}
-		return nil, fmt.Errorf("keystore: lock: %w", err)
-	}
-	return &DirLock{f}, nil
+// DirLock is the lock of one store's directory, and holds the directory open.
+type DirLock struct {
+	dir  *directory
+	file *os.File
+	// What MakeAndLock made: the lock file, and directories, the lock's own first.
+	fresh bool
+	made  []string
 }
 
-// Unlock gives the directory free. The lock file stays.
-func (l *DirLock) Unlock() error { return l.file.Close() }
+// Lock takes the directory's lock before anything else is touched. Errors:
+//   - ErrInUse: this or another process has it.
+//   - ErrNoStore: there is no directory. Lock does not make one.
+//   - ErrDirectory: the directory belongs to another user, others may write to it, or
+//     the system does not allow what is needed. The text names the remedy.
+func Lock(dir string) (*DirLock, error) {
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &DirLock{dir: d}
+	if err := l.take(); err != nil {
+		if l.file != nil {
+			l.file.Close()
+		}
+		return nil, errors.Join(err, d.close())
+	}
+	return l, nil
+}
+
+// MakeAndLock is Lock, but makes the directory if it is absent. Discard removes it again.
+func MakeAndLock(dir string) (*DirLock, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, environment("find the working directory", dir, err)
+	}
+	made := missing(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		remove(made)
+		return nil, environment("make", dir, err)
+	}
+	l, err := Lock(dir)
+	if err != nil {
+		remove(made)
+		return nil, err
+	}
+	l.made = made
+	return l, nil
+}
+
+// missing lists the directories that have to be made for dir, itself first.
+func missing(dir string) (paths []string) {
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return paths
+		}
+		paths = append(paths, dir)
+	}
+}
+
+// remove removes directories, the innermost first, as long as they are empty.
+func remove(paths []string) {
+	for _, path := range paths {
+		if os.Remove(path) != nil {
+			return
+		}
+	}
+}
+
+// Discard is Unlock after a Create that failed: the lock file goes, and so do the
+// directories that MakeAndLock made, unless there is something in them.
+func (l *DirLock) Discard() error {
+	var err error
+	if l.fresh {
+		err = l.dir.root.Remove(lockName)
+	}
+	here := l.dir.isHere() == nil
+	err = errors.Join(err, l.Unlock())
+	if here {
+		remove(l.made)
+	}
+	return err
+}
+
+func (l *DirLock) take() error {
+	if err := l.dir.checkOwner(); err != nil {
+		return err
+	}
+	path := l.dir.join(lockName)
+	for range 100 {
+		l.fresh = !l.dir.exists(lockName)
+		f, err := l.dir.open(lockName, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return environment("open", path, err)
+		}
+		l.file = f
+		if err := lockFile(f); errors.Is(err, ErrInUse) {
+			return fmt.Errorf("%w: %s is locked: the program that has it open, perhaps this one, has to close it", err, path)
+		} else if err != nil {
+			return environment("lock", path, err)
+		}
+		if l.dir.isAt(lockName, f) == nil {
+			return l.dir.restrict()
+		}
+		f.Close() // a Create that failed removed the file between opening and locking
+	}
+	return fmt.Errorf("%w: %s is replaced all the time", ErrInUse, path)
+}
+
+// Unlock releases the directory. The lock file stays.
+func (l *DirLock) Unlock() error { return errors.Join(l.file.Close(), l.dir.close()) }

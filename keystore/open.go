@@ -15,8 +15,8 @@ import (
 // cfg.Accept it checks every record against the census, and the tail of the log
 // (ErrCorrupt). A replacement of the root file that was cut short is then finished or
 // abandoned, a bad copy recorded by cfg.Healed and healed, a change of epoch ended;
-// ErrFull if the disk has no room for that. ErrSelfTest if the suite's cryptography
-// computes wrong results.
+// ErrFull if the disk has no room for that. ErrDirectory if the system does not allow it;
+// ErrSelfTest if the suite's cryptography computes wrong results.
 //
 // An engine that has no room to close after a failed Open is closed later, by itself;
 // until then the next Open returns ErrInUse.
@@ -27,9 +27,12 @@ func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if err := selftest.Suite(cfg.Suite); err != nil {
 		return nil, err
 	}
-	s := newStore(cfg)
+	s, err := newStore(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.open(ctx, root, append([][]byte{cfg.Root}, cfg.Roots...)); err != nil {
-		return nil, errors.Join(err, s.abandon())
+		return nil, errors.Join(environment("open the store in", s.dir.path, err), s.abandon())
 	}
 	go s.run()
 	return s, nil
@@ -61,9 +64,15 @@ func (s *Store) open(ctx context.Context, root *Root, secrets [][]byte) error {
 	if err := s.settleRoot(); err != nil {
 		return err
 	}
+	s.whole = true
 	s.dropUnlocked() // a change of epoch replaces the keys in force
 	if err := s.settleEpoch(); err != nil {
 		return err
+	}
+	if s.dir.exists(createFile) {
+		if err := s.unmark(); err != nil {
+			return err
+		}
 	}
 	return s.writeTip(true)
 }

@@ -10,7 +10,7 @@ import (
 // checkHead reads the head and holds it against the tip.
 func (s *Store) checkHead(ctx context.Context) (err error) {
 	var seen tipState
-	if s.tip, seen, err = openTip(s.cfg.Dir, s.keys); err != nil {
+	if s.tip, seen, err = openTip(s.dir, s.keys); err != nil {
 		return err
 	}
 	if err := s.readHead(ctx, seen); err != nil {

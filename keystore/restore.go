@@ -22,15 +22,7 @@ const restoreLead = 1 << 32
 // log's tree before the store counts as made. Errors: those of Create, ErrCorrupt for a
 // snapshot that is not whole or not based on its predecessor, and the readers' own.
 func Restore(ctx context.Context, cfg Config, root Root, snapshots []io.Reader, first func(*Tx) error) (*Store, error) {
-	if err := prepare(cfg.Dir); err != nil {
-		return nil, err
-	}
-	s := newStore(cfg)
-	if err := s.restore(ctx, cfg.Root, root, snapshots, first); err != nil {
-		return nil, errors.Join(err, s.abandon())
-	}
-	go s.run()
-	return s, nil
+	return makeStore(ctx, cfg, func(s *Store) error { return s.restore(ctx, cfg.Root, root, snapshots, first) })
 }
 
 func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots []io.Reader, first func(*Tx) error) (err error) {
@@ -57,10 +49,7 @@ func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots
 	if s.root, err = encodeRoot(root, s.keys, s.rootKeys); err != nil {
 		return err
 	}
-	if err := s.begin(ctx, first); err != nil {
-		return err
-	}
-	return s.settleEpoch()
+	return s.begin(ctx, first)
 }
 
 // checkRestored verifies the records that were loaded against the head that came with

@@ -7,7 +7,7 @@ func (s *Store) ready() error {
 	if err := s.Failed(); err != nil {
 		return err
 	}
-	free, err := freeDisk(s.cfg.Dir)
+	free, err := s.dir.freeDisk()
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -64,19 +62,23 @@ func ReadRoot(dir string) (*Root, error) {
 // Nothing in the files is authentic yet. Their unkeyed hash finds accidents only: the
 // caller must not act on a field before Authenticates returned true for that file.
 //
-// Errors: ErrNoStore if the directory or all of the files are missing, or the store was
-// never finished; ErrCorrupt if the files that are there are damaged.
+// Errors: ErrNoStore if the directory or all of the files are missing, ErrCorrupt if the
+// files that are there are damaged, ErrDirectory if the system does not allow it.
 func ReadRoots(dir string) ([]*Root, error) {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the directory does not exist (is it mounted?)", ErrNoStore)
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
 	}
-	if exists(dir, createFile) {
-		return nil, fmt.Errorf("%w: its creation was cut short; create it again", ErrNoStore)
-	}
+	defer d.close()
+	files, err := d.readRoots()
+	return files, environment("read the root file in", d.path, err)
+}
+
+func (d *directory) readRoots() ([]*Root, error) {
 	var files []*Root
 	var faults []error
 	for _, name := range []string{rootFile, rootCopy, rootNext} {
-		r, err := readRootFile(dir, name)
+		r, err := d.readRootFile(name)
 		switch {
 		case err != nil:
 			faults = append(faults, err)
@@ -87,15 +89,17 @@ func ReadRoots(dir string) ([]*Root, error) {
 	if len(files) > 0 {
 		return files, nil
 	}
-	return nil, unreadable(faults)
+	return nil, d.unreadable(faults)
 }
 
 // unreadable says what helps where neither root, root.copy nor root.next, whose faults
 // stand in that order, can be read.
-func unreadable(faults []error) error {
+func (d *directory) unreadable(faults []error) error {
 	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 	damaged := func(err error) bool { return errors.Is(err, ErrCorrupt) }
 	switch named := faults[:2]; {
+	case missing(named[0]) && missing(named[1]) && d.exists(createFile):
+		return fmt.Errorf("%w: its creation was cut short; create it again", ErrNoStore)
 	case missing(named[0]) && missing(named[1]):
 		return fmt.Errorf("%w: the root file and its copy are missing from the directory; %s", ErrNoStore, putBack)
 	case slices.ContainsFunc(named, damaged):
@@ -108,8 +112,8 @@ func unreadable(faults []error) error {
 const putBack = "put one back from a copy of the directory that was made since the last change of protectors or of the root " +
 	"and the last destruction of key material (a move of a key is one); if there is none, put back a copy of the whole directory"
 
-func readRootFile(dir, name string) (*Root, error) {
-	b, err := readBounded(filepath.Join(dir, name), maxRootFile)
+func (d *directory) readRootFile(name string) (*Root, error) {
+	b, err := d.readBounded(name, maxRootFile)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // settleRoot makes both copies equal to the file in force and ends a replacement
@@ -17,7 +15,7 @@ func (s *Store) settleRoot() error {
 		return err
 	}
 	for _, name := range []string{rootFile, rootCopy} {
-		b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+		b, err := s.dir.readBounded(name, maxRootFile)
 		if err == nil && bytes.Equal(b, s.root.raw) {
 			continue
 		}
@@ -26,7 +24,7 @@ func (s *Store) settleRoot() error {
 		}
 	}
 	for _, name := range []string{rootOld, rootFile + ".new", rootCopy + ".new"} {
-		if err := eraseFile(filepath.Join(s.cfg.Dir, name)); err != nil {
+		if err := s.dropLeftover(name); err != nil {
 			return err
 		}
 	}
@@ -52,16 +50,15 @@ func (s *Store) writeRoot(r *Root) error {
 // what a crash left of an earlier replacement. The name is missing for a moment; the
 // other copy and the next file are there meanwhile.
 func (s *Store) putRoot(name string, b []byte) error {
-	at, old := filepath.Join(s.cfg.Dir, name), filepath.Join(s.cfg.Dir, rootOld)
 	for _, do := range []struct {
 		step string
 		run  func() error
 	}{
-		{name + " new", func() error { return writeSynced(at+".new", b) }},
-		{name + " aside", func() error { return errors.Join(eraseFile(old), renameIfThere(at, old)) }},
-		{name, func() error { return os.Rename(at+".new", at) }},
-		{name + " sync", func() error { return syncDir(s.cfg.Dir) }},
-		{name + " erase", func() error { return eraseFile(old) }},
+		{name + " new", func() error { return errors.Join(s.dropLeftover(name+".new"), s.dir.writeSynced(name+".new", b)) }},
+		{name + " aside", func() error { return errors.Join(s.dropLeftover(rootOld), s.dir.renameIfThere(name, rootOld)) }},
+		{name, func() error { return s.dir.root.Rename(name+".new", name) }},
+		{name + " sync", s.dir.sync},
+		{name + " erase", func() error { return s.dropLeftover(rootOld) }},
 	} {
 		if err := s.step(do.step); err != nil {
 			return err
@@ -79,10 +76,10 @@ func (s *Store) writeNext(r *Root) error {
 	if err := s.step(rootNext); err != nil {
 		return err
 	}
-	if err := writeSynced(filepath.Join(s.cfg.Dir, rootNext), r.raw); err != nil {
+	if err := s.dir.writeSynced(rootNext, r.raw); err != nil {
 		return err
 	}
-	return syncDir(s.cfg.Dir)
+	return s.dir.sync()
 }
 
 // dropNext erases what writeNext put there.
@@ -90,13 +87,22 @@ func (s *Store) dropNext() error {
 	if err := s.step("drop " + rootNext); err != nil {
 		return err
 	}
-	return eraseFile(filepath.Join(s.cfg.Dir, rootNext))
+	return s.dropLeftover(rootNext)
+}
+
+// dropLeftover erases a file that a replacement of the root file left. A name proves
+// nothing: the root file of another vault is set aside instead.
+func (s *Store) dropLeftover(name string) error {
+	if r, err := s.dir.readRootFile(name); err == nil && r.VaultID != s.root.VaultID {
+		return s.dir.setAside(name)
+	}
+	return s.dir.erase(name)
 }
 
 // checkRoots is ErrCorrupt if a copy of the root file is not the one in force.
 func (s *Store) checkRoots() error {
 	for _, name := range []string{rootFile, rootCopy} {
-		b, err := readBounded(filepath.Join(s.cfg.Dir, name), maxRootFile)
+		b, err := s.dir.readBounded(name, maxRootFile)
 		if err != nil || !bytes.Equal(b, s.root.raw) {
 			return fmt.Errorf("%w: root file %q is not the one last written", ErrCorrupt, name)
 		}

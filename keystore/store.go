@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +11,13 @@ import (
 // Config is what Create and Open need. It prints redacted, since it holds the root.
 type Config struct {
 	redacted
-	Dir   string
+	// Dir is the store's directory. A relative path is resolved when Create or Open is
+	// called. It is not read if Lock is set.
+	Dir string
+	// Lock, if set, is the lock of the directory, which the caller releases after Close.
+	// Without one a second process is kept out by the engine alone, and a file that
+	// was removed under the store is not written again.
+	Lock  *DirLock
 	Suite Suite
 	Root  []byte // 32 bytes; read during the call only, the caller wipes it
 	// Roots are further roots that Open tries on the root files in the directory: they
@@ -32,6 +37,10 @@ type Config struct {
 	Healed     func(*Tx, []RootFault)
 	OpenEngine func(dir string) (Engine, error)
 	Log        Appender
+	// Ready, if set, is called by Create when the store works and nothing of it is
+	// certain yet. It acquires what the caller needs beside the store: if it fails,
+	// Create closes the store and removes it.
+	Ready func(*Store) error
 	// MinFree is the free disk, in bytes, below which commits answer ErrFull.
 	// 0 means 64 MiB.
 	MinFree uint64
@@ -43,9 +52,15 @@ type Config struct {
 type Store struct {
 	redacted
 	cfg    Config
+	dir    *directory
+	inner  *directory // the engine's
 	engine Engine
 	arena  *lockedmem.Arena
 	tip    *tip
+
+	names       watched // the directory's names
+	engineNames watched // those of the engine's directory
+	whole       bool    // the root files are in place
 
 	mu       sync.RWMutex // guards what follows; only the committer writes it
 	keys     *keyring
@@ -58,6 +73,8 @@ type Store struct {
 	census   *census
 	pending  map[string]pendingEntry
 	ended    bool // the engine is closed
+
+	dirReleased bool // what the store itself had open of its directory is closed
 
 	epochs  chan struct{} // full while an epoch changes
 	queue   chan *job
@@ -81,16 +98,26 @@ type Store struct {
 	segment []byte // leaves, before they are sealed
 }
 
-func newStore(cfg Config) *Store {
+// newStore returns a store that has nothing open but its directory.
+func newStore(cfg Config) (*Store, error) {
 	if cfg.MinFree == 0 {
 		cfg.MinFree = 64 << 20
 	}
 	cfg.Root, cfg.Roots = nil, nil
+	dir := (*directory)(nil)
+	if cfg.Lock != nil {
+		dir = cfg.Lock.dir
+	} else {
+		var err error
+		if dir, err = openDirectory(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
 	return &Store{
-		cfg: cfg, arena: lockedmem.New(0), census: newCensus(),
+		cfg: cfg, dir: dir, names: watched{dir: dir.self}, arena: lockedmem.New(0), census: newCensus(),
 		epochs: make(chan struct{}, 1),
 		queue:  make(chan *job, 1024), next: make(chan *job, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
-	}
+	}, nil
 }
 
 func (s *Store) step(name string) error {
@@ -136,9 +163,4 @@ func (s *Store) LogState() LogState {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.head.log.clone()
-}
-
-func (s *Store) openEngine() (err error) {
-	s.engine, err = s.cfg.OpenEngine(filepath.Join(s.cfg.Dir, engineDir))
-	return err
 }

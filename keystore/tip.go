@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 const (
@@ -45,8 +44,8 @@ type tip struct {
 }
 
 // createTip makes the file at its full size; it has no valid slot yet.
-func createTip(dir string) (*tip, error) {
-	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func createTip(d *directory) (*tip, error) {
+	f, err := d.open(tipFile, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +56,9 @@ func createTip(dir string) (*tip, error) {
 }
 
 // openTip answers the newest valid slot, which is durable then.
-func openTip(dir string, k *keyring) (*tip, tipState, error) {
+func openTip(d *directory, k *keyring) (*tip, tipState, error) {
 	var best tipState
-	f, err := os.OpenFile(filepath.Join(dir, tipFile), os.O_RDWR, 0)
+	f, err := d.open(tipFile, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, best, fmt.Errorf("%w: the tip file is missing: whether the store is the newest cannot be told; put back a copy of the whole directory", ErrCorrupt)
 	}
@@ -113,6 +112,28 @@ func (t *tip) encode(k *keyring, s tipState) []byte {
 	b = append(b, s.rootHash[:]...)
 	mac := k.suite.MAC(k.tipKey(), b)
 	return append(b, mac[:]...)
+}
+
+// writeAgain makes the file anew under its name, which is free, durably, and goes on
+// with it.
+func (t *tip) writeAgain(d *directory) error {
+	b := make([]byte, 2*tipSlot)
+	if _, err := t.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := d.writeSynced(tipFile+".new", b); err != nil {
+		return err
+	}
+	if err := errors.Join(d.root.Rename(tipFile+".new", tipFile), d.sync()); err != nil {
+		return err
+	}
+	f, err := d.open(tipFile, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	was := t.file
+	t.file = f
+	return was.Close()
 }
 
 func (t *tip) sync() error {

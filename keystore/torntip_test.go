@@ -27,7 +27,14 @@ func TestTornTip(t *testing.T) {
 		check(err)
 		return b
 	}
-	now, err := createTip(dir)
+	opened := func(dir string) *directory {
+		d, err := openDirectory(dir)
+		check(err)
+		t.Cleanup(func() { d.close() })
+		return d
+	}
+	home := opened(dir)
+	now, err := createTip(home)
 	check(err)
 	check(now.write(k, tipState{generation: 1}))
 	check(now.sync())
@@ -36,7 +43,7 @@ func TestTornTip(t *testing.T) {
 		check(now.write(k, tipState{generation: generation}))
 		cut := t.TempDir()
 		check(os.WriteFile(filepath.Join(cut, tipFile), torn(durable, content()), 0o600))
-		after, seen, err := openTip(cut, k)
+		after, seen, err := openTip(opened(cut), k)
 		if err != nil || seen.generation != synced {
 			t.Fatalf("cut at generation %d, %d was synced: %d, %v", generation, synced, seen.generation, err)
 		}
@@ -47,7 +54,7 @@ func TestTornTip(t *testing.T) {
 			synced, durable = generation, content()
 		case 1: // the process is killed
 			check(now.file.Close())
-			now, seen, err = openTip(dir, k)
+			now, seen, err = openTip(home, k)
 			check(err)
 			synced, durable = seen.generation, content()
 		}

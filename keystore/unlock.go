@@ -22,7 +22,7 @@ type unlockedRoot struct {
 // authenticate.
 func (s *Store) unlock(given *Root, roots [][]byte) error {
 	files := []*Root{given}
-	if inDir, err := ReadRoots(s.cfg.Dir); err == nil {
+	if inDir, err := s.dir.readRoots(); err == nil {
 		files = append(files, inDir...)
 	}
 	for _, root := range roots {
@@ -144,7 +144,7 @@ func (s *Store) checkGenerations() error {
 // isCopy reports whether root or root.copy has the bytes of f.
 func (s *Store) isCopy(f *Root) bool {
 	return slices.ContainsFunc([]string{rootFile, rootCopy}, func(name string) bool {
-		r, err := readRootFile(s.cfg.Dir, name)
+		r, err := s.dir.readRootFile(name)
 		return err == nil && bytes.Equal(r.raw, f.raw)
 	})
 }

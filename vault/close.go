@@ -20,7 +20,7 @@ func (v *Vault) Close() error {
 	if v.gate.Shut() {
 		err = v.finish()
 	}
-	return wrap(OpCloseVault, "", errors.Join(err, v.closeStore()))
+	return wrap(OpCloseVault, "", errors.Join(err, v.closeStore((*keystore.DirLock).Unlock)))
 }
 
 // finish ends what the vault does by itself, records that it is closed and wipes its keys.
@@ -36,8 +36,8 @@ func (v *Vault) finish() error {
 	return errors.Join(err, v.wipe())
 }
 
-// abandon releases what a failed Create or Open had taken.
-func (v *Vault) abandon(err error) {
+// abandon releases what a failed Create or Open had taken, the directory by release.
+func (v *Vault) abandon(err error, release func(*keystore.DirLock) error) {
 	if err == nil {
 		return
 	}
@@ -46,7 +46,7 @@ func (v *Vault) abandon(err error) {
 		<-v.done
 	}
 	v.wipe()
-	v.closeStore()
+	v.closeStore(release)
 }
 
 // wipe ends every key, in the reverse order of taking.
@@ -74,7 +74,7 @@ func (v *Vault) wipe() error {
 
 // closeStore closes the store, and then gives up the directory. A store that found the
 // disk full is open still, and its directory nobody else's.
-func (v *Vault) closeStore() error {
+func (v *Vault) closeStore(release func(*keystore.DirLock) error) error {
 	var errs []error
 	if v.store != nil {
 		err := v.store.Close()
@@ -84,7 +84,7 @@ func (v *Vault) closeStore() error {
 		errs = append(errs, err)
 	}
 	if v.lock != nil {
-		errs = append(errs, v.lock.Unlock())
+		errs = append(errs, release(v.lock))
 		v.lock = nil
 	}
 	return errors.Join(errs...)

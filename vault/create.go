@@ -4,16 +4,21 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
+	"path/filepath"
+	"strings"
 
 	"strongroom.example/driver"
 	"strongroom.example/keystore"
 )
 
 // Create makes a vault in dir, which is made if it is absent and must hold no vault, and
-// opens it. Any one of the protectors will open it again. Errors: ErrExists, ErrInUse, ErrInvalid,
-// ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's device, ErrUnsupported for an edition that this process
-// cannot have, ErrSelfTest where its cryptography computes wrong results.
+// opens it. Any one of the protectors will open it again. A relative dir is resolved once,
+// by the working directory of the moment. The directory is the vault's alone: it becomes
+// 0700, and one that belongs to another user, or to which others may write, is refused.
+// A Create that fails leaves nothing behind and can be called again. Errors: ErrExists,
+// ErrInUse, ErrInvalid, ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's
+// device or for a directory that cannot be used, ErrUnsupported for an edition that this
+// process cannot have, ErrSelfTest where its cryptography computes wrong results.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpCreateVault, "", errNoContext)
@@ -32,8 +37,11 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	if err := checkProtectors(cfg, protectors); err != nil {
 		return nil, err
 	}
+	if dir, err = absolute(dir); err != nil {
+		return nil, err
+	}
 	v := newVault(cfg)
-	defer func() { v.abandon(err) }()
+	defer func() { v.abandon(err, (*keystore.DirLock).Discard) }()
 	rand.Read(v.id[:])
 	err = v.makeStore(ctx, dir, protectors, func(c keystore.Config, root keystore.Root) (*keystore.Store, error) {
 		return keystore.Create(ctx, c, root, func(tx *keystore.Tx) error {
@@ -52,16 +60,12 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 
 // makeStore makes the vault's store in dir by the given function, under a new root that
 // the protectors wrap, and starts the vault.
-func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.Protector, construct func(keystore.Config, keystore.Root) (*keystore.Store, error)) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return invalid("the vault's directory cannot be made; choose one that may be written: %v", err)
-	}
+func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.Protector, construct func(keystore.Config, keystore.Root) (*keystore.Store, error)) (err error) {
 	if _, err := keystore.ReadRoot(dir); err == nil {
 		return fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
 	}
-	var err error
-	if v.lock, err = lockDir(dir); err != nil {
-		return err
+	if v.lock, err = keystore.MakeAndLock(dir); err != nil {
+		return unreadable(dir, err)
 	}
 	root, err := v.arena.Alloc(rootSize)
 	if err != nil {
@@ -78,10 +82,22 @@ func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.P
 	}
 	v.setOrigin()
 	description := keystore.Root{VaultID: v.id, Edition: uint8(v.cfg.Edition), Created: v.clock.Now(), Protectors: entries}
-	if v.store, err = construct(v.storeConfig(dir, root.Bytes()), description); err != nil {
-		return err
+	cfg := v.storeConfig(root.Bytes())
+	// What a vault needs beside its store, locked memory above all, is acquired before the
+	// store is certain, because Create would refuse the directory of one that is.
+	cfg.Ready = func(s *keystore.Store) error {
+		v.store = s
+		return v.start(ctx)
 	}
-	// The vault is on the disk. A context that ends now does not undo it, because Create
-	// would then refuse the directory.
-	return v.start(context.WithoutCancel(ctx))
+	_, err = construct(cfg, description)
+	return err
+}
+
+// absolute returns dir as an absolute path, so that a change of the working directory
+// does not redirect what the vault does later.
+func absolute(dir string) (string, error) {
+	if dir == "" || strings.ContainsRune(dir, 0) {
+		return "", invalid("the vault's directory has no usable name: %q", dir)
+	}
+	return filepath.Abs(dir)
 }

@@ -42,6 +42,11 @@ var (
 	ErrThrottled = errors.New("throttled")
 	// ErrUnavailable: the device, or the vault after a failure, cannot work now.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrReplaced: the vault's directory, or a file in it, was moved, replaced or removed
+	// while the vault was open. The vault acknowledges nothing more and touches nothing by
+	// its path. It is an ErrUnavailable; the text names the file. Close the vault, put the
+	// directory in order, and open it again.
+	ErrReplaced = fmt.Errorf("%w: the vault's directory or a file in it was replaced", ErrUnavailable)
 	// ErrAuditUnavailable: the audit record could not be made durable, so that the
 	// result was not released.
 	ErrAuditUnavailable = errors.New("audit log cannot be written")
@@ -140,7 +145,7 @@ var sentinels = []struct {
 	{ErrImport, "IMPORT"}, {ErrNotExportable, "NOT_EXPORTABLE"}, {ErrInvalid, "INVALID"}, {ErrTooLarge, "TOO_LARGE"}, {ErrUnsupported, "UNSUPPORTED"},
 	{ErrCiphertext, "CIPHERTEXT"}, {ErrThrottled, "THROTTLED"}, {ErrLockedMemory, "LOCKED_MEMORY"}, {ErrSelfTest, "SELF_TEST"},
 	{ErrAuditUnavailable, "AUDIT_UNAVAILABLE"}, {ErrStorageFull, "STORAGE_FULL"}, {ErrCorrupt, "CORRUPT"},
-	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrUnavailable, "UNAVAILABLE"},
+	{ErrRolledBack, "ROLLED_BACK"}, {ErrClosed, "CLOSED"}, {ErrReplaced, "REPLACED"}, {ErrUnavailable, "UNAVAILABLE"},
 	{context.Canceled, "CANCELLED"}, {context.DeadlineExceeded, "DEADLINE"},
 }
 

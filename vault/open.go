@@ -3,9 +3,8 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
+	"syscall"
 
 	"strongroom.example/driver"
 	"strongroom.example/keystore"
@@ -13,7 +12,8 @@ import (
 
 // Open opens the vault in dir by the first of the protectors that fits. Give those of
 // devices first: one whose device was cleared or replaced is protected again when a later
-// protector opens the vault, and that is recorded.
+// protector opens the vault, and that is recorded. A relative dir is resolved once, by the
+// working directory of the moment.
 //
 // Open acts on no byte of a root file before its MAC holds under the root that a
 // protector gave. Where root and root.copy differ, the one in force decides, whichever of
@@ -22,10 +22,15 @@ import (
 // while it is done, and Config.UnlockWork bounds the work for a file that is not yet
 // authenticated.
 //
+// There is no read-only Open. ErrUnavailable is also returned for a directory that cannot
+// be used: it belongs to another user, others may write to it, or it is on a read-only
+// file system or one without locks; the text names path and remedy.
+//
 // Errors: ErrNoVault, ErrWrongVault, ErrUnlock, ErrWrongDevice, ErrInUse, ErrCorrupt,
-// ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrInvalid where
-// cfg names another edition than the vault's, ErrUnsupported where this process cannot
-// have it, ErrSelfTest where its cryptography computes wrong results, and those of ctx.
+// ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrUnavailable,
+// ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where this
+// process cannot have it, ErrSelfTest where its cryptography computes wrong results, and
+// those of ctx.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpOpenVault, "", errNoContext)
@@ -41,12 +46,15 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	if err = noneNil(protectors); err != nil {
 		return nil, err
 	}
+	if dir, err = absolute(dir); err != nil {
+		return nil, err
+	}
 	v := newVault(cfg)
-	defer func() { v.abandon(err) }()
+	defer func() { v.abandon(err, (*keystore.DirLock).Unlock) }()
 	if _, err = v.candidates(dir); err != nil { // before the lock is written
 		return nil, unreadable(dir, err)
 	}
-	if v.lock, err = lockDir(dir); err != nil {
+	if v.lock, err = keystore.Lock(dir); err != nil {
 		return nil, err
 	}
 	u := newUnlocker(v.arena, cfg.UnlockWork, protectors)
@@ -77,13 +85,16 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	return v, nil
 }
 
-// unreadable says what to do about a directory that is no directory, or another's.
+// unreadable returns ErrInvalid for a path that cannot be a directory's, which is the
+// caller's mistake; other faults of a directory are not.
 func unreadable(dir string, err error) error {
 	if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
 		return invalid("%s is a file; a vault is a directory", dir)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w; the user of this program must own the vault's directory", ErrUnavailable, err)
+	for _, mistake := range []error{syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP} {
+		if errors.Is(err, mistake) {
+			return invalid("%s cannot be a directory; choose one that can: %v", dir, mistake)
+		}
 	}
 	return err
 }

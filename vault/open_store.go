@@ -38,7 +38,7 @@ func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocki
 		}
 		for u.known(f) != nil && len(u.roots) > tried {
 			tried = len(u.roots)
-			how, err := v.openBy(ctx, dir, f, files, u)
+			how, err := v.openBy(ctx, f, files, u)
 			if err == nil || !mayBeOther(err) && !errors.Is(err, errNewerRoot) {
 				return how, err
 			}
@@ -59,10 +59,10 @@ func mayBeOther(err error) bool {
 // openBy opens the store by a root file that u unlocked. The file that the head names
 // decides about protectors: whichever file gave the root, one of the protectors has to
 // open an entry of the file in force, as if that were the only one.
-func (v *Vault) openBy(ctx context.Context, dir string, f *keystore.Root, files []*keystore.Root, u *unlocker) (how unlocking, err error) {
+func (v *Vault) openBy(ctx context.Context, f *keystore.Root, files []*keystore.Root, u *unlocker) (how unlocking, err error) {
 	v.id = f.VaultID
 	v.setOrigin()
-	cfg := v.storeConfig(dir, u.known(f))
+	cfg := v.storeConfig(u.known(f))
 	cfg.Roots = u.all()
 	cfg.Admit = v.admit
 	cfg.Accept = func(inForce *keystore.Root) (err error) {

@@ -38,8 +38,11 @@ func restoreFrom(ctx context.Context, dir string, cfg Config, from []io.Reader, 
 	if err := checkProtectors(cfg, protectors); err != nil {
 		return nil, err
 	}
+	if dir, err = absolute(dir); err != nil {
+		return nil, err
+	}
 	v := newVault(cfg)
-	defer func() { v.abandon(err) }()
+	defer func() { v.abandon(err, (*keystore.DirLock).Discard) }()
 	saved, err := v.openBackups(ctx, from, unlock)
 	defer saved.close()
 	if err != nil {

@@ -34,9 +34,9 @@ func TestUnwritable(t *testing.T) {
 	open := func() error { return second(Open(t.Context(), dir, testConfig(), p)) }
 	files := func() map[string][32]byte { return digests(t, filepath.Dir(place)) }
 	refused(t, []mistake{
-		{"created inside an unwritable directory", create(filepath.Join(place, "x")), ErrInvalid, "choose one"},
-		{"created in an unwritable directory", create(place), ErrInvalid, "must be writable"},
-		{"opened in an unwritable directory", open, ErrInvalid, "must be writable"},
+		{"created inside an unwritable directory", create(filepath.Join(place, "x")), ErrUnavailable, "able to write there"},
+		{"created in an unwritable directory", create(place), ErrUnavailable, "able to write there"},
+		{"opened in an unwritable directory", open, ErrUnavailable, "able to write there"},
 	}, files)
 }
 

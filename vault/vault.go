@@ -2,8 +2,6 @@ package vault
 
 import (
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"sync"
 
 	"strongroom.example/audit"
@@ -43,15 +41,6 @@ type Vault struct {
 	done    chan struct{}
 }
 
-// lockDir takes the lock of a vault's directory. One that cannot be written is ErrInvalid.
-func lockDir(dir string) (*keystore.DirLock, error) {
-	lock, err := keystore.Lock(dir)
-	if err != nil && !errors.Is(err, keystore.ErrInUse) && !errors.Is(err, keystore.ErrNoStore) {
-		err = fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return lock, err
-}
-
 // newVault returns a vault that has nothing open yet.
 func newVault(cfg Config) *Vault {
 	return &Vault{
@@ -84,8 +73,8 @@ func (v *Vault) setOrigin() {
 	v.log = &appender{tree: audit.Tree{Suite: v.suite}, origin: audit.Origin(v.ID())}
 }
 
-func (v *Vault) storeConfig(dir string, root []byte) keystore.Config {
-	return keystore.Config{Dir: dir, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
+func (v *Vault) storeConfig(root []byte) keystore.Config {
+	return keystore.Config{Lock: v.lock, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
 }
 
 // enter lets an operation in until leave; ErrClosed from the moment on at which Close began.

@@ -1,0 +1,57 @@
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+)
+
+// environmentFaults say what a fault of the system means for a store, and what to do
+// about it. The first row that has the error's number counts.
+var environmentFaults = []struct {
+	kind   error
+	remedy string
+	codes  []syscall.Errno
+}{
+	{ErrFull, "make room, or raise the quota; files and inodes count as well as bytes",
+		[]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT}},
+	{ErrDirectory, "the file system is mounted read-only: remount it for writing, or copy the directory to a place that can be written",
+		[]syscall.Errno{syscall.EROFS}},
+	{ErrDirectory, "the user of this program must own the directory and everything in it, and must be able to write there",
+		[]syscall.Errno{syscall.EACCES, syscall.EPERM}},
+	{ErrDirectory, "the file system does not lock files (NFS without its lock service, a FUSE file system): use a local one",
+		[]syscall.Errno{syscall.ENOLCK, syscall.ENOSYS, syscall.EOPNOTSUPP, syscall.ENOTSUP}},
+	{ErrDirectory, "the file system does not sync files as a store needs it: use a local one",
+		[]syscall.Errno{syscall.EINVAL}},
+	{ErrDirectory, "the process or the system has too many files open: raise RLIMIT_NOFILE",
+		[]syscall.Errno{syscall.EMFILE, syscall.ENFILE}},
+	{ErrDirectory, "a file may not grow as large as the store needs: raise RLIMIT_FSIZE",
+		[]syscall.Errno{syscall.EFBIG}},
+	{ErrDirectory, "the system has too little memory",
+		[]syscall.Errno{syscall.ENOMEM}},
+	{ErrDirectory, "the disk, or the server of the file system, reports a fault: look into the system's log",
+		[]syscall.Errno{syscall.EIO, syscall.ESTALE, syscall.ENXIO, syscall.ENODEV, syscall.EBUSY, syscall.EINTR}},
+}
+
+// classified are the errors that environment leaves as they are.
+var classified = []error{
+	ErrNoStore, ErrExists, ErrInUse, ErrUnlock, ErrCorrupt, ErrRolledBack, ErrFull, ErrNotFound,
+	ErrConflict, ErrTooLarge, ErrClosed, ErrUnfinished, ErrUnavailable, ErrDirectory, ErrReplaced,
+}
+
+// environment classes a fault of the system that came while doing something with a
+// path: ErrFull or ErrDirectory, with path and remedy. An error of this package, and
+// one that is not the system's, stays as it is.
+func environment(doing, path string, err error) error {
+	var code syscall.Errno
+	if err == nil || slices.ContainsFunc(classified, func(c error) bool { return errors.Is(err, c) }) || !errors.As(err, &code) {
+		return err
+	}
+	for _, f := range environmentFaults {
+		if slices.Contains(f.codes, code) {
+			return fmt.Errorf("%w: cannot %s %s: %w; %s", f.kind, doing, path, err, f.remedy)
+		}
+	}
+	return fmt.Errorf("%w: cannot %s %s: %w", ErrDirectory, doing, path, err)
+}

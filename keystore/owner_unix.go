@@ -1,0 +1,112 @@
+//go:build unix
+
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// checkOwner is ErrDirectory unless the directory belongs to the user of this process
+// and no other user may write to it. Files of a store belong to the user who opened it;
+// one opened by another user, root included, would lock its owner out afterwards.
+//
+// A group may write where the directory has the set-group-ID bit and the group is one
+// of this process: Kubernetes sets a volume with an fsGroup so at each mount. restrict
+// takes that right away.
+func (d *directory) checkOwner() error {
+	info, err := d.self.Stat()
+	if err != nil {
+		return environment("look at", d.path, err)
+	}
+	owner, group := ownerOf(info)
+	if me := os.Geteuid(); owner != me {
+		return fmt.Errorf("%w: %s belongs to user %d and this program runs as user %d; run it as user %d, "+
+			"or have \"chown -R %d %s\" done, or use a directory of its own inside", ErrDirectory, d.path, owner, me, owner, me, d.path)
+	}
+	mode := info.Mode()
+	shared := mode&fs.ModeSetgid != 0 && inGroup(group)
+	if mode&0o002 != 0 || mode&0o020 != 0 && !shared {
+		return fmt.Errorf("%w: other users may write to %s (mode %04o) and could destroy what is in it; do \"chmod 700 %s\", "+
+			"or use a directory of its own inside", ErrDirectory, d.path, mode.Perm(), d.path)
+	}
+	return nil
+}
+
+func ownerOf(info fs.FileInfo) (user, group int) {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1, -1
+	}
+	return int(s.Uid), int(s.Gid)
+}
+
+func inGroup(group int) bool {
+	groups, err := os.Getgroups()
+	return group == os.Getegid() || err == nil && slices.Contains(groups, group)
+}
+
+// restrict takes from the directory, and from what the store has in it, the rights that
+// others have: files become 0600, directories 0700, whatever the umask was when they
+// were made. ErrDirectory if a file belongs to another user. Names that are not the
+// store's, such as lost+found, stay as they are.
+func (d *directory) restrict() error {
+	for _, name := range append([]string{".", lockName, createFile, engineDir}, parts...) {
+		if err := d.restrictOne(name); err != nil {
+			return err
+		}
+	}
+	if !d.exists(engineDir) {
+		return nil
+	}
+	inner, err := d.openSub(engineDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(inner.restrictAll(), inner.close())
+}
+
+// restrictAll is restrict for every name in the directory.
+func (d *directory) restrictAll() error {
+	if _, err := d.self.Seek(0, io.SeekStart); err != nil {
+		return environment("list", d.path, err)
+	}
+	names, err := d.self.Readdirnames(-1)
+	if err != nil {
+		return environment("list", d.path, err)
+	}
+	for _, name := range names {
+		if err := d.restrictOne(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *directory) restrictOne(name string) error {
+	info, err := d.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil
+	}
+	if err != nil {
+		return environment("look at", d.join(name), err)
+	}
+	owner, _ := ownerOf(info)
+	if me := os.Geteuid(); owner != me {
+		return fmt.Errorf("%w: %s belongs to user %d and this program runs as user %d, perhaps because a program of user %d "+
+			"had the vault open; have \"chown -R %d %s\" done", ErrDirectory, d.join(name), owner, me, owner, me, d.path)
+	}
+	if info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	mode := info.Mode() &^ 0o077
+	if err := d.root.Chmod(name, mode.Perm()|mode&fs.ModeSetgid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return environment("restrict the rights of", d.join(name), err)
+	}
+	return nil
+}
