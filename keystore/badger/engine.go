@@ -19,6 +19,7 @@ type engine struct {
 	db    *badger.DB
 	watch *watch
 	log   *redo
+	guard *guard
 	free  func(dir string) (uint64, error)
 	over  overlay
 
@@ -43,6 +44,17 @@ func (e *engine) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Intact is ErrReplaced if a file that the store relies on has lost its name. The file is
+// written again under it; one that stands there instead is set aside.
+func (e *engine) Intact() error {
+	e.open.RLock()
+	defer e.open.RUnlock()
+	if e.closed {
+		return nil
+	}
+	return e.guard.look(e.db)
+}
+
 // Close waits for running calls, then flushes and releases the store. While the
 // disk has no room it answers ErrFull and leaves the files alone, since Badger's
 // flush would kill the process: no batch is lost, for each is in the log, no other
@@ -60,7 +72,8 @@ func (e *engine) Close() error {
 		return err
 	}
 	e.done = true
-	return e.closeDB()
+	e.guard.prepareClose()
+	return errors.Join(e.closeDB(), e.guard.end())
 }
 
 // closeDB closes Badger, and gives it up a while after it has failed: a flush that

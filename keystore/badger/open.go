@@ -58,6 +58,10 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 		_ = e.closeDB()
 		return nil, fmt.Errorf("%w: while opening %s: %v", keystore.ErrCorrupt, dir, err)
 	}
+	if e.guard, err = newGuard(dir); err != nil {
+		_ = e.closeDB()
+		return nil, err
+	}
 	return e, nil
 }
 

@@ -1,0 +1,296 @@
+//go:build unix
+
+package vault
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A harm does something to a file of an open vault. older and other are copies of
+// directories: of the same vault at an earlier moment, and of another vault.
+type harm struct {
+	name string
+	do   func(t *testing.T, path, older, other string)
+}
+
+var harms = []harm{
+	{"removed", func(t *testing.T, path, _, _ string) { must(t, os.RemoveAll(path)) }},
+	{"moved away", func(t *testing.T, path, _, _ string) { must(t, os.Rename(path, path+".moved")) }},
+	{"replaced by an older copy", func(t *testing.T, path, older, _ string) { replaceBy(t, path, older) }},
+	{"replaced by another vault's", func(t *testing.T, path, _, other string) { replaceBy(t, path, other) }},
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replaceBy puts a copy of the file that another directory has in the place of path: of
+// the same name, or one like it.
+func replaceBy(t *testing.T, path, from string) {
+	t.Helper()
+	source := filepath.Join(from, filepath.Base(path))
+	if filepath.Base(filepath.Dir(path)) == "store" {
+		source = filepath.Join(from, "store", filepath.Base(path))
+	}
+	if _, err := os.Stat(source); err != nil {
+		like, _ := filepath.Glob(filepath.Join(filepath.Dir(source), "*"+filepath.Ext(source)))
+		if len(like) == 0 {
+			t.Fatalf("%s has no file like %s", from, filepath.Base(path))
+		}
+		source = like[0]
+	}
+	b, err := os.ReadFile(source)
+	must(t, err)
+	must(t, os.WriteFile(path+".put", b, 0o600))
+	must(t, os.Rename(path+".put", path))
+}
+
+// image copies a directory as a process that is killed leaves it.
+func image(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "image")
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	must(t, os.Chmod(to, 0o700)) // of CopyFS: 0777 without the umask
+	return to
+}
+
+// liveFiles lists the files of a vault's directory by their names in it.
+func liveFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	must(t, fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	}))
+	return names
+}
+
+// stage is what each row of the table begins with.
+type stage struct{ template, older, other string }
+
+// newStage makes a closed vault that has tables, an image of it in an earlier use, and
+// one of another vault.
+func newStage(t *testing.T) stage {
+	t.Helper()
+	v, dir := newTestVault(t, testConfig())
+	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "first"})
+	closeChecked(t, v)
+	v = reopened(t, dir)
+	older := image(t, dir)
+	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "second"})
+	closeChecked(t, v)
+	w, otherDir := newTestVault(t, testConfig())
+	closeChecked(t, w)
+	w = reopened(t, otherDir)
+	other := image(t, otherDir)
+	closeChecked(t, w)
+	return stage{dir, older, other}
+}
+
+func reopened(t *testing.T, dir string) *Vault {
+	t.Helper()
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatalf("Open of %s: %v", dir, err)
+	}
+	return v
+}
+
+// hasKeys opens the vault in dir, and fails the test unless it has each alias.
+func hasKeys(t *testing.T, what, dir string, aliases []string) {
+	t.Helper()
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Errorf("%s: Open: %v, want a vault", what, err)
+		return
+	}
+	for _, alias := range aliases {
+		if _, err := v.As(DefaultOwner).DescribeKey(t.Context(), alias); err != nil {
+			t.Errorf("%s: DescribeKey(%q), which was acknowledged: %v", what, alias, err)
+		}
+	}
+	closeChecked(t, v)
+}
+
+// Whatever happens to a file of an open vault, an operation is acknowledged only if it is
+// there after a Close and after a kill; what was acknowledged before stays, and both
+// directories open. A file that stands in the place of the vault's is not destroyed.
+func TestFileReplacedUnderOpenVault(t *testing.T) {
+	s := newStage(t)
+	probe := image(t, s.template)
+	v := reopened(t, probe)
+	names := liveFiles(t, probe)
+	closeChecked(t, v)
+	if len(names) < 12 {
+		t.Fatalf("a live vault has the files %q, want 12 or more", names)
+	}
+	for _, name := range names {
+		for _, h := range harms {
+			t.Run(name+" "+h.name, func(t *testing.T) {
+				dir := image(t, s.template)
+				v := reopened(t, dir)
+				c, acked := v.As(DefaultOwner), []string{"first", "second", "before"}
+				mustKey(t, c, KeyOptions{Alias: "before"})
+				path := filepath.Join(dir, name)
+				if _, err := os.Lstat(path); err != nil {
+					names := liveFiles(t, dir)
+					t.Fatalf("there is no %s, but %q", name, names)
+				}
+				h.do(t, path, s.older, s.other)
+				_, err := c.CreateKey(t.Context(), KeyOptions{Alias: "after"})
+				if err == nil {
+					acked = append(acked, "after")
+				} else if !errors.Is(err, ErrReplaced) || !errors.Is(err, ErrUnavailable) {
+					t.Errorf("CreateKey: %v, want nil or ErrReplaced", err)
+				}
+				if err != nil && !strings.Contains(err.Error(), path) {
+					t.Errorf("CreateKey: %v, want the path %s in it", err, path)
+				}
+				killed := image(t, dir)
+				if err := v.Close(); err != nil && !errors.Is(err, ErrReplaced) {
+					t.Errorf("Close: %v, want nil or ErrReplaced", err)
+				}
+				hasKeys(t, "after a kill", killed, acked)
+				hasKeys(t, "after Close", dir, acked)
+			})
+		}
+	}
+}
+
+// A directory that is exchanged under an open vault is not written by it, at Close
+// neither; the vault stays whole wherever it was moved.
+func TestDirectoryReplacedUnderOpenVault(t *testing.T) {
+	s := newStage(t)
+	put := func(t *testing.T, from, to string) {
+		must(t, os.CopyFS(to, os.DirFS(from)))
+		must(t, os.Chmod(to, 0o700))
+	}
+	for _, row := range []struct {
+		name string
+		do   func(t *testing.T, dir, aside string)
+	}{
+		{"moved away", func(t *testing.T, dir, aside string) { must(t, os.Rename(dir, aside)) }},
+		{"exchanged for a backup", func(t *testing.T, dir, aside string) {
+			must(t, os.Rename(dir, aside))
+			put(t, s.older, dir)
+		}},
+		{"exchanged for another vault", func(t *testing.T, dir, aside string) {
+			must(t, os.Rename(dir, aside))
+			put(t, s.other, dir)
+		}},
+		{"exchanged for a link", func(t *testing.T, dir, aside string) {
+			must(t, os.Rename(dir, aside))
+			put(t, s.older, aside+".backup")
+			must(t, os.Symlink(aside+".backup", dir))
+		}},
+		{"the engine's moved away", func(t *testing.T, dir, aside string) {
+			must(t, os.Rename(filepath.Join(dir, "store"), aside+".store"))
+		}},
+		{"the engine's exchanged", func(t *testing.T, dir, aside string) {
+			must(t, os.Rename(filepath.Join(dir, "store"), aside+".store"))
+			put(t, filepath.Join(s.older, "store"), filepath.Join(dir, "store"))
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := image(t, s.template)
+			aside := dir + ".aside"
+			v := reopened(t, dir)
+			c := v.As(DefaultOwner)
+			mustKey(t, c, KeyOptions{Alias: "before"})
+			row.do(t, dir, aside)
+			var planted map[string][32]byte
+			there, err := filepath.EvalSymlinks(dir)
+			if err == nil {
+				planted = digests(t, there)
+			}
+			if _, err := c.CreateKey(t.Context(), KeyOptions{Alias: "after"}); !errors.Is(err, ErrReplaced) {
+				t.Errorf("CreateKey: %v, want ErrReplaced", err)
+			}
+			if err := c.Check(t.Context()); !errors.Is(err, ErrReplaced) {
+				t.Errorf("Check: %v, want ErrReplaced", err)
+			}
+			whole := aside
+			if _, err := os.Stat(aside + ".store"); err == nil {
+				whole = dir
+			}
+			gather := func() string { // the vault's own files in one place
+				if whole == dir {
+					os.Rename(filepath.Join(dir, "store"), aside+".planted")
+					put(t, aside+".store", filepath.Join(dir, "store"))
+				}
+				return image(t, whole)
+			}
+			if whole == aside {
+				hasKeys(t, "after a kill", gather(), []string{"first", "second", "before"})
+			}
+			if err := v.Close(); err != nil && !errors.Is(err, ErrReplaced) {
+				t.Errorf("Close: %v, want nil or ErrReplaced", err)
+			}
+			if planted != nil && whole == aside {
+				for path, sum := range digests(t, there) {
+					if planted[path] != sum {
+						t.Errorf("%s, which is not the vault's, was changed", path)
+					}
+				}
+				hasKeysOr(t, dir)
+			}
+			hasKeys(t, "after Close", gather(), []string{"first", "second", "before"})
+		})
+	}
+}
+
+// hasKeysOr opens what was put in the place of a vault: whichever vault it is, it opens.
+func hasKeysOr(t *testing.T, dir string) {
+	t.Helper()
+	v := reopened(t, dir)
+	closeChecked(t, v)
+}
+
+// A vault in which nothing happens finds out within about a second.
+func TestIdleVaultNoticesReplacement(t *testing.T) {
+	s := newStage(t)
+	dir := image(t, s.template)
+	v := reopened(t, dir)
+	must(t, os.Remove(filepath.Join(dir, "tip")))
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "tip")); err == nil {
+			break // the test's own deadline ends a vault that does not notice
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	killed := image(t, dir)
+	v.Close()
+	hasKeys(t, "after a kill", killed, []string{"first", "second"})
+}
+
+// A relative directory is that of the moment of Create or Open.
+func TestRelativeDirectory(t *testing.T) {
+	place, elsewhere := t.TempDir(), t.TempDir()
+	t.Chdir(elsewhere)
+	v, err := Create(t.Context(), "keys", testConfig(), passphrase(t, "correct horse"))
+	must(t, err)
+	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "elsewhere"})
+	closeChecked(t, v)
+	t.Chdir(place)
+	v, err = Create(t.Context(), "keys", testConfig(), passphrase(t, "correct horse"))
+	must(t, err)
+	closeChecked(t, v)
+	v = reopened(t, "keys")
+	t.Chdir(elsewhere)
+	c := v.As(DefaultOwner)
+	mustKey(t, c, KeyOptions{Alias: "here"})
+	must(t, c.RotateRoot(t.Context(), passphrase(t, "correct horse")))
+	closeChecked(t, v)
+	hasKeys(t, "where it was opened", filepath.Join(place, "keys"), []string{"here"})
+	hasKeys(t, "where the program went", filepath.Join(elsewhere, "keys"), []string{"elsewhere"})
+}
