@@ -8,7 +8,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
-	"slices"
 
 	"strongroom.example/internal/suite"
 )
@@ -74,13 +73,17 @@ func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypte
 	return nil, wrap(OpAsymmetricDecrypt, d.key.Key, fmt.Errorf("%w: options %T of this kind", ErrUnsupported, opts))
 }
 
-// sessionKey returns message if it has n bytes, else n random ones. It takes no
-// branch on which.
+// sessionKey returns message if it has n bytes, else n random ones, and wipes message. It
+// does the same work for every length: message has the capacity of a whole block, as
+// AsymmetricDecrypt returns it, so that n bytes are there to be read in any case. Where
+// not even a block has n bytes, no message can, which is no secret.
 func sessionKey(message []byte, n int) []byte {
-	defer suite.Wipe(message)
+	defer suite.Wipe(message[:cap(message)])
 	key := make([]byte, n)
 	rand.Read(key)
-	fits := subtle.ConstantTimeEq(int32(len(message)), int32(n))
-	subtle.ConstantTimeCopy(fits, key, slices.Grow(message, n)[:n])
+	if n <= cap(message) {
+		fits := subtle.ConstantTimeEq(int32(len(message)), int32(n))
+		subtle.ConstantTimeCopy(fits, key, message[:n])
+	}
 	return key
 }
