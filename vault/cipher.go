@@ -17,10 +17,14 @@ func (dataCipher) NonceSize() int { return 0 }
 // Overhead is the length of nonce and tag.
 func (dataCipher) Overhead() int { return suite.Overhead }
 
-// Seal panics if the data key was destroyed, or a nonce is given.
+// Seal panics if the data key was destroyed, or a nonce is given: cipher.AEAD has no error
+// here. Nothing else makes it fail.
 func (c dataCipher) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
 	checkNonce(nonce)
-	a := c.key.acquireCipher()
+	a, err := c.key.acquireCipher()
+	if err != nil {
+		panic("strongroom: use of a destroyed data key")
+	}
 	defer c.key.giveBack()
 	out, err := a.Seal(dst, plaintext, additionalData)
 	if err != nil {
@@ -29,10 +33,14 @@ func (c dataCipher) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
 	return out
 }
 
-// Open panics if the data key was destroyed, or a nonce is given.
+// Open returns ErrClosed if the data key was destroyed, and ErrCiphertext for every fault
+// of the ciphertext. It panics if a nonce is given.
 func (c dataCipher) Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error) {
 	checkNonce(nonce)
-	a := c.key.acquireCipher()
+	a, err := c.key.acquireCipher()
+	if err != nil {
+		return nil, wrap("OpenData", c.key.key, err)
+	}
 	defer c.key.giveBack()
 	out, err := a.Open(dst, ciphertext, additionalData)
 	if err != nil {

@@ -53,7 +53,7 @@ func (v *Vault) abandon(err error, release func(*keystore.DirLock) error) {
 func (v *Vault) wipe() error {
 	var errs []error
 	if v.rest != nil {
-		v.rest.destroyAll()
+		errs = append(errs, v.rest.close())
 	}
 	if v.handles != nil {
 		v.handles.closeAll()

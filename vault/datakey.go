@@ -36,6 +36,7 @@ type DataKey struct {
 	open      *lockedmem.Buffer
 	resting   *memguard.Enclave
 	aead      *suite.AEAD
+	pinned    bool // has a cipher, which must not fail: the key stays in locked memory
 	destroyed bool
 }
 
@@ -72,9 +73,11 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 
 // AEAD returns a cipher over the key: AES-256-GCM, or SM4-GCM in the SM edition.
 // Its NonceSize is 0: Seal makes a random nonce and puts it in front; pass a nil
-// nonce. It lives until Destroy, or Vault.Close; later use panics with "strongroom: use
-// of a destroyed data key". The key must be 32 bytes (SM:
-// 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
+// nonce. It lives until Destroy, or Vault.Close. After that Open returns ErrClosed, and
+// Seal, which has no error, panics with "strongroom: use of a destroyed data key": end
+// what seals before closing the vault. Lack of memory that can be locked is an error of
+// AEAD alone, since from here on the key stays in locked memory and does not move to an
+// enclave. The key must be 32 bytes (SM: 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	if k == nil || k.room == nil {
 		return nil, wrap("AEAD", "", ErrClosed)
@@ -82,15 +85,16 @@ func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	if k.size != k.suite.KeySize() {
 		return nil, &Error{Op: "AEAD", Key: k.key, Err: fmt.Errorf("%w: the key has %d bytes, the cipher takes %d", ErrUnsupported, k.size, k.suite.KeySize())}
 	}
-	err := k.Use(func(key []byte) error {
+	err := k.Use(func(key []byte) (err error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.aead != nil {
-			return nil
+		if k.aead == nil {
+			if k.aead, err = k.suite.NewAEAD(key); err != nil {
+				return err
+			}
 		}
-		a, err := k.suite.NewAEAD(key)
-		k.aead = a
-		return err
+		k.pinned = true
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -115,9 +119,6 @@ func (k *DataKey) Destroy() {
 		k.open.Free()
 		k.open = nil
 	}
-	if k.aead != nil {
-		k.aead.Wipe()
-		k.aead = nil
-	}
+	k.wipeCipher()
 	k.resting = nil
 }

@@ -10,13 +10,23 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// layToRest moves the key into an enclave if it was last used before the time
-// given and nobody uses it now. Where memguard cannot lock memory the key stays
-// where it is, which is locked as well.
+// layToRest moves the key into an enclave if it was last used before the time given and
+// is not in use now. Where memguard cannot lock memory the key stays where it is, which is
+// locked as well; and so does a key with a cipher, whose Seal has no way to report that
+// the key cannot be brought back. The cipher's state is wiped in any case.
 func (k *DataKey) layToRest(before time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rest(before)
+}
+
+// rest is layToRest for a caller that holds the lock.
+func (k *DataKey) rest(before time.Time) {
 	if k.destroyed || k.users > 0 || k.open == nil || k.lastUse.After(before) {
+		return
+	}
+	k.wipeCipher()
+	if k.pinned {
 		return
 	}
 	enclave, err := enclose(k.open.Bytes())
@@ -26,6 +36,10 @@ func (k *DataKey) layToRest(before time.Time) {
 	k.resting = enclave
 	k.open.Free()
 	k.open = nil
+}
+
+// wipeCipher wipes the cipher's state, which is on the heap. The caller holds the lock.
+func (k *DataKey) wipeCipher() {
 	if k.aead != nil {
 		k.aead.Wipe()
 		k.aead = nil
@@ -43,26 +57,23 @@ func (k *DataKey) acquire() ([]byte, error) {
 	return k.open.Bytes(), nil
 }
 
-// acquireCipher is acquire for the key's cipher, whose methods cannot tell an
-// error: it panics when the key is gone.
-func (k *DataKey) acquireCipher() *suite.AEAD {
+// acquireCipher is acquire for the key's cipher. Its error is ErrClosed after Destroy:
+// nothing else can fail, because AEAD has pinned the key.
+func (k *DataKey) acquireCipher() (*suite.AEAD, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.destroyed {
-		panic("strongroom: use of a destroyed data key")
+	if err := k.wake(); err != nil {
+		return nil, err
 	}
 	if k.aead == nil {
-		if err := k.wake(); err != nil {
-			panic("strongroom: data key cannot be brought into locked memory: " + errorName(translate(err)))
-		}
 		a, err := k.suite.NewAEAD(k.open.Bytes())
 		if err != nil {
-			panic("strongroom: data key does not fit its cipher")
+			return nil, err
 		}
 		k.aead = a
 	}
 	k.users++
-	return k.aead
+	return k.aead, nil
 }
 
 // wake brings the key from its enclave. The caller holds the lock.
@@ -73,7 +84,7 @@ func (k *DataKey) wake() error {
 	if k.open != nil {
 		return nil
 	}
-	b, err := k.room.arena.Alloc(k.size)
+	b, err := k.room.alloc(k.size)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLockedMemory, err)
 	}

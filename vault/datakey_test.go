@@ -79,8 +79,20 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 	}
 	sealed, before := aead.Seal(nil, nil, []byte("data"), []byte("aad")), bytesOf(t, dk)
 	dk.layToRest(time.Now().Add(time.Hour))
-	if dk.resting == nil || dk.open != nil || dk.aead != nil {
-		t.Fatal("the key is not at rest")
+	if dk.resting != nil || dk.open == nil || dk.aead != nil {
+		t.Fatal("a key with a cipher did not stay in locked memory, or its cipher's state is there")
+	}
+	plain, err := c.OpenDataKey(t.Context(), dk.Ciphertext(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Destroy()
+	plain.layToRest(time.Now().Add(time.Hour))
+	if plain.resting == nil || plain.open != nil {
+		t.Fatal("a key without a cipher is not at rest")
+	}
+	if !bytes.Equal(before, bytesOf(t, plain)) {
+		t.Error("the key changed in its enclave")
 	}
 	got, err := aead.Open(nil, nil, sealed, []byte("aad"))
 	if err != nil || string(got) != "data" {
@@ -95,6 +107,9 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 	}
 	redacttest.Silent(t, dk, before)
 	dk.Destroy()
+	if _, err := aead.Open(nil, nil, sealed, []byte("aad")); !errors.Is(err, ErrClosed) {
+		t.Errorf("Open after Destroy: %v, want ErrClosed", err)
+	}
 	defer func() {
 		if recover() == nil {
 			t.Error("Seal after Destroy did not panic")

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -20,13 +21,17 @@ type restroom struct {
 	keys  map[*DataKey]struct{}
 }
 
-func newRestroom(a *lockedmem.Arena) *restroom {
-	return &restroom{arena: a, keys: map[*DataKey]struct{}{}}
+// newRestroom has an arena of its own, which leaves memory for other operations: data
+// keys are as many as callers like. memguard takes its own pages with the first enclave,
+// which is made here, while there is memory: later it would lack what arenas took.
+func newRestroom() *restroom {
+	enclose(make([]byte, 1))
+	return &restroom{arena: lockedmem.NewRanked(0, lockedmem.Callers), keys: map[*DataKey]struct{}{}}
 }
 
 // admit makes a DataKey of size zero bytes, which the caller fills by Use.
 func (r *restroom) admit(id string, size int, s suite.ID) (*DataKey, error) {
-	plain, err := r.arena.Alloc(size)
+	plain, err := r.alloc(size)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +41,22 @@ func (r *restroom) admit(id string, size int, s suite.ID) (*DataKey, error) {
 	r.keys[k] = struct{}{}
 	r.mu.Unlock()
 	return k, nil
+}
+
+// alloc returns locked memory for a key. Where there is none, keys that are not in use
+// are laid to rest at once.
+func (r *restroom) alloc(size int) (*lockedmem.Buffer, error) {
+	b, err := r.arena.Alloc(size)
+	if !errors.Is(err, lockedmem.ErrExhausted) {
+		return b, err
+	}
+	for _, k := range r.all() {
+		if k.mu.TryLock() { // else it is in use, perhaps by the caller
+			k.rest(time.Now())
+			k.mu.Unlock()
+		}
+	}
+	return r.arena.Alloc(size)
 }
 
 func (r *restroom) forget(k *DataKey) {
@@ -62,8 +83,10 @@ func (r *restroom) sweep() {
 	}
 }
 
-func (r *restroom) destroyAll() {
+// close destroys all data keys.
+func (r *restroom) close() error {
 	for _, k := range r.all() {
 		k.Destroy()
 	}
+	return r.arena.Close()
 }

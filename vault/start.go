@@ -19,7 +19,7 @@ func (v *Vault) start(ctx context.Context) error {
 	v.burials = newBurials(v.store)
 	v.keys = newKeyCache(v.store)
 	v.refusals = newRefusals()
-	v.rest = newRestroom(v.arena)
+	v.rest = newRestroom()
 	v.agenda = newAgenda()
 	if err := v.openClock(ctx); err != nil {
 		return err

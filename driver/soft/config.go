@@ -39,7 +39,7 @@ func New(cfg Config) (*Driver, error) {
 	if cfg.Key != nil && len(cfg.Key) != KeySize {
 		return nil, fault(op, driver.Invalid, errors.New("the wrapping key is not 32 bytes long"))
 	}
-	arena := lockedmem.New(cfg.MaxLocked)
+	arena := lockedmem.NewRanked(cfg.MaxLocked, lockedmem.Caches)
 	key, err := arena.Alloc(KeySize)
 	if err != nil {
 		return nil, lockedFault(op, errors.Join(err, arena.Close()))

@@ -7,9 +7,6 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// protectorMemory is the locked memory of all protectors' secrets.
-var protectorMemory = lockedmem.New(0)
-
 // A keptSecret is the secret of a protector, from its creation to wipe. It is in locked
 // memory, and on the heap only where there is none to be had: a protector has no way to
 // report that, and opens a vault all the same.
@@ -23,7 +20,7 @@ type keptSecret struct {
 // forgets to wipe is wiped once nothing refers to it.
 func keepSecret(n int, fill func([]byte)) *keptSecret {
 	s := new(keptSecret)
-	buf, err := protectorMemory.Alloc(n)
+	buf, err := lockedmem.Process.Alloc(n)
 	if err != nil { // also where n is 0, or too much
 		s.heap = make([]byte, n)
 	} else {

@@ -26,14 +26,16 @@ var (
 )
 
 // An Arena holds locked pages and cuts buffers from them, in sizes that are powers
-// of two from 64 bytes. Pages stay locked until Close, or until all that may be locked
-// is and another size is wanted. It is safe for concurrent use, and prints redacted.
+// of two from 64 bytes, by halving what is larger. Pages stay locked until Close, or until
+// all that may be locked is and another size is wanted. It is safe for concurrent use, and
+// prints redacted.
 //
 // memguard destroys every enclave of the process when it cannot lock a page. So an
 // arena never takes the last of what may be locked: see [New].
 type Arena struct {
 	redacted
-	max int
+	max  int
+	rank Rank
 
 	mu     sync.Mutex
 	chunks []*chunk
@@ -47,7 +49,28 @@ type Arena struct {
 // as much as the system allows. Whatever maxBytes is, 64 KiB, or a quarter of
 // RLIMIT_MEMLOCK where that is below 256 KiB, stay lockable for others. Nothing is
 // locked before the first Alloc.
-func New(maxBytes int) *Arena { return &Arena{max: maxBytes} }
+func New(maxBytes int) *Arena { return NewRanked(maxBytes, Operations) }
+
+// Process is the arena of what belongs to the process and to no vault. It is never closed.
+var Process = New(0)
+
+// NewRanked is New for an arena that leaves more to others, by its rank.
+func NewRanked(maxBytes int, r Rank) *Arena { return &Arena{max: maxBytes, rank: r} }
+
+// A Rank says how much lockable memory an arena leaves to others: an arena whose callers
+// can take as much as they like must not keep a short operation from working.
+type Rank int
+
+// The ranks, in sixteenths of RLIMIT_MEMLOCK, or of 256 KiB where that is less, that stay
+// lockable.
+const (
+	// Operations leave 4: what an operation needs while it runs.
+	Operations Rank = 4
+	// Caches leave 5: keys that are kept open, and closed when memory is short.
+	Caches Rank = 5
+	// Callers leave 6: what a caller holds for as long as it likes.
+	Callers Rank = 6
+)
 
 // Alloc returns a zeroed buffer of n bytes, 1 to 64 KiB (else ErrSize). If no more
 // memory may be locked the error is ErrExhausted.
@@ -61,14 +84,10 @@ func (a *Arena) Alloc(n int) (*Buffer, error) {
 	if a.closed {
 		return nil, ErrClosed
 	}
-	if len(a.free[class]) == 0 {
-		if err := a.grow(class); err != nil {
-			return nil, err
-		}
+	s, err := a.take(class)
+	if err != nil {
+		return nil, err
 	}
-	last := len(a.free[class]) - 1
-	s := a.free[class][last]
-	a.free[class] = a.free[class][:last]
 	s.of.live++
 	a.live++
 	return &Buffer{arena: a, slot: s, n: n}, nil

@@ -30,7 +30,7 @@ func (b *Buffer) Free() {
 		return
 	}
 	clear(s.bytes)
-	b.arena.free[s.of.class] = append(b.arena.free[s.of.class], s)
+	b.arena.put(s)
 	b.arena.live--
 	s.of.live--
 	b.slot = slot{}

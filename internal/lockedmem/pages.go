@@ -7,15 +7,14 @@ import (
 	"github.com/awnumar/memcall"
 )
 
-// reserve is what stays lockable for others: 64 KiB, or a quarter of a limit below
-// 256 KiB.
-func reserve(limit uint64) uint64 { return min(64<<10, limit/4) }
+// reserve is what an arena of the rank leaves lockable for others.
+func (r Rank) reserve(limit uint64) uint64 { return min(256<<10, limit) * uint64(r) / 16 }
 
 // lockPages maps and locks size bytes, a multiple of the page size, if enough
 // stays lockable after that. memcall leaves them out of core dumps where the
 // system can.
-func lockPages(size int) ([]byte, error) {
-	if err := preflight(size); err != nil {
+func lockPages(size int, r Rank) ([]byte, error) {
+	if err := preflight(size, r); err != nil {
 		return nil, err
 	}
 	return mapLocked(size)
@@ -40,8 +39,8 @@ func unlockPages(pages []byte) error {
 // probe finds out by trying whether size bytes and the reserve can be locked at
 // once. For a moment it takes what it looks for, so it is the way only where the
 // system does not tell.
-func probe(size int) error {
-	pages, err := mapLocked(size + int(reserve(1<<20)))
+func probe(size int, r Rank) error {
+	pages, err := mapLocked(size + int(r.reserve(1<<20)))
 	if err != nil {
 		return err
 	}

@@ -15,19 +15,19 @@ var errNoVmLck = errors.New("lockedmem: no VmLck in /proc/self/status")
 // preflight checks that the reserve stays free under RLIMIT_MEMLOCK if size bytes
 // more are locked. Privileged processes are held to the limit too: the kernel
 // would let them go on, but a limit that somebody set has a reason.
-func preflight(size int) error {
+func preflight(size int, r Rank) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
-		return probe(size)
+		return probe(size, r)
 	}
 	if limit.Cur == unix.RLIM_INFINITY {
 		return nil
 	}
 	locked, err := processLocked()
 	if err != nil {
-		return probe(size)
+		return probe(size, r)
 	}
-	if locked+uint64(size)+reserve(limit.Cur) > limit.Cur {
+	if locked+uint64(size)+r.reserve(limit.Cur) > limit.Cur {
 		return fmt.Errorf("%w: %d of %d bytes (RLIMIT_MEMLOCK) are locked", ErrExhausted, locked, limit.Cur)
 	}
 	return nil

@@ -57,7 +57,7 @@ func TestReserve(t *testing.T) {
 			}
 		}
 		left := limit - mustLocked(t)
-		if !errors.Is(err, ErrExhausted) || left < reserve(limit) || left > reserve(limit)+16<<10 || len(all) == 0 {
+		if !errors.Is(err, ErrExhausted) || left < Operations.reserve(limit) || left > Operations.reserve(limit)+16<<10 || len(all) == 0 {
 			t.Errorf("limit %d: %d buffers, %d left, %v", limit, len(all), left, err)
 		}
 		for _, b := range all {
@@ -71,7 +71,7 @@ func TestReserve(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	before := mustLocked(t)
-	if err := probe(4096); err != nil {
+	if err := probe(4096, Operations); err != nil {
 		t.Error(err)
 	}
 	if got := mustLocked(t); got != before {

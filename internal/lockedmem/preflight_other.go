@@ -2,4 +2,4 @@
 
 package lockedmem
 
-func preflight(size int) error { return probe(size) }
+func preflight(size int, r Rank) error { return probe(size, r) }

@@ -39,7 +39,7 @@ type workspacePool struct {
 }
 
 func newWorkspacePool() *workspacePool {
-	p := &workspacePool{arena: lockedmem.New(0), max: 2 * runtime.NumCPU()}
+	p := &workspacePool{arena: lockedmem.Process, max: 2 * runtime.NumCPU()}
 	p.given.L = &p.mu
 	return p
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"strongroom.example/internal/lockedmem"
 )
 
 // TestWorkspacesAreWiped: what one call leaves in a workspace, the next does not find.
@@ -29,6 +31,7 @@ func TestWorkspacesAreWiped(t *testing.T) {
 // TestWorkspacesAreLocked: two of them are not in one another, and are in locked memory.
 func TestWorkspacesAreLocked(t *testing.T) {
 	p := newWorkspacePool()
+	p.arena = lockedmem.New(0)
 	for range p.max {
 		w := p.take()
 		defer p.give(w)
@@ -64,7 +67,7 @@ func TestWorkspacesAreBounded(t *testing.T) {
 // TestMACWithoutLockedMemory: where nothing can be locked, MACs are made all the same.
 func TestMACWithoutLockedMemory(t *testing.T) {
 	p := newWorkspacePool()
-	p.arena.Close()
+	p.arena = lockedmem.New(1) // less than a page
 	w := p.take()
 	key := make([]byte, 32)
 	rand.Read(key)
