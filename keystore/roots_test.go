@@ -178,3 +178,50 @@ func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store)
 	cfg.SetStep(nil)
 	return steps, err
 }
+
+// A root file is healed after that is on record, wherever a crash cuts the Open that heals
+// it.
+func TestHealingIsRecordedFirst(t *testing.T) {
+	for _, file := range []string{"root", "root.copy"} {
+		for cut := 1; ; cut++ {
+			cfg := config(t, storetest.NewMemory())
+			checked(t, create(t, cfg))
+			path := filepath.Join(cfg.Dir, file)
+			bad := forged(read(t, path), 99)
+			write(t, path, bad)
+			var faults []keystore.RootFault
+			cfg.Healed = func(tx *keystore.Tx, f []keystore.RootFault) {
+				faults = f
+				tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "healed %d", seq) })
+			}
+			steps, crash := 0, errors.New("crash")
+			cfg.SetStep(func(string) error {
+				if steps++; steps >= cut {
+					return crash
+				}
+				return nil
+			})
+			s, openErr := reopen(cfg)
+			if openErr == nil {
+				checked(t, s)
+			}
+			b, err := os.ReadFile(path)
+			touched := err != nil || !bytes.Equal(b, bad)
+			cfg.SetStep(nil)
+			cfg.Healed = nil
+			s, err = reopen(cfg)
+			must(t, err)
+			recorded := s.LogState().Size == 2
+			if touched && !recorded || openErr == nil && !recorded {
+				t.Errorf("%s, cut at step %d: replaced %v, on record %v", file, cut, touched, recorded)
+			}
+			checked(t, s)
+			if openErr == nil {
+				if want := (keystore.RootFault{File: file, Fault: keystore.FaultNotAuthentic}); len(faults) != 1 || faults[0] != want {
+					t.Errorf("%s: recorded %v, want %v", file, faults, want)
+				}
+				break
+			}
+		}
+	}
+}
