@@ -4,9 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"strongroom.example/driver"
 	"strongroom.example/driver/tpm"
 	"strongroom.example/internal/testtoken"
 )
@@ -76,4 +82,49 @@ func TestPCRValuesAreOfNow(t *testing.T) {
 	}
 	root, blob := seal(t, p)
 	opens(t, p, root, blob, "sealed when nothing was changed")
+}
+
+// An extender extends register 7 before the next TPM2_Create, as firmware or another
+// program may at any time.
+type extender struct{ armed atomic.Bool }
+
+type extended struct {
+	testtoken.Conn
+	by *extender
+}
+
+func (c *extended) Post(command []byte) error {
+	const create = 0x153
+	if binary.BigEndian.Uint32(command[6:]) == create && c.by.armed.Swap(false) {
+		_, err := tpm2.PCRExtend{
+			PCRHandle: tpm2.AuthHandle{Handle: 7, Auth: tpm2.PasswordAuth(nil)},
+			Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: make([]byte, 32)}}},
+		}.Execute(c.Conn)
+		if err != nil {
+			return err
+		}
+	}
+	return c.Conn.Post(command)
+}
+
+// TestProtectProvesWhatItSealed: a root that is sealed to a state which was over before
+// the sealing is an error, not a blob that never opens.
+func TestProtectProvesWhatItSealed(t *testing.T) {
+	s, e := testtoken.NewSWTPM(t), new(extender)
+	d, err := tpm.Open(tpm.Config{Dial: func() (transport.TPMCloser, error) {
+		c, err := s.Dial()
+		return &extended{Conn: c, by: e}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
+	e.armed.Store(true)
+	blob, err := p.Protect(context.Background(), binding, make([]byte, 32))
+	if !errors.Is(err, driver.Unavailable) || errors.Is(err, driver.Denied) || len(blob) > 0 {
+		t.Errorf("a register was extended between reading and sealing: a blob of %d bytes, %v; want %v", len(blob), err, driver.Unavailable)
+	}
+	root, blob := seal(t, p)
+	opens(t, p, root, blob, "sealed again")
 }

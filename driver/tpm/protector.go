@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/hmac"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
@@ -179,5 +180,25 @@ func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
 		return nil, err
 	}
 	s.parent, s.public, s.private = made.parent, made.public, made.private
+	if s.mode == modePCR {
+		if err := d.proveSealed(g, s, payload); err != nil {
+			return nil, err
+		}
+	}
 	return s.encode(), nil
+}
+
+// proveSealed unseals what was sealed to the present values of registers. A register that
+// is extended between the reading and the sealing would leave a blob that never opens.
+func (d *device) proveSealed(g grant, s sealed, payload []byte) error {
+	_, err := d.unseal(g, s, func(got []byte) ([]byte, error) {
+		if !hmac.Equal(got, payload) {
+			return nil, errResponse
+		}
+		return nil, nil
+	})
+	if errors.Is(err, driver.Denied) {
+		return fault("TPM2_Unseal", driver.Unavailable, fmt.Errorf("what was sealed does not open; a register was extended at this moment, so try again (%v)", err))
+	}
+	return err
 }
