@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"slices"
 
 	"strongroom.example/driver"
 )
@@ -49,8 +48,7 @@ func (x *examination) trySignRSA(in []byte) {
 			row.Sign = append(row.Sign, alg)
 		}
 	}
-	// Importing is tried with the first algorithm.
-	if !slices.Contains(row.Sign, driver.RSAPKCS1SHA256) {
+	if len(row.Sign) == 0 {
 		return
 	}
 	row.Import = x.try(spec.String()+" import", func() error { return x.tryImport(spec, in) })
@@ -84,7 +82,7 @@ func (x *examination) tryDecryptRSA(in []byte) {
 	if len(row.Decrypt) == 0 {
 		return
 	}
-	row.Import = raw && x.try(spec.String()+" import", func() error { return x.tryImport(spec, in) })
+	row.Import = x.try(spec.String()+" import", func() error { return x.tryImport(spec, in) })
 	x.largerRSA(row)
 }
 

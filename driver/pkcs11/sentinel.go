@@ -124,8 +124,10 @@ func (o *object) ping(s session) error {
 		var out [ivSize + tagSize]byte
 		_, err = o.seal(s, sealing{sealed: out[:]})
 	default:
-		alg := signAlgs(o.shape)[0]
-		_, err = o.sign(s, alg, make([]byte, alg.DigestSize()))
+		err = byFirst(signAlgs(o.shape), func(alg driver.SignAlg) error {
+			_, err := o.sign(s, alg, make([]byte, alg.DigestSize()))
+			return err
+		})
 	}
 	return err
 }

@@ -15,6 +15,8 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"strongroom.example/driver"
 )
 
@@ -36,11 +38,43 @@ func (o *object) answers(s session, ref reference) error {
 	case driver.Seal:
 		return o.answersGCM(s, ref.secret)
 	case driver.Sign:
-		return o.answersSign(s, signAlgs(o.shape)[0], ref.public)
+		return byFirst(signAlgs(o.shape), func(alg driver.SignAlg) error { return o.answersSign(s, alg, ref.public) })
 	case driver.Decrypt:
-		return o.answersDecrypt(s, driver.RSARaw, false, ref.public)
+		return byFirst(decryptAlgs(), func(alg driver.EncryptAlg) error {
+			return o.answersDecrypt(s, alg, alg != driver.RSARaw, ref.public)
+		})
 	}
 	return nil
+}
+
+// byFirst runs use with the first algorithm of the list that the token has: one that is
+// missing says nothing of the others, or of the key.
+func byFirst[A any](list []A, use func(A) error) (err error) {
+	for _, alg := range list {
+		if err = use(alg); !lacksMechanism(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// lacksMechanism reports whether an error says that the token has not the mechanism, or
+// not with these parameters.
+func lacksMechanism(err error) bool {
+	switch codeOf(err) {
+	case p11.CKR_MECHANISM_INVALID, p11.CKR_MECHANISM_PARAM_INVALID, p11.CKR_FUNCTION_NOT_SUPPORTED, p11.CKR_KEY_FUNCTION_NOT_PERMITTED:
+		return true
+	}
+	return false
+}
+
+// decryptAlgs lists what an RSA key decrypts by, if the token can.
+func decryptAlgs() []driver.EncryptAlg {
+	list := []driver.EncryptAlg{driver.RSARaw, driver.RSAOAEPSHA256}
+	if sha1Allowed() {
+		list = append(list, driver.RSAOAEPSHA1)
+	}
+	return list
 }
 
 func (o *object) answersHMAC(s session, secret []byte) error {

@@ -1,0 +1,49 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"slices"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestTokenWithoutPKCS1 is a token whose new firmware signs by RSA-PSS and not by PKCS #1
+// v1.5. It offers PSS, keys of before open and sign by it, and its keys can be imported.
+func TestTokenWithoutPKCS1(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c, id := config(faulty.PKCS11), freshID()
+	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Sign}
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.GenerateKey(t.Context(), id, spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	faulty.Be(testtoken.NoPKCS1)
+	c.Profile = "generic" // has the token tried again
+	d = openedWith(t, c)
+	row, ok := d.Info().Find(spec)
+	if !ok || !slices.Contains(row.Sign, driver.RSAPSSSHA256) || slices.Contains(row.Sign, driver.RSAPKCS1SHA256) || !row.Import {
+		t.Fatalf("%v on a token without PKCS #1 v1.5 signatures: listed %v, %+v; want PSS alone, with import", spec, ok, row)
+	}
+	key, err := d.OpenKey(t.Context(), id, spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Close()
+	if _, err := key.(driver.Signer).Sign(t.Context(), driver.RSAPSSSHA256, make([]byte, 32)); err != nil {
+		t.Errorf("Sign by PSS with a key of before: %v", err)
+	}
+	if _, err := key.(driver.Signer).Sign(t.Context(), driver.RSAPKCS1SHA256, make([]byte, 32)); !is(err, driver.Unsupported) {
+		t.Errorf("Sign by PKCS #1 v1.5: %v, want Unsupported", err)
+	}
+	everyWay(t, d, row)
+}
