@@ -5,6 +5,8 @@ package pkcs11
 import (
 	"crypto/fips140"
 	"errors"
+	"fmt"
+	"strings"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -52,8 +54,27 @@ type examination struct {
 const trialLabel = "sr-trial"
 
 // examine tries everything that the driver offers. What the token answers is a
-// finding; what may pass is tried again, and is an error where nothing is left.
+// finding; what may pass is tried again, and is an error where nothing is left. Where no
+// key of a session works, the token is tried once more with keys that last, since some
+// make no others. A token without any key that the driver can use is Unsupported; what was
+// found is returned with that.
 func (s session) examine(p profile) (*abilities, error) {
+	able, err := s.examineBy(p)
+	if err != nil || len(able.specs) > 0 {
+		return able, err
+	}
+	first := able
+	if !p.noSessionObjects {
+		p.noSessionObjects = true
+		if able, err = s.examineBy(p); err == nil && len(able.specs) > 0 {
+			return able, nil
+		}
+	}
+	return first, fault("Open", driver.Unsupported, errors.Join(s.useless(first), err))
+}
+
+// examineBy is examine with keys of a session or, by profile, keys that last.
+func (s session) examineBy(p profile) (*abilities, error) {
 	list, err := s.mod.ctx.GetMechanismList(s.epoch.slot)
 	if err != nil {
 		return nil, from("C_GetMechanismList", err)
@@ -86,6 +107,21 @@ func (s session) examine(p profile) (*abilities, error) {
 		return nil, from("C_GetSessionInfo", err)
 	}
 	return &x.abilities, nil
+}
+
+// useless says why a token offers nothing, and what to do.
+func (s session) useless(able *abilities) error {
+	var tried []string
+	for _, f := range able.findings {
+		if !f.Works {
+			tried = append(tried, f.Ability+": "+f.Note)
+		}
+	}
+	advice := "give its keys another token"
+	if isTPM(s.epoch.info) {
+		advice = "use the driver tpm, which works with the TPM itself"
+	}
+	return fmt.Errorf("the token makes no key that the driver can use; %s (%s)", advice, strings.Join(tried, "; "))
 }
 
 func (x *examination) tryAll() {

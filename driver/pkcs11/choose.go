@@ -3,7 +3,10 @@
 package pkcs11
 
 import (
+	"slices"
 	"strings"
+
+	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
 )
@@ -18,12 +21,32 @@ func (p profile) shapeOf(spec driver.KeySpec) (shape, bool) {
 }
 
 // levelAt is the level of such a token in a slot. One of no known kind is a device only if
-// its slot says so.
+// its slot says so. A token that calls itself software is software, whatever the profile.
 func (p profile) levelAt(at tokenSlot, able *abilities) driver.ProtectionLevel {
-	if able.leaks || p.name == genericName && !at.hardware {
+	if able.leaks || p.name == genericName && !at.hardware || isSoftware(at.info) {
 		return driver.LevelSoftware
 	}
 	return p.level
+}
+
+// isSoftware reports whether a token says of itself that it is software: by the
+// manufacturer of a known software token, or by the model of a software TPM behind
+// libtpm2-pkcs11 ("SW   TPM"), of a simulator or of an emulator.
+func isSoftware(info p11.TokenInfo) bool {
+	for _, p := range profiles() {
+		if p.level == driver.LevelSoftware && strings.HasPrefix(trim(info.ManufacturerID), p.manufacturer) {
+			return true
+		}
+	}
+	words := strings.Fields(strings.ToLower(trim(info.Model)))
+	return slices.ContainsFunc(words, func(word string) bool {
+		return word == "sw" || word == "swtpm" || word == "soft" || strings.HasPrefix(word, "simul") || strings.HasPrefix(word, "emul")
+	})
+}
+
+// isTPM reports whether a token says of itself that it is a TPM.
+func isTPM(info p11.TokenInfo) bool {
+	return strings.Contains(strings.ToUpper(info.Model+" "+info.ManufacturerID), "TPM")
 }
 
 // profileOf finds a profile by name or, if that is empty, by manufacturer.

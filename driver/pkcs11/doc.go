@@ -26,7 +26,7 @@
 // The mechanism list of a token is only a hint. Open tries each ability, against Go's
 // cryptography where it can, and [driver.Info] lists what worked. The keys for that are
 // session objects; a token that makes none gets keys that last, which are destroyed
-// again. After each creation what protects the key is read back: that it is private,
+// again. Open fails with Unsupported on a token that makes no key of either sort. After each creation what protects the key is read back: that it is private,
 // sensitive, not extractable, lasting, of its size and public exponent, and has its
 // one role. One that is not what was asked for is destroyed. What only some tokens know
 // (the mechanisms that are allowed, that it may not be copied or changed) is asked for

@@ -17,10 +17,13 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 		return known, nil
 	}
 	able, err := d.examine(ctx)
-	if err == nil && able.doubtful == nil {
+	if err != nil {
+		return nil, err
+	}
+	if able.doubtful == nil {
 		t.able[as] = able
 	}
-	return able, err
+	return able, nil
 }
 
 // examine has the token tried. One at a time does so.
@@ -33,7 +36,8 @@ func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
 }
 
 // Probe opens the token that c names, tries what it can do, whatever an earlier Open
-// found, and closes it.
+// found, and closes it. Where the token has no key that the driver can use, the report
+// comes with an error that is Unsupported.
 func Probe(ctx context.Context, c Config) (Report, error) {
 	d, err := open(ctx, c)
 	if err != nil {
@@ -45,9 +49,9 @@ func Probe(ctx context.Context, c Config) (Report, error) {
 	}
 	able, err := d.examine(ctx)
 	d.token.trials.give()
-	if err != nil {
+	if able == nil {
 		return Report{}, err
 	}
 	at := d.token.epoch.Load().tokenSlot
-	return Report{device(at), d.profile.name, d.profile.levelAt(at, able), able.specs, able.findings}, nil
+	return Report{device(at), d.profile.name, d.profile.levelAt(at, able), able.specs, able.findings}, err
 }
