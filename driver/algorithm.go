@@ -87,5 +87,11 @@ const (
 	// WrapRSAAESKWP is CKM_RSA_AES_KEY_WRAP: an AES key under OAEP with SHA-1,
 	// then the material under AES-KWP (RFC 5649).
 	WrapRSAAESKWP WrapAlg = "RSA_AES_KEY_WRAP"
-	WrapSM2       WrapAlg = "SM2"
+	// WrapRSAAESKWPSHA256 is the same with SHA-256 in OAEP, for the hash and for MGF1.
+	WrapRSAAESKWPSHA256 WrapAlg = "RSA_AES_KEY_WRAP_SHA_256"
+	WrapSM2             WrapAlg = "SM2"
 )
+
+// TwoSteps reports whether the algorithm wraps material under an AES key by AES-KWP,
+// and the AES key by OAEP.
+func (a WrapAlg) TwoSteps() bool { return a == WrapRSAAESKWP || a == WrapRSAAESKWPSHA256 }

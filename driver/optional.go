@@ -19,7 +19,10 @@ type WrappedImporter interface {
 	// destroyed like every other key. PublicDER is what material is wrapped for.
 	GenerateWrappingKey(ctx context.Context, id MaterialID, alg KeyAlgorithm) (Created, error)
 	// ImportWrapped unwraps w into material named id; it is repeatable. A ciphertext
-	// that does not unwrap is Authentic, whatever is wrong with it.
+	// that does not unwrap is Authentic, whatever is wrong with it. Before it returns a
+	// private key the driver checks the public half that the device tells as an Importer
+	// does, and has the key compute something that the public half proves. A key that fails
+	// is destroyed in the device and Invalid or Authentic.
 	ImportWrapped(ctx context.Context, id MaterialID, spec KeySpec, w Wrapped) (Created, error)
 }
 

@@ -1,9 +1,14 @@
 package vault
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
 	"errors"
 	"strings"
 	"testing"
+
+	"strongroom.example/driver"
 )
 
 // TestKeyFaultsDoNotCount: material that unwraps by AES-KWP and has a wrong length is
@@ -60,4 +65,52 @@ func TestImportPathDemanded(t *testing.T) {
 			t.Errorf("ParametersForImport(%s, %+v): path %q, %v; want path %q, %v with %q", row.key.Spec, row.r, p.Path, err, row.path, row.want, row.say)
 		}
 	}
+}
+
+// TestImportExpectedPublicKey: a private key is held to the public half that its owner
+// names, on both paths, and the CMK is not bound to another.
+func TestImportExpectedPublicKey(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c := v.As(DefaultOwner)
+	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
+	spec := driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}
+	right, wrong := privateKey(t, spec), privateKey(t, spec)
+	public := publicOf(t, right)
+	send := func(plain, public []byte) error {
+		m := newParcel(t, c, k, plain).material()
+		m.PublicKey = public
+		_, err := c.ImportKeyMaterial(t.Context(), k.ID, m)
+		return err
+	}
+	if err := send(wrong, public); !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), "PublicKey") {
+		t.Errorf("ImportKeyMaterial of another key than PublicKey: %v, want ErrImport", err)
+	}
+	for name, b := range map[string][]byte{"a byte too many": append(bytes.Clone(public), 0), "no key": {1}} {
+		if err := send(right, b); !errors.Is(err, ErrInvalid) {
+			t.Errorf("ImportKeyMaterial with a PublicKey of %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	if err := send(right, public); err != nil {
+		t.Errorf("ImportKeyMaterial of the key of PublicKey: %v", err)
+	}
+	other := newExternal(t, c)
+	m := newParcel(t, c, other, ownKey(1)).material()
+	m.PublicKey = public
+	if _, err := c.ImportKeyMaterial(t.Context(), other.ID, m); !errors.Is(err, ErrInvalid) {
+		t.Errorf("ImportKeyMaterial of symmetric material with a PublicKey: %v, want ErrInvalid", err)
+	}
+}
+
+// publicOf returns the public half of a PKCS #8 key as SubjectPublicKeyInfo.
+func publicOf(t *testing.T, der []byte) []byte {
+	t.Helper()
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.(crypto.Signer).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
 }

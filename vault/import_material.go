@@ -2,11 +2,13 @@ package vault
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"slices"
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 	"strongroom.example/internal/unwrap"
 )
 
@@ -17,6 +19,10 @@ type ImportMaterial struct {
 	// EncryptedMaterial is the material, wrapped for the public key that came with
 	// the token, by its algorithm.
 	EncryptedMaterial []byte
+	// PublicKey, if it is not empty, is the public half that a private key must have, as X.509
+	// SubjectPublicKeyInfo in DER: another key is refused before the CMK is bound to it. On
+	// path DEVICE the host sees nothing else by which it could tell a damaged file.
+	PublicKey []byte
 	// ValidTo is when the vault destroys the material by itself; zero: never.
 	ValidTo time.Time
 }
@@ -78,6 +84,7 @@ type importing struct {
 	v        *Vault
 	t        *target
 	material ImportMaterial
+	expected crypto.PublicKey // nil: any
 	token    token
 	row      wrapRow
 	ver      version
@@ -99,16 +106,19 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
 		return nil, fmt.Errorf("%w: wrapped material has %d bytes, the limit is %d", ErrTooLarge, len(m.EncryptedMaterial), unwrap.MaxCiphertext)
 	}
+	expected, err := m.expected(t.Key)
+	if err != nil {
+		return nil, err
+	}
 	if t.expired {
 		return nil, orElse(v.expireMaterial(ctx, t.ID), errStale)
 	}
-	im := &importing{v: v, t: t, material: m, detail: map[string]string{}}
+	im := &importing{v: v, t: t, material: m, expected: expected, detail: map[string]string{}}
 	im.material.ValidTo = m.ValidTo.UTC().Round(0)
 	if !m.ValidTo.IsZero() {
 		im.detail["validTo"] = im.material.ValidTo.Format(time.RFC3339)
 	}
-	err := im.readToken()
-	if err != nil {
+	if err := im.readToken(); err != nil {
 		return nil, err
 	}
 	if im.ver, err = v.newVersion(t.Key, 1, now.UTC()); err != nil {
@@ -121,6 +131,36 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	im.ver.Created, im.again = first.Created, first.Material != ""
 	im.ver.SignAlgorithms = first.SignAlgorithms
 	return im, err
+}
+
+// expected parses PublicKey; nil if it is empty.
+func (m ImportMaterial) expected(k Key) (crypto.PublicKey, error) {
+	if len(m.PublicKey) == 0 {
+		return nil, nil
+	}
+	if k.Usage != SignVerify && k.Usage != AsymmetricDecrypt {
+		return nil, invalid("PublicKey goes with private keys, and the CMK is %s", k.Spec)
+	}
+	public, err := pkcs8.ParsePublic(m.PublicKey)
+	if err != nil {
+		return nil, invalid("PublicKey is not SubjectPublicKeyInfo in DER; make it by: openssl pkey -in key -pubout -outform DER -out public.der")
+	}
+	return public, nil
+}
+
+// checkExpected refuses a private key that has not the expected public half.
+func (im *importing) checkExpected(publicDER []byte) error {
+	if im.expected == nil {
+		return nil
+	}
+	public, err := pkcs8.ParsePublic(publicDER)
+	if err != nil {
+		return fmt.Errorf("%w: the driver tells a public key that is none", ErrUnavailable)
+	}
+	if key, ok := public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(im.expected) {
+		return fmt.Errorf("%w: the public half of the private key is not ImportMaterial.PublicKey", ErrImport)
+	}
+	return nil
 }
 
 // wipe wipes what was computed by the material.

@@ -34,6 +34,9 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	if err != nil {
 		return created, err
 	}
+	if err := im.checkExpected(created.PublicDER); err != nil {
+		return created, err
+	}
 	key, err := opened(d.OpenKey(ctx, im.id, im.ver.spec(), created.Blob))
 	if err != nil {
 		return created, err

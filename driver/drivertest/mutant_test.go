@@ -82,6 +82,9 @@ func TestControl(t *testing.T) {
 	for _, m := range []mutant{
 		{name: "memory", open: func() driver.Driver { return NewMemory() }, reopen: reopenMemory},
 		{name: "memory, RSA only", open: func() driver.Driver { return NewMemory(rsaSpecs()...) }, reopen: reopenMemory},
+		{name: "memory, private keys wrapped", open: func() driver.Driver { return privateWrapping() }, reopen: func(d driver.Driver) driver.Driver {
+			return wrappedPrivate{d.(wrappedPrivate).Reopen()}
+		}},
 		softMutant(mutant{name: "soft"}, func(d *soft.Driver) driver.Driver { return d }),
 	} {
 		t.Run(m.name, func(t *testing.T) {

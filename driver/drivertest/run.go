@@ -96,6 +96,7 @@ func checks() []check {
 		{"WrappedImportRoundTrip", wrappedImportRoundTrip},
 		{"WrappedImportFaultAuthentic", wrappedImportFaultAuthentic},
 		{"WrappedImportLength", wrappedImportLength},
+		{"WrappedImportContradiction", wrappedImportContradiction},
 		{"InputNotModified", inputNotModified},
 		{"DstAppended", dstAppended},
 		{"ListerNamesKeys", listerNamesKeys},

@@ -45,12 +45,26 @@ func eachWrapping(t tb, s *subject, run func(driver.WrappedImporter, wrapping)) 
 	}
 }
 
+// innerSizes are the lengths of the AES key that RSA_AES_KEY_WRAP may have between its two
+// steps.
+func innerSizes(alg driver.WrapAlg) []int {
+	if alg.TwoSteps() {
+		return []int{32, 24, 16}
+	}
+	return []int{0}
+}
+
 // wrap wraps material as a host does that brings its own key. It reports false
 // where the algorithm is not one for the key, or the material does not fit.
 func wrap(public crypto.PublicKey, alg driver.WrapAlg, material []byte) ([]byte, bool) {
+	return wrapUnder(public, alg, innerSizes(alg)[0], material)
+}
+
+// wrapUnder is wrap with the length of the AES key between two steps.
+func wrapUnder(public crypto.PublicKey, alg driver.WrapAlg, inner int, material []byte) ([]byte, bool) {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		return wrapRSA(key, alg, material)
+		return wrapRSA(key, alg, inner, material)
 	case *ecdsa.PublicKey:
 		if alg != driver.WrapSM2 {
 			return nil, false
@@ -61,14 +75,18 @@ func wrap(public crypto.PublicKey, alg driver.WrapAlg, material []byte) ([]byte,
 	return nil, false
 }
 
-func wrapRSA(key *rsa.PublicKey, alg driver.WrapAlg, material []byte) ([]byte, bool) {
+func wrapRSA(key *rsa.PublicKey, alg driver.WrapAlg, size int, material []byte) ([]byte, bool) {
 	switch alg {
 	case driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256:
 		wrapped, err := rsa.EncryptOAEP(oaepHash(driver.EncryptAlg(alg)), rand.Reader, key, material, nil)
 		return wrapped, err == nil
-	case driver.WrapRSAAESKWP:
-		inner := randomBytes(32)
-		wrapped, err := rsa.EncryptOAEP(oaepHash(driver.RSAOAEPSHA1), rand.Reader, key, inner, nil)
+	case driver.WrapRSAAESKWP, driver.WrapRSAAESKWPSHA256:
+		hash := driver.RSAOAEPSHA1
+		if alg == driver.WrapRSAAESKWPSHA256 {
+			hash = driver.RSAOAEPSHA256
+		}
+		inner := randomBytes(size)
+		wrapped, err := rsa.EncryptOAEP(oaepHash(hash), rand.Reader, key, inner, nil)
 		if err != nil {
 			return nil, false
 		}
@@ -85,12 +103,14 @@ func wrappedImportRoundTrip(t tb, s *subject) {
 	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
 		for _, row := range s.generated() {
 			for _, alg := range row.WrappedImport {
-				ciphertext, ok := wrap(w.public, alg, s.encoded(t, row.Spec.Algorithm))
-				if !ok {
-					continue
+				for _, inner := range innerSizes(alg) {
+					ciphertext, ok := wrapUnder(w.public, alg, inner, s.encoded(t, row.Spec.Algorithm))
+					if !ok {
+						continue
+					}
+					done[row.Spec.String()+string(alg)] = true
+					importWrapped(t, s, d, row, driver.Wrapped{With: w.opened, Alg: alg, Ciphertext: ciphertext})
 				}
-				done[row.Spec.String()+string(alg)] = true
-				importWrapped(t, s, d, row, driver.Wrapped{With: w.opened, Alg: alg, Ciphertext: ciphertext})
 			}
 		}
 	})

@@ -8,7 +8,6 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
-	"strongroom.example/driver"
 	"strongroom.example/internal/suite"
 )
 
@@ -18,7 +17,7 @@ var errAnyLength = errors.New("the token takes in material of any length, and do
 // shape's. What is under OAEP may have any; a key that is longer than it should be works,
 // and its owner's original opens nothing elsewhere. In AES-KWP the ciphertext tells.
 func (x *examination) mindsLength(sh shape, u unwrapping) error {
-	if !sh.secret() || u.alg == driver.WrapRSAAESKWP {
+	if !sh.secret() || u.alg.TwoSteps() {
 		return nil
 	}
 	in := make([]byte, otherSize(sh))

@@ -53,13 +53,16 @@ func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[dr
 		return ways
 	}
 	for _, u.alg = range []driver.WrapAlg{driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256} {
-		allowed := u.alg == driver.WrapRSAOAEPSHA256 || sha1Allowed()
+		allowed := sha256Wraps(u.alg) || sha1Allowed()
 		if sh.secret() && allowed && x.unwrapsBy(sh, u) {
 			ways = append(ways, u.alg)
 		}
 	}
-	if sh.kind != ckkECEdwards && sha1Allowed() && x.tryKeyWrap(sh, u) {
-		ways = append(ways, driver.WrapRSAAESKWP)
+	for _, u.alg = range []driver.WrapAlg{driver.WrapRSAAESKWP, driver.WrapRSAAESKWPSHA256} {
+		allowed := sha256Wraps(u.alg) || sha1Allowed()
+		if sh.kind != ckkECEdwards && allowed && x.tryKeyWrap(sh, u) {
+			ways = append(ways, u.alg)
+		}
 	}
 	known[like] = ways
 	return ways
@@ -67,7 +70,6 @@ func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[dr
 
 // tryKeyWrap tries the mechanisms that may be AES-KWP, and keeps to the one that is.
 func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
-	u.alg = driver.WrapRSAAESKWP
 	for _, u.keyWrap = range []uint{ckmAESKeyWrapKWP, p11.CKM_AES_KEY_WRAP_PAD} {
 		if (x.keyWrap == 0 || x.keyWrap == u.keyWrap) && x.listed[u.keyWrap] &&
 			x.unwrapsBy(sh, u) {
@@ -139,10 +141,10 @@ func samePublic(a, b crypto.PublicKey) bool {
 // wrapFor wraps material as whoever brings a key does.
 func wrapFor(u unwrapping, secret []byte) ([]byte, error) {
 	var h hash.Hash = sha1.New()
-	if u.alg == driver.WrapRSAOAEPSHA256 {
+	if sha256Wraps(u.alg) {
 		h = sha256.New()
 	}
-	if u.alg != driver.WrapRSAAESKWP {
+	if !u.alg.TwoSteps() {
 		return rsa.EncryptOAEP(h, rand.Reader, u.public, secret, nil)
 	}
 	inner := make([]byte, 32)

@@ -94,20 +94,33 @@ func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	return true, nil
 }
 
+// rsaPublic reads the public half of an RSA key from its private one. Keys of smaller
+// exponents than are taken today are in tokens already.
 func (s session) rsaPublic(o p11.ObjectHandle) (crypto.PublicKey, error) {
-	n, err := s.attribute(o, p11.CKA_MODULUS)
+	n, e, err := s.rsaNumbers(o)
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.attribute(o, p11.CKA_PUBLIC_EXPONENT)
-	if err != nil {
-		return nil, err
-	}
-	exponent := new(big.Int).SetBytes(e)
-	if len(n) == 0 || !exponent.IsInt64() || exponent.Int64() < 3 || exponent.Int64() > 1<<31-1 {
+	if !e.IsInt64() || e.Int64() < 3 || e.Int64() > 1<<31-1 {
 		return nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
 	}
-	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
+	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
+}
+
+// rsaNumbers reads modulus and public exponent of an RSA key as they are.
+func (s session) rsaNumbers(o p11.ObjectHandle) (n, e *big.Int, err error) {
+	modulus, err := s.attribute(o, p11.CKA_MODULUS)
+	if err != nil {
+		return nil, nil, err
+	}
+	exponent, err := s.attribute(o, p11.CKA_PUBLIC_EXPONENT)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(modulus) == 0 || len(exponent) == 0 {
+		return nil, nil, fault("C_GetAttributeValue", driver.Unknown, errPublic)
+	}
+	return new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent), nil
 }
 
 // parsePoint reads CKA_EC_POINT: an OCTET STRING in DER, as the standard has it, or

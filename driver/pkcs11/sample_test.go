@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/x509"
 	"testing"
 
@@ -120,14 +121,18 @@ func wrapBy(t *testing.T, alg driver.WrapAlg, public *rsa.PublicKey, secret []by
 	inner := make([]byte, 32)
 	rand.Read(inner)
 	outer := secret
-	if alg == driver.WrapRSAAESKWP {
+	if alg.TwoSteps() {
 		outer = inner
 	}
-	ciphertext, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, public, outer, nil)
+	h := sha1.New()
+	if alg == driver.WrapRSAOAEPSHA256 || alg == driver.WrapRSAAESKWPSHA256 {
+		h = sha256.New()
+	}
+	ciphertext, err := rsa.EncryptOAEP(h, rand.Reader, public, outer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if alg == driver.WrapRSAAESKWP {
+	if alg.TwoSteps() {
 		ciphertext = append(ciphertext, keyWrapPadded(t, inner, secret)...)
 	}
 	return ciphertext

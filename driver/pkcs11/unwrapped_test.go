@@ -101,8 +101,8 @@ func withPublic(t *testing.T, in, of []byte) []byte {
 	return out
 }
 
-// TestUnwrappedNonsense: what is no key on the curve is Authentic, and nothing stays
-// in the token.
+// TestUnwrappedNonsense: what is no key on the curve is Authentic, or Invalid where the
+// token makes a key of it, and nothing stays in the token.
 func TestUnwrappedNonsense(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -120,8 +120,12 @@ func TestUnwrappedNonsense(t *testing.T) {
 		id := freshID()
 		w := driver.Wrapped{With: with, Alg: driver.WrapRSAAESKWP, Ciphertext: wrapBy(t, driver.WrapRSAAESKWP, public, in)}
 		_, err := d.(driver.WrappedImporter).ImportWrapped(t.Context(), id, driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}, w)
-		if !is(err, driver.Authentic) {
-			t.Errorf("%s: %v", name, err)
+		want := driver.Authentic
+		if name == "another curve" {
+			want = driver.Invalid
+		}
+		if !is(err, want) {
+			t.Errorf("ImportWrapped of %s: %v, want %v", name, err, want)
 		}
 		if n := a.count(id); n != 0 {
 			t.Errorf("%s: %d objects stay in the token", name, n)

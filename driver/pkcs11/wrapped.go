@@ -5,6 +5,8 @@ package pkcs11
 import (
 	"cmp"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -13,6 +15,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/pkcs8"
 )
 
 // An unwrapKey is an RSA private key that does nothing but unwrap other keys.
@@ -38,8 +41,12 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 // some tokens take HMAC material of 25 to 31 bytes as padded with zeros, which is the
 // same HMAC key.
 //
-// The public half of an ECDSA key is what the token's signatures verify with, whatever
-// the PKCS #8 has in that place.
+// Of a private key the token tells the public half alone. That is held to the rule for
+// imported keys (internal/pkcs8), and the key must compute what proves it; else the key is
+// destroyed, and the class is Invalid with the cause. Faults of the encoding that the
+// token overlooks are not seen: bytes that follow the key, a public half or an identifier
+// that is another's. The public half of an ECDSA key is what the token's signatures verify
+// with, whatever the PKCS #8 has in that place.
 func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	const op = "ImportWrapped"
 	sh, err := d.enterFor(ctx, op, spec)
@@ -78,7 +85,7 @@ type unwrapping struct {
 // sized reports whether the ciphertext has a length that it can have.
 func (u unwrapping) sized(sh shape) bool {
 	n := u.public.Size()
-	if u.alg != driver.WrapRSAAESKWP {
+	if !u.alg.TwoSteps() {
 		return belowModulus(u.ciphertext, u.public)
 	}
 	if len(u.ciphertext) < n+16 || len(u.ciphertext)%8 != 0 || !belowModulus(u.ciphertext[:n], u.public) {
@@ -96,7 +103,7 @@ func (u unwrapping) unwrap(s session, r request) (p11.ObjectHandle, error) {
 		return 0, err
 	}
 	oaep := p11.NewMechanism(p11.CKM_RSA_PKCS_OAEP, u.oaep())
-	if u.alg != driver.WrapRSAAESKWP {
+	if !u.alg.TwoSteps() {
 		o, err := s.unwrapInto(r, oaep, with, u.ciphertext)
 		return o, u.with.note(err)
 	}
@@ -109,18 +116,26 @@ func (u unwrapping) unwrap(s session, r request) (p11.ObjectHandle, error) {
 	return s.unwrapInto(r, p11.NewMechanism(u.keyWrap, nil), inner, u.ciphertext[n:])
 }
 
+// sha256Wraps reports whether OAEP is with SHA-256, and not SHA-1.
+func sha256Wraps(alg driver.WrapAlg) bool {
+	return alg == driver.WrapRSAOAEPSHA256 || alg == driver.WrapRSAAESKWPSHA256
+}
+
 func (u unwrapping) oaep() *p11.OAEPParams {
-	if u.alg == driver.WrapRSAOAEPSHA256 {
+	if sha256Wraps(u.alg) {
 		return p11.NewOAEPParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, p11.CKZ_DATA_SPECIFIED, nil)
 	}
 	return p11.NewOAEPParams(p11.CKM_SHA_1, p11.CKG_MGF1_SHA1, p11.CKZ_DATA_SPECIFIED, nil)
 }
 
+// innerAES is the algorithm of the AES key between the two steps, of 16, 24 or 32 bytes.
+const innerAES driver.KeyAlgorithm = "AES"
+
 // innerRequest is the AES key between the two steps: of the session, and for
 // unwrapping alone.
 func innerRequest(mechanism uint) request {
 	r := request{shape: shape{
-		spec:  driver.KeySpec{Algorithm: "AES", Usage: driver.Unwrap},
+		spec:  driver.KeySpec{Algorithm: innerAES, Usage: driver.Unwrap},
 		class: p11.CKO_SECRET_KEY, kind: p11.CKK_AES, size: 32,
 		roles: []uint{p11.CKA_UNWRAP}, mechanisms: []uint{mechanism},
 	}}
@@ -143,19 +158,21 @@ func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, 
 	return o, nil
 }
 
-// unwrapped checks what came out of a ciphertext. A key on a curve must sign, since it
-// may be no number that a key can be, and a symmetric one must do its work, since some
-// tokens look at its length only then. What the token says to that is said of the
-// ciphertext, unless it may pass.
+// unwrapped checks what came out of a ciphertext. A private key is held to the rule for
+// imported keys, and a symmetric one must do its work, because some tokens look at its
+// length only then. What the token answers to that is taken to be about the ciphertext,
+// unless it may pass.
 func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	f, err := s.inspect(o, r)
 	if err != nil {
 		return err
 	}
 	switch {
-	case f.sized && r.shape.kind == p11.CKK_EC:
-		_, err = s.public(o, r)
-	case f.sized && r.shape.secret():
+	case !r.shape.secret():
+		err = s.acceptable(o, r, f)
+	case r.shape.spec.Algorithm == innerAES:
+		f.sized, err = s.innerSized(o)
+	case f.sized:
 		err = s.at(o, r).answers(s, reference{})
 	}
 	if rv := codeOf(err); rv != p11.CKR_OK && spared(judge(code("C_UnwrapKey", rv))) {
@@ -164,10 +181,73 @@ func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	if errors.Is(err, errAbsent) { // a login that was lost hides the key
 		return err
 	}
+	var refused *pkcs8.Error
+	if errors.As(err, &refused) {
+		return fault("C_UnwrapKey", driver.Invalid, refused)
+	}
 	if !f.sized || err != nil {
 		return fault("C_UnwrapKey", driver.Authentic, errCiphertext)
 	}
 	return nil
+}
+
+// acceptable holds a private key that was unwrapped to the rule for imported keys, as far
+// as the token tells of it: its public half must be one that is taken, and what the key
+// computes must prove it. The wrapping was authenticated, so that the error, a
+// *pkcs8.Error, may say what is wrong.
+func (s session) acceptable(o p11.ObjectHandle, r request, f facts) error {
+	var public crypto.PublicKey
+	var err error
+	if r.shape.kind == p11.CKK_RSA {
+		public, err = s.acceptableRSA(o, r)
+	} else {
+		public, err = s.acceptableCurve(o, r, f)
+	}
+	if err != nil {
+		return err
+	}
+	err = s.at(o, r).answers(s, reference{public: public})
+	if rv := codeOf(err); err == nil || errors.Is(err, errAbsent) || rv != p11.CKR_OK && spared(judge(code("C_UnwrapKey", rv))) {
+		return err
+	}
+	return &pkcs8.Error{Fault: "the parts of the private key contradict each other: what it computes does not fit its public half",
+		Remedy: "export the key again from where it was made"}
+}
+
+// acceptableRSA returns the public half of an RSA key, if it is one that is taken.
+func (s session) acceptableRSA(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
+	n, e, err := s.rsaNumbers(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := pkcs8.CheckRSA(r.shape.spec.Algorithm, n, e); err != nil {
+		return nil, err
+	}
+	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
+}
+
+// acceptableCurve returns the public half of a key on a curve, if it is one that is taken.
+func (s session) acceptableCurve(o p11.ObjectHandle, r request, f facts) (crypto.PublicKey, error) {
+	if !f.sized {
+		return nil, &pkcs8.Error{Fault: "the private key is not on the curve of the CMK, " + string(r.shape.spec.Algorithm),
+			Remedy: "make a CMK of the key's spec for it, or bring another key"}
+	}
+	public, err := s.public(o, r)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		err = pkcs8.CheckEC(key)
+	}
+	return public, err
+}
+
+// innerSized reports whether an AES key between the two steps has a length of AES keys, or
+// one that the token does not tell.
+func (s session) innerSized(o p11.ObjectHandle) (bool, error) {
+	value, err := s.attribute(o, p11.CKA_VALUE_LEN)
+	size, told := unword(value)
+	return !told || size == 0 || size == 16 || size == 24 || size == 32, err
 }
 
 // spared reports whether a verdict is on the token, and not on what it was given.

@@ -22,10 +22,10 @@ type Row struct {
 	Fault string
 	// Sign lists the signature algorithms to which the key is restricted; nil: none.
 	Sign []driver.SignAlg
-	// Unseen: a device that unwraps the file takes it all the same, because what is wrong
-	// is in the encoding, and the device tells of the key alone.
+	// Unseen: a device that unwraps the file may take it all the same, because what is
+	// wrong is in the encoding, and the device tells of the key alone.
 	Unseen bool
-	// Lacks names drivers that refuse the file for a lack of their device.
+	// Lacks names drivers and paths (DEVICE) that refuse the file for a lack of the device.
 	Lacks []string
 	// Converts: the openssl command of the refusal's remedy makes a file that is taken.
 	Converts bool

@@ -2,15 +2,15 @@ package unwrap
 
 import "strongroom.example/driver"
 
-// The wrapping algorithms that the seam has no name for, since no device takes them.
-// Names without a hash are the seam's.
+// The wrapping algorithms by names of this package, one of which the seam has none for,
+// because no device takes it.
 const (
 	// RSAPKCS1 is RSAES-PKCS1-v1_5, with implicit rejection.
 	RSAPKCS1 driver.WrapAlg = "RSAES_PKCS1_V1_5"
 	// RSAAESKWPSHA1 is driver.WrapRSAAESKWP under the name that says its hash.
 	RSAAESKWPSHA1 driver.WrapAlg = "RSA_AES_KEY_WRAP_SHA_1"
 	// RSAAESKWPSHA256 is the same with SHA-256 in OAEP.
-	RSAAESKWPSHA256 driver.WrapAlg = "RSA_AES_KEY_WRAP_SHA_256"
+	RSAAESKWPSHA256 = driver.WrapRSAAESKWPSHA256
 )
 
 // A scheme is how one algorithm unwraps.

@@ -31,7 +31,8 @@ func oddKeys(t *testing.T, s *subject) {
 					o.bring(t, file)
 				}
 			}
-			t.Logf("%d files were taken, %d refused, %d could not be sent", o.taken, o.refused, o.unsent)
+			o.end(t)
+			t.Logf("%d files were taken, %d refused, %d could not be sent; faults unseen in %d: %q", o.taken, o.refused, o.unsent, len(o.unseen), o.unseen)
 		})
 	}
 	x.reopen(t) // which also ends what the vault does later by itself
@@ -47,8 +48,9 @@ type oddImport struct {
 	path    vault.ImportPath
 	pending map[row]vault.Key // refused material is brought to one CMK of each row
 	tokens  map[string]*oddToken
-	// what became of the files
+	// What became of the files; unseen are those whose fault the device overlooked.
 	taken, refused, unsent int
+	unseen                 []string
 }
 
 // An oddToken is what a CMK's owner sends with, and for how many tries it is good yet.
@@ -67,15 +69,25 @@ func (o *oddImport) bring(t *testing.T, file oddkeys.Row) {
 	}
 	r := o.usable()[n]
 	on := o.placeOfImport(o.x, r)
-	taken := file.Taken() && !slices.Contains(file.Lacks, on) || o.path == vault.PathDevice && file.Unseen
-	k := o.cmk(t, r, taken)
+	taken := file.Taken() && !slices.Contains(file.Lacks, on) && !slices.Contains(file.Lacks, string(o.path))
+	unseen := o.path == vault.PathDevice && file.Unseen
+	k := o.cmk(t, r, taken || unseen)
 	token, ok := o.token(t, k)
 	if !ok {
 		o.unsent++
 		return
 	}
 	m := vault.ImportMaterial{Token: token.Token, EncryptedMaterial: wrap(t, token.ImportParameters, file.File)}
+	if accepted, err := pkcs8.Parse(file.Spec, file.File); err == nil {
+		if m.PublicKey, err = smx509.MarshalPKIXPublicKey(accepted.Private.Public()); err != nil {
+			t.Fatalf("%s: encoding the public half: %v", file.Name, err)
+		}
+	}
 	got, err := o.x.owner().ImportKeyMaterial(t.Context(), k.ID, m)
+	if unseen && err == nil {
+		taken = true
+		o.unseen = append(o.unseen, file.Name)
+	}
 	switch {
 	case !taken:
 		o.refused++
@@ -85,6 +97,16 @@ func (o *oddImport) bring(t *testing.T, file oddkeys.Row) {
 	default:
 		o.taken++
 		o.wantWorking(t, r, got, file)
+	}
+}
+
+// end replaces the tokens that are left, whose wrapping keys are in the device.
+func (o *oddImport) end(t *testing.T) {
+	t.Helper()
+	for key := range o.tokens {
+		if _, err := o.x.owner().ParametersForImport(t.Context(), key, vault.ImportRequest{Path: vault.PathHost}); err != nil {
+			t.Errorf("ParametersForImport on path HOST: %v", err)
+		}
 	}
 }
 

@@ -1,0 +1,120 @@
+package drivertest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+
+	"strongroom.example/driver"
+)
+
+// wrappedImportContradiction brings private keys that parse, and that the public half
+// which the device tells gives away: an RSA key whose modulus is another's, or whose
+// exponent is not taken, and a number on a curve that everyone knows. They are Invalid or
+// Authentic, and no key is there afterwards.
+func wrappedImportContradiction(t tb, s *subject) {
+	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
+		for _, row := range s.generated() {
+			if symmetric(row.Spec.Algorithm) || modulusBits(row.Spec.Algorithm) > 2048 {
+				continue
+			}
+			for what, in := range s.visibleFaults(t, row.Spec.Algorithm) {
+				for _, alg := range row.WrappedImport {
+					ciphertext, ok := wrap(w.public, alg, in)
+					if !ok {
+						continue
+					}
+					k := key{id: freshID(), row: row}
+					var err error
+					k.created, err = d.ImportWrapped(context.Background(), k.id, row.Spec, driver.Wrapped{With: w.opened, Alg: alg, Ciphertext: ciphertext})
+					wantClass(t, err, fmt.Sprintf("%v: ImportWrapped by %s of %s", row.Spec, alg, what), driver.Invalid, driver.Authentic)
+					if err == nil {
+						s.discard(t, k)
+						continue
+					}
+					_, err = s.OpenKey(context.Background(), k.id, row.Spec, nil)
+					wantClass(t, err, fmt.Sprintf("%v: OpenKey after ImportWrapped of %s", row.Spec, what), driver.NotFound)
+				}
+			}
+		}
+	})
+}
+
+// visibleFaults returns PKCS #8 keys whose faults show in the public half, or in what
+// the key computes.
+func (s *subject) visibleFaults(t tb, alg driver.KeyAlgorithm) map[string][]byte {
+	t.Helper()
+	switch k := s.material(t, alg).private.(type) {
+	case *rsa.PrivateKey:
+		other, err := generatePrivate(alg)
+		if err != nil {
+			t.Fatalf("making test material for %s: %v", alg, err)
+		}
+		return map[string][]byte{
+			"a key with another's modulus": rsaPKCS8(t, k, other.(*rsa.PrivateKey).N, int64(k.E)),
+			"a key of exponent 17":         rsaPKCS8(t, k, k.N, 17),
+			"a key of exponent 2^32 + 15":  rsaPKCS8(t, k, k.N, 1<<32+15),
+		}
+	case *ecdsa.PrivateKey:
+		size := (k.Params().N.BitLen() + 7) / 8
+		return map[string][]byte{
+			"the number 1":     ecPKCS8(t, alg, big.NewInt(1).FillBytes(make([]byte, size))),
+			"the number n + 1": ecPKCS8(t, alg, new(big.Int).Add(k.Params().N, big.NewInt(1)).FillBytes(make([]byte, size))),
+			"the number 0":     ecPKCS8(t, alg, make([]byte, size)),
+		}
+	}
+	return nil
+}
+
+// A pkcs8Key is PKCS #8 without attributes.
+type pkcs8Key struct {
+	Version   int
+	Algorithm struct {
+		ID         asn1.ObjectIdentifier
+		Parameters asn1.RawValue
+	}
+	Key []byte
+}
+
+func marshalPKCS8(t tb, id asn1.ObjectIdentifier, parameters any, inner any) []byte {
+	t.Helper()
+	var k pkcs8Key
+	k.Algorithm.ID, k.Algorithm.Parameters = id, asn1.NullRawValue
+	var err error
+	if parameters != nil {
+		if k.Algorithm.Parameters.FullBytes, err = asn1.Marshal(parameters); err != nil {
+			t.Fatalf("encoding test material: %v", err)
+		}
+	}
+	if k.Key, err = asn1.Marshal(inner); err != nil {
+		t.Fatalf("encoding test material: %v", err)
+	}
+	der, err := asn1.Marshal(k)
+	if err != nil {
+		t.Fatalf("encoding test material: %v", err)
+	}
+	return der
+}
+
+// rsaPKCS8 encodes a key with a modulus and an exponent of choice.
+func rsaPKCS8(t tb, k *rsa.PrivateKey, n *big.Int, e int64) []byte {
+	t.Helper()
+	k.Precompute()
+	return marshalPKCS8(t, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, nil, []*big.Int{
+		new(big.Int), n, big.NewInt(e), k.D, k.Primes[0], k.Primes[1], k.Precomputed.Dp, k.Precomputed.Dq, k.Precomputed.Qinv})
+}
+
+// ecPKCS8 encodes a number on a curve, without a public half.
+func ecPKCS8(t tb, alg driver.KeyAlgorithm, number []byte) []byte {
+	t.Helper()
+	curve := map[driver.KeyAlgorithm]asn1.ObjectIdentifier{
+		driver.ECP256: {1, 2, 840, 10045, 3, 1, 7}, driver.ECP384: {1, 3, 132, 0, 34}, driver.ECP521: {1, 3, 132, 0, 35},
+	}[alg]
+	return marshalPKCS8(t, asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, curve, struct {
+		Version int
+		Number  []byte
+	}{1, number})
+}

@@ -1,0 +1,27 @@
+package pkcs8
+
+import (
+	"crypto"
+	"crypto/x509"
+
+	"github.com/emmansun/gmsm/smx509"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// ParsePublic reads a public key as X.509 SubjectPublicKeyInfo in DER (RFC 5280): that of
+// each key that Parse takes, also under the identifier id-RSASSA-PSS, whose parameters are
+// not looked at.
+func ParsePublic(der []byte) (crypto.PublicKey, error) {
+	input := cryptobyte.String(der)
+	var inner, algorithm, oid cryptobyte.String
+	var bits []byte
+	if !input.ReadASN1(&inner, asn1.SEQUENCE) || !input.Empty() || !inner.ReadASN1(&algorithm, asn1.SEQUENCE) ||
+		!algorithm.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !inner.ReadASN1BitStringAsBytes(&bits) || !inner.Empty() {
+		return nil, malformed("it is not SubjectPublicKeyInfo")
+	}
+	if string(oid) == oidPSS {
+		return x509.ParsePKCS1PublicKey(bits)
+	}
+	return smx509.ParsePKIXPublicKey(der)
+}
