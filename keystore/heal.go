@@ -52,17 +52,17 @@ func (s *Store) faultOf(name string) string {
 	if err == nil && bytes.Equal(b, s.root.raw) {
 		return ""
 	}
-	f, parseErr := parseRoot(b)
-	if err != nil || parseErr != nil {
+	if err != nil {
 		return FaultDamaged
 	}
-	authentic := slices.ContainsFunc(s.derived, func(k *rootKeys) bool {
-		return f.suite == s.cfg.Suite && f.macHolds(k.mac())
-	})
-	switch {
-	case !authentic:
+	if _, err := parseRoot(b); err != nil {
+		return FaultDamaged
+	}
+	is := func(u unlockedRoot) bool { return bytes.Equal(u.file.raw, b) }
+	switch i := slices.IndexFunc(s.unlocked, is); {
+	case i < 0:
 		return FaultNotAuthentic
-	case f.VaultID != s.root.VaultID:
+	case !s.ours(s.unlocked[i]):
 		return FaultOtherStore
 	}
 	return FaultOlder

@@ -225,3 +225,34 @@ func TestHealingIsRecordedFirst(t *testing.T) {
 		}
 	}
 }
+
+// A root file that is authentic under the root of somebody else, with the store's own id
+// and a higher generation, is no newer file of the store.
+func TestRootFileOfAnotherRoot(t *testing.T) {
+	cfg, theirs := config(t, storetest.NewMemory()), config(t, storetest.NewMemory())
+	checked(t, create(t, cfg))
+	theirs.Root = bytes.Repeat([]byte{66}, 32)
+	ours, err := keystore.ReadRoot(cfg.Dir)
+	must(t, err)
+	s, err := keystore.Create(t.Context(), theirs, keystore.Root{VaultID: ours.VaultID}, fill)
+	must(t, err)
+	for range 3 {
+		must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "theirs"}}, nil))
+	}
+	checked(t, s)
+	cfg.Roots = [][]byte{theirs.Root}
+	var faults []keystore.RootFault
+	cfg.Healed = func(_ *keystore.Tx, f []keystore.RootFault) { faults = f }
+	for _, file := range []string{"root", "root.copy", "root.next"} {
+		write(t, filepath.Join(cfg.Dir, file), read(t, filepath.Join(theirs.Dir, "root")))
+		s, err := keystore.Open(t.Context(), cfg, ours)
+		if err != nil {
+			t.Errorf("%s is authentic under another root: %v", file, err)
+			continue
+		}
+		checked(t, s)
+		if want := (keystore.RootFault{File: file, Fault: keystore.FaultOtherStore}); len(faults) != 1 || faults[0] != want {
+			t.Errorf("%s: recorded %v, want %v", file, faults, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"fmt"
 	"slices"
 )
@@ -129,7 +130,7 @@ func (s *Store) chooseRoot() error {
 func (s *Store) checkGenerations() error {
 	for _, u := range s.unlocked {
 		f := u.file
-		if f.VaultID != s.root.VaultID || f.Generation <= s.root.Generation {
+		if !s.ours(u) || f.Generation <= s.root.Generation {
 			continue
 		}
 		if f.Generation == s.root.Generation+1 && !s.isCopy(f) {
@@ -140,6 +141,11 @@ func (s *Store) checkGenerations() error {
 	}
 	return nil
 }
+
+// ours reports whether a root file is one of the store's. It has the store's secret then,
+// which no change of the root changes; its vault id could be copied into a file that is
+// authentic under a root of somebody else.
+func (s *Store) ours(u unlockedRoot) bool { return hmac.Equal(u.keys.secret(), s.keys.secret()) }
 
 // isCopy reports whether root or root.copy has the bytes of f.
 func (s *Store) isCopy(f *Root) bool {
