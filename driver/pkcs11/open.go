@@ -39,6 +39,11 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	pin, err := c.PIN.absolute()
+	if err != nil {
+		return nil, fault("PIN", driver.Unavailable, err)
+	}
+	c.PIN = pin
 	m, err := modules.use(ctx, c.Module, c.Args)
 	if err != nil {
 		return nil, err

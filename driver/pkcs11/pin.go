@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ import (
 // line or in a URI is no secret.
 type PIN struct {
 	// File is the path of a file with the PIN, to which group and others have no
-	// permission.
+	// permission. A relative one is resolved when the token is opened.
 	File string
 	// FD is a descriptor, above 2, from which the PIN is read once, when the token was
 	// found. It stays open; whoever opened it closes it.
@@ -42,6 +43,15 @@ func (p PIN) sources() int {
 		}
 	}
 	return n
+}
+
+// absolute returns the source with an absolute path, because the file is read again for
+// each login, also after a change of the working directory.
+func (p PIN) absolute() (_ PIN, err error) {
+	if p.File != "" {
+		p.File, err = filepath.Abs(p.File)
+	}
+	return p, err
 }
 
 // check says what is wrong with the configuration.

@@ -28,8 +28,14 @@ var _ driver.Protector = (*KeyFileProtector)(nil)
 // KeyFile names a key file of 32 to 4096 random bytes, such as CreateKeyFile makes.
 // A file that is not there or not readable is Unavailable when it is needed; one of
 // another length, one that is no regular file, or one that on Unix its group or
-// others have any permission for, is Invalid.
-func KeyFile(path string) *KeyFileProtector { return &KeyFileProtector{path: path} }
+// others have any permission for, is Invalid. A relative path is resolved now, by the
+// working directory of this moment.
+func KeyFile(path string) *KeyFileProtector {
+	if absolute, err := filepath.Abs(path); err == nil && path != "" {
+		path = absolute
+	}
+	return &KeyFileProtector{path: path}
+}
 
 // CreateKeyFile writes a new file of 32 random bytes for its owner alone (mode
 // 0600; on Windows the folder's access list decides), durable on return. A file

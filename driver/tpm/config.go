@@ -16,7 +16,8 @@ type Config struct {
 	// /dev/tpm0), the path of a device, "unix:PATH" or "tcp:HOST:PORT" for a software
 	// TPM. What answers on a socket must be this program's alone: it has no resource
 	// manager, and what is left in it by others is flushed. So is what others left loaded
-	// behind a device that has none, which is /dev/tpm0 and its kin.
+	// behind a device that has none, which is /dev/tpm0 and its kin. A relative path is
+	// resolved by Open.
 	Device string
 	// Dial connects instead of Device, and again whenever the connection is lost. The
 	// same holds for what it connects to as for a socket. It may have Send in two halves as

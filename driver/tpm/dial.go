@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,25 @@ import (
 
 // dialTimeout bounds how long a socket may take to answer.
 const dialTimeout = 2 * time.Second
+
+// absoluteDevice returns a device with an absolute path: it is connected to again
+// whenever the connection is lost, also after a change of the working directory. A
+// socket whose absolute path is too long for the system stays as it is.
+func absoluteDevice(device string) string {
+	const longest = 103 // of the systems in use
+	path, socket := strings.CutPrefix(device, "unix:")
+	if path == "" || strings.HasPrefix(device, "tcp:") || socket && path[0] == '@' {
+		return device
+	}
+	absolute, err := filepath.Abs(path)
+	switch {
+	case err != nil || socket && len(absolute) > longest:
+		return device
+	case socket:
+		return "unix:" + absolute
+	}
+	return absolute
+}
 
 // connect opens the transport. Errors are one line that says what was tried and what
 // to do.

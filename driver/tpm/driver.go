@@ -38,6 +38,7 @@ func Open(cfg Config) (*Driver, error) { return open(cfg, usual()) }
 
 func open(cfg Config, within limits) (*Driver, error) {
 	const op = "Open"
+	cfg.Device = absoluteDevice(cfg.Device)
 	arena := lockedmem.New(0)
 	dev := &device{
 		cfg:    cfg,
