@@ -29,7 +29,7 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 	if err := probeLock(dir); err != nil {
 		return nil, err
 	}
-	if err := probeWrite(dir); err != nil {
+	if err := probe(dir); err != nil {
 		return nil, err
 	}
 	tables, err := inspect(dir)
@@ -54,9 +54,9 @@ func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, e
 		_ = e.closeDB()
 		return nil, fmt.Errorf("keystore/badger: recover %s: %w", dir, err)
 	}
-	if err := w.err(); err != nil {
+	if err := w.openErr(dir); err != nil {
 		_ = e.closeDB()
-		return nil, fmt.Errorf("%w: while opening %s: %v", keystore.ErrCorrupt, dir, err)
+		return nil, err
 	}
 	if e.guard, err = newGuard(dir); err != nil {
 		_ = e.closeDB()
@@ -74,21 +74,10 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 	}()
 	db, err = badger.Open(o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: badger does not open %s: %v", keystore.ErrUnavailable, o.Dir, err)
+		if fault := probe(o.Dir); fault != nil {
+			return nil, fault
+		}
+		return nil, fmt.Errorf("%w: badger does not open %s: %v", keystore.ErrDirectory, o.Dir, err)
 	}
 	return db, nil
-}
-
-// probeWrite fails, with the system's own error, in a directory that cannot be
-// written.
-func probeWrite(dir string) error {
-	f, err := os.CreateTemp(dir, "probe-*")
-	if err != nil {
-		return fmt.Errorf("keystore/badger: %w", err)
-	}
-	_ = f.Close()
-	if err := os.Remove(f.Name()); err != nil {
-		return fmt.Errorf("keystore/badger: %w", err)
-	}
-	return nil
 }
