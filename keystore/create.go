@@ -76,7 +76,7 @@ func (d *directory) prepare() error {
 		}
 	}
 	if err := d.writeSynced(createFile, []byte("a store is being created\n")); err != nil {
-		return err
+		return errors.Join(err, d.erase(createFile))
 	}
 	return d.sync()
 }

@@ -43,7 +43,6 @@ func TestUnwritable(t *testing.T) {
 // asNobody runs the test in a process without root's rights.
 func asNobody(t *testing.T) {
 	t.Helper()
-	const nobody = 65534
 	// By this name the program is found whatever directory it lies in.
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-edition="+testEdition().String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

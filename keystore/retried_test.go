@@ -1,0 +1,25 @@
+//go:build unix
+
+package keystore
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A call that a signal interrupts is made again; other faults are returned at once.
+func TestInterruptedCallsAreRetried(t *testing.T) {
+	for _, last := range []error{nil, unix.ENOLCK, unix.EWOULDBLOCK} {
+		calls := 0
+		err := retried(func() error {
+			if calls++; calls < 4 {
+				return unix.EINTR
+			}
+			return last
+		})
+		if err != last || calls != 4 {
+			t.Errorf("retried: %v after %d calls, want %v after 4", err, calls, last)
+		}
+	}
+}
