@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 	"strongroom.example/internal/suite"
@@ -18,6 +19,9 @@ type checker struct {
 	line     uint64 // the last line read
 	good     uint64 // the size that the last good checkpoint covers
 	signed   uint64 // how many checkpoints
+	last     []byte // the text of the last good one
+	// pinned is a checkpoint that the records must be of; nil once they were seen to be.
+	pinned *Checkpoint
 }
 
 func newChecker(h header, id suite.ID, verifier *verifier) *checker {
@@ -44,14 +48,42 @@ func (c *checker) begin(h header) error {
 	return nil
 }
 
+// start checks that the export begins with the first record, or right after the pinned
+// checkpoint.
+func (c *checker) start() error {
+	switch first := c.header.First; {
+	case first == 0:
+		return c.meet()
+	case c.pinned == nil:
+		return c.fault(Gap, 0, fmt.Errorf("the export begins with record %d; only a pinned checkpoint says what is before it", first))
+	case first > c.pinned.Size:
+		return c.fault(Gap, c.pinned.Size, fmt.Errorf("the export begins with record %d", first))
+	case first < c.pinned.Size:
+		return c.fault(Gap, 0, fmt.Errorf("the export begins with record %d, before the end of the pinned checkpoint, which says nothing of that place", first))
+	}
+	return nil
+}
+
+// meet compares the pinned checkpoint with the records, once it is at their end.
+func (c *checker) meet() error {
+	if c.pinned == nil || c.pinned.Size != c.state.Size {
+		return nil
+	}
+	if c.pinned.Root != c.tree.Root(c.state) {
+		return c.fault(Fork, c.good, fmt.Errorf("the pinned checkpoint over %d records is of others", c.pinned.Size))
+	}
+	c.pinned = nil
+	return nil
+}
+
 // resume starts at the header's first record.
 func (c *checker) resume(frontier [][32]byte) error {
-	c.state = State{Size: c.header.First, Frontier: frontier}
+	c.state = State{Size: c.header.First, Frontier: slices.Clone(frontier)} // push changes it
 	c.good = c.header.First
 	if !c.state.Valid() {
 		return c.fault(Malformed, c.header.First, errors.New("the frontier does not fit the first record"))
 	}
-	return nil
+	return c.meet()
 }
 
 // record checks a record's line and adds it to the tree.
@@ -75,7 +107,7 @@ func (c *checker) record(line []byte) error {
 		return c.fault(Duplicate, r.Seq, fmt.Errorf("it stands in the place of record %d", c.state.Size))
 	}
 	c.tree.push(&c.state, sum, nil)
-	return nil
+	return c.meet()
 }
 
 // checkpoint checks a checkpoint's line against the records before it.
@@ -98,7 +130,7 @@ func (c *checker) checkpoint(line []byte) error {
 	case point.Root != c.tree.Root(c.state):
 		return c.fault(Fork, c.good, fmt.Errorf("the checkpoint over %d records is of others", point.Size))
 	}
-	c.good = point.Size
+	c.good, c.last = point.Size, text
 	c.signed++
 	return nil
 }
@@ -121,6 +153,8 @@ func (c *checker) end() error {
 		return c.fault(Truncated, c.state.Size, errors.New("no checkpoint covers the end"))
 	case c.state.Size != c.header.Size:
 		return c.fault(Truncated, c.state.Size, fmt.Errorf("the header tells of %d records", c.header.Size))
+	case c.pinned != nil:
+		return c.fault(Truncated, c.state.Size, fmt.Errorf("the pinned checkpoint covers %d records", c.pinned.Size))
 	case c.signed != c.header.Checkpoints:
 		return c.fault(Gap, c.state.Size, fmt.Errorf("%d checkpoints, and the header tells of %d", c.signed, c.header.Checkpoints))
 	}

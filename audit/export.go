@@ -21,7 +21,8 @@ type Export struct {
 	// LogKey is the verifier key of the log. Its name is the origin.
 	LogKey string
 	// First is the Seq of the first record, and Frontier the State's frontier at
-	// that size; it is empty where First is 0.
+	// that size; it is empty where First is 0. An export with a First verifies only against
+	// a checkpoint over the records before it: see VerifyExportFrom.
 	First    uint64
 	Frontier [][32]byte
 }

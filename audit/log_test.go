@@ -105,6 +105,15 @@ func (l *testLog) export(t testing.TB, first int) []byte {
 	return buf.Bytes()
 }
 
+// before is a checkpoint over the records before first; nil if there are none.
+func (l *testLog) before(t testing.TB, first int) []byte {
+	t.Helper()
+	if first == 0 {
+		return nil
+	}
+	return l.sign(t, l.states[first])
+}
+
 func testRecord(seq uint64) audit.Record {
 	return audit.Record{Seq: seq, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC).Add(time.Duration(seq) * time.Second),
 		Principal: "ann", Operation: "Encrypt", Result: audit.OK}

@@ -17,32 +17,59 @@ type Report struct {
 	Checkpoints uint64
 }
 
-// VerifyExport checks an export against the log's verifier key, which the caller
-// has pinned: took from the vault once, and kept elsewhere. It needs no vault, reads
-// r once and holds at most a line of 1 MiB.
+// VerifyExport checks an export of the whole log against the log's verifier key, which the
+// caller has pinned: took from the vault once, and kept elsewhere. It needs no vault, reads
+// r once and holds at most a line of 1 MiB. An export without the first records of the log
+// is a Gap at record 0; VerifyExportFrom checks one that begins where an earlier one ended.
 //
 // The error of a bad export is a *Fault, which matches ErrFault and names the first
 // bad record. A vkey that cannot be read is ErrKey; an error of r is passed on.
 //
 // What it cannot see: records after the last checkpoint that was signed, and the
 // loss of all records after an earlier checkpoint, together with a header to match.
-// Compare Report.Last with what else is known for that.
+// Compare Report.Last with what else is known for that, or pin a checkpoint: see
+// VerifyExportFrom.
 func VerifyExport(r io.Reader, vkey string) (Report, error) {
+	report, _, err := VerifyExportFrom(r, vkey, nil)
+	return report, err
+}
+
+// VerifyExportFrom is VerifyExport for a caller who has pinned a signed checkpoint as well:
+// verified an export up to it once, and kept it. The export holds the whole log, or begins
+// with the first record after the checkpoint. In both cases the records before the
+// checkpoint are those that it was signed over, so that a log which was rewritten or cut back
+// to before it does not verify. A nil checkpoint pins nothing, as in VerifyExport.
+//
+// It returns the last checkpoint of the export, to be pinned in place of the one given.
+//
+// Errors are those of VerifyExport: a Gap where records between the checkpoint and the
+// export are missing, Truncated where the export ends before the checkpoint, Fork where the
+// checkpoint is over other records. A checkpoint that vkey's key did not sign is
+// ErrSignature or ErrCheckpoint.
+func VerifyExportFrom(r io.Reader, vkey string, checkpoint []byte) (Report, []byte, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {
-		return Report{}, err
+		return Report{}, nil, err
 	}
 	v := &verification{lines: newLines(r), verifier: verifier}
-	if err := v.run(vkey); err != nil {
-		return Report{}, err
+	if checkpoint != nil {
+		pinned, err := openCheckpoint(checkpoint, verifier)
+		if err != nil {
+			return Report{}, nil, err
+		}
+		v.pinned = &pinned
 	}
-	return v.check.report(), nil
+	if err := v.run(vkey); err != nil {
+		return Report{}, nil, err
+	}
+	return v.check.report(), v.check.last, nil
 }
 
 // verification reads the lines of an export and gives each to the checker.
 type verification struct {
 	lines    *lines
 	verifier *verifier
+	pinned   *Checkpoint // nil if the caller has none
 	check    *checker
 }
 
@@ -87,8 +114,11 @@ func (v *verification) begin(vkey string) error {
 		return v.check.fault(WrongKey, 0, v.otherKey(h.LogKey))
 	}
 	v.check = newChecker(h, id, v.verifier)
-	v.check.line = 1
-	if err := v.check.begin(h); err != nil || h.First == 0 {
+	v.check.line, v.check.pinned = 1, v.pinned
+	if err := v.check.begin(h); err != nil {
+		return err
+	}
+	if err := v.check.start(); err != nil || h.First == 0 {
 		return err
 	}
 	line, err = v.next()

@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"strongroom.example/audit"
+	"strongroom.example/internal/auditor"
 	"strongroom.example/internal/suite"
 )
 
@@ -23,12 +24,72 @@ func TestVerifyExport(t *testing.T) {
 	for _, id := range suites {
 		l := newLog(t, id, 103)
 		for _, first := range []int{0, 10, 70, 100} {
-			got, err := audit.VerifyExport(bytes.NewReader(l.export(t, first)), l.key.Verifier())
+			got, last, err := audit.VerifyExportFrom(bytes.NewReader(l.export(t, first)), l.key.Verifier(), l.before(t, first))
 			want := audit.Report{Origin: audit.Origin(testVault), Records: uint64(103 - first), First: uint64(first), Last: 102, Checkpoints: uint64(11 - first/10)}
 			if err != nil || got != want {
 				t.Errorf("%v from %d: %+v, %v", id, first, got, err)
 			}
+			if point, err := audit.OpenCheckpoint(last, l.key.Verifier()); err != nil || point.Size != 103 {
+				t.Errorf("%v from %d: the checkpoint to pin next is %+v, %v, want one over 103 records", id, first, point, err)
+			}
+			if first == 0 {
+				if got, err := audit.VerifyExport(bytes.NewReader(l.export(t, 0)), l.key.Verifier()); err != nil || got != want {
+					t.Errorf("%v whole: %+v, %v", id, got, err)
+				}
+			}
 		}
+	}
+}
+
+// TestBeginningIsNeeded: without its first records an export verifies only against a
+// checkpoint over them, and a checkpoint only against the records that it is over.
+func TestBeginningIsNeeded(t *testing.T) {
+	l, other := newLog(t, suite.AES, 40), newLog(t, suite.AES, 0)
+	for i := range 40 {
+		r := testRecord(uint64(i))
+		r.Principal = "bob"
+		other.add(t, r, i%10 == 9)
+	}
+	vkey := l.key.Verifier()
+	// Anybody can leave records out and write a frontier of their own making.
+	short := l.export(t, 10)
+	foreign := audit.Export{Vault: testVault, Suite: suite.AES, LogKey: vkey, First: 10, Frontier: other.states[10].Frontier}
+	var forged bytes.Buffer
+	if err := audit.WriteExport(&forged, foreign, l.all(10), l.checkpoints[1:]); !errors.Is(err, audit.ErrFault) {
+		t.Errorf("WriteExport with the frontier of another log: %v, want a Fault", err)
+	}
+	for name, row := range map[string]struct {
+		export []byte
+		pinned []byte
+		kind   audit.FaultKind // "" verifies
+		seq    uint64
+	}{
+		"whole, nothing pinned":            {l.export(t, 0), nil, "", 0},
+		"whole, pinned within":             {l.export(t, 0), l.before(t, 17), "", 0},
+		"whole, pinned at the end":         {l.export(t, 0), l.before(t, 40), "", 0},
+		"whole, pinned behind the end":     {newLog(t, suite.AES, 20).export(t, 0), l.before(t, 30), audit.Truncated, 20},
+		"whole, pinned of other records":   {l.export(t, 0), other.before(t, 17), audit.Fork, 10},
+		"short, nothing pinned":            {short, nil, audit.Gap, 0},
+		"short, pinned there":              {short, l.before(t, 10), "", 0},
+		"short, pinned of other records":   {short, other.before(t, 10), audit.Fork, 10},
+		"short, pinned before":             {short, l.before(t, 7), audit.Gap, 7},
+		"short, pinned behind":             {short, l.before(t, 20), audit.Gap, 0},
+		"the last records, nothing pinned": {l.export(t, 30), nil, audit.Gap, 0},
+	} {
+		_, _, err := audit.VerifyExportFrom(bytes.NewReader(row.export), vkey, row.pinned)
+		var f *audit.Fault
+		if row.kind == "" && err != nil || row.kind != "" && (!errors.As(err, &f) || f.Kind != row.kind || f.Seq != row.seq) {
+			t.Errorf("%s: %v, want %q of %d", name, err, row.kind, row.seq)
+		}
+		if row.pinned != nil {
+			continue
+		}
+		if _, err := auditor.Verify(bytes.NewReader(row.export), vkey); (err == nil) != (row.kind == "") {
+			t.Errorf("%s: the independent verifier returned %v", name, err)
+		}
+	}
+	if _, _, err := audit.VerifyExportFrom(bytes.NewReader(short), vkey, []byte("no note")); !errors.Is(err, audit.ErrSignature) {
+		t.Errorf("a pinned checkpoint that is none: %v, want ErrSignature", err)
 	}
 }
 
@@ -54,15 +115,15 @@ func TestFlipsInOneExport(t *testing.T) {
 // flipAll flips every step-th byte of the log's export from first.
 func flipAll(t *testing.T, l *testLog, first, step int) {
 	t.Helper()
-	data, vkey := l.export(t, first), l.key.Verifier()
+	data, vkey, before := l.export(t, first), l.key.Verifier(), l.before(t, first)
 	record, end := uint64(first), 0
 	for at := 0; at < len(data); {
 		line := data[end : end+bytes.IndexByte(data[end:], '\n')+1]
 		isRecord := bytes.HasPrefix(line, []byte(`{"h":`))
 		for end += len(line); at < end; at += step {
-			f := flip(t, data, at, 1<<(at%8), vkey)
+			f := flip(t, data, at, 1<<(at%8), vkey, before)
 			if !isRecord {
-				flip(t, data, at, 1, vkey)
+				flip(t, data, at, 1, vkey, before)
 			} else if f.Seq != record {
 				t.Fatalf("byte %d, in record %d: %v", at, record, f)
 			}
@@ -73,10 +134,10 @@ func flipAll(t *testing.T, l *testLog, first, step int) {
 	}
 }
 
-func flip(t *testing.T, data []byte, at int, mask byte, vkey string) *audit.Fault {
+func flip(t *testing.T, data []byte, at int, mask byte, vkey string, before []byte) *audit.Fault {
 	t.Helper()
 	data[at] ^= mask
-	err := verify(data, vkey)
+	_, _, err := audit.VerifyExportFrom(bytes.NewReader(data), vkey, before)
 	data[at] ^= mask
 	var f *audit.Fault
 	if !errors.As(err, &f) || !errors.Is(err, audit.ErrFault) {
@@ -240,13 +301,19 @@ func FuzzVerifyExport(f *testing.F) {
 		f.Add(newLog(f, id, 12).export(f, 10))
 	}
 	f.Add(l.export(f, 0))
+	before := l.before(f, 10)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		report, err := audit.VerifyExport(bytes.NewReader(data), l.key.Verifier())
-		if err == nil && (report.Last != 11 && report.Last != 9 || report.Origin != audit.Origin(testVault)) {
-			t.Errorf("%+v", report)
-		}
-		if err != nil && !errors.Is(err, audit.ErrFault) {
-			t.Error(err)
+		for _, pinned := range [][]byte{nil, before} {
+			report, _, err := audit.VerifyExportFrom(bytes.NewReader(data), l.key.Verifier(), pinned)
+			if err == nil && (report.Last != 11 && report.Last != 9 || report.Origin != audit.Origin(testVault)) {
+				t.Errorf("%+v", report)
+			}
+			if err == nil && pinned == nil && report.First != 0 {
+				t.Errorf("an export from record %d verifies against no checkpoint", report.First)
+			}
+			if err != nil && !errors.Is(err, audit.ErrFault) {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -35,6 +35,7 @@ type line struct {
 // header is the first line. Nothing signs it: it shows what was lost by accident.
 type header struct {
 	Format      int    `json:"strongroom_audit"`
+	First       int64  `json:"first"`
 	Size        int64  `json:"size"`
 	Checkpoints int64  `json:"checkpoints"`
 	LogKey      string `json:"log_key"`
@@ -47,7 +48,8 @@ type auditor struct {
 	report   Report
 }
 
-// Verify reads an export from its first record on. The last line must be a checkpoint
+// Verify reads an export of the whole log: one that does not begin with record 0 is an
+// error. The last line must be a checkpoint
 // over all records. The first fault is an error.
 func Verify(export io.Reader, verifierKey string) (Report, error) {
 	verifier, err := note.NewVerifier(verifierKey)
@@ -78,7 +80,7 @@ func Verify(export io.Reader, verifierKey string) (Report, error) {
 	if !covered {
 		return a.report, errors.Join(lines.Err(), errors.New("the last line is no checkpoint"))
 	}
-	if whole := (header{1, a.report.Records, a.report.Checkpoints, verifierKey}); head != whole {
+	if whole := (header{1, 0, a.report.Records, a.report.Checkpoints, verifierKey}); head != whole {
 		return a.report, fmt.Errorf("the header promises %+v, and there is %+v", head, whole)
 	}
 	return a.report, lines.Err()
