@@ -31,7 +31,8 @@ const (
 type Record struct {
 	// Seq is the record's position in the log, from 0.
 	Seq uint64 `json:"seq"`
-	// Time is the wall clock, in UTC, to the nanosecond.
+	// Time is the wall clock, in UTC, to the nanosecond, in the years 0 to 9999: Append writes
+	// the nearest time in that range.
 	Time time.Time `json:"time,omitzero"`
 	// BootID (hexadecimal) and Uptime (since that boot) tell what the wall clock
 	// cannot, should someone set it.
@@ -64,7 +65,8 @@ type Record struct {
 	// InputSize and OutputSize are in bytes.
 	InputSize  uint64 `json:"input_size,omitempty"`
 	OutputSize uint64 `json:"output_size,omitempty"`
-	// Count is how many refusals this one record stands for; 0 is one.
+	// Count is how many refusals or failures of one kind this record stands for; 0 is one.
+	// The other fields are the last one's.
 	Count uint64 `json:"count,omitempty"`
 	// Detail holds a few small facts that are not secret: an alias, old and new
 	// state.

@@ -8,8 +8,8 @@ import (
 // EncodeProtectors returns protectors as the root file has them: their number, then each.
 // ErrTooLarge for more than 64 of them, or for a field over its limit.
 func EncodeProtectors(all []Protector) ([]byte, error) {
-	if len(all) > maxProtectors {
-		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, maxProtectors)
+	if len(all) > MaxProtectors {
+		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, MaxProtectors)
 	}
 	b := binary.BigEndian.AppendUint16(nil, uint16(len(all)))
 	for _, p := range all {
@@ -25,7 +25,7 @@ func EncodeProtectors(all []Protector) ([]byte, error) {
 func DecodeProtectors(b []byte) (all []Protector, err error) {
 	in := reader{b: b}
 	n := in.uint(2)
-	if n > maxProtectors {
+	if n > MaxProtectors {
 		return nil, fmt.Errorf("%w: %d protectors", ErrCorrupt, n)
 	}
 	for range n {

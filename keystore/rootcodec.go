@@ -12,12 +12,14 @@ import (
 )
 
 const (
-	rootFormat    = 2 // 1 had epochs of one kind and was never released
-	rootFixed     = 6 + 1 + 1 + 1 + 16 + 8 + 8 + 2
-	maxProtectors = 64
-	maxName       = 1024
-	maxBlob       = 64 << 10
+	rootFormat = 2 // 1 had epochs of one kind and was never released
+	rootFixed  = 6 + 1 + 1 + 1 + 16 + 8 + 8 + 2
+	maxName    = 1024
+	maxBlob    = 64 << 10
 )
+
+// MaxProtectors is how many protectors a vault has at most.
+const MaxProtectors = 64
 
 var rootMagic = []byte("SRROOT")
 
@@ -25,8 +27,8 @@ var rootMagic = []byte("SRROOT")
 // under the root, a MAC under the root over both, and a plain hash so that
 // damage is seen before anything is unlocked.
 func encodeRoot(r Root, k *keyring, keys *rootKeys) (*Root, error) {
-	if len(r.Protectors) > maxProtectors {
-		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, maxProtectors)
+	if len(r.Protectors) > MaxProtectors {
+		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, MaxProtectors)
 	}
 	r.suite = k.suite
 	b := appendRootHeader(nil, r)
@@ -89,7 +91,7 @@ func parseRoot(b []byte) (*Root, error) {
 	r.Generation = binary.BigEndian.Uint64(b[25:])
 	r.Created = time.Unix(0, int64(binary.BigEndian.Uint64(b[33:]))).UTC()
 	n := int(binary.BigEndian.Uint16(b[41:]))
-	if n > maxProtectors {
+	if n > MaxProtectors {
 		return nil, bad
 	}
 	in := reader{b: b[rootFixed : len(b)-64]}

@@ -62,6 +62,8 @@ func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow
 // ErrCiphertext for every fault of the ciphertext; ErrTooLarge, ErrInvalid for a
 // wrong algorithm, ErrUsage, ErrKeyState, ErrDenied, ErrUnsupported.
 func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error) {
+	own := c.vault.own(ciphertext[:min(len(ciphertext), inputSize)]) // longer than any key takes
+	defer own.release()
 	var out []byte
 	q := request{op: OpAsymmetricDecrypt, key: key, size: len(ciphertext)}
 	err := c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
@@ -80,10 +82,10 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 		}
 		if row.alg == RSAESPKCS1V15 {
 			// The size stays out of the record: it would tell good padding from bad.
-			out, err = c.vault.decryptPKCS1(ctx, ver, ciphertext)
+			out, err = c.vault.decryptPKCS1(ctx, ver, own.bytes)
 			return err
 		}
-		out, err = c.vault.decrypt(ctx, ver, nil, encrypted{row.device, ciphertext})
+		out, err = c.vault.decrypt(ctx, ver, nil, encrypted{row.device, own.bytes})
 		e.rec.OutputSize = uint64(len(out))
 		return err
 	})

@@ -13,12 +13,14 @@ import (
 )
 
 // AuditRecords yields the audit records that the filter chooses, the oldest first,
-// up to and without the record of this reading. An error is yielded once and ends
+// up to and without the record of this reading. Failures that were only counted so far
+// are written first, so that they are among them. An error is yielded once and ends
 // it; ErrCorrupt names the record that is damaged.
 func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audit.Record, error] {
 	return func(yield func(audit.Record, error) bool) {
 		var size uint64
 		err := c.onVault(ctx, request{op: OpReadAudit}, func(context.Context, *entry) error {
+			c.vault.writeCounts(c.vault.failures.all())
 			size = c.vault.store.LogState().Size
 			return nil
 		})
@@ -55,6 +57,7 @@ func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 		if w == nil {
 			return invalid("the writer is nil")
 		}
+		c.vault.writeCounts(c.vault.failures.all())
 		return nil
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"unicode/utf8"
 
 	"strongroom.example/audit"
@@ -11,7 +12,7 @@ import (
 
 // A Principal is who acts. The program decides what the names mean and has
 // authenticated them; the vault decides what they may do, and records it. It has 1 to 256
-// bytes of UTF-8, and is neither "(vault)" nor "(many)", the vault's own names.
+// bytes of UTF-8, and none of the vault's own names: "(vault)", "(many)" and "(unnamed)".
 type Principal string
 
 // maxPrincipal is how long a Principal is: it stands in each record.
@@ -20,7 +21,7 @@ const maxPrincipal = 256
 // fault says what is wrong with a name, if it is not empty.
 func (p Principal) fault() string {
 	switch {
-	case p == byItself || p == byMany:
+	case p == byItself || p == byMany || p == byUnnamed:
 		return fmt.Sprintf("the name %s is the vault's own in the audit", p)
 	case len(p) > maxPrincipal:
 		return fmt.Sprintf("the principal has %d bytes, the limit is %d", len(p), maxPrincipal)
@@ -79,12 +80,7 @@ func (a ownerOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 
 // permit decides by authorization, then by state: a stranger learns no states.
 func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
-	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context, NewAlias: q.alias, NewTags: q.tags, Driver: q.driver}
-	if t != nil {
-		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
-	} else {
-		ask.Key, ask.Alias = q.name()
-	}
+	ask := c.asks(q, t)
 	if err := c.allowed(ctx, ask, r); err != nil {
 		return err
 	}
@@ -106,11 +102,27 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	return nil
 }
 
+// asks is what the Authorizer is asked; t is nil where there is no such CMK.
+func (c Client) asks(q request, t *target) Request {
+	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context.pairs, NewAlias: q.alias, NewTags: q.tags, Driver: q.driver}
+	if t != nil {
+		ask.Key, ask.Alias, ask.Tags = t.ID, t.Alias, t.Tags
+	} else {
+		ask.Key, ask.Alias = q.name()
+	}
+	return ask
+}
+
 // failedRule stands on record where the Authorizer failed and named no rule.
 const failedRule = "(the authorizer failed)"
 
-// allowed asks the Authorizer, and puts the answer on record.
+// allowed asks the Authorizer, and puts the answer on record. An Authorizer of the program
+// is given maps of its own: it may keep or change them, and neither the vault nor the next
+// decision sees that.
 func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error {
+	if _, own := c.vault.cfg.Authorizer.(ownerOnly); !own {
+		ask.Context, ask.Tags, ask.NewTags = maps.Clone(ask.Context), maps.Clone(ask.Tags), maps.Clone(ask.NewTags)
+	}
 	d, err := c.vault.cfg.Authorizer.Authorize(ctx, ask)
 	r.Decision, r.Rule = "ALLOW", cut(d.Rule, 128)
 	if err == nil && d.Allow {

@@ -66,8 +66,10 @@ const backups = "backup/"
 // ErrNotFound for an unknown BackupOptions.Since (the vault knows its last 64),
 // ErrCorrupt, ErrDenied; the writer's own errors are ErrUnavailable around them.
 func (c Client) Backup(ctx context.Context, w io.Writer, o BackupOptions, protectors ...driver.Protector) (Backup, error) {
+	protectors = slices.Clone(protectors)
 	var b *backup
 	err := c.onVault(ctx, request{op: OpBackup}, func(ctx context.Context, e *entry) (err error) {
+		e.askAgain = true
 		b.free()
 		if w == nil {
 			return invalid("the writer is nil")

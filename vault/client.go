@@ -12,7 +12,7 @@ type Client struct {
 // As returns the client through which p acts. What is no Principal is denied everything.
 func (v *Vault) As(p Principal) Client { return Client{v, p} }
 
-// known answers ErrDenied for a client without vault or principal, or with a principal
+// known returns ErrDenied for a client without vault or principal, or with a principal
 // that cannot be told from others in the audit.
 func (c Client) known() error {
 	if c.vault == nil || c.principal == "" {
@@ -22,9 +22,4 @@ func (c Client) known() error {
 		return fmt.Errorf("%w: %s", ErrDenied, fault)
 	}
 	return nil
-}
-
-// reject returns what is wrong with arguments; who is nobody is told that alone.
-func (c Client) reject(op Operation, key string, err error) error {
-	return wrap(op, key, orElse(c.known(), err))
 }

@@ -27,7 +27,7 @@ func (v *Vault) Close() error {
 func (v *Vault) finish() error {
 	close(v.stopped)
 	<-v.done
-	v.flushRefusals(v.refusals.all())
+	v.writeCounts(v.failures.all())
 	err := v.store.Commit(context.Background(), func(tx *keystore.Tx) error {
 		v.markClock(tx)
 		v.note(tx, v.record(OpCloseVault, v.cfg.Owner))

@@ -3,6 +3,7 @@ package vault
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 
 	"strongroom.example/driver"
@@ -102,6 +103,7 @@ func (c Config) withDefaults() (Config, error) {
 	if _, known := c.Drivers[c.Driver]; !known && c.Driver != softDriver {
 		return c, invalid("Config.Driver %q is not among Config.Drivers", c.Driver)
 	}
+	c.Drivers = maps.Clone(c.Drivers)
 	for name, d := range c.Drivers {
 		if d == nil {
 			return c, invalid("Config.Drivers has nothing under %q", name)

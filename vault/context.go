@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"maps"
 	"unicode/utf8"
 
 	"strongroom.example/internal/ciphertext"
@@ -13,14 +14,30 @@ import (
 // most 8 KiB (else ErrTooLarge). nil and empty are the same.
 type EncryptionContext map[string]string
 
-// canonical writes the context in its one form, or tells what is wrong with it.
-func (ec EncryptionContext) canonical() ([]byte, error) {
-	b, err := ciphertext.CanonicalContext(ec)
-	if err != nil {
-		return nil, ec.fault()
-	}
-	return b, nil
+// maxPairs is more pairs than any valid context has: each takes five bytes at least.
+const maxPairs = ciphertext.MaxContext / 5
+
+// boundContext is an encryption context as it was when the operation began. The caller's
+// map may change afterwards; what is authorized, recorded and authenticated is this one.
+type boundContext struct {
+	pairs     EncryptionContext
+	canonical []byte
 }
+
+// snapshot copies the context, or returns what is wrong with it.
+func (ec EncryptionContext) snapshot() (boundContext, error) {
+	if len(ec) > maxPairs {
+		return boundContext{}, errContextTooLarge
+	}
+	own := maps.Clone(ec)
+	canonical, err := ciphertext.CanonicalContext(own)
+	if err != nil {
+		return boundContext{}, own.fault()
+	}
+	return boundContext{own, canonical}, nil
+}
+
+var errContextTooLarge = fmt.Errorf("%w: the encryption context has more than %d bytes, 4 for each pair and 2 included", ErrTooLarge, ciphertext.MaxContext)
 
 // fault says why no ciphertext can be bound to the context.
 func (ec EncryptionContext) fault() error {
@@ -32,5 +49,5 @@ func (ec EncryptionContext) fault() error {
 			return invalid("the encryption context is not UTF-8")
 		}
 	}
-	return fmt.Errorf("%w: the encryption context has more than %d bytes, 4 for each pair and 2 included", ErrTooLarge, ciphertext.MaxContext)
+	return errContextTooLarge
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"strongroom.example/driver"
@@ -23,7 +24,7 @@ func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Pr
 	if ctx == nil {
 		return nil, wrap(OpCreateVault, "", errNoContext)
 	}
-	v, err := create(ctx, dir, cfg, protectors)
+	v, err := create(ctx, dir, cfg, slices.Clone(protectors))
 	return v, wrap(OpCreateVault, "", err)
 }
 

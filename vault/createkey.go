@@ -13,7 +13,7 @@ import (
 func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	o, err := c.newKeyOptions(o)
 	if err != nil {
-		return Key{}, wrap(OpCreateKey, o.Alias, err)
+		return Key{}, c.reject(ctx, request{op: OpCreateKey}, err)
 	}
 	var made Key
 	err = c.onVault(ctx, request{op: OpCreateKey, alias: o.Alias, tags: o.Tags, driver: o.Driver}, func(ctx context.Context, e *entry) error {
@@ -104,6 +104,12 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 		if err := checkAlias(o.Alias); err != nil {
 			return o, err
 		}
+	}
+	if len(o.Tags) == 0 {
+		return o, checkText(o.Description, nil)
+	}
+	if o.Tags, err = ownTags(o.Tags); err != nil {
+		return o, err
 	}
 	return o, checkText(o.Description, o.Tags)
 }

@@ -11,14 +11,14 @@ import (
 // and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
 // the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
-	return c.newDataKey(ctx, request{op: OpGenerateDataKey, key: key, context: ec}, size)
+	return c.newDataKey(ctx, request{op: OpGenerateDataKey, key: key}, size, ec)
 }
 
 // GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
 // returns its ciphertext for OpenDataKey. It is an operation of its own: who may do this
 // alone makes data keys and reads none. Errors are those of GenerateDataKey.
 func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
-	k, err := c.newDataKey(ctx, request{op: OpGenerateDataKeyWithoutPlaintext, key: key, context: ec}, size)
+	k, err := c.newDataKey(ctx, request{op: OpGenerateDataKeyWithoutPlaintext, key: key}, size, ec)
 	if err != nil {
 		return nil, err
 	}
@@ -27,10 +27,10 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 }
 
 // newDataKey makes a data key. On record is the size of what leaves the vault.
-func (c Client) newDataKey(ctx context.Context, q request, size int) (*DataKey, error) {
-	canonical, err := q.context.canonical()
+func (c Client) newDataKey(ctx context.Context, q request, size int, ec EncryptionContext) (_ *DataKey, err error) {
+	q.context, err = ec.snapshot()
 	if err = errors.Join(checkRandomSize(size), err); err != nil {
-		return nil, c.reject(q.op, q.key, err)
+		return nil, c.reject(ctx, q, err)
 	}
 	var k *DataKey
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
@@ -47,8 +47,8 @@ func (c Client) newDataKey(ctx context.Context, q request, size int) (*DataKey, 
 			e.rec.OutputSize = uint64(size + Overhead)
 		}
 		return k.Use(func(plain []byte) (err error) {
-			v.hedge.fill(plain, canonical)
-			k.ciphertext, err = v.seal(ctx, t, canonical, plain)
+			v.hedge.fill(plain, q.context.canonical)
+			k.ciphertext, err = v.seal(ctx, t, q.context.canonical, plain)
 			return err
 		})
 	})
@@ -66,10 +66,11 @@ func (c Client) newDataKey(ctx context.Context, q request, size int) (*DataKey, 
 // ErrLockedMemory.
 func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {
 	if n := len(ct) - Overhead; n < 1 || n > MaxRandom {
-		return nil, c.reject(OpOpenDataKey, "", ErrCiphertext)
+		return nil, c.reject(ctx, request{op: OpOpenDataKey}, ErrCiphertext)
 	}
+	ct = slices.Clone(ct) // the data key keeps what was opened
 	var k *DataKey
-	err := c.open(ctx, OpOpenDataKey, message{bytes: ct, context: ec}, func(ctx context.Context, m message) (n int, err error) {
+	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, m message) (n int, err error) {
 		if err := excludedSize(c.vault.cfg.Edition, len(ct)-Overhead); err != nil {
 			return 0, err
 		}
@@ -81,7 +82,7 @@ func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext
 		k.Destroy()
 		return nil, err
 	}
-	k.ciphertext = slices.Clone(ct)
+	k.ciphertext = ct
 	return k, nil
 }
 

@@ -16,6 +16,7 @@ import (
 // decryption is authorized and recorded like Client.AsymmetricDecrypt.
 type Decrypter struct {
 	decrypting func(ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error)
+	reject     func(cause error) error // see Client.reject
 	key        PublicKey
 	public     crypto.PublicKey
 }
@@ -34,7 +35,8 @@ func (c Client) Decrypter(ctx context.Context, key string) (*Decrypter, error) {
 	decrypt := func(ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error) {
 		return c.AsymmetricDecrypt(ctx, p.Key, ciphertext, alg)
 	}
-	return &Decrypter{decrypt, p, public}, nil
+	reject := func(cause error) error { return c.reject(ctx, request{op: OpAsymmetricDecrypt, key: p.Key}, cause) }
+	return &Decrypter{decrypt, reject, p, public}, nil
 }
 
 // Public returns the public key, as PublicKey.Parse does.
@@ -70,7 +72,7 @@ func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypte
 			return d.decrypting(ciphertext, RSAESOAEPSHA256)
 		}
 	}
-	return nil, wrap(OpAsymmetricDecrypt, d.key.Key, fmt.Errorf("%w: options %T of this kind", ErrUnsupported, opts))
+	return nil, d.reject(fmt.Errorf("%w: options %T of this kind", ErrUnsupported, opts))
 }
 
 // sessionKey returns message if it has n bytes, else n random ones, and wipes message. It

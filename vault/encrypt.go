@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/ciphertext"
@@ -22,17 +21,19 @@ const Overhead = ciphertext.Overhead
 // for a bad context (see EncryptionContext).
 func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec EncryptionContext) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
-		return nil, c.reject(OpEncrypt, key, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
+		return nil, c.reject(ctx, request{op: OpEncrypt, key: key}, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
 	}
-	canonical, err := ec.canonical()
+	bound, err := ec.snapshot()
 	if err != nil {
-		return nil, c.reject(OpEncrypt, key, err)
+		return nil, c.reject(ctx, request{op: OpEncrypt, key: key}, err)
 	}
+	plain := c.vault.own(plaintext)
+	defer plain.release()
 	var out []byte
-	q := request{op: OpEncrypt, key: key, context: ec, size: len(plaintext)}
+	q := request{op: OpEncrypt, key: key, context: bound, size: len(plaintext)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
 		e.rec.Algorithm = c.vault.suite.String()
-		out, err = c.vault.seal(ctx, t, canonical, plaintext)
+		out, err = c.vault.seal(ctx, t, bound.canonical, plain.bytes)
 		e.rec.OutputSize = uint64(len(out))
 		return err
 	})
@@ -51,39 +52,30 @@ func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([
 }
 
 // DecryptTo is Decrypt into the caller's memory: the plaintext is appended to dst, which
-// may be ct[:0]. The part of dst's array behind its length may be overwritten even on error.
+// may be ct[:0]. Memory behind dst's length is written once the record is durable, and is
+// left as it is after an error.
 func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
-	if suite.Overlap(dst, ct) {
-		ct = slices.Clone(ct) // it may have to be read again
-	}
-	var out []byte
-	err := c.open(ctx, OpDecrypt, message{bytes: ct, context: ec}, func(ctx context.Context, m message) (n int, err error) {
-		wipeFrom(out, len(dst)) // when all is done anew
-		out, err = c.vault.unseal(ctx, m, dst)
-		return len(out) - len(dst), err
+	own, plain := c.vault.own(ct[:min(len(ct), inputSize+1)]), c.vault.own(nil)
+	defer own.release()
+	defer plain.release()
+	err := c.open(ctx, OpDecrypt, own.bytes, ec, func(ctx context.Context, m message) (n int, err error) {
+		plain.bytes, err = c.vault.unseal(ctx, m, plain.bytes[:0])
+		return len(plain.bytes), err
 	})
 	if err != nil {
-		wipeFrom(out, len(dst))
 		return nil, err
 	}
-	return out, nil
+	return append(dst, plain.bytes...), nil
 }
 
-// wipeFrom wipes b from its byte n on, if it has as many.
-func wipeFrom(b []byte, n int) {
-	if len(b) > n {
-		suite.Wipe(b[n:])
-	}
-}
-
-// open runs an operation on the CMK that a ciphertext names. act returns the
-// length of the plaintext.
-func (c Client) open(ctx context.Context, op Operation, given message, act func(context.Context, message) (int, error)) error {
-	m, err := given.read()
+// open runs an operation on the CMK that a ciphertext names. ct must not change while it
+// runs. act returns the length of the plaintext.
+func (c Client) open(ctx context.Context, op Operation, ct []byte, ec EncryptionContext, act func(context.Context, message) (int, error)) error {
+	m, err := readMessage(ct, ec)
 	if err != nil {
-		return c.reject(op, "", err)
+		return c.reject(ctx, request{op: op}, err)
 	}
-	q := request{op: op, key: m.keyID(), version: m.header.Version, context: m.context, size: len(m.bytes)}
+	q := request{op: op, key: m.keyID(), version: m.header.Version, context: m.context, size: len(ct)}
 	err = c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
 		e.rec.Algorithm = c.vault.suite.String()
 		n, err := act(ctx, m)
@@ -133,11 +125,11 @@ func (v *Vault) unseal(ctx context.Context, m message, dst []byte) ([]byte, erro
 	}
 	var space [suite.HashSize]byte
 	defer suite.Wipe(space[:])
-	root, err := v.prf(ctx, ver, space[:0], m.header.PRFInput(m.canonical))
+	root, err := v.prf(ctx, ver, space[:0], m.header.PRFInput(m.context.canonical))
 	if err != nil {
 		return nil, err
 	}
-	return ciphertext.Open(dst, m.bytes, m.canonical, root)
+	return ciphertext.Open(dst, m.bytes, m.context.canonical, root)
 }
 
 // messageSuite returns the suite of messages under a key version.

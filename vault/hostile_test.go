@@ -55,13 +55,13 @@ func TestUndoDoesNotHang(t *testing.T) {
 func TestRefusalsOutliveTheClock(t *testing.T) {
 	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
-	for range refusalsEach + 5 {
+	for range failuresEach + 5 {
 		if _, err := v.As("mallory").GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
 			t.Fatal(err)
 		}
 	}
 	fake.Set(fake.Now().AddDate(-1, 0, 0))
-	fake.Advance(refusalWindow)
+	fake.Advance(failureWindow)
 	waitFor(t, "the count", func() bool { return lastRecord(t, c, OpGenerateRandom).Count == 5 })
 }
 

@@ -58,6 +58,11 @@ var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's al
 // material ErrImport; ErrInvalid for a ValidTo that has passed, ErrTooLarge,
 // ErrUnsupported for a CMK of another origin, ErrKeyState, ErrDenied, ErrUnavailable.
 func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMaterial) (Key, error) {
+	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
+		return Key{}, c.reject(ctx, request{op: OpImportKeyMaterial, key: key},
+			fmt.Errorf("%w: wrapped material has %d bytes, the limit is %d", ErrTooLarge, len(m.EncryptedMaterial), unwrap.MaxCiphertext))
+	}
+	m.Token, m.EncryptedMaterial = atMost(m.Token, tokenSize), slices.Clone(m.EncryptedMaterial)
 	var im *importing
 	defer func() { im.wipe() }()
 	q := request{op: OpImportKeyMaterial, key: key, size: len(m.EncryptedMaterial)}
@@ -102,9 +107,6 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	now := v.deadline.Now()
 	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || !m.ValidTo.Before(year10000())) {
 		return nil, invalid("ValidTo %v is not after now, %v, or after the year 9999; zero means never", m.ValidTo, now)
-	}
-	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
-		return nil, fmt.Errorf("%w: wrapped material has %d bytes, the limit is %d", ErrTooLarge, len(m.EncryptedMaterial), unwrap.MaxCiphertext)
 	}
 	expected, err := m.expected(t.Key)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,14 +25,11 @@ func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
 
 // DescribeKeys tells of several CMKs, at most 100. The first failure is returned.
 func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error) {
-	if err := c.known(); err != nil {
-		return nil, wrap(OpDescribeKey, "", err)
-	}
-	if len(keys) > 100 {
-		return nil, wrap(OpDescribeKey, "", invalid("%d keys, the limit is 100", len(keys)))
+	if err := orElse(c.known(), checkKeys(keys)); err != nil {
+		return nil, c.reject(ctx, request{op: OpDescribeKey}, err)
 	}
 	var out []Key
-	for _, key := range keys {
+	for _, key := range slices.Clone(keys) {
 		k, err := c.DescribeKey(ctx, key)
 		if err != nil {
 			return nil, err
@@ -39,6 +37,16 @@ func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error)
 		out = append(out, k)
 	}
 	return out, nil
+}
+
+// maxKeys is how many CMKs one call names.
+const maxKeys = 100
+
+func checkKeys(keys []string) error {
+	if len(keys) > maxKeys {
+		return invalid("%d keys, the limit is %d", len(keys), maxKeys)
+	}
+	return nil
 }
 
 // KeyFilter chooses CMKs; zero fields choose all.
@@ -69,8 +77,13 @@ func (f KeyFilter) matches(k Key) bool {
 }
 
 // ListKeys yields the CMKs that the filter chooses, ordered by id. The listing is
-// one operation and one record. An error is yielded once and ends it.
+// one operation and one record. An error is yielded once and ends it. ErrInvalid for a
+// filter with tags that no CMK has.
 func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error] {
+	tags, err := ownTags(f.Tags)
+	if f.Tags = tags; err != nil {
+		return func(yield func(Key, error) bool) { yield(Key{}, c.reject(ctx, request{op: OpListKeys}, err)) }
+	}
 	return func(yield func(Key, error) bool) {
 		var keys []Key
 		err := c.onVault(ctx, request{op: OpListKeys}, func(ctx context.Context, e *entry) (err error) {
@@ -95,7 +108,7 @@ func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
 	for _, path := range v.store.Paths("key/") {
 		t, err := v.keys.key(ctx, strings.TrimPrefix(path, "key/"))
 		if errors.Is(err, ErrNotFound) {
-			continue // its creation was taken back meanwhile
+			continue // its creation was taken back
 		}
 		if err != nil {
 			return nil, err

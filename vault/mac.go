@@ -26,6 +26,7 @@ func (c Client) GenerateMac(ctx context.Context, key string, message []byte) ([]
 // VerifyMac reports whether mac is the HMAC of a message under the CMK, all 32
 // bytes of it. Errors are those of GenerateMac; a MAC that does not fit is none.
 func (c Client) VerifyMac(ctx context.Context, key string, message, mac []byte) (bool, error) {
+	mac = atMost(mac, suite.HashSize)
 	valid := false
 	err := c.mac(ctx, request{op: OpVerifyMac, key: key, size: len(message)}, message, func(e *entry, sum []byte) {
 		valid = hmac.Equal(sum, mac)
@@ -38,15 +39,17 @@ func (c Client) VerifyMac(ctx context.Context, key string, message, mac []byte) 
 // mac computes the HMAC of a message and hands it to use.
 func (c Client) mac(ctx context.Context, q request, message []byte, use func(e *entry, sum []byte)) error {
 	if len(message) > MaxMessage {
-		return c.reject(q.op, q.key, fmt.Errorf("%w: message has %d bytes, the limit is %d", ErrTooLarge, len(message), MaxMessage))
+		return c.reject(ctx, q, fmt.Errorf("%w: message has %d bytes, the limit is %d", ErrTooLarge, len(message), MaxMessage))
 	}
+	own := c.vault.own(message)
+	defer own.release()
 	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
 		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)
 		if err != nil {
 			return err
 		}
 		e.rec.Algorithm = string(ver.Algorithm)
-		sum, err := c.vault.prf(ctx, ver, nil, message)
+		sum, err := c.vault.prf(ctx, ver, nil, own.bytes)
 		if err != nil {
 			return err
 		}

@@ -3,17 +3,19 @@ package vault
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"strongroom.example/keystore"
 )
 
-// EnableKeys enables CMKs. Each is its own operation; the first failure ends the
-// row and is returned.
+// EnableKeys enables CMKs, at most 100. Each is its own operation; the first failure ends
+// the row and is returned.
 func (c Client) EnableKeys(ctx context.Context, keys ...string) error {
 	return c.setStates(ctx, OpEnableKey, Enabled, keys)
 }
 
-// DisableKeys disables CMKs: they do nothing until they are enabled again. Once it
+// DisableKeys disables CMKs, at most 100: they do nothing until they are enabled again. Once it
 // returns no result of theirs is released any more. Each is its own operation; the
 // first failure ends the row and is returned.
 func (c Client) DisableKeys(ctx context.Context, keys ...string) error {
@@ -21,10 +23,10 @@ func (c Client) DisableKeys(ctx context.Context, keys ...string) error {
 }
 
 func (c Client) setStates(ctx context.Context, op Operation, to KeyState, keys []string) error {
-	if err := c.known(); err != nil {
-		return wrap(op, "", err)
+	if err := orElse(c.known(), checkKeys(keys)); err != nil {
+		return c.reject(ctx, request{op: op}, err)
 	}
-	for _, key := range keys {
+	for _, key := range slices.Clone(keys) {
 		err := c.alter(ctx, request{op: op, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 			detail := map[string]string{"from": string(k.State), "to": string(to)}
 			k.State = to
@@ -64,7 +66,7 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 // CMK has it (MoveAlias moves it), ErrInvalid for a malformed alias (see KeyOptions).
 func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
-		return c.reject(OpSetAlias, key, err)
+		return c.reject(ctx, request{op: OpSetAlias, key: key}, err)
 	}
 	return c.alter(ctx, request{op: OpSetAlias, key: key, alias: alias}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
 		detail := map[string]string{"alias": alias, "former": k.Alias}
@@ -96,7 +98,7 @@ func rename(tx *keystore.Tx, k *Key, alias string) {
 // ErrNotFound if no CMK has the alias (SetAlias gives it).
 func (c Client) MoveAlias(ctx context.Context, alias, key string) error {
 	if err := checkAlias(alias); err != nil {
-		return c.reject(OpSetAlias, key, err)
+		return c.reject(ctx, request{op: OpSetAlias, key: key}, err)
 	}
 	q := request{op: OpSetAlias, key: key, alias: alias}
 	return c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) error {
@@ -148,7 +150,7 @@ func (c Client) DeleteAlias(ctx context.Context, key string) error {
 // beside its tags (see KeyOptions), or ErrInvalid for what is not UTF-8.
 func (c Client) SetDescription(ctx context.Context, key, description string) error {
 	if err := checkText(description, nil); err != nil {
-		return c.reject(OpSetDescription, key, err)
+		return c.reject(ctx, request{op: OpSetDescription, key: key}, err)
 	}
 	return c.alter(ctx, request{op: OpSetDescription, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
 		k.Description = description
@@ -159,10 +161,14 @@ func (c Client) SetDescription(ctx context.Context, key, description string) err
 // TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid or ErrTooLarge
 // beyond the limits of KeyOptions.Tags.
 func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
+	tags, err := ownTags(tags)
+	if err != nil {
+		return c.reject(ctx, request{op: OpTagKey, key: key}, err)
+	}
 	return c.alter(ctx, request{op: OpTagKey, key: key, tags: tags}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
-		all := map[string]string{}
-		for _, from := range []map[string]string{k.Tags, tags} {
-			for name, value := range from {
+		all := maps.Clone(tags)
+		for name, value := range k.Tags {
+			if _, replaced := tags[name]; !replaced {
 				all[name] = value
 			}
 		}
@@ -174,11 +180,12 @@ func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) 
 // UntagKey removes tags by their keys. A tag that is not there is no error, so that the
 // call may be repeated.
 func (c Client) UntagKey(ctx context.Context, key string, names ...string) error {
+	if len(names) > maxTags {
+		return c.reject(ctx, request{op: OpUntagKey, key: key}, invalid("%d names of tags, the limit is %d", len(names), maxTags))
+	}
+	names = slices.Clone(names)
 	return c.alter(ctx, request{op: OpUntagKey, key: key}, func(_ *keystore.Tx, k *Key) (map[string]string, error) {
-		left := map[string]string{}
-		for name, value := range k.Tags {
-			left[name] = value
-		}
+		left := maps.Clone(k.Tags)
 		for _, name := range names {
 			delete(left, name)
 		}

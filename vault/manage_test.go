@@ -147,7 +147,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 		records++
 		refused += max(1, r.Count)
 	}
-	if records != refusalsEach+1 || refused != tries {
+	if records != failuresEach+1 || refused != tries {
 		t.Errorf("%d records for %d refusals", records, refused)
 	}
 }

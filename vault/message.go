@@ -2,22 +2,21 @@ package vault
 
 import "strongroom.example/internal/ciphertext"
 
-// message is a ciphertext with the encryption context that its reader gave. read fills
-// in the rest.
+// message is a ciphertext with the encryption context that its reader gave.
 type message struct {
-	bytes     []byte
-	context   EncryptionContext
-	header    ciphertext.Header
-	canonical []byte // of context
+	bytes   []byte
+	context boundContext
+	header  ciphertext.Header
 }
 
-// read parses header and context.
-func (m message) read() (message, error) {
-	var err error
-	if m.header, err = ciphertext.Parse(m.bytes); err != nil {
+// readMessage parses the header and copies the context. bytes must not change while the
+// message is in use.
+func readMessage(bytes []byte, ec EncryptionContext) (m message, err error) {
+	m.bytes = bytes
+	if m.header, err = ciphertext.Parse(bytes); err != nil {
 		return m, err
 	}
-	m.canonical, err = m.context.canonical()
+	m.context, err = ec.snapshot()
 	return m, err
 }
 

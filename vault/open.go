@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 
 	"strongroom.example/driver"
@@ -26,6 +27,9 @@ import (
 // be used: it belongs to another user, others may write to it, or it is on a read-only
 // file system or one without locks; the text names path and remedy.
 //
+// Calls that no protector opened are on record from the next call on that succeeds, with
+// their number and times as the file "refused" tells them, which is not authenticated.
+//
 // Errors: ErrNoVault, ErrWrongVault, ErrUnlock, ErrWrongDevice, ErrInUse, ErrCorrupt,
 // ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrUnavailable,
 // ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where this
@@ -35,7 +39,7 @@ func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Prot
 	if ctx == nil {
 		return nil, wrap(OpOpenVault, "", errNoContext)
 	}
-	v, err := open(ctx, dir, cfg, protectors)
+	v, err := open(ctx, dir, cfg, slices.Clone(protectors))
 	return v, wrap(OpOpenVault, "", err)
 }
 
@@ -61,6 +65,9 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	defer u.free()
 	unlocked, err := v.openStore(ctx, dir, u)
 	if err != nil {
+		if errors.Is(err, ErrUnlock) && len(protectors) > 0 {
+			countRefusedOpen(v.lock, v.clock.Now())
+		}
 		return nil, err
 	}
 	if err = v.start(ctx); err != nil {
@@ -69,14 +76,19 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	opened := v.record(OpOpenVault, cfg.Owner)
 	opened.Detail = editionDetail(cfg.Edition)
 	opened.Detail["protector"] = unlocked.by
+	refused, some := v.refusedRecord()
 	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
 		v.markClock(tx)
+		if some {
+			v.note(tx, refused)
+		}
 		v.note(tx, opened)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	_ = v.lock.RemoveBeside(refusedFile) // if it stays, it is on record once more
 	for _, p := range unlocked.strangers {
 		if err = v.heal(ctx, p, unlocked.root.Bytes()); err != nil {
 			return nil, err

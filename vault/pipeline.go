@@ -21,8 +21,8 @@ const (
 //	load key → authorize → state × operation → act → record, durably → release
 //
 // The caller releases its result only if onKey returns nil. At commit the key must be
-// what the decision rested on (see stands), else all is done anew: nothing is used after
-// an acknowledged Disable.
+// what the decision rested on (see stands), else all is done again: nothing is used after
+// an acknowledged Disable. An error leaves one record, or is counted (see fail).
 func (c Client) onKey(ctx context.Context, q request, act func(context.Context, *target, *entry) error) error {
 	v, err := c.begin(ctx, q)
 	if err != nil {
@@ -33,15 +33,12 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 	for n := range staleTries {
 		q.lenient = n >= decisions
 		t, err := v.load(ctx, q.key)
-		if errors.Is(err, ErrNotFound) {
-			err = c.absent(ctx, q, err)
-		}
 		if err != nil {
-			return wrap(q.op, q.key, err)
+			return wrap(q.op, q.key, c.absent(ctx, q, err))
 		}
 		e, err = c.once(ctx, q, t, act)
 		if errors.Is(err, ErrDenied) {
-			return wrap(q.op, q.key, err) // who may not use an alias learns no id
+			return wrap(q.op, q.key, err) // a denied caller does not learn which CMK has the alias
 		}
 		if !errors.Is(err, errStale) {
 			return wrap(q.op, t.ID, err)
@@ -67,18 +64,29 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 	return wrap(q.op, "", v.giveUp(ctx, e))
 }
 
-// begin lets the operation in; leave must follow where it returns nil.
+// begin lets the operation in; leave must follow where it returns nil. A call that it
+// turns away is counted under the principal's name.
 func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
-	if err := c.known(); err != nil {
+	v, err := c.vault, c.known()
+	if v == nil {
+		return nil, err // there is no log
+	}
+	switch {
+	case err != nil:
+	case ctx == nil:
+		err = errNoContext
+	default:
+		err = ctx.Err()
+	}
+	if closed := v.enter(); closed != nil {
+		return nil, orElse(err, closed) // the log is closed as well
+	}
+	if err != nil {
+		c.countTurnedAway(ctx, q, err)
+		v.leave()
 		return nil, err
 	}
-	if ctx == nil {
-		return nil, errNoContext
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return c.vault, c.vault.enter()
+	return v, nil
 }
 
 // once is one pass through the pipeline; t is nil for operations on the vault.
@@ -96,6 +104,9 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 			}
 		}
 		if e.refusal == nil && !recordable(ctx, err) {
+			if err != nil && !e.settled && !errors.Is(err, errStale) {
+				v.countFailed(e.rec, err) // it could not be recorded
+			}
 			return e, err
 		}
 	}
@@ -129,9 +140,7 @@ func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error
 	e := &entry{rec: v.record(q.op, c.principal), lenient: q.lenient}
 	e.rec.InputSize = uint64(q.size)
 	e.rec.RequestID, e.rec.Reason = stamps(ctx)
-	if err := v.describe(&e.rec, q, t); err != nil {
-		return nil, err
-	}
+	v.describe(&e.rec, q, t)
 	if err := c.permit(ctx, q, t, &e.rec); err != nil {
 		return nil, orElse(v.refuse(ctx, e.rec, err), err)
 	}
@@ -169,12 +178,9 @@ func (c Client) reconsider(ctx context.Context, q request, was *target, e *entry
 // here, so that the operation leaves no other record.
 func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error) {
 	t, err := c.vault.load(ctx, q.key)
-	if errors.Is(err, ErrNotFound) {
-		err = c.absent(ctx, q, err)
-	}
 	if err != nil {
 		e.settled = true
-		return nil, wrap(q.op, q.key, err)
+		return nil, wrap(q.op, q.key, c.absent(ctx, q, err))
 	}
 	second, err := c.decide(ctx, q, t)
 	if err != nil {
@@ -189,9 +195,35 @@ func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error)
 	return e.also, nil
 }
 
-// absent answers for a CMK that is not there: denied is who would be if it were, and
-// only others are told that it is missing.
+// absent ends an operation on a CMK that could not be loaded. A caller who would be denied
+// gets ErrDenied; only an authorized caller gets the reason.
 func (c Client) absent(ctx context.Context, q request, missing error) error {
-	_, err := c.decide(ctx, q, nil)
-	return orElse(err, missing)
+	e, err := c.decide(ctx, q, nil)
+	if err != nil {
+		return err
+	}
+	return c.vault.fail(ctx, nil, e.rec, missing)
+}
+
+// reject ends an operation whose arguments are wrong, before anything was done with them;
+// q has only those that are right. A caller who would be denied gets ErrDenied, whatever
+// the arguments are.
+func (c Client) reject(ctx context.Context, q request, cause error) error {
+	v, err := c.begin(ctx, q)
+	if err != nil {
+		return wrap(q.op, q.key, err)
+	}
+	defer v.leave()
+	e := &entry{rec: v.record(q.op, c.principal)}
+	e.rec.InputSize = uint64(q.size)
+	e.rec.RequestID, e.rec.Reason = stamps(ctx)
+	var t *target
+	if q.key != "" {
+		t, _ = v.load(ctx, q.key) // absent or not: what is wrong comes first
+	}
+	v.describe(&e.rec, q, t)
+	if err := c.allowed(ctx, c.asks(q, t), &e.rec); err != nil {
+		return wrap(q.op, q.key, orElse(v.refuse(ctx, e.rec, err), err))
+	}
+	return wrap(q.op, q.key, v.fail(ctx, nil, e.rec, cause))
 }

@@ -18,6 +18,9 @@ func checkProtectors(cfg Config, protectors []driver.Protector) error {
 	if len(protectors) == 0 {
 		return invalid("a vault needs at least one protector, such as soft.Passphrase")
 	}
+	if len(protectors) > keystore.MaxProtectors {
+		return fmt.Errorf("%w: %d protectors, the limit is %d", ErrTooLarge, len(protectors), keystore.MaxProtectors)
+	}
 	if err := noneNil(protectors); err != nil {
 		return err
 	}

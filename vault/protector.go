@@ -105,6 +105,7 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 // ErrTooLarge after 511 roots, or for protectors beyond Config.UnlockWork.
 func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) error {
 	v := c.vault
+	protectors = slices.Clone(protectors)
 	return c.onVault(ctx, request{op: OpRotateRoot}, func(ctx context.Context, e *entry) error {
 		if err := checkProtectors(v.cfg, protectors); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/pem"
+	"fmt"
 	"slices"
 
 	"github.com/emmansun/gmsm/smx509"
@@ -22,8 +23,16 @@ type PublicKey struct {
 // PublicKey returns the public half of an asymmetric CMK. Errors: ErrUsage for a
 // symmetric one, ErrKeyState, ErrNotFound, ErrDenied.
 func (c Client) PublicKey(ctx context.Context, key string) (PublicKey, error) {
+	return c.publicKey(ctx, key, "")
+}
+
+// publicKey is PublicKey for a CMK of that usage; empty is any.
+func (c Client) publicKey(ctx context.Context, key string, usage KeyUsage) (PublicKey, error) {
 	var p PublicKey
 	err := c.onKey(ctx, request{op: OpPublicKey, key: key}, func(ctx context.Context, t *target, _ *entry) error {
+		if usage != "" && t.Usage != usage {
+			return fmt.Errorf("%w: %s, not %s", ErrUsage, t.Usage, usage)
+		}
 		ver, err := c.vault.keys.version(ctx, t.ID, t.Version)
 		p = PublicKey{Key: t.ID, Spec: t.Spec, Usage: t.Usage, DER: slices.Clone(ver.Public)}
 		return err

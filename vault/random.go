@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"fmt"
+
+	"strongroom.example/internal/suite"
 )
 
 // MaxRandom is how many bytes GenerateRandom and a data key have at most.
@@ -12,7 +14,7 @@ const MaxRandom = 1024
 // hedged by the vault's own key. The caller wipes them.
 func (c Client) GenerateRandom(ctx context.Context, n int) ([]byte, error) {
 	if err := checkRandomSize(n); err != nil {
-		return nil, c.reject(OpGenerateRandom, "", err)
+		return nil, c.reject(ctx, request{op: OpGenerateRandom}, err)
 	}
 	out := make([]byte, n)
 	err := c.onVault(ctx, request{op: OpGenerateRandom}, func(_ context.Context, e *entry) error {
@@ -21,6 +23,7 @@ func (c Client) GenerateRandom(ctx context.Context, n int) ([]byte, error) {
 		return nil
 	})
 	if err != nil {
+		suite.Wipe(out)
 		return nil, err
 	}
 	return out, nil

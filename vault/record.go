@@ -62,11 +62,7 @@ func (v *Vault) noteSeq(tx *keystore.Tx, r audit.Record, given *uint64) {
 
 // contextHash returns a keyed hash of an encryption context: the audit can be
 // searched for a context, and tells none.
-func (v *Vault) contextHash(c EncryptionContext) ([]byte, error) {
-	canonical, err := c.canonical()
-	if err != nil {
-		return nil, err
-	}
-	h := v.suite.MAC(v.secrets.context(), canonical)
-	return h[:], nil
+func (v *Vault) contextHash(c boundContext) []byte {
+	h := v.suite.MAC(v.secrets.context(), c.canonical)
+	return h[:]
 }

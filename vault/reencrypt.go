@@ -16,15 +16,17 @@ import (
 // both CMKs still are as they were and both permissions still hold. Errors: those of
 // Decrypt for ct and from, those of Encrypt for key and to.
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
-	canonical, err := to.canonical()
+	bound, err := to.snapshot()
 	if err != nil {
-		return nil, c.reject(OpReEncryptTo, key, err)
+		return nil, c.reject(ctx, request{op: OpReEncryptTo, key: key}, err)
 	}
-	r := &reEncryption{c: c, to: request{op: OpReEncryptTo, key: key, context: to}, canonical: canonical}
+	r := &reEncryption{c: c, to: request{op: OpReEncryptTo, key: key, context: bound}}
 	defer func() { r.plain.Destroy() }()
-	m, err := message{bytes: ct, context: from}.read()
+	own := c.vault.own(ct[:min(len(ct), inputSize+1)])
+	defer own.release()
+	m, err := readMessage(own.bytes, from)
 	if err != nil {
-		return nil, c.reject(OpReEncryptFrom, "", err)
+		return nil, c.reject(ctx, request{op: OpReEncryptFrom}, err)
 	}
 	r.from, r.to.key = m, cmp.Or(key, m.keyID())
 	q := request{op: OpReEncryptFrom, key: m.keyID(), version: m.header.Version, context: m.context, size: len(m.bytes)}
@@ -41,12 +43,11 @@ func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to E
 
 // reEncryption is one ReEncrypt on its way.
 type reEncryption struct {
-	c         Client
-	from      message
-	to        request
-	canonical []byte // the encryption context of to
-	plain     *DataKey
-	out       []byte
+	c     Client
+	from  message
+	to    request
+	plain *DataKey
+	out   []byte
 }
 
 // run decides on the second CMK and uses both. onKey has decided on the first one.
@@ -67,7 +68,7 @@ func (r *reEncryption) run(ctx context.Context, _ *target, e *entry) error {
 	rec := &to.e.rec
 	rec.Algorithm, rec.InputSize = v.suite.String(), uint64(n)
 	err = r.plain.Use(func(b []byte) (err error) {
-		r.out, err = v.seal(ctx, to.t, r.canonical, b[:n])
+		r.out, err = v.seal(ctx, to.t, r.to.context.canonical, b[:n])
 		return err
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ type request struct {
 	op      Operation
 	key     string // CMK id or alias
 	version uint32 // the CMK's version; 0: the primary
-	context EncryptionContext
+	context boundContext
 	size    int    // bytes of input
 	alias   string // what is asked for; see Request
 	tags    map[string]string
@@ -78,7 +78,7 @@ type decided struct {
 }
 
 // describe writes into the record what is known before the decision.
-func (v *Vault) describe(r *audit.Record, q request, t *target) error {
+func (v *Vault) describe(r *audit.Record, q request, t *target) {
 	if t != nil {
 		r.Key, r.KeyVersion, r.Driver = t.ID, t.Version, t.Driver
 		if q.version != 0 {
@@ -92,10 +92,7 @@ func (v *Vault) describe(r *audit.Record, q request, t *target) error {
 	if q.alias != "" && r.Detail == nil {
 		r.Detail = map[string]string{"alias": q.alias}
 	}
-	if len(q.context) == 0 {
-		return nil
+	if len(q.context.pairs) > 0 {
+		r.ContextHash = v.contextHash(q.context)
 	}
-	hash, err := v.contextHash(q.context)
-	r.ContextHash = hash
-	return err
 }

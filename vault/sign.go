@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
@@ -19,6 +20,11 @@ const (
 	// Digest is the hash of the message, exactly as long as the algorithm's. For SM2
 	// that is SM3(Z ‖ M), which SM2Digest computes, and not SM3(M). Ed25519 takes none.
 	Digest MessageType = "DIGEST"
+)
+
+const (
+	maxDigest    = 64  // SHA-512's
+	maxSignature = 512 // RSA-4096's
 )
 
 // MaxMessage is how many bytes of a message Sign, Verify and the MACs take.
@@ -46,11 +52,14 @@ type SignOptions struct {
 // not allow it (KeyVersion.SignAlgorithms).
 func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOptions) ([]byte, error) {
 	if err := o.check(message); err != nil {
-		return nil, c.reject(OpSign, key, err)
+		return nil, c.reject(ctx, request{op: OpSign, key: key}, err)
 	}
+	own := c.vault.own(message)
+	defer own.release()
+	o.SM2ID = slices.Clone(o.SM2ID)
 	var signature []byte
 	err := c.onKey(ctx, request{op: OpSign, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {
-		s, err := c.vault.signing(ctx, t, message, o)
+		s, err := c.vault.signing(ctx, t, own.bytes, o)
 		if err != nil {
 			return err
 		}
@@ -73,11 +82,14 @@ func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOpti
 // Sign; a signature that does not fit is none.
 func (c Client) Verify(ctx context.Context, key string, message, signature []byte, o SignOptions) (bool, error) {
 	if err := o.check(message); err != nil {
-		return false, c.reject(OpVerify, key, err)
+		return false, c.reject(ctx, request{op: OpVerify, key: key}, err)
 	}
+	own := c.vault.own(message)
+	defer own.release()
+	o.SM2ID, signature = slices.Clone(o.SM2ID), atMost(signature, maxSignature)
 	valid := false
 	err := c.onKey(ctx, request{op: OpVerify, key: key, size: len(message)}, func(ctx context.Context, t *target, e *entry) error {
-		s, err := c.vault.signing(ctx, t, message, o)
+		s, err := c.vault.signing(ctx, t, own.bytes, o)
 		if err != nil {
 			return err
 		}
@@ -103,6 +115,9 @@ func (o SignOptions) check(message []byte) error {
 		}
 		return checkSM2ID(o.SM2ID)
 	case Digest:
+		if len(message) > maxDigest {
+			return invalid("digest has %d bytes, the longest has %d", len(message), maxDigest)
+		}
 		if len(o.SM2ID) > 0 {
 			return invalid("an SM2 id goes with raw messages; a digest has it inside")
 		}

@@ -23,6 +23,7 @@ import (
 // tls.ECDSAWithP521AndSHA512. TLS 1.3 asks for the right one.
 type Signer struct {
 	signing func(message []byte, o SignOptions) ([]byte, error)
+	reject  func(cause error) error // see Client.reject
 	key     PublicKey
 	public  crypto.PublicKey
 }
@@ -42,17 +43,15 @@ func (c Client) Signer(ctx context.Context, key string) (*Signer, error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	sign := func(message []byte, o SignOptions) ([]byte, error) { return c.Sign(ctx, p.Key, message, o) }
-	return &Signer{sign, p, public}, nil
+	reject := func(cause error) error { return c.reject(ctx, request{op: OpSign, key: p.Key}, cause) }
+	return &Signer{sign, reject, p, public}, nil
 }
 
 // public fetches a public key for a crypto interface over a CMK of that usage.
 func (c Client) public(ctx context.Context, key string, usage KeyUsage) (PublicKey, crypto.PublicKey, error) {
-	p, err := c.PublicKey(ctx, key)
+	p, err := c.publicKey(ctx, key, usage)
 	if err != nil {
 		return p, nil, err
-	}
-	if p.Usage != usage {
-		return p, nil, wrap(OpPublicKey, p.Key, fmt.Errorf("%w: %s, not %s", ErrUsage, p.Usage, usage))
 	}
 	public, err := p.Parse()
 	return p, public, err
@@ -108,7 +107,7 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 	}
 	row, err := chooseSign(s.key.Spec, alg)
 	if err != nil {
-		return nil, wrap(OpSign, s.key.Key, err)
+		return nil, s.reject(err)
 	}
 	var id []byte
 	if o, ok := opts.(*SM2SignerOptions); ok {
@@ -116,7 +115,7 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 	}
 	digest, err := row.digest(message, s.key.DER, id)
 	if err != nil {
-		return nil, wrap(OpSign, s.key.Key, err)
+		return nil, s.reject(err)
 	}
 	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: Digest})
 }
@@ -135,7 +134,7 @@ func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
 			return r.alg, nil
 		}
 	}
-	return "", wrap(OpSign, s.key.Key, fmt.Errorf("%w: %s signs by %s, and not %s", ErrUnsupported, s.key.Spec, signAlgorithms(s.key.Spec), describe(hash, opts)))
+	return "", s.reject(fmt.Errorf("%w: %s signs by %s, and not %s", ErrUnsupported, s.key.Spec, signAlgorithms(s.key.Spec), describe(hash, opts)))
 }
 
 // describe says what the caller of a crypto.Signer asked for.

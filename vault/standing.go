@@ -16,10 +16,27 @@ var errStale = errors.New("it changed meanwhile")
 // is asked again.
 var errRelabelled = fmt.Errorf("%w: its alias or tags", errStale)
 
+// A reader reads records: in a commit, as those before in its group leave them, or as they
+// are stored.
+type reader interface {
+	Version(path string) uint64
+	Get(path string) (keystore.Record, error)
+}
+
+// storeReader reads what is stored.
+type storeReader struct {
+	*keystore.Store
+	ctx context.Context
+}
+
+func (r storeReader) Get(path string) (keystore.Record, error) { return r.Store.Get(r.ctx, path) }
+
+func (v *Vault) reading(ctx context.Context) reader { return storeReader{v.store, ctx} }
+
 // stands checks in a commit that a decision stands. It rests on state, primary version,
 // place, expiry, alias and tags. What else is in the record may change: who may describe
 // a CMK shall hold up nobody who uses it.
-func (v *Vault) stands(tx *keystore.Tx, t *target, e *entry) error {
+func (v *Vault) stands(tx reader, t *target, e *entry) error {
 	if t == nil || e.detached || tx.Version(keyPath(t.ID)) == t.record && !v.expiredSince(t) {
 		return nil
 	}
@@ -86,7 +103,7 @@ func (t *target) same(other *target) bool {
 }
 
 // shownIn is keyIn as everybody is shown it; see expireView.
-func (v *Vault) shownIn(tx *keystore.Tx, id string) (*target, error) {
+func (v *Vault) shownIn(tx reader, id string) (*target, error) {
 	k, err := keyIn(tx, id)
 	t := &target{Key: k}
 	v.expireView(t)
@@ -94,7 +111,7 @@ func (v *Vault) shownIn(tx *keystore.Tx, id string) (*target, error) {
 }
 
 // keyIn reads a CMK in a commit, as those before in its group leave it.
-func keyIn(tx *keystore.Tx, id string) (Key, error) {
+func keyIn(tx reader, id string) (Key, error) {
 	path := keyPath(id)
 	r, err := tx.Get(path)
 	if err != nil {

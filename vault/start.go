@@ -18,7 +18,7 @@ func (v *Vault) start(ctx context.Context) error {
 	v.handles = newHandles()
 	v.burials = newBurials(v.store)
 	v.keys = newKeyCache(v.store)
-	v.refusals = newRefusals()
+	v.failures = newFailureCounts()
 	v.rest = newRestroom()
 	v.agenda = newAgenda()
 	if err := v.openClock(ctx); err != nil {
@@ -61,7 +61,7 @@ func (v *Vault) openSecrets() (err error) {
 	return nil
 }
 
-// background flushes counted refusals, lays idle data keys to rest and ends what has
+// background writes counted failures, lays idle data keys to rest and ends what has
 // expired, until Close. asked: see stir.
 func (v *Vault) background(asked chan<- struct{}) {
 	defer close(v.done)
@@ -73,7 +73,7 @@ func (v *Vault) background(asked chan<- struct{}) {
 	for {
 		select {
 		case <-t.C:
-			v.flushRefusals(v.refusals.due(v.deadline.Now()))
+			v.writeCounts(v.failures.due(v.deadline.Now()))
 			v.rest.sweep()
 			v.keepAgenda(ctx)
 		case <-v.stopped:

@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"unicode"
@@ -59,6 +60,18 @@ func checkDescription(d string) error {
 		return invalid("description is not UTF-8")
 	}
 	return nil
+}
+
+// ownTags checks tags and copies them, so that the caller may go on changing the map.
+func ownTags(tags map[string]string) (map[string]string, error) {
+	if len(tags) > maxTags { // before the copy, which may be large
+		return nil, checkTags(tags)
+	}
+	own := maps.Clone(tags)
+	if own == nil {
+		own = map[string]string{}
+	}
+	return own, checkTags(own)
 }
 
 func checkTags(tags map[string]string) error {

@@ -24,11 +24,12 @@ type Vault struct {
 	arena    *lockedmem.Arena
 	secrets  *secrets
 	drivers  map[string]driver.Driver
+	inputs   sync.Pool // of *[inputSize]byte, wiped
 	handles  *handles
 	burials  *burials
 	keys     *keyCache
 	hedge    *hedge
-	refusals *refusals
+	failures *failureCounts
 	rest     *restroom
 	clock    clock.Clock
 	deadline *clock.HighWater // by which things expire

@@ -1,0 +1,591 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver"
+	"strongroom.example/keystore"
+	"strongroom.example/keystore/storetest"
+)
+
+// usersOnly allows everything to principals whose names do not begin with mallory.
+type usersOnly struct{}
+
+func (usersOnly) Authorize(_ context.Context, r Request) (Decision, error) {
+	return Decision{Allow: !strings.HasPrefix(string(r.Principal), "mallory")}, nil
+}
+
+// A failing is a method of Client and the ways to call it.
+type failing struct {
+	method string
+	// op and key are the operation and the CMK of a call on one CMK.
+	op  Operation
+	key string
+	// call calls the method on a CMK, which is named by an alias of the fixture.
+	call func(ctx context.Context, c Client, x *failingFixture, key string) error
+	// wrong calls it with an argument that is wrong; nil where there is none.
+	wrong func(ctx context.Context, c Client, x *failingFixture) error
+}
+
+// failingFixture has the CMKs sym, mac, pair, dec and ext, the same disabled as off-sym
+// and so on, and a ciphertext of each that encrypts. "absent" names no CMK.
+type failingFixture struct {
+	vault      *Vault
+	engine     *storetest.Memory
+	ct         map[string][]byte
+	ids        map[string]string
+	way        driver.Protector
+	protectors []Protector
+}
+
+func newFailingFixture(t *testing.T) *failingFixture {
+	t.Helper()
+	x := &failingFixture{engine: storetest.NewMemory(), ct: map[string][]byte{}, ids: map[string]string{"absent": newKeyID([16]byte{7})}, way: passphrase(t, "p")}
+	cfg := testConfig()
+	cfg.Authorizer = usersOnly{}
+	cfg.openEngine = func(dir string) (keystore.Engine, error) { return x.engine.Open(dir) }
+	var err error
+	if x.vault, err = Create(t.Context(), filepath.Join(t.TempDir(), "v"), cfg, x.way, passphrase(t, "q")); err != nil {
+		t.Fatal(err)
+	}
+	c, ctx := x.vault.As("maker"), t.Context()
+	for name, o := range map[string]KeyOptions{
+		"sym": {}, "mac": {Spec: HMAC256, Usage: GenerateVerifyMac}, "pair": {Spec: ECCP256}, "dec": {Spec: RSA2048, Usage: AsymmetricDecrypt}, "ext": {Origin: OriginExternal},
+	} {
+		for _, alias := range []string{name, "off-" + name} {
+			o.Alias = alias
+			k := mustKey(t, c, o)
+			x.ids[alias] = k.ID
+			if name == "ext" {
+				mustImport(t, c, alias, newParcel(t, c, k, ownKey(1)).material())
+			}
+			if k.Usage == EncryptDecrypt {
+				if x.ct[alias], err = c.Encrypt(ctx, alias, []byte("x"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if alias != name {
+				if err := c.DisableKeys(ctx, alias); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	x.ct["absent"] = bytes.Clone(x.ct["sym"])
+	absent, _ := parseKeyID(x.ids["absent"])
+	copy(x.ct["absent"][6:], absent[:])
+	if x.protectors, err = c.ListProtectors(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// failings has each method of Client.
+func failings() []failing {
+	type (
+		call  = func(context.Context, Client, *failingFixture, string) error
+		wrong = func(context.Context, Client, *failingFixture) error
+	)
+	big := make([]byte, 5000)
+	bad := EncryptionContext{"": "no name"}
+	onVault := func(f wrong) call {
+		return func(ctx context.Context, c Client, x *failingFixture, _ string) error { return f(ctx, c, x) }
+	}
+	return []failing{
+		{"Encrypt", OpEncrypt, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.Encrypt(ctx, key, nil, nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.Encrypt(ctx, "sym", big, nil))
+			}},
+		{"Decrypt", OpDecrypt, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return second(c.Decrypt(ctx, x.ct[key], nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.Decrypt(ctx, big, nil)) }},
+		{"DecryptTo", OpDecrypt, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return second(c.DecryptTo(ctx, nil, x.ct[key], nil))
+			},
+			func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.DecryptTo(ctx, nil, x.ct["sym"], bad))
+			}},
+		{"ReEncrypt", OpReEncryptFrom, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return second(c.ReEncrypt(ctx, x.ct[key], "", nil, nil))
+			},
+			func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.ReEncrypt(ctx, x.ct["sym"], "", nil, bad))
+			}},
+		{"GenerateDataKey", OpGenerateDataKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.GenerateDataKey(ctx, key, 32, nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.GenerateDataKey(ctx, "sym", -1, nil))
+			}},
+		{"GenerateDataKeyWithoutPlaintext", OpGenerateDataKeyWithoutPlaintext, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.GenerateDataKeyWithoutPlaintext(ctx, key, 32, nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.GenerateDataKeyWithoutPlaintext(ctx, "sym", 32, bad))
+			}},
+		{"OpenDataKey", OpOpenDataKey, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return second(c.OpenDataKey(ctx, x.ct[key], nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.OpenDataKey(ctx, nil, nil))
+			}},
+		{"GenerateRandom", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.GenerateRandom(ctx, 8)) }),
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.GenerateRandom(ctx, 0)) }},
+		{"GenerateMac", OpGenerateMac, "mac",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.GenerateMac(ctx, key, nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.GenerateMac(ctx, "mac", big))
+			}},
+		{"VerifyMac", OpVerifyMac, "mac",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.VerifyMac(ctx, key, nil, nil))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.VerifyMac(ctx, "mac", big, nil))
+			}},
+		{"Sign", OpSign, "pair",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.Sign(ctx, key, nil, SignOptions{}))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.Sign(ctx, "pair", big, SignOptions{}))
+			}},
+		{"Verify", OpVerify, "pair",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.Verify(ctx, key, nil, nil, SignOptions{}))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.Verify(ctx, "pair", nil, nil, SignOptions{MessageType: "none"}))
+			}},
+		{"PublicKey", OpPublicKey, "pair",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.PublicKey(ctx, key))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.PublicKey(ctx, "sym")) }},
+		{"Signer", OpPublicKey, "pair",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.Signer(ctx, key))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.Signer(ctx, "dec")) }},
+		{"AsymmetricDecrypt", OpAsymmetricDecrypt, "dec",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.AsymmetricDecrypt(ctx, key, nil, ""))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.AsymmetricDecrypt(ctx, "dec", nil, "none"))
+			}},
+		{"Decrypter", OpPublicKey, "dec",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.Decrypter(ctx, key))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.Decrypter(ctx, "pair")) }},
+		{"CreateKey", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.CreateKey(ctx, KeyOptions{}))
+			}),
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.CreateKey(ctx, KeyOptions{Alias: "sym"}))
+			}},
+		{"RotateKey", OpRotateKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.RotateKey(ctx, key))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.RotateKey(ctx, "pair")) }},
+		{"MoveKey", OpMoveKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.MoveKey(ctx, key, softDriver))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.MoveKey(ctx, "sym", "nowhere"))
+			}},
+		{"DescribeKey", OpDescribeKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.DescribeKey(ctx, key))
+			}, nil},
+		{"DescribeKeys", OpDescribeKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.DescribeKeys(ctx, key))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.DescribeKeys(ctx, make([]string, 101)...))
+			}},
+		{"ListKeys", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error {
+				return exhaust(c.ListKeys(ctx, KeyFilter{}))
+			}),
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return exhaust(c.ListKeys(ctx, KeyFilter{Tags: map[string]string{"": ""}}))
+			}},
+		{"ListKeyVersions", OpListKeyVersions, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.ListKeyVersions(ctx, key))
+			}, nil},
+		{"SetAlias", OpSetAlias, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return c.SetAlias(ctx, x.ids[key], key)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return c.SetAlias(ctx, "sym", "pair") }},
+		{"MoveAlias", OpSetAlias, "sym",
+			func(ctx context.Context, c Client, x *failingFixture, key string) error {
+				return c.MoveAlias(ctx, "sym", key)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error { return c.MoveAlias(ctx, "-", "sym") }},
+		{"DeleteAlias", OpDeleteAlias, "",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.DeleteAlias(ctx, key)
+			}, nil},
+		{"SetDescription", OpSetDescription, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.SetDescription(ctx, key, "d")
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.SetDescription(ctx, "sym", string(big))
+			}},
+		{"TagKey", OpTagKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.TagKey(ctx, key, nil)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.TagKey(ctx, "sym", map[string]string{"": "x"})
+			}},
+		{"UntagKey", OpUntagKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error { return c.UntagKey(ctx, key) },
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.UntagKey(ctx, "sym", make([]string, 51)...)
+			}},
+		{"EnableKeys", OpEnableKey, "sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.EnableKeys(ctx, key)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.EnableKeys(ctx, make([]string, 101)...)
+			}},
+		{"DisableKeys", OpDisableKey, "off-sym",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.DisableKeys(ctx, key)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.DisableKeys(ctx, make([]string, 101)...)
+			}},
+		{"ParametersForImport", OpParametersForImport, "ext",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.ParametersForImport(ctx, key, ImportRequest{}))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.ParametersForImport(ctx, "ext", ImportRequest{Algorithm: "none"}))
+			}},
+		{"ImportKeyMaterial", OpImportKeyMaterial, "ext",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return second(c.ImportKeyMaterial(ctx, key, ImportMaterial{}))
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return second(c.ImportKeyMaterial(ctx, "ext", ImportMaterial{ValidTo: time.Unix(1, 0)}))
+			}},
+		{"DeleteImportedKeyMaterial", OpDeleteImportedKeyMaterial, "ext",
+			func(ctx context.Context, c Client, _ *failingFixture, key string) error {
+				return c.DeleteImportedKeyMaterial(ctx, key)
+			},
+			func(ctx context.Context, c Client, _ *failingFixture) error {
+				return c.DeleteImportedKeyMaterial(ctx, "sym")
+			}},
+		{"ListProtectors", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error { return second(c.ListProtectors(ctx)) }), nil},
+		{"Backup", "", "",
+			onVault(func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.Backup(ctx, io.Discard, BackupOptions{}, x.way))
+			}),
+			func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.Backup(ctx, nil, BackupOptions{}, x.way))
+			}},
+		{"AddProtector", "", "",
+			onVault(func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.AddProtector(ctx, x.way, x.way))
+			}),
+			func(ctx context.Context, c Client, x *failingFixture) error {
+				return second(c.AddProtector(ctx, nil, x.way))
+			}},
+		{"RemoveProtector", "", "",
+			onVault(func(ctx context.Context, c Client, x *failingFixture) error {
+				return c.RemoveProtector(ctx, x.protectors[1].ID)
+			}),
+			func(ctx context.Context, c Client, _ *failingFixture) error { return c.RemoveProtector(ctx, "none") }},
+		{"RotateRoot", "", "",
+			onVault(func(ctx context.Context, c Client, x *failingFixture) error { return c.RotateRoot(ctx, x.way) }),
+			func(ctx context.Context, c Client, _ *failingFixture) error { return c.RotateRoot(ctx) }},
+		{"AuditRecords", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error {
+				return exhaust(c.AuditRecords(ctx, audit.Filter{}))
+			}), nil},
+		{"ExportAudit", "", "",
+			onVault(func(ctx context.Context, c Client, _ *failingFixture) error { return c.ExportAudit(ctx, io.Discard) }),
+			func(ctx context.Context, c Client, _ *failingFixture) error { return c.ExportAudit(ctx, nil) }},
+		{"Check", "", "", onVault(func(ctx context.Context, c Client, _ *failingFixture) error { return c.Check(ctx) }), nil},
+	}
+}
+
+// reason is a way to fail.
+type reason struct {
+	name string
+	// fail makes the call as the given user, who may do everything, and returns its error;
+	// false where the method cannot fail so.
+	fail func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool)
+	want []error // any of these; empty is any
+	// principal is who is on record, where it is not the user.
+	principal func(user string) string
+}
+
+func reasons() []reason {
+	mallory := func(user string) string { return "mallory " + user }
+	return []reason{
+		{"denied", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			return f.call(ctx, x.vault.As(Principal(mallory(user))), x, f.key), true
+		}, []error{ErrDenied}, mallory},
+		{"denied, of an absent key", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			if f.op == "" {
+				return nil, false
+			}
+			return f.call(ctx, x.vault.As(Principal(mallory(user))), x, "absent"), true
+		}, []error{ErrDenied}, mallory},
+		{"denied, with a wrong argument", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			if f.wrong == nil {
+				return nil, false
+			}
+			return f.wrong(ctx, x.vault.As(Principal(mallory(user))), x), true
+		}, []error{ErrDenied}, mallory},
+		{"wrong argument", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			if f.wrong == nil {
+				return nil, false
+			}
+			return f.wrong(ctx, x.vault.As(Principal(user)), x), true
+		}, []error{ErrInvalid, ErrTooLarge, ErrCiphertext, ErrUsage, ErrExists, ErrNotFound, ErrUnsupported, ErrImport}, nil},
+		{"absent key", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			if f.op == "" {
+				return nil, false
+			}
+			return f.call(ctx, x.vault.As(Principal(user)), x, "absent"), true
+		}, []error{ErrNotFound, ErrCiphertext}, nil},
+		{"disabled key", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			if f.op == "" || Disabled.allows(f.op) {
+				return nil, false
+			}
+			return f.call(ctx, x.vault.As(Principal(user)), x, "off-"+f.key), true
+		}, []error{ErrKeyState}, nil},
+		{"cancelled", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return f.call(ctx, x.vault.As(Principal(user)), x, f.key), true
+		}, []error{context.Canceled}, nil},
+		{"no context", func(_ context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			var none context.Context
+			return f.call(none, x.vault.As(Principal(user)), x, f.key), true
+		}, []error{ErrInvalid}, nil},
+		{"full disk", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			x.engine.Fault(func(keystore.Batch) error { return keystore.ErrFull })
+			defer x.engine.Fault(nil)
+			return f.call(ctx, x.vault.As(Principal(user)), x, f.key), true
+		}, []error{ErrStorageFull, ErrCiphertext, ErrImport}, nil},
+		{"name that is none", func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool) {
+			return f.call(ctx, x.vault.As(""), x, f.key), true
+		}, []error{ErrDenied}, func(string) string { return string(byUnnamed) }},
+	}
+}
+
+// failedAt counts the failures on record, by principal.
+func failedAt(t *testing.T, c Client) map[string]uint64 {
+	t.Helper()
+	n := map[string]uint64{}
+	for r, err := range c.AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Result == audit.Refused || r.Result == audit.Failed {
+			n[r.Principal] += max(1, r.Count)
+		}
+	}
+	return n
+}
+
+// TestEveryFailureIsOnRecord calls each method of Client in each way that it can fail:
+// it leaves one record, or a count that grew by one, under the caller's name.
+func TestEveryFailureIsOnRecord(t *testing.T) {
+	x := newFailingFixture(t)
+	want, named := map[string]uint64{}, map[string]bool{}
+	for _, f := range failings() {
+		named[f.method] = true
+		for _, r := range reasons() {
+			user := f.method + ", " + r.name
+			err, can := r.fail(t.Context(), f, x, user)
+			if !can {
+				continue
+			}
+			if !isAny(err, r.want) {
+				t.Errorf("%s: %v, want one of %v", user, err, r.want)
+			}
+			if r.principal != nil {
+				user = r.principal(user)
+			}
+			want[user]++
+		}
+	}
+	for m := range reflect.TypeFor[Client]().Methods() {
+		if !named[m.Name] {
+			t.Errorf("the table has no way to make %s fail", m.Name)
+		}
+	}
+	got := failedAt(t, x.vault.As("reader"))
+	for user, n := range want {
+		if got[user] != n {
+			t.Errorf("%s: %d failures on record, want %d", user, got[user], n)
+		}
+	}
+	for user, n := range got {
+		if want[user] == 0 {
+			t.Errorf("%q has %d failures on record, and made no call that fails", user, n)
+		}
+	}
+	closeChecked(t, x.vault)
+	for _, f := range failings() {
+		if err := f.call(t.Context(), x.vault.As("late"), x, f.key); !errors.Is(err, ErrClosed) && !errors.Is(err, ErrCiphertext) {
+			t.Errorf("%s after Close: %v, want ErrClosed", f.method, err)
+		}
+	}
+}
+
+func isAny(err error, want []error) bool {
+	for _, w := range want {
+		if errors.Is(err, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNamesAfterNoise has so many invented principals refused that not all have room. One
+// that is refused after them is on record by name, the log grows by a bounded number of
+// records, and so does the memory.
+func TestNamesAfterNoise(t *testing.T) {
+	v, c, _, _ := newClockVault(t)
+	const noise = 3 * failureNames
+	const left = 50 // failures that still have a record of their own in this window
+	v.failures.window, v.failures.recorded = v.deadline.Now(), failureRecords-left
+	before := v.store.LogState().Size
+	for i := range noise {
+		v.refuse(t.Context(), audit.Record{Principal: fmt.Sprint("invented-", i), Operation: string(OpEncrypt)}, ErrDenied)
+	}
+	if _, err := v.As("mallory").GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
+		t.Fatal(err)
+	}
+	if n := len(v.failures.accounts); n > failureNames {
+		t.Errorf("%d principals are told apart, want %d at most", n, failureNames)
+	}
+	got := failedAt(t, c)
+	if got["mallory"] != 1 {
+		t.Errorf("mallory has %d refusals on record, want 1", got["mallory"])
+	}
+	total := uint64(0)
+	for _, n := range got {
+		total += n
+	}
+	if total != noise+1 {
+		t.Errorf("%d refusals on record, want %d", total, noise+1)
+	}
+	if grown := v.store.LogState().Size - before; grown > left+failureNames+10 {
+		t.Errorf("%d records of %d refusals, want %d at most", grown, noise+1, left+failureNames+10)
+	}
+}
+
+// TestPersistentNameOutlivesNoise: a principal that is refused more often than each of the
+// invented ones keeps its name, also if they come after it.
+func TestPersistentNameOutlivesNoise(t *testing.T) {
+	f, now := newFailureCounts(), time.Unix(1e9, 0)
+	refused := func(name string) {
+		rec := audit.Record{Principal: name, Operation: "Encrypt", Error: "DENIED"}
+		if !f.admit(rec, now) {
+			f.count(rec, 1, now)
+		}
+	}
+	f.recorded, f.window = failureRecords, now // the noise before
+	for range 3 {
+		refused("mallory")
+	}
+	for i := range 5 * failureNames {
+		refused(fmt.Sprint("invented-", i))
+	}
+	sums := map[string]uint64{}
+	for _, r := range f.all() {
+		sums[r.Principal] += max(1, r.Count)
+	}
+	if sums["mallory"] != 3 || sums[string(byMany)] == 0 {
+		t.Errorf("mallory has %d refusals, and %d are anonymous, want 3 and some", sums["mallory"], sums[string(byMany)])
+	}
+}
+
+// TestGarbageDoesNotFillTheLog: a caller who may decrypt, and sends garbage again and
+// again, adds a bounded number of records, and all is counted.
+func TestGarbageDoesNotFillTheLog(t *testing.T) {
+	v, c, fake, _ := newClockVault(t)
+	k := mustKey(t, c, KeyOptions{})
+	ct, err := c.Encrypt(t.Context(), k.ID, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ct[len(ct)-1] ^= 1
+	before := v.store.LogState().Size
+	const minutes, calls = 3, 500
+	for range minutes {
+		for range calls {
+			if _, err := c.Decrypt(t.Context(), ct, nil); !errors.Is(err, ErrCiphertext) {
+				t.Fatal(err)
+			}
+		}
+		fake.Advance(failureWindow)
+	}
+	got := failedAt(t, c)[string(DefaultOwner)]
+	if grown := v.store.LogState().Size - before; got != minutes*calls || grown > minutes*(failuresEach+8) {
+		t.Errorf("%d failures on record in %d records, want %d in %d at most", got, grown, minutes*calls, minutes*(failuresEach+8))
+	}
+}
+
+// TestCountsAreWrittenSoon: a count is written a few seconds after its first failure, so
+// that a kill of the process loses no more.
+func TestCountsAreWrittenSoon(t *testing.T) {
+	v, _, fake, _ := newClockVault(t)
+	for range failuresEach + 5 {
+		if _, err := v.As("mallory").GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
+			t.Fatal(err)
+		}
+	}
+	before := v.store.LogState().Size
+	fake.Advance(countAfter)
+	waitFor(t, "the count", func() bool { return v.store.LogState().Size > before })
+	leaf, err := v.store.LogRecord(t.Context(), before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := audit.ParseRecord(leaf); err != nil || r.Count != 5 || r.Principal != "mallory" {
+		t.Errorf("the record after the last refusal is %+v, %v, want a count of 5 for mallory", r, err)
+	}
+}

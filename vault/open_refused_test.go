@@ -1,0 +1,63 @@
+package vault
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"strongroom.example/audit"
+)
+
+// TestWrongPassphrasesAreOnRecord: the next Open that succeeds records how many did not,
+// whatever the file that counts them holds, and removes it.
+func TestWrongPassphrasesAreOnRecord(t *testing.T) {
+	v, dir := newTestVault(t, testConfig())
+	closeChecked(t, v)
+	file := filepath.Join(dir, refusedFile)
+	for _, row := range []struct {
+		tries  int
+		damage func() error
+		want   uint64 // failures on record, all told
+		detail string
+	}{
+		{3, nil, 3, ""},
+		{1, nil, 4, ""},
+		{0, nil, 4, ""},
+		{0, func() error { return os.WriteFile(file, []byte("no count"), 0o600) }, 5, "unreadable"},
+		{2, func() error { return os.Truncate(file, 5) }, 6, "unreadable"},
+		{0, func() error { return os.WriteFile(file, make([]byte, 1<<20), 0o600) }, 7, "unreadable"},
+	} {
+		for range row.tries {
+			if _, err := Open(t.Context(), dir, testConfig(), passphrase(t, "wrong")); !errors.Is(err, ErrUnlock) {
+				t.Fatalf("Open by a wrong passphrase: %v, want ErrUnlock", err)
+			}
+		}
+		if row.damage != nil {
+			if err := row.damage(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Error("the count is still in its file after Open, want it on record alone")
+		}
+		got, detail := uint64(0), ""
+		for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Principal: string(byUnnamed)}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Operation != string(OpOpenVault) || r.Result != audit.Refused || r.Error != "UNLOCK" || r.Detail["source"] == "" {
+				t.Errorf("on record: %+v", r)
+			}
+			got, detail = got+max(1, r.Count), r.Detail["count"]
+		}
+		if got != row.want || detail != row.detail {
+			t.Errorf("%d calls of Open that failed are on record (%q), want %d (%q)", got, detail, row.want, row.detail)
+		}
+		closeChecked(t, v)
+	}
+}
