@@ -49,7 +49,9 @@ type Request struct {
 	// NewAlias, NewTags and Driver are what is asked for: the alias of CreateKey and
 	// SetAlias, the tags of CreateKey and TagKey, the driver that CreateKey makes the CMK
 	// on or MoveKey moves it to. A CreateKey with an alias is asked for as SetAlias as well,
-	// one with tags as TagKey: who may not name or tag keys may not do it in passing.
+	// one with tags as TagKey: who may not name or tag keys may not do it in passing. An
+	// ImportKeyMaterial that shortens the life of material is asked for as
+	// DeleteImportedKeyMaterial as well.
 	NewAlias string
 	NewTags  map[string]string
 	Driver   string
@@ -99,6 +101,22 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	if !t.State.allows(q.op) {
 		return t.State.refuse(q.op, t.ID)
 	}
+	if q.op == OpImportKeyMaterial && t.shortens(q.validTo) {
+		return c.permitShortening(ctx, ask, r)
+	}
+	return nil
+}
+
+// permitShortening asks for the permission to delete material: an import that ends its life
+// sooner deletes it, at a time of the importer's choice. On record is the rule by which
+// material may be imported, unless that is denied.
+func (c Client) permitShortening(ctx context.Context, ask Request, r *audit.Record) error {
+	rule := r.Rule
+	ask.Operation = OpDeleteImportedKeyMaterial
+	if err := c.allowed(ctx, ask, r); err != nil {
+		return fmt.Errorf("%w, which an earlier ValidTo than the material has comes to", err)
+	}
+	r.Rule = rule
 	return nil
 }
 
@@ -112,6 +130,9 @@ func (c Client) asks(q request, t *target) Request {
 	}
 	return ask
 }
+
+// errAuthorizer is a denial because the Authorizer failed.
+var errAuthorizer = fmt.Errorf("%w: the authorizer failed", ErrDenied)
 
 // failedRule stands on record where the Authorizer failed and named no rule.
 const failedRule = "(the authorizer failed)"
@@ -131,7 +152,7 @@ func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error
 	r.Decision = "DENY"
 	if err != nil { // on record too: a policy server that is away is no denial by policy
 		r.Rule = cmp.Or(r.Rule, failedRule)
-		return fmt.Errorf("%w: the authorizer failed: %w", ErrDenied, err)
+		return fmt.Errorf("%w: %w", errAuthorizer, err)
 	}
 	return fmt.Errorf("%w: %s may not %s", ErrDenied, shown(string(c.principal)), ask.Operation)
 }

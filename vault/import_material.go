@@ -54,6 +54,10 @@ var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's al
 // alone: a key that is refused by that, or does not compute, is destroyed in the device, and
 // counts; faults of the encoding that the device overlooks stay unseen (SECURITY.md).
 //
+// To give material an earlier ValidTo than it has takes the permission to
+// DeleteImportedKeyMaterial as well, because that is what it comes to. A later one, none, or
+// any ValidTo for material that is not there does not.
+//
 // Errors: ErrImportToken, ErrOtherMaterial and for all else that is wrong with the
 // material ErrImport; ErrInvalid for a ValidTo that has passed, ErrTooLarge,
 // ErrUnsupported for a CMK of another origin, ErrKeyState, ErrDenied, ErrUnavailable.
@@ -65,7 +69,7 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 	m.Token, m.EncryptedMaterial = atMost(m.Token, tokenSize), slices.Clone(m.EncryptedMaterial)
 	var im *importing
 	defer func() { im.wipe() }()
-	q := request{op: OpImportKeyMaterial, key: key, size: len(m.EncryptedMaterial)}
+	q := request{op: OpImportKeyMaterial, key: key, size: len(m.EncryptedMaterial), validTo: m.ValidTo}
 	err := c.onKey(ctx, q, func(ctx context.Context, t *target, e *entry) (err error) {
 		im.wipe()
 		if im, err = c.vault.newImporting(ctx, t, m); err != nil {

@@ -63,6 +63,9 @@ func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
 	if !k.State.allows(OpImportKeyMaterial) {
 		return k, k.State.refuse(OpImportKeyMaterial, k.ID)
 	}
+	if now := (target{Key: k}); !k.ValidTo.Equal(im.t.ValidTo) && now.shortens(im.material.ValidTo) {
+		return k, errStale // another import gave it a later ValidTo: that may not be the caller's to shorten
+	}
 	if has, err := hasMaterial(tx, k); err != nil || has != im.again {
 		return k, orElse(err, errStale)
 	}

@@ -41,6 +41,12 @@ type issuedToken struct {
 	Gone bool `json:"gone,omitempty"`
 }
 
+// shortens reports whether the CMK has material that an import with this ValidTo would end
+// sooner. Zero is never.
+func (t *target) shortens(validTo time.Time) bool {
+	return t.State == Enabled && !validTo.IsZero() && (t.ValidTo.IsZero() || validTo.Before(t.ValidTo))
+}
+
 // getImport reads what is kept of a CMK's import; nothing yet is no error.
 func getImport(tx *keystore.Tx, key string) (importState, error) {
 	path := importPathOf(key)

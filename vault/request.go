@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"time"
 
 	"strongroom.example/audit"
 	"strongroom.example/keystore"
@@ -17,7 +18,8 @@ type request struct {
 	alias   string // what is asked for; see Request
 	tags    map[string]string
 	driver  string
-	lenient bool // see entry
+	validTo time.Time // of imported material
+	lenient bool      // see entry
 }
 
 // name returns what the caller gave for the CMK, as the one or the other.

@@ -1,0 +1,90 @@
+package vault
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/internal/clock"
+)
+
+// TestShorteningIsDeleting: a principal that may import, and not delete, cannot end the
+// life of material sooner by importing it again. It may end it later.
+func TestShorteningIsDeleting(t *testing.T) {
+	fake, may := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), mayOnly{OpImportKeyMaterial: true}
+	cfg := testConfig()
+	cfg.clock, cfg.Authorizer = fake, may
+	v, _ := newTestVault(t, cfg)
+	owner, clerk, ctx := v.As(DefaultOwner), v.As("clerk"), t.Context()
+	k := newExternal(t, owner)
+	m := newParcel(t, owner, k, ownKey(1)).material()
+	soon, day, week, never := fake.Now().Add(300*time.Millisecond), fake.Now().AddDate(0, 0, 1), fake.Now().AddDate(0, 0, 7), time.Time{}
+	for _, row := range []struct {
+		name    string
+		by      Client
+		validTo time.Time
+		want    error
+	}{
+		{"the first import", clerk, day, nil},
+		{"earlier", clerk, soon, ErrDenied},
+		{"the same", clerk, day, nil},
+		{"later", clerk, week, nil},
+		{"back to a day", clerk, day, ErrDenied},
+		{"never", clerk, never, nil},
+		{"any date after never", clerk, week, ErrDenied},
+		{"by a principal that may delete", owner, week, nil},
+	} {
+		m.ValidTo = row.validTo
+		if _, err := row.by.ImportKeyMaterial(ctx, k.ID, m); !errors.Is(err, row.want) {
+			t.Errorf("%s: %v, want %v", row.name, err, row.want)
+		}
+		r := lastRecord(t, owner, OpImportKeyMaterial)
+		if refused := r.Result == audit.Refused && r.Rule == "may DeleteImportedKeyMaterial"; refused != (row.want != nil) || row.want == nil && r.Rule != "may ImportKeyMaterial" {
+			t.Errorf("%s: on record as %s by rule %q", row.name, r.Result, r.Rule)
+		}
+	}
+	fake.Advance(time.Second)
+	if _, err := owner.Encrypt(ctx, k.ID, nil, nil); err != nil {
+		t.Errorf("Encrypt after the imports that were denied: %v", err)
+	}
+	if err := owner.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	again := newParcel(t, owner, k, ownKey(1)).material()
+	again.ValidTo = fake.Now().Add(time.Second)
+	if _, err := clerk.ImportKeyMaterial(ctx, k.ID, again); err != nil {
+		t.Errorf("an import of material that is not there, for a second: %v", err)
+	}
+	may[OpDeleteImportedKeyMaterial] = true
+	again.ValidTo = fake.Now().Add(time.Millisecond)
+	if _, err := clerk.ImportKeyMaterial(ctx, k.ID, again); err != nil {
+		t.Errorf("a shorter life by a principal that may delete: %v", err)
+	}
+}
+
+// TestShorteningAfterAnotherImport: an import that shortens nothing when it is decided is
+// decided again where another one gives the material a later ValidTo before its commit.
+func TestShorteningAfterAnotherImport(t *testing.T) {
+	s := newSteps(t)
+	s.rules.deny(OpDeleteImportedKeyMaterial)
+	k := newExternal(t, s.admin)
+	m := newParcel(t, s.admin, k, ownKey(1)).material()
+	m.ValidTo = time.Now().AddDate(0, 0, 1)
+	mustImport(t, s.admin, k.ID, m)
+	later, once := m, false
+	later.ValidTo = m.ValidTo.AddDate(0, 0, 7)
+	s.rules.setHook(func(r Request) {
+		if r.Principal == "user" && !once {
+			once = true
+			mustImport(t, s.admin, k.ID, later)
+		}
+	})
+	if _, err := s.user.ImportKeyMaterial(t.Context(), k.ID, m); !errors.Is(err, ErrDenied) {
+		t.Errorf("ImportKeyMaterial that shortens what another import made longer: %v, want ErrDenied", err)
+	}
+	s.rules.setHook(nil)
+	if got, err := s.admin.DescribeKey(t.Context(), k.ID); err != nil || !got.ValidTo.Equal(later.ValidTo) {
+		t.Errorf("the material is valid to %v, %v, want %v", got.ValidTo, err, later.ValidTo)
+	}
+}
