@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"strongroom.example/audit"
 )
 
 // DescribeKey tells of one CMK.
@@ -76,8 +78,11 @@ func (f KeyFilter) matches(k Key) bool {
 		(f.Driver == "" || f.Driver == k.Driver) && strings.HasPrefix(k.Alias, f.Alias)
 }
 
-// ListKeys yields the CMKs that the filter chooses, ordered by id. The listing is
-// one operation and one record. An error is yielded once and ends it. ErrInvalid for a
+// ListKeys yields the CMKs that the filter chooses, ordered by id, but for those that the
+// caller may not describe: the Authorizer is asked for DescribeKey on each, as DescribeKey
+// does, and what it denies is left out. The listing is one operation and one record, which
+// says how many were yielded and how many left out. An error is yielded once and ends it.
+// Errors: ErrDenied, also where the Authorizer fails for one of the CMKs; ErrInvalid for a
 // filter with tags that no CMK has.
 func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error] {
 	tags, err := ownTags(f.Tags)
@@ -87,8 +92,12 @@ func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error]
 	return func(yield func(Key, error) bool) {
 		var keys []Key
 		err := c.onVault(ctx, request{op: OpListKeys}, func(ctx context.Context, e *entry) (err error) {
-			keys, err = c.vault.list(ctx, f)
+			var withheld int
+			keys, withheld, err = c.list(ctx, f)
 			e.rec.Detail = map[string]string{"keys": strconv.Itoa(len(keys))}
+			if withheld > 0 {
+				e.rec.Detail["withheld"] = strconv.Itoa(withheld)
+			}
 			return err
 		})
 		if err != nil {
@@ -103,22 +112,34 @@ func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error]
 	}
 }
 
-func (v *Vault) list(ctx context.Context, f KeyFilter) ([]Key, error) {
-	var out []Key
+// list returns the CMKs that the filter chooses and the caller may describe, and how many
+// it may not.
+func (c Client) list(ctx context.Context, f KeyFilter) (out []Key, withheld int, err error) {
+	v := c.vault
 	for _, path := range v.store.Paths("key/") {
 		t, err := v.keys.key(ctx, strings.TrimPrefix(path, "key/"))
 		if errors.Is(err, ErrNotFound) {
 			continue // its creation was taken back
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		v.expireView(t)
-		if f.matches(t.Key) {
+		if !f.matches(t.Key) {
+			continue
+		}
+		var decision audit.Record // the listing's record says how many, and not why
+		err = c.allowed(ctx, c.asks(request{op: OpDescribeKey, key: t.ID}, t), &decision)
+		switch {
+		case err == nil:
 			out = append(out, t.copy())
+		case errors.Is(err, errAuthorizer):
+			return nil, 0, err // a listing without the keys would say that they are gone
+		default:
+			withheld++
 		}
 	}
-	return out, nil
+	return out, withheld, nil
 }
 
 // ListKeyVersions tells of all versions of a CMK, the oldest first.
