@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/clock"
 	"strongroom.example/internal/unwrap"
 )
 
@@ -43,7 +44,7 @@ func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
 		return a, err
 	}
 	a.row = row
-	validTo := v.deadline.Now().Add(tokenLife).UTC().Truncate(time.Second)
+	validTo := clock.Within(v.deadline.Now().Add(tokenLife)).Truncate(time.Second)
 	id := driver.MaterialID(v.hedge.id())
 	a.parameters = ImportParameters{
 		PublicKey: PublicKey{Key: t.ID, Spec: a.row.key}, Algorithm: a.row.alg, ValidTo: validTo,

@@ -45,7 +45,7 @@ type Vault struct {
 // newVault returns a vault that has nothing open yet.
 func newVault(cfg Config) *Vault {
 	return &Vault{
-		cfg: cfg, suite: suiteOf(cfg.Edition), clock: cfg.clock,
+		cfg: cfg, suite: suiteOf(cfg.Edition), clock: clock.Bounded(cfg.clock),
 		arena: lockedmem.New(0), stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 }

@@ -21,8 +21,8 @@ type Mark struct {
 	Boot Boot
 }
 
-// NewHighWater returns a HighWater over c that is never before m. The zero Mark is
-// before everything.
+// NewHighWater returns a HighWater over c that is never before m, and never after Last. The
+// zero Mark is before everything.
 func NewHighWater(c Clock, m Mark) *HighWater { return &HighWater{clock: c, mark: m} }
 
 // Now returns the latest of the time of day and what was ever seen, plus the time
@@ -45,6 +45,6 @@ func (h *HighWater) Mark() Mark {
 	if carried.After(now) {
 		now = carried
 	}
-	h.mark = Mark{now, boot}
+	h.mark = Mark{Within(now), boot}
 	return h.mark
 }
