@@ -10,6 +10,10 @@
 // stored byte is believed before it was authenticated. Every error is an *Error
 // around one of the sentinels, or a context's own: ask by errors.Is.
 //
+// A program that links this package writes no core dumps on Unix: memguard, which holds data
+// keys at rest, sets RLIMIT_CORE to 0 before main runs, soft and hard, for the process and
+// the processes that it starts. Only a process with CAP_SYS_RESOURCE can raise it again.
+//
 // The comment of a method names the errors that are its own. Every operation of a
 // Client may answer, besides: ErrDenied, for a key that is not there as well; ErrNotFound
 // where one may ask for it (which is not recorded, as what is wrong in itself is not), ErrKeyState and ErrUsage for one that is not for it;

@@ -1,0 +1,21 @@
+//go:build linux || darwin
+
+package vault
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestCoreLimit holds what the documents say of core dumps: a program that links this
+// package has none, whatever limit it was started with, because memguard sets it so.
+func TestCoreLimit(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur != 0 || limit.Max != 0 {
+		t.Errorf("RLIMIT_CORE is %+v; README, package comment and SECURITY.md say that it is 0, soft and hard", limit)
+	}
+}
