@@ -3,6 +3,7 @@ package vault
 import (
 	"crypto/cipher"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,12 +11,16 @@ import (
 
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
+	"strongroom.example/vault/stream"
 )
 
 // The usual sizes of data keys, in bytes.
 const (
-	DataKey128 = 16
-	DataKey256 = 32
+	// DataKeyDefault stands for the key size of the edition's cipher: 32 bytes, or 16 in
+	// the SM edition.
+	DataKeyDefault = 0
+	DataKey128     = 16
+	DataKey256     = 32
 )
 
 // A DataKey is a symmetric key for the caller's own data. Its plaintext is in
@@ -53,6 +58,18 @@ func (k *DataKey) Size() int { return k.size }
 // Suite names the algorithms of the vault that made the key.
 func (k *DataKey) Suite() string { return k.suite.String() }
 
+// StreamSuite returns the suite of streams under the key, which stream.KeySuite stands for:
+// that of the vault's edition, and of the key's size.
+func (k *DataKey) StreamSuite() stream.Suite {
+	switch {
+	case k.suite == suite.SM:
+		return stream.SM4GCM
+	case k.size < DataKey256:
+		return stream.AES128GCM
+	}
+	return stream.AES256GCM
+}
+
 // Use calls f with the key's bytes, which are in locked memory and valid only
 // until f returns; f keeps and changes nothing. It returns f's error, ErrClosed
 // after Destroy and for nil, or ErrLockedMemory.
@@ -71,25 +88,26 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 	return f(b)
 }
 
-// AEAD returns a cipher over the key: AES-256-GCM, or SM4-GCM in the SM edition.
+// AEAD returns a cipher over the key: AES-256-GCM for 32 bytes and AES-128-GCM for 16, or
+// SM4-GCM for 16 bytes in the SM edition.
 // Its NonceSize is 0: Seal makes a random nonce and puts it in front; pass a nil
 // nonce. It lives until Destroy, or Vault.Close. After that Open returns ErrClosed, and
 // Seal, which has no error, panics with "strongroom: use of a destroyed data key": end
 // what seals before closing the vault. Lack of memory that can be locked is an error of
 // AEAD alone, since from here on the key stays in locked memory and does not move to an
-// enclave. The key must be 32 bytes (SM: 16), else ErrUnsupported. One key is good for 2^32 calls of Seal.
+// enclave. A key of another size is ErrUnsupported. One key is good for 2^32 calls of Seal.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	if k == nil || k.room == nil {
 		return nil, wrap("AEAD", "", ErrClosed)
 	}
-	if k.size != k.suite.KeySize() {
-		return nil, &Error{Op: "AEAD", Key: k.key, Err: fmt.Errorf("%w: the key has %d bytes, the cipher takes %d", ErrUnsupported, k.size, k.suite.KeySize())}
+	if sizes := k.suite.DataKeySizes(); !slices.Contains(sizes, k.size) {
+		return nil, &Error{Op: "AEAD", Key: k.key, Err: fmt.Errorf("%w: the key has %d bytes, the cipher of this edition takes %v; make the data key with DataKeyDefault, or use package stream, which takes longer keys", ErrUnsupported, k.size, sizes)}
 	}
 	err := k.Use(func(key []byte) (err error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.aead == nil {
-			if k.aead, err = k.suite.NewAEAD(key); err != nil {
+			if k.aead, err = k.suite.NewDataAEAD(key); err != nil {
 				return err
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// GenerateDataKey makes a data key of size bytes (DataKey128, DataKey256, or any
-// from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
+// GenerateDataKey makes a data key of size bytes (DataKeyDefault, DataKey128, DataKey256,
+// or any from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
 // and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
 // the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
@@ -28,6 +28,9 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 
 // newDataKey makes a data key. On record is the size of what leaves the vault.
 func (c Client) newDataKey(ctx context.Context, q request, size int, ec EncryptionContext) (_ *DataKey, err error) {
+	if size == DataKeyDefault && c.vault != nil {
+		size = c.vault.suite.KeySize()
+	}
 	q.context, err = ec.snapshot()
 	if err = errors.Join(checkRandomSize(size), err); err != nil {
 		return nil, c.reject(ctx, q, err)

@@ -66,7 +66,7 @@ func (k *DataKey) acquireCipher() (*suite.AEAD, error) {
 		return nil, err
 	}
 	if k.aead == nil {
-		a, err := k.suite.NewAEAD(k.open.Bytes())
+		a, err := k.suite.NewDataAEAD(k.open.Bytes())
 		if err != nil {
 			return nil, err
 		}

@@ -66,6 +66,7 @@ const restingKeys = "data keys at rest in this process's memory, between two use
 // outsideModule is what this project, and not Go's module, makes of the module's parts.
 var outsideModule = []string{
 	"key derivation in counter mode (SP 800-108r1), over the module's HMAC-SHA-256",
+	"the iteration of PBKDF2 (SP 800-132), over the module's HMAC-SHA-256",
 	"randomness for ids, salts and data keys: the module's generator, hedged by HMAC-SHA-256 with a key of the vault",
 	"AES key unwrapping of imports (SP 800-38F), over the module's AES",
 	"the check of imported RSA primes",

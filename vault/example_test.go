@@ -64,13 +64,13 @@ func ExampleClient_GenerateDataKey() {
 		log.Fatal(err)
 	}
 
-	key, err := c.GenerateDataKey(ctx, "files", vault.DataKey256, nil)
+	key, err := c.GenerateDataKey(ctx, "files", vault.DataKeyDefault, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer key.Destroy()
 	var sealed bytes.Buffer
-	w, err := stream.NewWriter(&sealed, stream.AES256GCM, key)
+	w, err := stream.NewWriter(&sealed, stream.KeySuite, key)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -79,7 +79,12 @@ func ExampleClient_GenerateDataKey() {
 		log.Fatal(err)
 	}
 
-	r, err := stream.NewReader(&sealed, func(ct []byte) (stream.DataKey, error) { return c.OpenDataKey(ctx, ct, nil) })
+	var again *vault.DataKey
+	r, err := stream.NewReader(&sealed, func(ct []byte) (_ stream.DataKey, err error) {
+		again, err = c.OpenDataKey(ctx, ct, nil)
+		return again, err
+	})
+	again.Destroy() // the reader has a key of its own
 	if err != nil {
 		log.Fatal(err)
 	}

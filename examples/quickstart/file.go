@@ -22,7 +22,7 @@ func encryptFile(ctx context.Context, clerk vault.Client, from, to string) error
 		return err
 	}
 	defer in.Close()
-	key, err := clerk.GenerateDataKey(ctx, "files", vault.DataKey256, contextOf(from))
+	key, err := clerk.GenerateDataKey(ctx, "files", vault.DataKeyDefault, contextOf(from))
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func encryptFile(ctx context.Context, clerk vault.Client, from, to string) error
 	}
 	defer out.Close()
 	buffered := bufio.NewWriterSize(out, 1<<20)
-	w, err := stream.NewWriter(buffered, stream.AES256GCM, key)
+	w, err := stream.NewWriter(buffered, stream.KeySuite, key)
 	if err != nil {
 		return err
 	}

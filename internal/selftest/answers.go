@@ -22,7 +22,7 @@ type answers struct {
 type aeadAnswer struct{ key, nonce, plaintext, aad, ciphertext, tag string }
 
 // answersOf has "abc" from FIPS 180-4 and GB/T 32905, HMAC-SHA-256 from RFC 4231 (case
-// 1), AES-GCM from McGrew and Viega's specification of GCM (case 16), SM4-GCM from RFC
+// 1), AES-GCM from McGrew and Viega's specification of GCM (cases 16 and 4), SM4-GCM from RFC
 // 8998, Ed25519 from RFC 8032 (test 2), Argon2id from its reference implementation,
 // and the others from OpenSSL 3.0. The SM2 public key is that of the seed of 32
 // bytes 07, and signature is one of many that verify.
@@ -44,6 +44,15 @@ var answersOf = map[suite.ID]answers{
 			ciphertext: "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838" +
 				"c5f61e6393ba7a0abcc9f662",
 			tag: "76fc6ece0f4e1768cddf8853bb2d551b",
+		}, {
+			key:   "feffe9928665731c6d6a8f9467308308",
+			nonce: "cafebabefacedbaddecaf888",
+			plaintext: "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525" +
+				"b16aedf5aa0de657ba637b39",
+			aad: "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+			ciphertext: "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa05" +
+				"1ba30b396a0aac973d58e091",
+			tag: "5bc94fbc3221a5db94fae95ae7121a47",
 		}},
 		public: "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
 		signature: "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c" +

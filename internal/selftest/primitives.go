@@ -35,7 +35,7 @@ type aead interface {
 func primitivesOf(id suite.ID) primitives {
 	return primitives{
 		id:        id,
-		newAEAD:   func(key []byte) (aead, error) { return id.NewAEAD(key) },
+		newAEAD:   func(key []byte) (aead, error) { return id.NewDataAEAD(key) },
 		hash:      id.Hash,
 		mac:       id.MAC,
 		kdf:       id.KDF,

@@ -14,7 +14,7 @@ import (
 // ErrOpen is the one error for every way in which a sealed text can be wrong.
 var ErrOpen = errors.New("suite: not authentic")
 
-// An AEAD is AES-256-GCM or SM4-GCM with a random 96-bit nonce inside the sealed
+// An AEAD is AES-256-GCM, AES-128-GCM or SM4-GCM with a random 96-bit nonce inside the sealed
 // text (SP 800-38D, 8.2.2): seal at most 2^32 texts under one key. It is safe for
 // concurrent use until Wipe. Its state is a secret, and prints redacted.
 type AEAD struct {
@@ -34,11 +34,41 @@ func (id ID) NewAEAD(key []byte) (*AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.separate(), nil
+}
+
+// separate wipes the block where nothing shares its memory.
+func (a *AEAD) separate() *AEAD {
 	if apart(a.gcm, a.block) { // one copy of the round keys less while the AEAD lives
 		WipeState(a.block)
 		a.block = nil
 	}
-	return a, nil
+	return a
+}
+
+// DataKeySizes returns the sizes in bytes of the keys that NewDataAEAD takes: 32 and 16
+// for AES, 16 for SM. The first is KeySize.
+func (id ID) DataKeySizes() []int {
+	switch id {
+	case AES:
+		return []int{32, 16}
+	case SM:
+		return []int{16}
+	}
+	return nil
+}
+
+// NewDataAEAD is NewAEAD for a caller's own key, which may have any of DataKeySizes:
+// AES-128-GCM under 16 bytes in suite AES.
+func (id ID) NewDataAEAD(key []byte) (*AEAD, error) {
+	if !slices.Contains(id.DataKeySizes(), len(key)) {
+		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
+	}
+	a, err := id.build(key)
+	if err != nil {
+		return nil, err
+	}
+	return a.separate(), nil
 }
 
 // newAEAD returns an AEAD that holds its block as well.
@@ -46,6 +76,11 @@ func (id ID) newAEAD(key []byte) (*AEAD, error) {
 	if !id.Valid() || len(key) != id.KeySize() {
 		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
 	}
+	return id.build(key)
+}
+
+// build is newAEAD for a key whose size was checked.
+func (id ID) build(key []byte) (*AEAD, error) {
 	block, err := id.newBlock(key)
 	if err != nil {
 		return nil, fmt.Errorf("suite: %v: %w", id, err)

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"testing"
 
 	"strongroom.example/vault"
+	"strongroom.example/vault/stream"
 )
 
 // dataKeys: a data key of each length is made, kept as a ciphertext, and is the same
@@ -36,25 +39,64 @@ func dataKeys(t *testing.T, s *subject) {
 			t.Errorf("used after Destroy: %v", err)
 		}
 	}
-	for _, size := range []int{-1, 0} {
-		if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, vault.ErrInvalid) {
-			t.Errorf("size %d: %v", size, err)
-		}
+	if _, err := c.GenerateDataKey(ctx, k.ID, -1, nil); !errors.Is(err, vault.ErrInvalid) {
+		t.Errorf("size -1: %v", err)
 	}
 	if _, err := c.GenerateDataKey(ctx, k.ID, vault.MaxRandom+1, nil); !errors.Is(err, vault.ErrTooLarge) {
 		t.Errorf("size %d: %v", vault.MaxRandom+1, err)
 	}
-	s.dataCipher(t, k)
+	cipherSizes := map[vault.Edition][]int{vault.Standard: {32, 16}, vault.FIPS: {32, 16}, vault.SM: {16}}[s.edition]
+	for _, size := range append([]int{vault.DataKeyDefault}, cipherSizes...) {
+		s.dataCipher(t, k, size)
+	}
+	for _, size := range []int{24, 32, 64} {
+		s.noCipher(t, k, size, cipherSizes)
+	}
+}
+
+// noCipher checks that a data key of a size that no cipher takes has none, and has a
+// stream all the same.
+func (s *subject) noCipher(t *testing.T, k vault.Key, size int, sizes []int) {
+	t.Helper()
+	dk, err := s.shared.owner().GenerateDataKey(t.Context(), k.ID, size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dk.Destroy()
+	if _, err := dk.AEAD(); !slices.Contains(sizes, size) && !errors.Is(err, vault.ErrUnsupported) {
+		t.Errorf("AEAD of a key of %d bytes: %v, want ErrUnsupported", size, err)
+	}
+	dataStream(t, dk)
+}
+
+// dataStream writes and reads a stream whose suite the key names.
+func dataStream(t *testing.T, dk *vault.DataKey) {
+	t.Helper()
+	var file bytes.Buffer
+	w, err := stream.NewWriter(&file, stream.KeySuite, dk)
+	if err != nil {
+		t.Fatalf("a stream under a key of %d bytes: %v", dk.Size(), err)
+	}
+	if _, err := w.Write([]byte(message)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := stream.NewReader(&file, func([]byte) (stream.DataKey, error) { return dk, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.DataKey().(*vault.DataKey).Destroy()
+	if got, err := io.ReadAll(r); err != nil || string(got) != message {
+		t.Errorf("a stream whose data key was destroyed: %q, %v", got, err)
+	}
 }
 
 // dataCipher encrypts data with a data key that nobody saw when it was made.
-func (s *subject) dataCipher(t *testing.T, k vault.Key) {
+func (s *subject) dataCipher(t *testing.T, k vault.Key, size int) {
 	t.Helper()
 	ctx, c := t.Context(), s.shared.owner()
-	size := vault.DataKey256
-	if s.edition == vault.SM {
-		size = vault.DataKey128
-	}
 	ct, err := c.GenerateDataKeyWithoutPlaintext(ctx, k.ID, size, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +122,7 @@ func (s *subject) dataCipher(t *testing.T, k vault.Key) {
 		}
 		sealed[i] ^= 1
 	}
+	dataStream(t, dk)
 }
 
 // bytesOf returns a copy of the key's bytes.

@@ -7,14 +7,22 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A DataKey is what a stream needs of a data key. Its key is at least as long as
-// the suite's cipher key: 32 bytes for AES256GCM, 16 for SM4GCM.
+// A DataKey is what a stream needs of a data key. Its key is at least as long as the
+// suite's cipher key: 32 bytes for AES256GCM, 16 for AES128GCM and SM4GCM. A stream uses it
+// once, in NewWriter or NewReader, and it may be destroyed after that.
 type DataKey interface {
 	// Ciphertext returns the data key as encrypted by its vault, at most 65535
 	// bytes. It stands in the header.
 	Ciphertext() []byte
 	// Use calls f with the key in the clear, which is valid until f returns.
 	Use(f func(key []byte) error) error
+}
+
+// A SuitedKey is a data key that names the suite of its streams, as those of a vault do: by
+// the vault's edition and the key's size.
+type SuitedKey interface {
+	DataKey
+	StreamSuite() Suite
 }
 
 const maxSegments = 1 << 32 // under one key, with random nonces (SP 800-38D)
@@ -33,21 +41,22 @@ var (
 
 // newSegments derives the key of the stream whose encoded header is header.
 func newSegments(header []byte, key DataKey) (*segments, error) {
-	id := suite.ID(header[len(magic)])
+	l := layouts[Suite(header[suiteAt])]
+	id := l.id
 	if !id.Usable() {
 		return nil, fmt.Errorf("%w: this process enforces FIPS 140, which refuses %v", ErrInvalid, id)
 	}
 	hash := id.Hash(header)
 	s := &segments{aad: append(hash[:], make([]byte, 9)...)}
 	err := key.Use(func(secret []byte) error {
-		if len(secret) < id.KeySize() {
-			return fmt.Errorf("%w: %d bytes for %v", errShortKey, len(secret), id)
+		if len(secret) < l.keySize {
+			return fmt.Errorf("%w: it has %d bytes, and this suite takes %d; use KeySuite", errShortKey, len(secret), l.keySize)
 		}
-		derived := make([]byte, id.KeySize())
+		derived := make([]byte, l.keySize)
 		defer suite.Wipe(derived)
-		id.KDF(derived, secret, keyLabel, hash[:])
+		id.KDF(derived, secret, l.keyLabel, hash[:])
 		var err error
-		s.aead, err = id.NewAEAD(derived)
+		s.aead, err = id.NewDataAEAD(derived)
 		return err
 	})
 	if err != nil {

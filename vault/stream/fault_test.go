@@ -44,7 +44,7 @@ func TestChangedSuite(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	file.Bytes()[len(magic)] = byte(AES256GCM)
+	file.Bytes()[suiteAt] = byte(AES256GCM)
 	if _, err := NewReader(&file, func([]byte) (DataKey, error) { return short, nil }); !errors.Is(err, ErrStream) {
 		t.Error(err)
 	}

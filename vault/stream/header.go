@@ -14,26 +14,45 @@ type Suite uint8
 
 // The suites.
 const (
+	// KeySuite stands for the suite that the data key names: see [SuitedKey].
+	KeySuite Suite = 0
 	// AES256GCM is AES-256-GCM with keys derived by HMAC-SHA-256.
 	AES256GCM = Suite(suite.AES)
 	// SM4GCM is SM4-GCM with keys derived by HMAC-SM3.
 	SM4GCM = Suite(suite.SM)
+	// AES128GCM is AES-128-GCM with keys derived by HMAC-SHA-256.
+	AES128GCM Suite = 3
 )
 
 const (
 	segmentLog2 = 16 // 64 KiB of plaintext in a segment
 	saltSize    = 32
-	magic       = "SRS\x01" // the last byte is the format
-	fixedSize   = len(magic) + 4
-	keyLabel    = "strongroom/stream v1"
+	name        = "SRS"
+	suiteAt     = len(name) + 1 // behind the format
+	fixedSize   = suiteAt + 4
 )
+
+// A layout is what a suite means for the bytes of a stream.
+type layout struct {
+	id       suite.ID
+	keySize  int
+	format   byte
+	keyLabel string
+}
+
+var layouts = map[Suite]layout{
+	AES256GCM: {suite.AES, 32, 1, "strongroom/stream v1"},
+	SM4GCM:    {suite.SM, 16, 1, "strongroom/stream v1"},
+	AES128GCM: {suite.AES, 16, 2, "strongroom/stream v2"},
+}
 
 // newHeader returns the encoded header of a new stream.
 func newHeader(s Suite, log2 uint8, ciphertext []byte) ([]byte, error) {
-	if !suite.ID(s).Valid() || len(ciphertext) > 0xFFFF {
+	l, ok := layouts[s]
+	if !ok || len(ciphertext) > 0xFFFF {
 		return nil, fmt.Errorf("%w: suite %d, data key's ciphertext of %d bytes", ErrInvalid, s, len(ciphertext))
 	}
-	h := append([]byte(magic), byte(s), log2)
+	h := append([]byte(name), l.format, byte(s), log2)
 	h = binary.BigEndian.AppendUint16(h, uint16(len(ciphertext)))
 	h = append(h, ciphertext...)
 	salt := make([]byte, saltSize)
@@ -50,8 +69,8 @@ func readHeader(r io.Reader, log2 uint8) (header, ciphertext []byte, err error) 
 	if _, err := io.ReadFull(r, header); err != nil {
 		return nil, nil, truncated(err)
 	}
-	s := header[len(magic)]
-	if string(header[:len(magic)]) != magic || !suite.ID(s).Valid() || header[len(magic)+1] != log2 {
+	l, ok := layouts[Suite(header[suiteAt])]
+	if string(header[:len(name)]) != name || !ok || header[len(name)] != l.format || header[suiteAt+1] != log2 {
 		return nil, nil, ErrStream
 	}
 	n := int(binary.BigEndian.Uint16(header[fixedSize-2:]))

@@ -16,6 +16,7 @@ type Reader struct {
 	redacted
 	r        *bufio.Reader // holds one sealed segment and one byte more
 	segments *segments
+	key      DataKey
 	buffer   []byte // the segment's plaintext
 	rest     []byte // what of it was not yet read
 	sealed   int    // size of a full sealed segment
@@ -23,7 +24,9 @@ type Reader struct {
 }
 
 // NewReader reads the header of a stream from r. It calls open for the data key
-// whose ciphertext stands there, and returns open's error as it is.
+// whose ciphertext stands there, and returns open's error as it is. The key is not used
+// after that: destroy it, by DataKey or where open kept it, which is the only way after an
+// error of NewReader.
 func NewReader(r io.Reader, open func(ciphertext []byte) (DataKey, error)) (*Reader, error) {
 	return newReader(r, open, segmentLog2)
 }
@@ -48,9 +51,13 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 		return nil, err
 	}
 	size := 1 << log2
-	return &Reader{r: bufio.NewReaderSize(r, size+suite.Overhead+1), segments: segments,
+	return &Reader{r: bufio.NewReaderSize(r, size+suite.Overhead+1), segments: segments, key: key,
 		buffer: make([]byte, 0, size), sealed: size + suite.Overhead}, nil
 }
+
+// DataKey returns the key that open returned. The reader needs it no more, and does not
+// destroy it.
+func (r *Reader) DataKey() DataKey { return r.key }
 
 // Read reads plaintext. After io.EOF or an error every later call returns the same, and
 // after Close ErrClosed.

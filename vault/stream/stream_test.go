@@ -89,6 +89,7 @@ func TestUnusableSuite(t *testing.T) {
 
 func eachSuite(t *testing.T, f func(*testing.T, Suite)) {
 	t.Run("AES256GCM", func(t *testing.T) { f(t, AES256GCM) })
+	t.Run("AES128GCM", func(t *testing.T) { f(t, AES128GCM) })
 	t.Run("SM4GCM", func(t *testing.T) {
 		needSM(t)
 		f(t, SM4GCM)
@@ -214,7 +215,7 @@ func TestGolden(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s Suite) {
 		for _, n := range []int{0, 100} {
 			name := filepath.Join("testdata", fmt.Sprintf("suite%d-%d.stream", s, n))
-			if *update {
+			if _, err := os.Stat(name); *update && errors.Is(err, os.ErrNotExist) {
 				if err := os.WriteFile(name, seal(t, s, segmentLog2, pattern(n)), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -232,6 +233,7 @@ func TestGolden(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	f.Add(seal(f, AES256GCM, small, pattern(40)))
+	f.Add(seal(f, AES128GCM, small, pattern(40)))
 	if suite.SM.Usable() {
 		f.Add(seal(f, SM4GCM, small, nil))
 	}

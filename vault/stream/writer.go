@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"io"
 
 	"strongroom.example/internal/suite"
@@ -18,7 +19,9 @@ type Writer struct {
 }
 
 // NewWriter writes the header of a new stream to w and returns a Writer for its
-// plaintext. The stream is complete only after Close.
+// plaintext. The stream is complete only after Close. Give KeySuite for s, and the stream
+// has the suite of the key, which is a SuitedKey then, such as a vault's data key. The key
+// may be destroyed once NewWriter has returned.
 func NewWriter(w io.Writer, s Suite, key DataKey) (*Writer, error) {
 	return newWriter(w, s, key, segmentLog2)
 }
@@ -26,6 +29,13 @@ func NewWriter(w io.Writer, s Suite, key DataKey) (*Writer, error) {
 func newWriter(w io.Writer, s Suite, key DataKey, log2 uint8) (*Writer, error) {
 	if key == nil {
 		return nil, errNoKey
+	}
+	if s == KeySuite {
+		suited, ok := key.(SuitedKey)
+		if !ok {
+			return nil, fmt.Errorf("%w: the data key names no suite; give one", ErrInvalid)
+		}
+		s = suited.StreamSuite()
 	}
 	header, err := newHeader(s, log2, key.Ciphertext())
 	if err != nil {
