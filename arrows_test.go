@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/oddkeys":           {"driver", "internal/openssltest", "github.com/emmansun/gmsm/..."},
 	"internal/openssltest":       {},
 	"internal/tlstest":           {},
-	"internal/vectors":           {"github.com/c2sp/wycheproof/..."},
+	"internal/vectors":           {"driver", "github.com/c2sp/wycheproof/..."},
 	"internal/keywrap":           {"internal/suite"},
 	"internal/pkcs1":             {"internal/suite"},
 	"internal/pkcs8":             {"driver", "internal/suite", "github.com/emmansun/gmsm/..."},

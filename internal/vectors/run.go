@@ -1,0 +1,316 @@
+package vectors
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"slices"
+	"testing"
+
+	"strongroom.example/driver"
+)
+
+// A Subject is a way to bring keys into a driver, or into a vault behind the driver's
+// interfaces.
+type Subject struct {
+	// Info lists the specs that Import takes, and their algorithms. Files for other specs
+	// are not run.
+	Info driver.Info
+	// Import brings material and opens the key. done closes and destroys it. A key that is
+	// refused is Invalid or Authentic.
+	Import func(t *testing.T, spec driver.KeySpec, material []byte) (key driver.Key, done func(), err error)
+	// LeaveOut names files that take too long, which the log says. Nil: all are run.
+	LeaveOut func(file string) bool
+	// Files is how many rows of the table are run; -1 if that is not known.
+	Files int
+}
+
+// Counts are what became of the cases of one row.
+type Counts struct {
+	// Cases went through a key and came to the result that the vector has.
+	Cases int
+	// MustFail went through a key that has another label or MGF1 hash than the vector, and
+	// failed.
+	MustFail int
+	// Refused keys were not taken, each with all of its cases.
+	Refused int
+}
+
+// A row is one file for keys of one spec, and one algorithm.
+type row struct {
+	file  string
+	spec  driver.KeySpec
+	sign  driver.SignAlg
+	alg   driver.EncryptAlg
+	entry func(*run, Group)
+	want  Counts
+}
+
+// run is one row on its way.
+type run struct {
+	*testing.T
+	Subject
+	row
+	got  Counts
+	seen map[string]bool
+}
+
+// Run runs every file that the subject has a spec and an algorithm for.
+func Run(t *testing.T, s Subject) {
+	t.Helper()
+	files, total := 0, Counts{}
+	for _, r := range rows() {
+		info, ok := s.Info.Find(r.spec)
+		if !ok || r.alg != "" && !slices.Contains(info.Decrypt, r.alg) || r.sign != "" && !slices.Contains(info.Sign, r.sign) {
+			continue
+		}
+		if s.LeaveOut != nil && s.LeaveOut(r.file) {
+			t.Logf("%s is left out", r.file)
+			continue
+		}
+		files++
+		t.Run(r.file+"/"+r.spec.String()+"/"+string(r.alg)+string(r.sign), func(t *testing.T) {
+			x := &run{T: t, Subject: s, row: r, seen: make(map[string]bool)}
+			for _, g := range Read(t, r.file) {
+				x.entry(x, g)
+			}
+			if x.got != r.want {
+				t.Errorf("ran %+v, want %+v", x.got, r.want)
+			}
+			total.Cases, total.MustFail, total.Refused = total.Cases+x.got.Cases, total.MustFail+x.got.MustFail, total.Refused+x.got.Refused
+		})
+	}
+	if s.Files >= 0 && files != s.Files {
+		t.Errorf("ran %d rows of the table, want %d", files, s.Files)
+	}
+	t.Logf("%d rows: %+v", files, total)
+}
+
+// rows is the table. Verify has no rows, because it uses no driver.
+func rows() []row {
+	prf := func(alg driver.KeyAlgorithm) driver.KeySpec {
+		return driver.KeySpec{Algorithm: alg, Usage: driver.Derive}
+	}
+	sign := func(alg driver.KeyAlgorithm) driver.KeySpec {
+		return driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
+	}
+	decrypt := func(alg driver.KeyAlgorithm) driver.KeySpec {
+		return driver.KeySpec{Algorithm: alg, Usage: driver.Decrypt}
+	}
+	table := []row{
+		{file: "hmac_sha256_test.json", spec: prf(driver.HMACSHA256), entry: (*run).prf, want: Counts{Cases: 81}},
+		{file: "hmac_sm3_test.json", spec: prf(driver.HMACSM3), entry: (*run).prf, want: Counts{Cases: 84}},
+		{file: "aes_gcm_test.json", spec: driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal}, entry: (*run).gcm, want: Counts{Cases: 66}},
+		{file: "rsa_three_primes_oaep_2048_sha1_mgf1sha1_test.json", spec: decrypt(driver.RSA2048), alg: driver.RSAOAEPSHA1, entry: (*run).refused, want: Counts{Refused: 1}},
+		{file: "ecdh_secp256r1_test.json", spec: sign(driver.ECP256), sign: driver.ECDSASHA256, entry: (*run).ecdsa, want: Counts{Cases: 34}},
+		{file: "ecdh_secp384r1_test.json", spec: sign(driver.ECP384), sign: driver.ECDSASHA384, entry: (*run).ecdsa, want: Counts{Cases: 23}},
+		{file: "ecdh_secp521r1_test.json", spec: sign(driver.ECP521), sign: driver.ECDSASHA512, entry: (*run).ecdsa, want: Counts{Cases: 37}},
+	}
+	for _, f := range []struct {
+		file string
+		key  driver.KeyAlgorithm
+		alg  driver.EncryptAlg
+		want Counts
+	}{
+		{"rsa_oaep_2048_sha1_mgf1sha1_test.json", driver.RSA2048, driver.RSAOAEPSHA1, Counts{Cases: 29, MustFail: 7}},
+		{"rsa_oaep_2048_sha256_mgf1sha256_test.json", driver.RSA2048, driver.RSAOAEPSHA256, Counts{Cases: 29, MustFail: 8}},
+		{"rsa_oaep_2048_sha256_mgf1sha1_test.json", driver.RSA2048, driver.RSAOAEPSHA256, Counts{MustFail: 31}},
+		{"rsa_oaep_3072_sha256_mgf1sha256_test.json", driver.RSA3072, driver.RSAOAEPSHA256, Counts{Cases: 29, MustFail: 8}},
+		{"rsa_oaep_3072_sha256_mgf1sha1_test.json", driver.RSA3072, driver.RSAOAEPSHA256, Counts{MustFail: 32}},
+		{"rsa_oaep_4096_sha256_mgf1sha256_test.json", driver.RSA4096, driver.RSAOAEPSHA256, Counts{Cases: 29, MustFail: 8}},
+		{"rsa_oaep_4096_sha256_mgf1sha1_test.json", driver.RSA4096, driver.RSAOAEPSHA256, Counts{MustFail: 32}},
+		{"rsa_oaep_misc_test.json", driver.RSA2048, driver.RSAOAEPSHA1, Counts{Cases: 3, MustFail: 12}},
+		{"rsa_oaep_misc_test.json", driver.RSA2048, driver.RSAOAEPSHA256, Counts{Cases: 3, MustFail: 12}},
+		{"rsa_oaep_misc_test.json", driver.RSA3072, driver.RSAOAEPSHA1, Counts{Cases: 3, MustFail: 12}},
+		{"rsa_oaep_misc_test.json", driver.RSA3072, driver.RSAOAEPSHA256, Counts{Cases: 3, MustFail: 12}},
+	} {
+		table = append(table, row{file: f.file, spec: decrypt(f.key), alg: f.alg, entry: (*run).oaep, want: f.want})
+	}
+	for _, f := range []struct {
+		file    string
+		key     driver.KeyAlgorithm
+		refused [3]int // of the files of signatures, by hash
+	}{
+		{"rsa_pkcs1_2048", driver.RSA2048, [3]int{2, 0, 1}},
+		{"rsa_pkcs1_3072", driver.RSA3072, [3]int{1, 0, 1}},
+		{"rsa_pkcs1_4096", driver.RSA4096, [3]int{}},
+	} {
+		table = append(table, row{file: f.file + "_test.json", spec: decrypt(f.key), alg: driver.RSARaw, entry: (*run).raw, want: Counts{Cases: 67}})
+		for i, alg := range []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512} {
+			table = append(table, row{file: f.file + "_sig_gen_test.json", spec: sign(f.key), sign: alg, entry: (*run).sign, want: Counts{Cases: 8, Refused: f.refused[i]}})
+		}
+	}
+	return table
+}
+
+// key brings a key that must be taken.
+func (x *run) key(material []byte) (driver.Key, func()) {
+	x.Helper()
+	key, done, err := x.Import(x.T, x.spec, material)
+	if err != nil {
+		x.Fatalf("importing %v: %v", x.spec, err)
+	}
+	return key, done
+}
+
+// refused brings a key that must not be taken.
+func (x *run) refused(g Group) {
+	_, done, err := x.Import(x.T, x.spec, g.PrivateKeyPkcs8)
+	if err == nil {
+		done()
+		x.Errorf("importing %v took a key that the rule for imports refuses", x.spec)
+		return
+	}
+	if !errors.Is(err, driver.Invalid) && !errors.Is(err, driver.Authentic) {
+		x.Errorf("importing %v: %v, want Invalid or Authentic", x.spec, err)
+	}
+	x.got.Refused++
+}
+
+// prf runs the full tags of keys that can be imported.
+func (x *run) prf(g Group) {
+	for _, v := range g.Tests {
+		if g.TagSize != 256 || len(v.Key) != 32 && (x.spec.Algorithm != driver.HMACSM3 || len(v.Key) != 16) {
+			continue
+		}
+		key, done := x.key(v.Key)
+		out, err := key.(driver.PRF).PRF(x.Context(), nil, v.Msg)
+		if err != nil || bytes.Equal(out, v.Tag) != (v.Result == "valid") {
+			x.Errorf("case %d (%s): PRF: %v", v.TcID, v.Result, err)
+		}
+		done()
+		x.got.Cases++
+	}
+}
+
+// gcm opens texts under keys of 256 bits, with the sizes of iv and tag that the seam has.
+func (x *run) gcm(g Group) {
+	if g.KeySize != 256 || g.IVSize != 96 || g.TagSize != 128 {
+		return
+	}
+	for _, v := range g.Tests {
+		key, done := x.key(v.Key)
+		out, err := key.(driver.AEAD).Open(x.Context(), nil, slices.Concat(v.IV, v.Ct, v.Tag), v.AAD)
+		x.decrypted(v, out, err)
+		done()
+	}
+}
+
+// decrypted checks a result, and counts it.
+func (x *run) decrypted(v Case, out []byte, err error) {
+	x.Helper()
+	switch {
+	case v.Result == "invalid" && !errors.Is(err, driver.Authentic):
+		x.Errorf("case %d: %v, want Authentic", v.TcID, err)
+	case v.Result != "invalid" && (err != nil || !bytes.Equal(out, v.Msg)):
+		x.Errorf("case %d: %v, want the plaintext", v.TcID, err)
+	}
+	x.got.Cases++
+}
+
+func modulusBits(alg driver.KeyAlgorithm) int {
+	return map[driver.KeyAlgorithm]int{driver.RSA2048: 2048, driver.RSA3072: 3072, driver.RSA4096: 4096}[alg]
+}
+
+// oaep runs the groups of the row's hash. What has a label, or another hash for MGF1, is
+// no ciphertext to the seam, and must fail.
+func (x *run) oaep(g Group) {
+	hash := map[driver.EncryptAlg]string{driver.RSAOAEPSHA1: "SHA-1", driver.RSAOAEPSHA256: "SHA-256"}[x.alg]
+	if g.Sha != hash || g.KeySize != modulusBits(x.spec.Algorithm) {
+		return
+	}
+	key, done := x.key(g.PrivateKeyPkcs8)
+	defer done()
+	for _, v := range g.Tests {
+		out, err := key.(driver.Decrypter).Decrypt(x.Context(), nil, x.alg, v.Ct)
+		if len(v.Label) == 0 && g.MgfSha == g.Sha {
+			x.decrypted(v, out, err)
+			continue
+		}
+		if !errors.Is(err, driver.Authentic) || len(out) != 0 {
+			x.Errorf("case %d, label %x, MGF1 with %s: %v, want Authentic", v.TcID, v.Label, g.MgfSha, err)
+		}
+		x.got.MustFail++
+	}
+}
+
+// raw unpads PKCS #1 v1.5 over RSA_RAW.
+func (x *run) raw(g Group) {
+	key, done := x.key(g.PrivateKeyPkcs8)
+	defer done()
+	for _, v := range g.Tests {
+		block, err := key.(driver.Decrypter).Decrypt(x.Context(), nil, driver.RSARaw, v.Ct)
+		var out []byte
+		if err == nil {
+			out, err = unpad(block)
+		}
+		x.decrypted(v, out, err)
+	}
+}
+
+func unpad(block []byte) ([]byte, error) {
+	end := bytes.IndexByte(block[2:], 0)
+	if block[0] != 0 || block[1] != 2 || end < 8 {
+		return nil, driver.Authentic
+	}
+	return block[2+end+1:], nil
+}
+
+// sign compares signatures, which PKCS #1 v1.5 makes the same each time. A key with the
+// exponent 3 must be refused.
+func (x *run) sign(g Group) {
+	if g.Sha != map[int]string{32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}[x.row.sign.DigestSize()] {
+		return
+	}
+	if g.PrivateKey.PublicExponent == "03" {
+		x.refused(g)
+		return
+	}
+	key, done := x.key(g.PrivateKeyPkcs8)
+	defer done()
+	for _, v := range g.Tests {
+		sig, err := key.(driver.Signer).Sign(x.Context(), x.row.sign, digest(x.row.sign, v.Msg))
+		if err != nil || !bytes.Equal(sig, v.Sig) {
+			x.Errorf("case %d: Sign: %v, want the vector's signature", v.TcID, err)
+		}
+		x.got.Cases++
+	}
+}
+
+func digest(alg driver.SignAlg, msg []byte) []byte {
+	h := alg.Hash().New()
+	h.Write(msg)
+	return h.Sum(nil)
+}
+
+// ecdsa signs with each private key that a file of ECDH has, once, and verifies by the
+// standard library: Wycheproof has no private keys for ECDSA.
+func (x *run) ecdsa(g Group) {
+	curve := map[driver.KeyAlgorithm]elliptic.Curve{driver.ECP256: elliptic.P256(), driver.ECP384: elliptic.P384(), driver.ECP521: elliptic.P521()}[x.spec.Algorithm]
+	for _, v := range g.Tests {
+		number := new(big.Int).SetBytes(v.Private)
+		if x.seen[number.String()] {
+			continue
+		}
+		x.seen[number.String()] = true
+		private, err := ecdsa.ParseRawPrivateKey(curve, number.FillBytes(make([]byte, (curve.Params().BitSize+7)/8)))
+		if err != nil {
+			x.Fatalf("case %d: %v", v.TcID, err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			x.Fatal(err)
+		}
+		key, done := x.key(der)
+		input := digest(x.row.sign, v.Private)
+		sig, err := key.(driver.Signer).Sign(x.Context(), x.row.sign, input)
+		if err != nil || !ecdsa.VerifyASN1(&private.PublicKey, input, sig) {
+			x.Errorf("case %d: Sign: %v, want a signature that verifies", v.TcID, err)
+		}
+		done()
+		x.got.Cases++
+	}
+}
