@@ -49,6 +49,9 @@ type Config struct {
 	// means "soft". Keys that it cannot do, or does slowly (driver.SpecInfo), go to
 	// "soft".
 	Driver string
+	// MinLevel is the least protection that new material of CMKs may have; see
+	// KeyOptions.MinLevel. Keys that are there already work at every level. Empty: any.
+	MinLevel driver.ProtectionLevel
 	// AcceptLossWithMachine allows a vault whose every protector is bound to this
 	// machine: if the machine is lost, so is the vault.
 	AcceptLossWithMachine bool
@@ -104,6 +107,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("Config.Driver %q is not among Config.Drivers", c.Driver)
 	}
 	c.Drivers = maps.Clone(c.Drivers)
+	if err := checkLevelName("Config.MinLevel", c.MinLevel); err != nil {
+		return c, err
+	}
 	for name, d := range c.Drivers {
 		if d == nil {
 			return c, invalid("Config.Drivers has nothing under %q", name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"strongroom.example/driver"
 	"strongroom.example/keystore"
 )
 
@@ -25,7 +26,7 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		id := newKeyID(v.hedge.id())
 		k := Key{
 			ID: id, Alias: o.Alias, Description: o.Description, Tags: o.Tags, State: Creating, Usage: o.Usage, Spec: o.Spec,
-			Origin: o.Origin, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver,
+			Origin: o.Origin, Created: now, Creator: c.principal, Version: 1, Rotated: now, Driver: o.Driver, MinLevel: o.MinLevel,
 		}
 		ver, err := v.newVersion(k, 1, now)
 		if err != nil {
@@ -97,8 +98,12 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 	if o.Origin != OriginVault && o.Origin != OriginExternal {
 		return o, invalid("origin %.80q is neither %s nor %s", o.Origin, OriginVault, OriginExternal)
 	}
+	if err := checkLevelName("KeyOptions.MinLevel", o.MinLevel); err != nil {
+		return o, err
+	}
 	if o.Driver == "" {
-		o.Driver = c.vault.driverFor(row, o.Origin)
+		least, _ := c.vault.minLevel(o.MinLevel)
+		o.Driver = c.vault.driverFor(row, o.Origin, least)
 	}
 	if o.Alias != "" {
 		if err := checkAlias(o.Alias); err != nil {
@@ -115,10 +120,12 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 }
 
 // driverFor returns the default driver, or the software engine where that cannot
-// do the spec, not import it, or is slow at it.
-func (v *Vault) driverFor(row specRow, origin Origin) string {
+// do the spec, not import it, or is slow at it. A least level above the engine's makes
+// being slow no reason.
+func (v *Vault) driverFor(row specRow, origin Origin, least driver.ProtectionLevel) string {
+	patient := least != "" && least != driver.LevelSoftware
 	d, spec := v.drivers[v.cfg.Driver], row.device(v.suite)
-	if can, ok := d.Info().Find(spec); ok && !can.Slow && (origin == OriginVault || importable(d, spec)) {
+	if can, ok := d.Info().Find(spec); ok && (patient || !can.Slow) && (origin == OriginVault || importable(d, spec)) {
 		return v.cfg.Driver
 	}
 	return softDriver

@@ -87,6 +87,11 @@ type KeyOptions struct {
 	// Driver names one of Config.Drivers; empty means the default one, or the
 	// software engine where that cannot do Spec or is slow at it.
 	Driver string
+	// MinLevel is the least protection that the CMK's material may have, in every version
+	// and wherever it is moved: SOFTWARE < TPM < HSM. CreateKey, RotateKey, MoveKey and
+	// imports fail with ErrUnsupported below it. A device that is slow at Spec is then
+	// not passed over for the software engine. Empty: Config.MinLevel alone counts.
+	MinLevel driver.ProtectionLevel
 }
 
 // Key is what the vault tells of a CMK. It holds no material.
@@ -114,6 +119,8 @@ type Key struct {
 	Level      driver.ProtectionLevel `json:"level"`
 	Driver     string                 `json:"driver"`
 	Provenance Provenance             `json:"provenance"`
+	// MinLevel is that of KeyOptions.
+	MinLevel driver.ProtectionLevel `json:"minLevel,omitempty"`
 }
 
 // copy returns a Key for a caller, who may change it: k's own maps are the cache's.

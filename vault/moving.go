@@ -30,7 +30,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	if err != nil || from.Driver == g.to {
 		return nil, err
 	}
-	to, err := v.destination(from, g.to)
+	to, err := v.destination(t.Key, from, g.to)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 }
 
 // destination describes a version as it will be on another driver.
-func (v *Vault) destination(from version, on string) (version, error) {
+func (v *Vault) destination(k Key, from version, on string) (version, error) {
 	d, ok := v.drivers[on]
 	if !ok {
 		return version{}, invalid("driver %.80q is not among Config.Drivers", on)
@@ -91,7 +91,7 @@ func (v *Vault) destination(from version, on string) (version, error) {
 	if can.Resident {
 		to.Residence, to.Level = Resident, info.Level
 	}
-	return to, nil
+	return to, v.checkLevel(k.MinLevel, to)
 }
 
 // receipt signs that a version was moved.

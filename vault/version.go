@@ -69,7 +69,7 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 		ver.Provenance = ProvenanceImported
 	}
 	ver.Material = driver.MaterialID(v.hedge.id()).String()
-	return ver, nil
+	return ver, v.checkLevel(k.MinLevel, ver)
 }
 
 // restrict narrows the algorithms by which the version signs to those that an imported
