@@ -96,7 +96,7 @@ func classOf(code tpm2.TPMRC) driver.Class {
 	case tpm2.TPMRCIntegrity, tpm2.TPMRCBinding:
 		return driver.Authentic
 	case tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth, tpm2.TPMRCAuthUnavailable, tpm2.TPMRCPolicyFail,
-		tpm2.TPMRCPolicy, tpm2.TPMRCLockout, tpm2.TPMRCExpired:
+		tpm2.TPMRCPolicy, tpm2.TPMRCLockout, tpm2.TPMRCExpired, tpm2.TPMRCHierarchy:
 		return driver.Denied
 	case tpm2.TPMRCCommandCode:
 		return driver.Unsupported
@@ -112,6 +112,8 @@ func advise(code tpm2.TPMRC, err error) error {
 		advice = "the TPM is locked out after wrong authorizations by some program; it recovers by itself in time, or by ResetLockout (tpm2_dictionarylockout -c)"
 	case remedyOf(code) == free:
 		advice = "another program fills the TPM; use the kernel's resource manager /dev/tpmrm0"
+	case base(code) == tpm2.TPMRCHierarchy:
+		advice = "the owner (storage) hierarchy of the TPM is off; switch it on in the firmware setup (\"Storage Hierarchy\"), or turn the machine off and on if a program switched it off (TPM2_HierarchyControl)"
 	case code == tpm2.TPMRCFailure:
 		advice = "the TPM reports that it is broken; turn the machine off and on"
 	case code == tpm2.TPMRCUpgrade:
