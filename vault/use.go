@@ -91,6 +91,9 @@ func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (
 		v.handles.trim()
 		key, err = opened(d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value)))
 	}
+	if errors.Is(err, driver.Authentic) && len(r.Value) == 0 {
+		return nil, fmt.Errorf("%w: %w", errReplaced(ver), err) // there is no blob to be damaged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -104,6 +104,7 @@ var (
 	errLength     = errors.New("input of a wrong length")
 	errBlob       = errors.New("keys of a token have no blob")
 	errAbsent     = errors.New("the token has no such object")
+	errNotFit     = errors.New("the token has an object under the key's id whose size, attributes or roles are not the key's: somebody changed or replaced it")
 	errStale      = errors.New("the module was initialised again")
 	errDown       = errors.New("the token is away")
 	errHidden     = errors.New("the token shows half of a pair, and may hide the other half")
@@ -121,6 +122,8 @@ func judge(err error) verdict {
 		return judgeCode(e)
 	case errors.Is(err, errAbsent):
 		return verdict{driver.NotFound, doubt}
+	case errors.Is(err, errNotFit):
+		return verdict{driver.Authentic, doubt}
 	case errors.Is(err, errSurvivor):
 		return verdict{driver.Unknown, renewal}
 	case errors.Is(err, errStale), errors.Is(err, errDown), errors.Is(err, errHidden):
@@ -156,7 +159,7 @@ func failed(err error) error {
 	if c := (*codeError)(nil); errors.As(err, &c) {
 		e.Op, e.Code, e.Err = c.call, uint64(c.code), p11.Error(c.code)
 	}
-	if v.class == driver.Authentic {
+	if v.class == driver.Authentic && !errors.Is(err, errNotFit) {
 		e.Code, e.Err = 0, errCiphertext
 	}
 	return e

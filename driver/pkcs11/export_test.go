@@ -12,3 +12,6 @@ func ModuleContext(path string) (*p11.Ctx, error) {
 	}
 	return m.ctx, nil
 }
+
+// Refused is the error of a C_Initialize that failed with a code.
+func Refused(path, args string, rv uint) error { return refused(path, args, code("C_Initialize", rv)) }

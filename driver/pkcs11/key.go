@@ -48,8 +48,9 @@ func (h *handle) Close() error {
 	return nil
 }
 
-// OpenKey looks for the key and checks that it is of spec. A blob is Authentic,
-// since keys of a token have none.
+// OpenKey looks for the key and checks that it is of spec. An object under the id that has
+// other roles, another size or other attributes is Authentic. So is a blob, since keys of
+// a token have none.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	const op = "OpenKey"
 	sh, err := d.enterFor(ctx, op, spec)
@@ -96,7 +97,7 @@ func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver
 		}
 		for _, o := range found {
 			public, err := s.opened(o, d.lasting(sh, id))
-			if errors.Is(err, errAbsent) && len(found) > 1 {
+			if errors.Is(err, errNotFit) && len(found) > 1 {
 				continue // it is of another shape
 			}
 			if err != nil {
@@ -105,7 +106,7 @@ func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver
 			keys = append(keys, d.keyOf(&handle{driver: d, object: s.at(o, d.lasting(sh, id))}, public))
 		}
 		if len(keys) == 0 {
-			return errAbsent
+			return errNotFit
 		}
 		return nil
 	})
@@ -120,7 +121,7 @@ func (s session) opened(o p11.ObjectHandle, r request) (crypto.PublicKey, error)
 		return nil, err
 	}
 	if !facts.fit {
-		return nil, errAbsent // what is there is not the key that was asked for
+		return nil, errNotFit
 	}
 	if r.shape.kind != p11.CKK_RSA {
 		return nil, nil

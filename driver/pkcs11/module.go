@@ -13,6 +13,7 @@ import (
 
 // A module is a loaded library. It is never unloaded.
 type module struct {
+	path string // of its file
 	cryptoki
 	ctx *p11.Ctx
 	// drain stands before every call into the module.
@@ -41,7 +42,7 @@ func newModule(path string) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &module{cryptoki: list, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}, nil
+	return &module{path: path, cryptoki: list, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}, nil
 }
 
 // initialise calls C_Initialize. A module that someone else initialised is adopted.
@@ -54,7 +55,7 @@ func (m *module) initialise() error {
 	}
 	err := from("C_Initialize", m.ctx.Initialize(options...))
 	if err != nil && codeOf(err) != p11.CKR_CRYPTOKI_ALREADY_INITIALIZED {
-		return failed(err)
+		return refused(m.path, m.args, err)
 	}
 	if err == nil {
 		m.owned = true

@@ -112,6 +112,8 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
 	case errors.Is(err, driver.Unsupported):
 		return nil, gone(op, parsed.method, err)
+	case errors.Is(err, driver.Authentic): // it has other roles
+		return nil, fault(op, driver.Denied, errOtherKey)
 	case err != nil:
 		return nil, err
 	}

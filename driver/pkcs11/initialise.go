@@ -1,0 +1,53 @@
+//go:build cgo && unix
+
+package pkcs11
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
+
+// initialiseAdvice is what to look at where a module, by the beginning of its file's name,
+// does not initialise. Modules say little themselves.
+var initialiseAdvice = []struct{ file, advice string }{
+	{"libsofthsm2", "SoftHSM must read its configuration and the directory that this names; set SOFTHSM2_CONF to a file of your own, because the one in /etc is for root and the group softhsm"},
+	{"libsoftokn3", "the NSS softoken takes its database in Config.Args: configdir='sql:/path/of/the/database' certPrefix='' keyPrefix='' secmod='secmod.db' flags="},
+	{"libopencryptoki", "opencryptoki needs its daemon: start pkcsslotd, and be in the group pkcs11"},
+	{"PKCS11_API", "opencryptoki needs its daemon: start pkcsslotd, and be in the group pkcs11"},
+	{"libtpm2_pkcs11", "libtpm2-pkcs11 must reach the TPM (TPM2_PKCS11_TCTI, by default /dev/tpmrm0, which is for the group tss) and its store (TPM2_PKCS11_STORE); the driver tpm does without it"},
+	{"yubihsm_pkcs11", "the YubiHSM module takes its connector in Config.Args, connector=http://127.0.0.1:12345, or a file in YUBIHSM_PKCS11_CONF"},
+	{"libkmsp11", "the Google module wants a configuration file: set KMS_PKCS11_CONFIG"},
+}
+
+// refused is the error of a C_Initialize that failed. Nothing is wrong with the request,
+// unless the module says so of its arguments; nothing is full either, whatever the code.
+func refused(path, args string, err error) error {
+	e := &driver.Error{Op: "C_Initialize", Class: driver.Unavailable, Code: uint64(codeOf(err)), Err: err}
+	if e.Code != 0 {
+		e.Err = p11.Error(e.Code)
+	}
+	advice := "see the module's own documentation for its configuration, and whether this user may read it"
+	switch codeOf(err) {
+	case p11.CKR_ARGUMENTS_BAD:
+		e.Class = driver.Invalid
+		advice = "set Config.Args to what the module wants"
+		if args != "" {
+			advice = "the module does not take Config.Args as they are"
+		}
+	case p11.CKR_CANT_LOCK, p11.CKR_NEED_TO_CREATE_THREADS:
+		e.Class = driver.Unsupported
+		advice = "the module does not lock for itself, so that a program with several threads cannot use it"
+	}
+	for _, known := range initialiseAdvice {
+		if strings.HasPrefix(filepath.Base(path), known.file) && e.Class != driver.Unsupported {
+			advice = known.advice
+		}
+	}
+	e.Err = fmt.Errorf("%w; %s", e.Err, advice)
+	return e
+}
