@@ -23,7 +23,9 @@ type handles struct {
 type handle struct {
 	key   driver.Key
 	users int
-	// checked is the key's number of lookups when it was last checked; see lookups.
+	// tracked is key where its driver may have to look it up again; else nil. checked is
+	// its number of lookups when it was last checked.
+	tracked driver.Tracked
 	checked atomic.Uint64
 }
 
@@ -63,6 +65,7 @@ func (h *handles) keep(id driver.MaterialID, key driver.Key, checked uint64) (on
 		return one, []driver.Key{key}
 	}
 	one = &handle{key: key, users: 1}
+	one.tracked, _ = key.(driver.Tracked)
 	one.checked.Store(checked)
 	if h.retired[id] != nil {
 		return one, []driver.Key{key}

@@ -111,16 +111,19 @@ func (v *Vault) checkLookup(ctx context.Context, key driver.Key, ver version) (u
 // useChecked runs use on an opened key. Where the driver had to look the key up since it
 // was checked, what use has computed is dropped, the key is checked, and use runs again.
 func (v *Vault) useChecked(ctx context.Context, one *handle, ver version, use func() error) error {
+	if one.tracked == nil {
+		return use()
+	}
 	for range lookupTries {
 		checked := one.checked.Load()
-		if lookups(one.key) != checked {
+		if one.tracked.Lookups() != checked {
 			var err error
 			if checked, err = v.checkLookup(ctx, one.key, ver); err != nil {
 				return err
 			}
 			one.checked.Store(checked)
 		}
-		if err := use(); lookups(one.key) == checked {
+		if err := use(); one.tracked.Lookups() == checked {
 			return err
 		}
 	}
