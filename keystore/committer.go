@@ -10,7 +10,7 @@ const (
 	maxGroup = 1024
 	// tipEvery is how long a tip may stay unsynced.
 	tipEvery = time.Second
-	// lookEvery is how often a store in which nothing happens looks at its files' names.
+	// lookEvery is how often a store compares all of its files with their names.
 	lookEvery = time.Second
 )
 
@@ -51,12 +51,13 @@ func (s *Store) await(look <-chan time.Time) *job {
 	}
 }
 
-// lookAgain looks at the directory's names while nothing is committed.
+// lookAgain compares every file, also when no name has changed: an engine looks into
+// some of them.
 func (s *Store) lookAgain() {
 	s.lead.Lock()
 	defer s.lead.Unlock()
 	if s.Failed() == nil {
-		_ = s.look() // what it finds fails the next operation
+		_ = s.lookClosely() // what it finds fails the next operation
 	}
 }
 

@@ -3,8 +3,10 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -31,6 +33,9 @@ func inChild(t *testing.T, user uint32) bool {
 	cmd.Dir = "/"
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+		if user == 0 {
+			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNS // mounts end with the process
+		}
 	} else if user != nobody {
 		t.Fatalf("the test wants to be user %d, and this process is no root", user)
 	}
@@ -42,6 +47,44 @@ func inChild(t *testing.T, user uint32) bool {
 }
 
 const nobody = 65534
+
+// needsRoot skips a test that only root can do, but not where CI runs it.
+func needsRoot(t *testing.T, because string) {
+	t.Helper()
+	switch {
+	case os.Getuid() == 0:
+	case os.Getenv("CI") != "":
+		t.Fatalf("the test needs root: %s", because)
+	default:
+		t.Skipf("the test needs root: %s", because)
+	}
+}
+
+// A vault on a read-only file system is refused for what it is, and is not touched.
+func TestReadOnlyFileSystem(t *testing.T) {
+	needsRoot(t, "it mounts a file system")
+	if !inChild(t, 0) {
+		return
+	}
+	dir := t.TempDir()
+	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(t, unix.Mount("none", dir, "tmpfs", 0, "size=128m,mode=0700"))
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	vault := filepath.Join(dir, "vault")
+	v, err := Create(t.Context(), vault, testConfig(), passphrase(t, "correct horse"))
+	must(t, err)
+	closeChecked(t, v)
+	must(t, unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "size=128m"))
+	_, errOpen := Open(t.Context(), vault, testConfig(), passphrase(t, "correct horse"))
+	_, errCreate := Create(t.Context(), filepath.Join(dir, "new"), testConfig(), passphrase(t, "correct horse"))
+	for what, err := range map[string]error{"Open": errOpen, "Create": errCreate} {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "copy the directory") || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s on a read-only file system: %v, want ErrUnavailable with path and remedy", what, err)
+		}
+	}
+	must(t, unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, "size=128m"))
+	hasKeys(t, "mounted for writing again", vault, nil)
+}
 
 // Files are 0600 and directories 0700 whatever the umask is, while the vault is open and
 // afterwards.
@@ -98,9 +141,7 @@ func modesAreOwners(t *testing.T, when, dir string) {
 // says what to do, and nothing in it is touched. The set-group-ID form of a Kubernetes
 // volume is accepted and closed to the group.
 func TestUnsafeDirectories(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("the test gives directories to other users, and needs root")
-	}
+	needsRoot(t, "it gives directories to other users")
 	s := newStage(t)
 	for _, row := range []struct {
 		name   string
@@ -157,9 +198,7 @@ func TestUnsafeDirectories(t *testing.T) {
 // Root does not open a user's vault, which would lock the user out. A file that belongs
 // to somebody else is named, with the remedy.
 func TestOtherUsersFiles(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("the test acts as two users, and needs root")
-	}
+	needsRoot(t, "it gives files to other users")
 	s := newStage(t)
 	dir := image(t, s.template)
 	give := func(owner int) {
@@ -296,6 +335,31 @@ func TestCreateWithoutLockedMemory(t *testing.T) {
 	if failed < 2 {
 		t.Errorf("Create failed %d times; the limit had no effect", failed)
 	}
+}
+
+// A Restore that fails leaves nothing, as a Create does.
+func TestFailedRestoreLeavesNothing(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "a"})
+	var backup bytes.Buffer
+	if _, err := v.As(DefaultOwner).Backup(t.Context(), &backup, BackupOptions{}, passphrase(t, "backup")); err != nil {
+		t.Fatal(err)
+	}
+	place := t.TempDir()
+	restore := func(b []byte) (*Vault, error) {
+		return Restore(t.Context(), filepath.Join(place, "a", "vault"), testConfig(), []io.Reader{bytes.NewReader(b)}, passphrase(t, "backup"), passphrase(t, "correct horse"))
+	}
+	for _, n := range []int{0, backup.Len() / 2, backup.Len() - 1} {
+		if _, err := restore(backup.Bytes()[:n]); err == nil {
+			t.Errorf("Restore of the first %d of %d bytes succeeded", n, backup.Len())
+		}
+		if left, _ := os.ReadDir(place); len(left) > 0 {
+			t.Errorf("Restore of the first %d of %d bytes left %v", n, backup.Len(), left)
+		}
+	}
+	w, err := restore(backup.Bytes())
+	must(t, err)
+	closeChecked(t, w)
 }
 
 // Limits of the process are told as what they are, by Create and by Open, at any point.
