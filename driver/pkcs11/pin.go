@@ -14,8 +14,16 @@ import (
 // There is no field for the PIN itself: what stands in a program, on its command
 // line or in a URI is no secret.
 type PIN struct {
-	// File is the path of a file with the PIN, to which group and others have no
-	// permission. A relative one is resolved when the token is opened.
+	// File is the path of a file with the PIN; a relative one is resolved when the token is
+	// opened. Others have no permission to it. Its group
+	// may read it, and no more, where the file belongs to root or to the user of the
+	// process and the group is one of the process's: so Kubernetes mounts a secret by
+	// fsGroup.
+	//
+	// One newline at the end of a file, with a carriage return before it or without, is
+	// not part of the PIN. A file that begins with a byte order mark, or begins or ends
+	// with white space beyond that, is refused before the token sees a PIN. The same holds
+	// for FD and Credential. A PIN that does end with a space comes by Env or Ask.
 	File string
 	// FD is a descriptor, above 2, from which the PIN is read once, when the token was
 	// found. It stays open; whoever opened it closes it.

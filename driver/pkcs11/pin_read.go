@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"strongroom.example/internal/suite"
@@ -21,21 +22,28 @@ var (
 	errNoPIN    = errors.New("the PIN is empty")
 	errLongPIN  = fmt.Errorf("the PIN is longer than %d bytes", maxPIN)
 	errPINFile  = errors.New("the PIN file is open to group or others: chmod 600 it")
+	errPINGroup = errors.New("the PIN file is open to its group, which this process is not in, or which may write it, or its owner is another user: chmod 600 it, or give it a group of the process and mode 440")
+	errPINMark  = errors.New("the PIN file begins with a byte order mark: write it without")
+	errPINSpace = errors.New("the PIN file has white space around the PIN: write the PIN and at most one newline")
 	errPINPlain = errors.New("the PIN file is no regular file")
 
 	errDescriptor = errors.New("the PIN's descriptor is not open")
 )
 
-// read returns the PIN, which the caller wipes. A newline at its end is not part of
-// it. It is never empty without an error.
+// read returns the PIN, which the caller wipes. One newline at its end is not part of it.
+// It is never empty without an error.
 func (p PIN) read(ctx context.Context) ([]byte, error) {
 	pin, err := p.fetch(ctx)
 	if err == nil && len(pin) > maxPIN {
 		err = errLongPIN
 	}
 	trimmed := bytes.TrimSuffix(bytes.TrimSuffix(pin, []byte("\n")), []byte("\r"))
-	if err == nil && len(trimmed) == 0 {
+	switch {
+	case err != nil:
+	case len(trimmed) == 0:
 		err = errNoPIN
+	case p.Env == "" && p.Ask == nil:
+		err = checkText(trimmed)
 	}
 	if err != nil {
 		suite.Wipe(pin)
@@ -44,10 +52,24 @@ func (p PIN) read(ctx context.Context) ([]byte, error) {
 	return trimmed, nil
 }
 
+// checkText refuses what an editor or a shell adds to a PIN in a file: the token would take
+// it for a wrong PIN, and count that.
+func checkText(pin []byte) error {
+	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(pin, []byte(mark)) {
+			return errPINMark
+		}
+	}
+	if len(bytes.TrimSpace(pin)) != len(pin) {
+		return errPINSpace
+	}
+	return nil
+}
+
 func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 	switch {
 	case p.File != "":
-		return readFile(p.File, 0o077)
+		return readFile(p.File, ownGroupOnly)
 	case p.FD != 0:
 		return readDescriptor(p.FD)
 	case p.Env != "":
@@ -58,15 +80,40 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service has no credentials")
 		}
 		// systemd gives group a bit, so that its list of access can name the service's user.
-		return readFile(filepath.Join(dir, p.Credential), 0o007)
+		return readFile(filepath.Join(dir, p.Credential), func(info os.FileInfo) error {
+			if info.Mode().Perm()&0o007 != 0 {
+				return errPINFile
+			}
+			return nil
+		})
 	}
 	return p.Ask(ctx)
 }
 
-// readFile reads a file that has none of the forbidden permissions. It is looked at
-// after it is // open, so that it cannot be exchanged in between. Opening a pipe does not wait for
-// its other end.
-func readFile(path string, forbidden os.FileMode) ([]byte, error) {
+// ownGroupOnly is the rule of PIN.File.
+func ownGroupOnly(info os.FileInfo) error {
+	switch perm := info.Mode().Perm(); {
+	case perm&0o007 != 0:
+		return errPINFile
+	case perm&0o070 == 0:
+		return nil
+	case perm&0o030 != 0:
+		return errPINGroup
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
+		return errPINGroup
+	}
+	groups, err := os.Getgroups()
+	if err != nil || int(owner.Gid) != os.Getegid() && !slices.Contains(groups, int(owner.Gid)) {
+		return errPINGroup
+	}
+	return nil
+}
+
+// readFile reads a file whose permissions are right. They are looked at when it is open, so
+// that it cannot be exchanged in between. Opening a pipe does not wait for its other end.
+func readFile(path string, allowed func(os.FileInfo) error) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -79,8 +126,8 @@ func readFile(path string, forbidden os.FileMode) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errPINPlain
 	}
-	if info.Mode().Perm()&forbidden != 0 {
-		return nil, errPINFile
+	if err := allowed(info); err != nil {
+		return nil, err
 	}
 	return readAll(f)
 }

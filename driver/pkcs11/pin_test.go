@@ -144,7 +144,7 @@ func TestBadPINs(t *testing.T) {
 		return filepath.Join(dir, name)
 	}
 	for says, pin := range map[string]pkcs11.PIN{
-		"chmod 600":              {File: path("open", testtoken.PIN, 0o640)},
+		"mode 440":               {File: path("open", testtoken.PIN, 0o660)},
 		"chmod 600 it":           {File: path("world", testtoken.PIN, 0o604)},
 		"empty":                  {File: path("empty", "\n", 0o600)},
 		"longer than":            {File: path("long", strings.Repeat("1", 300), 0o600)},
@@ -172,6 +172,100 @@ func TestBadPINs(t *testing.T) {
 	if n := faulty.Calls(testtoken.CLogin); n != 0 {
 		t.Errorf("the token saw %d logins", n)
 	}
+}
+
+// TestPINFilesOfAGroup: a group of the process may read the file, as Kubernetes mounts a
+// secret with fsGroup. Other groups and other owners may not, which takes root to test.
+func TestPINFilesOfAGroup(t *testing.T) {
+	const stranger = 54321 // a group and user of nobody here
+	token := testtoken.NewSoftHSM(t)
+	for name, f := range map[string]struct {
+		mode       os.FileMode
+		owner, gid int // -1 for the process's own
+		refused    bool
+	}{
+		"own group reads":           {0o440, -1, -1, false},
+		"own group reads, rw owner": {0o640, -1, -1, false},
+		"root's, own group reads":   {0o440, 0, -1, false},
+		"own group writes":          {0o660, -1, -1, true},
+		"own group executes":        {0o450, -1, -1, true},
+		"others read":               {0o444, -1, -1, true},
+		"another group reads":       {0o440, -1, stranger, true},
+		"another user's":            {0o440, stranger, -1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config(token)
+			c.PIN.File = filepath.Join(t.TempDir(), "pin")
+			writePIN(t, c.PIN.File, testtoken.PIN, f.mode)
+			if f.owner >= 0 || f.gid >= 0 {
+				if os.Geteuid() != 0 {
+					t.Skip("only root gives files away")
+				}
+				if err := os.Chown(c.PIN.File, f.owner, f.gid); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d, err := pkcs11.Open(t.Context(), c)
+			if err == nil {
+				d.Close()
+			}
+			if refused := is(err, driver.Denied); refused != f.refused || err != nil && !refused {
+				t.Errorf("Open with a PIN file of mode %o: %v, want refused %v", f.mode, err, f.refused)
+			}
+		})
+	}
+}
+
+// TestTextOfPINFiles: what editors and shells add to a PIN is either no part of it or an
+// error, and costs none of the token's tries.
+func TestTextOfPINFiles(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	opened(t, faulty.PKCS11)
+	logins := faulty.Calls(testtoken.CLogin)
+	for text, says := range map[string]string{
+		testtoken.PIN:                  "",
+		testtoken.PIN + "\n":           "",
+		testtoken.PIN + "\r\n":         "",
+		testtoken.PIN + "\r":           "",
+		testtoken.PIN + "\n\n":         "white space",
+		testtoken.PIN + "\r\n\r\n":     "white space",
+		testtoken.PIN + " ":            "white space",
+		testtoken.PIN + " \n":          "white space",
+		testtoken.PIN + "\t":           "white space",
+		" " + testtoken.PIN:            "white space",
+		"\xef\xbb\xbf" + testtoken.PIN: "byte order mark",
+		"\xff\xfe5\x00c\x007\x004\x00": "byte order mark",
+		"\xfe\xff\x005\x00c\x007\x004": "byte order mark",
+		"\n":                           "empty",
+	} {
+		c := config(faulty.PKCS11)
+		c.PIN.File = filepath.Join(t.TempDir(), "pin")
+		writePIN(t, c.PIN.File, text, 0o600)
+		d, err := pkcs11.Open(t.Context(), c)
+		switch {
+		case says == "" && err != nil:
+			t.Errorf("Open with the PIN file %q: %v", text, err)
+		case says != "" && (!is(err, driver.Denied) || !strings.Contains(err.Error(), says)):
+			t.Errorf("Open with the PIN file %q: %v, want Denied that says %q", text, err, says)
+		}
+		if err == nil {
+			d.Close()
+		}
+	}
+	if n := faulty.Calls(testtoken.CLogin) - logins; n != 0 {
+		t.Errorf("the token saw %d logins", n)
+	}
+}
+
+// TestLoginUnasked: CKF_LOGIN_REQUIRED is clear, and the PIN that is configured is used.
+func TestLoginUnasked(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.LoginUnasked)
+	v := newVictim(t, opened(t, faulty.PKCS11))
+	if err := newIntruder(t, faulty.PKCS11).Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	v.mustWork(t, "after a second login")
 }
 
 // TestTokenWithoutLogin: by its profile such a token checks no PIN, and none is

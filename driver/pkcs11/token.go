@@ -118,7 +118,7 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err != nil {
 		return failed(err)
 	}
-	open := t.noLogin || at.info.Flags&p11.CKF_LOGIN_REQUIRED == 0
+	open := t.noLogin || !wantsLogin(at.info.Flags, pin)
 	if !open {
 		err = t.latch.login(tokenSession{t.mod, at.info, anchor}, pin)
 	}
@@ -132,6 +132,13 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	t.epochs++
 	t.epoch.Store(&epoch{number: t.epochs, generation: generation, tokenSlot: at, anchor: anchor, noLogin: open, tiers: &t.tiers, destroyed: &t.destroyed})
 	return nil
+}
+
+// wantsLogin reports whether the user is logged in. Where a PIN is given and the token has
+// one, that is so whatever CKF_LOGIN_REQUIRED says, because some tokens leave the flag
+// clear and still want a login for private objects.
+func wantsLogin(flags uint, pin []byte) bool {
+	return flags&p11.CKF_LOGIN_REQUIRED != 0 || pin != nil && flags&p11.CKF_USER_PIN_INITIALIZED != 0
 }
 
 // living returns the epoch before a new one if its anchor lives, as after a mere logout.
