@@ -135,10 +135,14 @@ func (x *examination) tryAll() {
 	x.tryUnwrap()
 	x.tryRandom()
 	x.tryLeaks()
+	x.tryNested()
 }
 
 func (x *examination) tryRandom() {
 	x.random = x.try("random numbers", func() error {
+		if x.profile.without(AbilityRandom) {
+			return errLeftOut
+		}
 		first, second := make([]byte, 32), make([]byte, 32)
 		err := errors.Join(x.mod.random(uint(x.handle), first), x.mod.random(uint(x.handle), second))
 		if err == nil && string(first) == string(second) {

@@ -41,13 +41,16 @@ func exists(trialKey) error { return nil }
 // request is for a key of the examination.
 func (x *examination) request(sh shape) request {
 	sh.name = trialLabel
-	r := request{shape: sh, persistent: x.profile.noSessionObjects, deviceIV: x.profile.deviceIV}
+	r := request{shape: sh, persistent: x.profile.noSessionObjects, deviceIV: x.profile.deviceIV, trial: true}
 	rand.Read(r.id[:])
 	return r
 }
 
 func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
 	k := trialKey{done: func() {}}
+	if x.profile.without(Ability(spec.Algorithm)) {
+		return k, errLeftOut
+	}
 	sh, ok := x.profile.shapeOf(spec)
 	if !ok || !x.listed[sh.generate] || !slices.ContainsFunc(sh.mechanisms, func(m uint) bool { return x.listed[m] }) {
 		return k, errNotListed

@@ -29,7 +29,7 @@ func (x *examination) tryRSA() {
 func (x *examination) largerRSA(row driver.SpecInfo) {
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
 		row.Spec.Algorithm = alg
-		if sh, ok := shapeOf(row.Spec); ok && (sh.size == 2048 || sh.size <= x.largest) {
+		if sh, ok := shapeOf(row.Spec); ok && !x.profile.without(Ability(alg)) && (sh.size == 2048 || sh.size <= x.largest) {
 			x.specs = append(x.specs, row)
 		}
 	}

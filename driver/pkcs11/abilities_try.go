@@ -26,18 +26,21 @@ func (x *examination) try(ability string, trial func() error) bool {
 	err := trial()
 	for n := 0; err != nil && n < tries-1 && passes(err); n++ {
 		time.Sleep(pause << n)
-		if x.ended = x.another(); x.ended != nil {
+		if ended := x.another(); ended != nil {
+			x.ended = &trialError{ability, ended}
 			return false
 		}
 		err = trial()
 	}
 	if err != nil {
-		x.ended = x.another()
+		if ended := x.another(); ended != nil {
+			x.ended = &trialError{ability, ended}
+		}
 	}
 	if err != nil && passes(err) && !errors.Is(err, errPolicy) {
 		x.doubtful = err
 		if !x.well() {
-			x.ended = err
+			x.ended = &trialError{ability, err}
 		}
 	}
 	return x.note(ability, err)

@@ -22,6 +22,10 @@ import (
 // tryUnwrap tries to take wrapped keys in, in each way that there is.
 func (x *examination) tryUnwrap() {
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}
+	if x.profile.without(AbilityWrappedImport) {
+		x.note(spec.String(), errLeftOut)
+		return
+	}
 	k, works := x.fresh(spec.String(), spec, exists)
 	defer k.done()
 	if !works {

@@ -159,6 +159,9 @@ func failed(err error) error {
 	if c := (*codeError)(nil); errors.As(err, &c) {
 		e.Op, e.Code, e.Err = c.call, uint64(c.code), p11.Error(c.code)
 	}
+	if t := (*trialError)(nil); errors.As(err, &t) {
+		e.Err = &trialError{t.ability, e.Err}
+	}
 	if v.class == driver.Authentic && !errors.Is(err, errNotFit) {
 		e.Code, e.Err = 0, errCiphertext
 	}

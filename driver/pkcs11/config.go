@@ -23,6 +23,10 @@ type Config struct {
 	// MaxSessions bounds the sessions that are used side by side; the token may
 	// allow fewer. 0 is the profile's default.
 	MaxSessions int
+	// Without names abilities that the self-test does not try and the driver does not
+	// offer. It is for a token, or a gateway before it, that fails for good when one is
+	// tried. Keys that need one do not open.
+	Without []Ability
 }
 
 var errNoToken = errors.New("name the token by its serial number or its label")
@@ -37,6 +41,9 @@ func (c Config) check() error {
 	}
 	if c.MaxSessions < 0 {
 		return errors.New("a negative number of sessions")
+	}
+	if err := checkAbilities(c.Without); err != nil {
+		return err
 	}
 	if _, err := profileNamed(c.Profile); err != nil {
 		return err

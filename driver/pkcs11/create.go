@@ -18,6 +18,8 @@ type request struct {
 	id         driver.MaterialID
 	persistent bool
 	deviceIV   bool // the token makes the ivs of AES-GCM
+	trial      bool // of the self-test
+	nested     bool // with CKA_UNWRAP_TEMPLATE; in a trial alone
 	// origin are the attributes that a key which the token generated must have; see
 	// abilities.
 	origin []string
@@ -84,7 +86,7 @@ func (s session) generate(r request) (p11.ObjectHandle, error) {
 			return o, from("C_GenerateKey", err)
 		}
 		private := r.protected(tier)
-		if tier == tierMechanisms && r.shape.spec.Usage == driver.Unwrap {
+		if r.nested || !r.trial && r.shape.spec.Usage == driver.Unwrap && s.epoch.tiers.nested.Load() {
 			unwrapped, free := nest(unwrappedTemplate())
 			defer free()
 			private = append(private, raw(p11.CKA_UNWRAP_TEMPLATE, unwrapped))

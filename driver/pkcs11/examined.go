@@ -2,17 +2,23 @@
 
 package pkcs11
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom.example/driver"
+)
 
 // examined returns what the token can do. The first driver in the process finds out;
-// one that sees another firmware, or has another profile, does so again, and so does
+// one that sees another firmware, has another profile or leaves out others does so again, and so does
 // the next where an answer is in doubt.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	if err := t.trials.take(ctx); err != nil {
 		return nil, err
 	}
 	defer t.trials.give()
-	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware
+	as := d.profile.name + " " + device(t.epoch.Load().tokenSlot).Firmware + fmt.Sprint(d.profile.leftOut)
 	if known := t.able[as]; known != nil {
 		return known, nil
 	}
@@ -26,12 +32,24 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	return able, nil
 }
 
-// examine has the token tried. One at a time does so.
+// examine has the token tried. One at a time does so. Where the token died of a trial and
+// of the next, the error names it.
 func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
+	if !d.profile.parallel {
+		if err := d.token.writer.take(ctx); err != nil {
+			return nil, err
+		}
+		defer d.token.writer.give()
+	}
+	var died *trialError
 	err = d.run(ctx, func(s session) (err error) {
 		able, err = s.examine(d.profile)
+		errors.As(err, &died)
 		return err
 	})
+	if died != nil && errors.Is(err, errDown) {
+		err = fault("self-test", driver.Unavailable, died)
+	}
 	return able, err
 }
 

@@ -23,6 +23,9 @@ type module struct {
 	// births goes up where the module did begin anew; one that is adopted goes on as it was.
 	births atomic.Uint64
 
+	// maker is the manufacturer that the module names, as it was first initialised.
+	maker string
+
 	lock   lock // guards what follows
 	users  int
 	owned  bool   // this package initialised it and has not finalised it
@@ -65,9 +68,14 @@ func (m *module) initialise() error {
 	return nil
 }
 
-// prepare finds out whether the module takes one call at a time. Nobody is inside yet.
+// prepare finds out what is to be known of the module. Nobody is inside yet.
 func (m *module) prepare() {
-	if info, err := m.ctx.GetInfo(); err == nil && strings.HasPrefix(info.ManufacturerID, p11Kit) {
+	info, err := m.ctx.GetInfo()
+	if err != nil {
+		return
+	}
+	m.maker = trim(info.ManufacturerID)
+	if strings.HasPrefix(m.maker, p11Kit) {
 		m.drain.single = newLock()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -63,6 +64,7 @@ func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
 		return err
 	}
 	d.profile = profileOf(c.Profile, trim(info.ManufacturerID))
+	d.profile.leftOut = slices.Sorted(slices.Values(c.Without))
 	if info.MaxRwSessionCount == 1 {
 		return fault("Open", driver.Unsupported, errOneSession)
 	}

@@ -2,6 +2,7 @@ package pkcs11
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"strongroom.example/driver"
@@ -30,11 +31,17 @@ type profile struct {
 	noSessionObjects bool
 	// hmacKind is the type of HMAC keys; 0 for CKK_GENERIC_SECRET.
 	hmacKind uint
-	// oneWriter: keys are made and destroyed one at a time.
-	oneWriter bool
+	// parallel: keys may be made and destroyed side by side. Elsewhere that is done one at a
+	// time in a token, because some modules crash or show an object twice otherwise.
+	parallel bool
+	// leftOut is Config.Without.
+	leftOut []Ability
 	// source says where the entries that differ from generic come from.
 	source string
 }
+
+// without reports whether the configuration leaves an ability out.
+func (p profile) without(a Ability) bool { return slices.Contains(p.leftOut, a) }
 
 const maxPayload = 64 << 10
 
@@ -49,9 +56,9 @@ const ckkSHA256HMAC = 0x2b
 func profiles() []profile {
 	return []profile{
 		{name: genericName, level: driver.LevelHSM, payload: maxPayload, randomChunk: 1024},
-		{name: "softhsm", manufacturer: "SoftHSM", level: driver.LevelSoftware, payload: maxPayload,
+		{name: "softhsm", manufacturer: "SoftHSM", level: driver.LevelSoftware, payload: maxPayload, parallel: true,
 			source: "keys are files of this machine, enciphered under the PIN (SoftHSMv2 README)"},
-		{name: "nss", manufacturer: "Mozilla Foundation", level: driver.LevelSoftware, payload: maxPayload, randomChunk: 1024, oneWriter: true,
+		{name: "nss", manufacturer: "Mozilla Foundation", level: driver.LevelSoftware, payload: maxPayload, randomChunk: 1024,
 			source: "keys are in a database of this machine; two threads that write to it wait for each other for ever; C_GenerateRandom of 1 MiB is CKR_ARGUMENTS_BAD, and a key that is not extractable is wrapped all the same (measured, NSS 3.87)"},
 		{name: "cloudhsm", manufacturer: "Marvell", level: driver.LevelHSM, sessions: 32, payload: 16 << 10, randomChunk: 1024, deviceIV: true,
 			source: "AWS CloudHSM user guide, PKCS #11 mechanism annotations: 16 KiB for AES-GCM, the iv is 12 zero bytes that the HSM overwrites; attribute table: a public key's CKA_PRIVATE is true if it is set, and the roles of recovery go with those of signing, so that key pairs are made by the template that leaves them out. Not tried on the device: that, that the iv is written back, and that the objects which count sealings may share a label"},

@@ -32,7 +32,9 @@ func TestTokenWithoutSessionObjects(t *testing.T) {
 	if _, err := pkcs11.Probe(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if n := objects(t, faulty.PKCS11); n > 3 { // the sentinel, and the token's own
+	// The sentinel and the token's own, and two halves: SoftHSM leaves one behind for each
+	// template that it refuses to C_UnwrapKey.
+	if n := objects(t, faulty.PKCS11); n > 5 {
 		t.Errorf("%d objects are left", n)
 	}
 	d = openedWith(t, c)

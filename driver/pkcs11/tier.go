@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"sync"
+	"sync/atomic"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -28,6 +29,9 @@ const (
 type tierBook struct {
 	mu   sync.Mutex
 	best map[tierKey]int
+	// nested: the token takes CKA_UNWRAP_TEMPLATE. nestedDied: it failed for good when that
+	// was tried, or it is being tried.
+	nested, nestedDied atomic.Bool
 }
 
 type tierKey struct {
@@ -36,10 +40,12 @@ type tierKey struct {
 	usage driver.Usage
 }
 
-func (b *tierBook) get(k tierKey) int {
+// get also reports whether the tier was seen to work.
+func (b *tierBook) get(k tierKey) (tier int, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.best[k]
+	tier, known = b.best[k]
+	return tier, known
 }
 
 func (b *tierBook) set(k tierKey, tier int) {
@@ -52,11 +58,13 @@ func (b *tierBook) set(k tierKey, tier int) {
 }
 
 // inTiers makes an object with the template that asks most of those that the token
-// takes. Some tokens fail on an attribute that they cannot store; that is not
-// remembered, since the next failure may have another cause.
+// takes. Some tokens fail on an attribute that they cannot store or pass on; the next tier
+// is tried then, and is not remembered, because the next failure may have another cause.
+// CKR_DEVICE_ERROR and CKR_FUNCTION_FAILED are taken so only until a tier was seen to work:
+// a token that is busy does not get keys with less protection.
 func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectHandle, error)) (o p11.ObjectHandle, err error) {
 	key := tierKey{how, r.shape.kind, r.shape.spec.Usage}
-	first := s.epoch.tiers.get(key)
+	first, known := s.epoch.tiers.get(key)
 	refused := true
 	last := tierBare
 	if r.shape.secret() {
@@ -65,10 +73,12 @@ func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectH
 	for tier := first; tier <= last; tier++ {
 		o, err = make(tier)
 		switch {
-		case err == nil && refused && tier > first:
-			s.epoch.tiers.set(key, tier)
+		case err == nil:
+			if refused && (tier > first || !known) {
+				s.epoch.tiers.set(key, tier)
+			}
 			return o, nil
-		case codeOf(err) == p11.CKR_GENERAL_ERROR:
+		case codeOf(err) == p11.CKR_GENERAL_ERROR, !known && deviceFails(err):
 			refused = false
 			if swept := s.sweep(r.id); swept != nil {
 				return 0, err
@@ -78,6 +88,11 @@ func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectH
 		}
 	}
 	return o, err
+}
+
+func deviceFails(err error) bool {
+	code := codeOf(err)
+	return code == p11.CKR_DEVICE_ERROR || code == p11.CKR_FUNCTION_FAILED
 }
 
 func templateRefused(err error) bool {

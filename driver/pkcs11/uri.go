@@ -16,7 +16,8 @@ import (
 // The path takes token (the label) and serial; others of its attributes are refused,
 // since the driver would not honour them. The query takes module-path; pin-source
 // with file:PATH or a bare path, env:NAME, fd:NUMBER or systemd:NAME; and x-args,
-// x-profile and x-max-sessions for the fields of Config. pin-value is refused: a PIN
+// x-profile, x-max-sessions and x-without (names with commas between them) for the fields
+// of Config. pin-value is refused: a PIN
 // in a URI is seen by all who see the URI. Errors quote no values.
 func ParseURI(uri string) (Config, error) {
 	u, err := driveruri.Parse(uri)
@@ -69,6 +70,8 @@ func (c *Config) setQuery(name, value string) error {
 		if c.MaxSessions, err = strconv.Atoi(value); err != nil {
 			err = errors.New("x-max-sessions is no number")
 		}
+	case "x-without":
+		c.Without = parseAbilities(value)
 	default:
 		err = fmt.Errorf("the URI sets %s, which is not supported", name)
 	}

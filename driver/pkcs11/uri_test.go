@@ -14,6 +14,7 @@ func TestParseURI(t *testing.T) {
 		"pkcs11:serial=1?module-path=/m.so&pin-source=file://localhost/etc/pin":               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=/etc/pin":                               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=env:PIN&x-profile=nss&x-max-sessions=3": {Module: "/m.so", Serial: "1", PIN: PIN{Env: "PIN"}, Profile: "nss", MaxSessions: 3},
+		"pkcs11:serial=1?module-path=/m.so&x-without=AES_256_GCM,random":                      {Module: "/m.so", Serial: "1", Without: []Ability{"AES_256_GCM", AbilityRandom}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=fd:3&x-args=configdir%3D%27sql:/db%27":  {Module: "/m.so", Serial: "1", PIN: PIN{FD: 3}, Args: "configdir='sql:/db'"},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=systemd:hsm-pin":                        {Module: "/m.so", Serial: "1", PIN: PIN{Credential: "hsm-pin"}},
 	} {
@@ -44,6 +45,7 @@ func TestParseURIRefuses(t *testing.T) {
 		good + "&pin-source=file:./hunter2":          "no absolute path",
 		good + "&module-name=softhsm":                "module-name",
 		good + "&x-max-sessions=hunter2":             "no number",
+		good + "&x-without=hunter2":                  "no ability",
 		good + "&x-profile=abacus":                   "generic, softhsm",
 	} {
 		_, err := ParseURI(uri)

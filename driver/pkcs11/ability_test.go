@@ -1,0 +1,94 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"strings"
+	"testing"
+
+	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestSelfTestOfGateways: a token, or a gateway before it, that fails at something the
+// self-test tries still opens and offers the rest, if need be without that ability.
+func TestSelfTestOfGateways(t *testing.T) {
+	unwrap := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}
+	for name, c := range map[string]struct {
+		quirk   testtoken.Quirk
+		without []pkcs11.Ability
+		lacks   []driver.KeySpec
+	}{
+		"nested template fails":                {testtoken.NestedTemplateFails, nil, nil},
+		"nested template kills":                {testtoken.NestedTemplateKills, nil, nil},
+		"nested template kills, left out":      {testtoken.NestedTemplateKills, []pkcs11.Ability{pkcs11.AbilityUnwrapTemplate}, nil},
+		"nested template kills, no unwrapping": {testtoken.NestedTemplateKills, []pkcs11.Ability{pkcs11.AbilityWrappedImport}, []driver.KeySpec{unwrap}},
+		"AES-GCM kills, left out":              {testtoken.GCMKills, []pkcs11.Ability{pkcs11.Ability(driver.AES256GCM)}, []driver.KeySpec{sealSpec}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+			faulty.Be(c.quirk)
+			cfg := config(faulty.PKCS11)
+			cfg.Without = c.without
+			for range 2 { // the second Open has what the first one found
+				d, err := pkcs11.Open(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, spec := range []driver.KeySpec{derive, sealSpec, unwrap, {Algorithm: driver.RSA4096, Usage: driver.Sign}, {Algorithm: driver.ECP256, Usage: driver.Sign}} {
+					lacks := false
+					for _, l := range c.lacks {
+						lacks = lacks || l == spec
+					}
+					if _, ok := d.Info().Find(spec); ok == lacks {
+						t.Errorf("%v is offered: %v, want %v", spec, ok, !lacks)
+					}
+				}
+				newVictim(t, d).mustWork(t, "after the self-test")
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestSelfTestSaysWhatKilled: the error of an Open that fails for one ability names it, and
+// the setting that leaves it out.
+func TestSelfTestSaysWhatKilled(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.GCMKills)
+	d, err := pkcs11.Open(t.Context(), config(faulty.PKCS11))
+	if err == nil {
+		d.Close()
+		t.Fatal("Open of a token that AES-GCM kills succeeds")
+	}
+	for _, want := range []string{"AES_256_GCM/SEAL", "Config.Without"} {
+		if !is(err, driver.Unavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open: %v, want Unavailable that names %s", err, want)
+		}
+	}
+}
+
+// TestWithout: what is left out is not offered, and another driver of the token has it.
+func TestWithout(t *testing.T) {
+	token := testtoken.NewSoftHSM(t)
+	c := config(token)
+	c.Without = []pkcs11.Ability{pkcs11.AbilityRandom, pkcs11.Ability(driver.RSA4096), pkcs11.Ability(driver.HMACSHA256)}
+	d, all := openedWith(t, c), opened(t, token)
+	if d.Info().Random || !all.Info().Random {
+		t.Errorf("random numbers are offered: %v without, %v with", d.Info().Random, all.Info().Random)
+	}
+	for _, spec := range []driver.KeySpec{derive, {Algorithm: driver.RSA4096, Usage: driver.Sign}, {Algorithm: driver.RSA4096, Usage: driver.Unwrap}} {
+		if _, ok := d.Info().Find(spec); ok {
+			t.Errorf("%v is offered although it is left out", spec)
+		}
+		if _, ok := all.Info().Find(spec); !ok {
+			t.Errorf("%v is not offered by a driver that leaves nothing out", spec)
+		}
+		if _, err := d.OpenKey(t.Context(), freshID(), spec, nil); !is(err, driver.Unsupported) {
+			t.Errorf("OpenKey of %v: %v, want Unsupported", spec, err)
+		}
+	}
+}
