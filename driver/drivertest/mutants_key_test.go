@@ -3,6 +3,9 @@ package drivertest
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"strongroom.example/driver"
 )
@@ -24,7 +27,37 @@ func keyMutants() []mutant {
 			caught: []string{"DestroyAbsent", "DestroyTwice"}},
 		{name: "DestroyKey destroys nothing", open: over(func(m *Memory) keeping { return keeping{m} }),
 			caught: []string{"DestroyTwice"}},
+		{name: "two handles of one object", open: over(func(m *Memory) twoHandles { return twoHandles{m, new(twins)} }),
+			caught: []string{"Concurrent"}},
 	}
+}
+
+// A twoHandles driver shows a key that was made while another was as two objects, and
+// refuses to choose between them.
+type twoHandles struct {
+	*Memory
+	*twins
+}
+
+type twins struct {
+	making atomic.Int32
+	shown  sync.Map // by id: twice
+}
+
+func (d twoHandles) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
+	defer d.making.Add(-1)
+	if d.making.Add(1) > 1 {
+		d.shown.Store(id, true)
+	}
+	time.Sleep(time.Millisecond) // so that others come meanwhile
+	return d.Memory.GenerateKey(ctx, id, spec)
+}
+
+func (d twoHandles) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	if _, twice := d.shown.Load(id); twice && ctx.Err() == nil {
+		return nil, failure("OpenKey", driver.Unknown, errOther)
+	}
+	return d.Memory.OpenKey(ctx, id, spec, blob)
 }
 
 func (m *Memory) has(id driver.MaterialID) bool {

@@ -102,13 +102,13 @@ func (d *Driver) make(ctx context.Context, r request, how func(session, request)
 	return created, err
 }
 
-// write keeps others from writing under id, or anywhere if the token bears no more
-// than one writer, until done is called.
+// write keeps others from writing under id, or anywhere in the token unless its profile
+// says that it bears several writers, until done is called.
 func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), err error) {
 	if err := d.token.ids.take(ctx, id); err != nil {
 		return nil, err
 	}
-	if !d.profile.oneWriter {
+	if d.profile.parallel {
 		return func() { d.token.ids.give(id) }, nil
 	}
 	if err := d.token.writer.take(ctx); err != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 // examined returns what the token can do. The first driver in the process finds out;
-// one that sees another firmware, has another profile or leaves out others does so again, and so does
-// the next where an answer is in doubt.
+// one that sees another firmware, has another profile or leaves out other abilities does so
+// again, and so does the next where an answer is in doubt.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	if err := t.trials.take(ctx); err != nil {
 		return nil, err

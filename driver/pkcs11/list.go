@@ -47,7 +47,7 @@ func (d *Driver) list(ctx context.Context) (ids []driver.MaterialID, err error) 
 // shows less than it has.
 func (s session) list(sentinel bool) ([]driver.MaterialID, error) {
 	var ids []driver.MaterialID
-	watched := !sentinel
+	watched, seen := !sentinel, make(map[driver.MaterialID]bool)
 	for _, class := range []uint{p11.CKO_SECRET_KEY, p11.CKO_PRIVATE_KEY} {
 		found, err := s.find(template{number(p11.CKA_CLASS, class), yes(p11.CKA_TOKEN)})
 		if err != nil {
@@ -59,7 +59,8 @@ func (s session) list(sentinel bool) ([]driver.MaterialID, error) {
 				return nil, err
 			}
 			watched = watched || ours && id == sentinelID()
-			if ours && !isReserved(id) {
+			if ours && !isReserved(id) && !seen[id] {
+				seen[id] = true
 				ids = append(ids, id)
 			}
 		}

@@ -84,8 +84,14 @@ func (s session) existing(r request) (p11.ObjectHandle, bool, error) {
 	if err != nil {
 		return 0, false, err
 	}
+	one := len(same) == 1
+	if len(same) > 1 {
+		if one, err = s.oneKey(same, s.at(same[0], r)); err != nil {
+			return 0, false, err
+		}
+	}
 	switch {
-	case len(same) == 1:
+	case one:
 		return same[0], true, nil
 	case len(same) == 0 && !r.shape.secret():
 		return 0, false, s.clearHalf(r, all)

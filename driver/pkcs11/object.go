@@ -63,7 +63,11 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 	case len(found) == 0:
 		return 0, errAbsent
 	case len(found) > 1 && !o.any:
-		return 0, fault("C_FindObjects", driver.Unknown, errTwice)
+		if one, err := s.oneKey(found, o); err != nil {
+			return 0, err
+		} else if !one {
+			return 0, fault("C_FindObjects", driver.Unknown, errTwice)
+		}
 	}
 	o.at.Store(&place{s.epoch, destroyed, found[0]})
 	return found[0], nil

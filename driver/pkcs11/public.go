@@ -45,7 +45,13 @@ func (s session) point(r request) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) != 1 {
+	one := len(found) == 1
+	if len(found) > 1 {
+		if one, err = s.sameAttribute(found, p11.CKA_EC_POINT); err != nil {
+			return nil, err
+		}
+	}
+	if !one {
 		return nil, fault("C_FindObjects", driver.Unknown, errPoint)
 	}
 	value, err := s.attribute(found[0], p11.CKA_EC_POINT)

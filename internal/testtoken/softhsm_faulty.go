@@ -138,5 +138,15 @@ func (f FaultyPKCS11) Join() { atomic.StoreUint32(&f.words[8], 0) }
 // Hang makes every call of a function hang until Release.
 func (f FaultyPKCS11) Hang(call PKCS11Call) { atomic.StoreUint32(&f.words[10], uint32(call)) }
 
+// AwaitHang waits until a call hangs.
+func (f FaultyPKCS11) AwaitHang(t testing.TB) {
+	t.Helper()
+	for start := time.Now(); atomic.LoadUint32(&f.words[11]) == 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > time.Minute {
+			t.Fatal("no call hangs after a minute")
+		}
+	}
+}
+
 // Release lets the calls that hang go on.
 func (f FaultyPKCS11) Release() { atomic.StoreUint32(&f.words[10], 0) }

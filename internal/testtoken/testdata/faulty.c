@@ -12,6 +12,7 @@
 //	word 8  the code that every call fails with while the link is cut, 0 while it is not
 //	word 9  how often the link was cut
 //	word 10 number of the function that hangs, 0 for none
+//	word 11 how many calls hang
 //	word 16 and up: how often each watched function was called, by number
 //
 // Functions are numbered in the order of the function list (PKCS #11 v2.40).
@@ -61,7 +62,11 @@ static void wait_a_millisecond(void) {
 // fails waits, counts, and returns the code to fail with, or 0.
 static ulong_t fails(int n) {
 	__sync_fetch_and_add(&control[16 + n], 1);
-	while ((int)control[10] == n) wait_a_millisecond();
+	if ((int)control[10] == n) {
+		__sync_fetch_and_add(&control[11], 1);
+		while ((int)control[10] == n) wait_a_millisecond();
+		__sync_fetch_and_sub(&control[11], 1);
+	}
 	ulong_t bad = dead();
 	if (bad != 0) return bad;
 	if (control[0] != 0) {

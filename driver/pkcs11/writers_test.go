@@ -1,0 +1,75 @@
+//go:build cgo && unix
+
+package pkcs11_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/driver"
+	"strongroom.example/internal/testtoken"
+)
+
+// TestTwoHandles: a token that shows each object under two handles is used as any other.
+func TestTwoHandles(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	faulty.Be(testtoken.TwoHandles)
+	d := opened(t, faulty.PKCS11)
+	for _, row := range d.Info().Specs {
+		if row.Spec.Algorithm != driver.RSA3072 && row.Spec.Algorithm != driver.RSA4096 {
+			everyWay(t, d, row)
+		}
+	}
+	seen := make(map[driver.MaterialID]bool)
+	for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
+		if err != nil || seen[id] {
+			t.Errorf("ListKeys yields %v again, or fails: %v", id, err)
+		}
+		seen[id] = true
+	}
+	for id := range seen {
+		if err := d.DestroyKey(t.Context(), id, nil); err != nil {
+			t.Errorf("DestroyKey of a key with two handles: %v", err)
+		}
+	}
+	for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
+		t.Errorf("ListKeys after all were destroyed yields %v, %v", id, err)
+	}
+}
+
+// TestOneWriter: while a key is being destroyed none is made in a token of no known kind.
+// SoftHSM makes it, and in both a key that is there works.
+func TestOneWriter(t *testing.T) {
+	for profile, parallel := range map[string]bool{"generic": false, "softhsm": true} {
+		t.Run(profile, func(t *testing.T) {
+			faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+			c := config(faulty.PKCS11)
+			c.Profile = profile
+			d := openedWith(t, c)
+			v, gone := newVictim(t, d), newVictim(t, d)
+			faulty.Hang(testtoken.CDestroyObject)
+			destroyed := make(chan error)
+			go func() { destroyed <- d.DestroyKey(context.Background(), gone.id, nil) }()
+			faulty.AwaitHang(t)
+			limited, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			if parallel {
+				limited = t.Context()
+			}
+			_, err := d.GenerateKey(limited, freshID(), derive)
+			if parallel && err != nil || !parallel && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("GenerateKey while a key is being destroyed: %v", err)
+			}
+			v.mustWork(t, "while another key is being destroyed")
+			faulty.Release()
+			if err := <-destroyed; err != nil {
+				t.Errorf("DestroyKey: %v", err)
+			}
+			if _, err := d.GenerateKey(t.Context(), freshID(), derive); err != nil {
+				t.Errorf("GenerateKey afterwards: %v", err)
+			}
+		})
+	}
+}
