@@ -27,6 +27,9 @@ type ImportMaterial struct {
 	ValidTo time.Time
 }
 
+// maxPublicKey is more bytes than the SubjectPublicKeyInfo of any spec has.
+const maxPublicKey = 1024
+
 // errMaterial is the one error for every way in which material does not unwrap, and for
 // what unwrapped without authentication and has a wrong length.
 var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's algorithm to what the CMK takes", ErrImport)
@@ -66,7 +69,7 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 		return Key{}, c.reject(ctx, request{op: OpImportKeyMaterial, key: key},
 			fmt.Errorf("%w: wrapped material has %d bytes, the limit is %d", ErrTooLarge, len(m.EncryptedMaterial), unwrap.MaxCiphertext))
 	}
-	m.Token, m.EncryptedMaterial = atMost(m.Token, tokenSize), slices.Clone(m.EncryptedMaterial)
+	m.Token, m.EncryptedMaterial, m.PublicKey = atMost(m.Token, tokenSize), slices.Clone(m.EncryptedMaterial), atMost(m.PublicKey, maxPublicKey)
 	var im *importing
 	defer func() { im.wipe() }()
 	q := request{op: OpImportKeyMaterial, key: key, size: len(m.EncryptedMaterial), validTo: m.ValidTo}

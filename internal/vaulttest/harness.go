@@ -73,6 +73,8 @@ func checks() []check {
 		{"Refusals", refusals},
 		{"Cancelled", cancelled},
 		{"CancelledWhileWaiting", cancelledWhileWaiting},
+		{"Interrupted", interrupted},
+		{"Failures", failures},
 		{"Audit", audits},
 		{"DeviceFails", deviceFails},
 		{"DeviceFailsToMakeKeys", deviceFailsToMakeKeys},

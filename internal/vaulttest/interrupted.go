@@ -1,0 +1,124 @@
+package vaulttest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"strongroom.example/audit"
+	"strongroom.example/driver/drivertest"
+	"strongroom.example/vault"
+)
+
+// interrupted: a key that is acknowledged to be disabled while the device works for an
+// operation, at whichever of its calls, gives no result. ReEncrypt rests on two keys.
+func interrupted(t *testing.T, s *subject) {
+	x := s.faulty
+	for _, r := range s.eachOnDevice(t) {
+		m := s.sample(t, x, r)
+		for _, a := range actsOf(r.usage) {
+			if a.method != "" {
+				atEachDeviceCall(t, x, string(a.op), m.key.ID, func(ctx context.Context) error { return a.run(ctx, x.owner(), m) })
+			}
+		}
+		if r.usage != vault.EncryptDecrypt {
+			continue
+		}
+		to := x.create(t, x.options(r))
+		move := func(ctx context.Context) error {
+			_, err := x.owner().ReEncrypt(ctx, m.ct, to.ID, purpose(), nil)
+			return err
+		}
+		atEachDeviceCall(t, x, "ReEncrypt, source", m.key.ID, move)
+		atEachDeviceCall(t, x, "ReEncrypt, destination", to.ID, move)
+	}
+}
+
+// atEachDeviceCall disables a key during the first call of the device that an operation
+// makes, then during the second, and so on until it makes no more.
+func atEachDeviceCall(t *testing.T, x *home, name, key string, act func(context.Context) error) {
+	t.Helper()
+	for n := 1; ; n++ {
+		held := make(chan struct{})
+		x.device.Add(drivertest.Fault{Nth: n, Block: held})
+		ended := make(chan error, 1)
+		go func() { ended <- act(t.Context()) }()
+		for x.device.Waiting() == 0 && len(ended) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		reached := len(ended) == 0
+		if reached {
+			if err := x.owner().DisableKeys(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.device.Clear()
+		close(held)
+		err := <-ended
+		if !reached {
+			if err != nil || n == 1 {
+				t.Errorf("%s made %d calls of the device and returned %v, want at least one and a result", name, n-1, err)
+			}
+			return
+		}
+		if !errors.Is(err, vault.ErrKeyState) {
+			t.Errorf("%s with its key disabled during device call %d: %v, want ErrKeyState", name, n, err)
+		}
+		if err := x.owner().EnableKeys(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// failures: each use of a key that fails, and each that is refused, is on record once, under
+// the caller's name.
+func failures(t *testing.T, s *subject) {
+	x, want := s.shared, map[string]uint64{}
+	before := failed(t, x)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	owner := string(x.key(t, s.each()[0]).Creator)
+	for _, r := range s.each() {
+		m := s.sample(t, x, r)
+		absent := m
+		absent.key.ID = "none-of-that-name"
+		for _, a := range actsOf(r.usage) {
+			stranger := "stranger to " + string(a.op)
+			for _, call := range []struct {
+				by  string
+				ctx context.Context
+				m   sample
+			}{{stranger, t.Context(), m}, {stranger, cancelled, m}, {owner, cancelled, m}, {owner, t.Context(), absent}} {
+				if !a.named && call.m.key.ID == absent.key.ID {
+					continue // it names its key in the ciphertext
+				}
+				if err := a.run(call.ctx, x.vault.As(vault.Principal(call.by)), call.m); err == nil {
+					t.Errorf("%s by %s with key %q: no error", a.op, call.by, call.m.key.ID)
+				}
+				want[call.by]++
+			}
+		}
+	}
+	after := failed(t, x)
+	for by, n := range want {
+		if got := after[by] - before[by]; got != n {
+			t.Errorf("%d failures of %q are on record, want %d", got, by, n)
+		}
+	}
+}
+
+// failed counts the failures on record, by principal.
+func failed(t *testing.T, x *home) map[string]uint64 {
+	t.Helper()
+	n := map[string]uint64{}
+	for r, err := range x.owner().AuditRecords(t.Context(), audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Result == audit.Refused || r.Result == audit.Failed {
+			n[r.Principal] += max(1, r.Count)
+		}
+	}
+	return n
+}
