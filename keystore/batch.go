@@ -105,6 +105,7 @@ func (s *Store) sealInto(r unsealed) ([]byte, error) {
 // census.
 func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry) error {
 	next.digest, next.count = s.applied(pending)
+	next.synced = s.tip.synced
 	head := unsealed{id: recordID{classHead, s.keys.current(classHead), next.generation}, at: []byte(keyHead), value: next.encode(nil)}
 	sealed, err := s.sealer.seal(nil, s.keys, head)
 	if err != nil {

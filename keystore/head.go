@@ -15,16 +15,18 @@ type head struct {
 	rootHash   [32]byte
 	nextRoot   [32]byte // zero: no replacement of the root file is under way
 	epoch      uint32   // the material epoch that is, or must come to be, current
+	synced     uint64   // the newest generation that a durable tip had when the batch was made
 }
 
 const (
-	headFixed   = 1 + 8 + 8 + 32 + 8 + 32 + 8 + 32 + 32 + 4 + 1
+	headFormat  = 2 // 1 has no synced
+	headFixed   = 1 + 8 + 8 + 32 + 8 + 32 + 8 + 32 + 32 + 4 + 8 + 1
 	maxFrontier = 64
 )
 
 func (h head) encode(dst []byte) []byte {
 	be := binary.BigEndian
-	dst = append(dst, 1)
+	dst = append(dst, headFormat)
 	dst = be.AppendUint64(dst, h.generation)
 	dst = be.AppendUint64(dst, h.log.Size)
 	dst = append(dst, h.log.Root[:]...)
@@ -34,6 +36,7 @@ func (h head) encode(dst []byte) []byte {
 	dst = append(dst, h.rootHash[:]...)
 	dst = append(dst, h.nextRoot[:]...)
 	dst = be.AppendUint32(dst, h.epoch)
+	dst = be.AppendUint64(dst, h.synced)
 	dst = append(dst, byte(len(h.log.Frontier)))
 	for _, f := range h.log.Frontier {
 		dst = append(dst, f[:]...)
@@ -43,7 +46,11 @@ func (h head) encode(dst []byte) []byte {
 
 func parseHead(b []byte) (head, error) {
 	var h head
-	if len(b) < headFixed || b[0] != 1 {
+	fixed := headFixed
+	if len(b) > 0 && b[0] == 1 {
+		fixed -= 8
+	}
+	if len(b) < fixed || b[0] == 0 || b[0] > headFormat {
 		return h, fmt.Errorf("%w: head", ErrCorrupt)
 	}
 	be := binary.BigEndian
@@ -56,12 +63,15 @@ func parseHead(b []byte) (head, error) {
 	copy(h.rootHash[:], b[97:])
 	copy(h.nextRoot[:], b[129:])
 	h.epoch = be.Uint32(b[161:])
-	n := int(b[165])
-	if n > maxFrontier || len(b) != headFixed+32*n {
+	if b[0] > 1 {
+		h.synced = be.Uint64(b[165:])
+	}
+	n := int(b[fixed-1])
+	if n > maxFrontier || len(b) != fixed+32*n {
 		return h, fmt.Errorf("%w: head", ErrCorrupt)
 	}
 	for i := range n {
-		h.log.Frontier = append(h.log.Frontier, [32]byte(b[headFixed+32*i:]))
+		h.log.Frontier = append(h.log.Frontier, [32]byte(b[fixed+32*i:]))
 	}
 	return h, nil
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 )
 
-// checkHead reads the head and holds it against the tip.
+// checkHead reads the head and compares it with the tip. A head that is newer than the tip
+// is what a power cut leaves, but no tip is older than one that was durable when the
+// head was made.
 func (s *Store) checkHead(ctx context.Context) (err error) {
 	var seen tipState
 	if s.tip, seen, err = openTip(s.dir, s.keys); err != nil {
@@ -22,6 +24,9 @@ func (s *Store) checkHead(ctx context.Context) (err error) {
 	}
 	if now.generation == seen.generation && now != seen {
 		return fmt.Errorf("%w: the store and its tip tell different histories of generation %d", ErrRolledBack, now.generation)
+	}
+	if seen.generation < s.head.synced {
+		return fmt.Errorf("%w: the tip is at generation %d, the store knows of one at %d", ErrRolledBack, seen.generation, s.head.synced)
 	}
 	return nil
 }

@@ -37,10 +37,12 @@ func (h head) tip() tipState {
 // that is written until the next sync goes into the other. So whatever of that a
 // power cut leaves, one slot is whole.
 type tip struct {
-	file  *os.File
-	slot  int64 // the one that is written
-	dirty bool
-	buf   [tipUsed]byte
+	file    *os.File
+	slot    int64 // the one that is written
+	dirty   bool
+	written uint64 // the generation written last
+	synced  uint64 // the newest generation that is durable
+	buf     [tipUsed]byte
 }
 
 // createTip makes the file at its full size; it has no valid slot yet.
@@ -73,7 +75,7 @@ func openTip(d *directory, k *keyring) (*tip, tipState, error) {
 	for at := 0; at+tipUsed <= len(b); at += tipSlot {
 		if s, ok := parseTip(k, b[at:at+tipUsed]); ok && (!valid || s.generation > best.generation) {
 			best, valid = s, true
-			t.slot = 1 - int64(at/tipSlot)
+			t.slot, t.written, t.synced = 1-int64(at/tipSlot), s.generation, s.generation
 		}
 	}
 	if !valid {
@@ -98,7 +100,7 @@ func parseTip(k *keyring, b []byte) (tipState, bool) {
 // durable with the next sync.
 func (t *tip) write(k *keyring, s tipState) error {
 	b := t.encode(k, s)
-	t.dirty = true
+	t.dirty, t.written = true, s.generation
 	_, err := t.file.WriteAt(b, t.slot*tipSlot)
 	return err
 }
@@ -144,6 +146,6 @@ func (t *tip) sync() error {
 	if err := t.file.Sync(); err != nil {
 		return err
 	}
-	t.slot = 1 - t.slot
+	t.slot, t.synced = 1-t.slot, t.written
 	return nil
 }
