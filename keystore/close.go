@@ -44,6 +44,7 @@ func (s *Store) release() error {
 		}
 		errs = append(errs, err)
 	}
+	s.engineKey.Free()
 	if s.keys != nil {
 		s.keys.free()
 	}

@@ -25,6 +25,21 @@ type Engine interface {
 	Close() error
 }
 
+// EngineConfig is what an engine is opened with that authenticates what it writes beside
+// the sealed records.
+type EngineConfig struct {
+	Dir string
+	// MAC is a MAC of 32 bytes over its parts, keyed by the store. The engine may call it
+	// until its Close has returned.
+	MAC func(parts ...[]byte) [32]byte
+}
+
+// RekeyEngine is the ability of an engine that authenticates its files to do so with
+// another MAC from now on. A crash meanwhile may leave a store that neither opens.
+type RekeyEngine interface {
+	Rekey(mac func(parts ...[]byte) [32]byte) error
+}
+
 // Pair is one key and its value. A value is never empty.
 type Pair struct{ Key, Value []byte }
 

@@ -25,7 +25,7 @@ func (s *Store) openEngine() error {
 	e := &placedEngine{handle: path, path: s.inner.path, release: release, here: func() error {
 		return errors.Join(s.dir.isHere(), s.dir.isAt(engineDir, s.inner.self))
 	}}
-	if e.Engine, err = s.cfg.OpenEngine(path); err != nil {
+	if e.Engine, err = s.newEngine(path); err != nil {
 		return environment("open the engine in", e.path, errors.Join(e.named(err), release()))
 	}
 	s.engine = e
@@ -69,6 +69,14 @@ func (e *placedEngine) Commit(ctx context.Context, b Batch) error {
 func (e *placedEngine) Intact() error {
 	if i, ok := e.Engine.(Intact); ok {
 		return e.named(i.Intact())
+	}
+	return nil
+}
+
+// Rekey is the engine's, nil if it has no such ability.
+func (e *placedEngine) Rekey(mac func(parts ...[]byte) [32]byte) error {
+	if r, ok := e.Engine.(RekeyEngine); ok {
+		return e.named(r.Rekey(mac))
 	}
 	return nil
 }

@@ -45,6 +45,9 @@ func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots
 	if err := s.checkRestored(ctx); err != nil {
 		return err
 	}
+	if err := s.rekeyEngine(); err != nil {
+		return err
+	}
 	s.head.generation += restoreLead
 	if s.root, err = encodeRoot(root, s.keys, s.rootKeys); err != nil {
 		return err

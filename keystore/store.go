@@ -36,7 +36,10 @@ type Config struct {
 	// replace or remove. What it stages is durable before Open does that.
 	Healed     func(*Tx, []RootFault)
 	OpenEngine func(dir string) (Engine, error)
-	Log        Appender
+	// OpenKeyedEngine, if set, is called in place of OpenEngine. It opens an engine that
+	// authenticates its own files.
+	OpenKeyedEngine func(EngineConfig) (Engine, error)
+	Log             Appender
 	// Ready, if set, is called by Create when the store works and nothing of it is
 	// certain yet. It acquires what the caller needs beside the store: if it fails,
 	// Create closes the store and removes it.
@@ -61,6 +64,8 @@ type Store struct {
 	names       watched // the directory's names
 	engineNames watched // those of the engine's directory
 	whole       bool    // the root files are in place
+
+	engineKey *lockedmem.Buffer // nil if the engine has none
 
 	mu       sync.RWMutex // guards what follows; only the committer writes it
 	keys     *keyring

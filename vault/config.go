@@ -9,7 +9,6 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/internal/clock"
 	"strongroom.example/keystore"
-	"strongroom.example/keystore/badger"
 )
 
 // An Edition fixes a vault's algorithms for its whole life.
@@ -129,9 +128,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.clock == nil {
 		c.clock = clock.System()
-	}
-	if c.openEngine == nil {
-		c.openEngine = badger.Open
 	}
 	return c, nil
 }

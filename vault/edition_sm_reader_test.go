@@ -173,7 +173,11 @@ func (r *smReader) derive(label string) []byte { return smKDF(r.secret, label, "
 // readStore reads all that the engine holds.
 func (r *smReader) readStore() {
 	r.t.Helper()
-	engine, err := badger.Open(filepath.Join(r.dir, "store"))
+	key := r.derive("strongroom/engine")
+	engine, err := badger.OpenEngine(keystore.EngineConfig{
+		Dir: filepath.Join(r.dir, "store"),
+		MAC: func(parts ...[]byte) [32]byte { return [32]byte(smMAC(key, parts...)) },
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}

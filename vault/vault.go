@@ -11,6 +11,7 @@ import (
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/badger"
 )
 
 // A Vault is an open vault. Its methods are safe for concurrent use.
@@ -75,7 +76,11 @@ func (v *Vault) setOrigin() {
 }
 
 func (v *Vault) storeConfig(root []byte) keystore.Config {
-	return keystore.Config{Lock: v.lock, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
+	cfg := keystore.Config{Lock: v.lock, Suite: v.suite, Root: root, OpenEngine: v.cfg.openEngine, Log: v.log, MinFree: v.cfg.MinFree}
+	if cfg.OpenEngine == nil {
+		cfg.OpenKeyedEngine = badger.OpenEngine
+	}
+	return cfg
 }
 
 // enter lets an operation in until leave; ErrClosed from the moment on at which Close began.

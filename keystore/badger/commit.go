@@ -3,21 +3,40 @@ package badger
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"github.com/dgraph-io/badger/v4/y"
+
 	"strongroom.example/keystore"
+)
+
+const (
+	// MaxValue is the most bytes a value may have.
+	MaxValue = 48 << 10
+	// MaxKey is the most bytes a key may have.
+	MaxKey = 1 << 10
+	// MaxEntries is the most puts and deletes one batch may hold. A batch whose
+	// entries have 66 bytes or more reaches MaxBatch first.
+	MaxEntries = 6000
+
+	maxBatch = 384 << 10
+
+	// reserved begins the keys that Badger keeps for itself.
+	reserved = "!badger!"
 )
 
 var errKey = errors.New("keystore/badger: a key is empty, or one that the engine keeps for itself")
 var errEmpty = errors.New("keystore/badger: a value is empty")
 
-// reserved begins the keys that Badger keeps for itself.
-const reserved = "!badger!"
-
-// Commit writes the batch to the redo log; Badger gets it later, with others. Once
-// it answered ErrUnavailable every later one does: Badger reported a fault, or the
-// log did, and then nobody knows whether the batch is there after the next Open.
+// Commit writes the batch to the redo log, durably, and adds it to the memtable. Errors
+// beside those of keystore.Engine: ErrFull if the log is full and there is no room for
+// the table that makes it free again; other errors of the system likewise; in both
+// nothing was changed, and a later Commit succeeds once the fault is over. ErrUnavailable
+// if the log failed and it is not known whether the batch is there after the next Open;
+// then every later Commit returns it.
 func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if err := fits(b); err != nil {
 		return err
@@ -26,27 +45,22 @@ func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	defer e.open.RUnlock()
 	e.commit.Lock()
 	defer e.commit.Unlock()
-	if err := e.writable(ctx); err != nil {
+	if err := e.usable(ctx); err != nil {
 		return err
+	}
+	if e.failed != nil {
+		return e.failed
 	}
 	if err := e.holds(ctx, b.Expect); err != nil {
 		return err
 	}
 	if len(b.Put)+len(b.Delete) == 0 {
-		return nil // in the log it would be a step that Badger's position does not take
+		return nil
 	}
 	return e.write(b)
 }
 
-// writable is nil if a batch may be written. The caller holds e.open.
-func (e *engine) writable(ctx context.Context) error {
-	if err := e.usable(ctx); err != nil {
-		return err
-	}
-	return e.watch.err()
-}
-
-// fits checks the batch before Badger sees it, whose own refusals print values.
+// fits checks a batch against the limits.
 func fits(b keystore.Batch) error {
 	if n := len(b.Put) + len(b.Delete); n > MaxEntries {
 		return fmt.Errorf("%w: %d entries in a batch, at most %d", keystore.ErrTooLarge, n, MaxEntries)
@@ -86,7 +100,7 @@ func fitsKey(key []byte) error {
 // holds checks what the batch relies on.
 func (e *engine) holds(ctx context.Context, expect []keystore.Expectation) error {
 	for _, x := range expect {
-		value, err := e.get(ctx, x.Key)
+		value, err := e.get(x.Key)
 		absent := errors.Is(err, keystore.ErrNotFound)
 		if err != nil && !absent {
 			return err
@@ -98,43 +112,95 @@ func (e *engine) holds(ctx context.Context, expect []keystore.Expectation) error
 	return nil
 }
 
-// write makes the batch durable in the redo log and lays it over Badger, in this
-// order: Badger never has a batch that the log does not.
+// write makes the batch durable in the redo log and then visible.
 func (e *engine) write(b keystore.Batch) error {
-	if !e.over.takes(b) {
-		if err := e.handOver(); err != nil {
-			return err
-		}
-	}
-	record := e.log.encode(b)
-	if !e.log.holds(record) {
+	if e.turning || !e.log.holds(b) || !e.view.mem.takes(b) {
 		if err := e.turn(); err != nil {
 			return err
 		}
-		record = e.log.encode(b)
 	}
-	if err := e.log.append(record); err != nil {
-		e.watch.Errorf("a batch that could not be logged: %T", err)
-		return e.watch.err()
+	if err := e.log.append(e.log.encode(b)); err != nil {
+		return e.logFailed(err)
 	}
-	e.over.add(b)
+	ts := e.ts.Load() + 1
+	e.view.mem.add(ts, b)
+	e.ts.Store(ts)
 	return nil
 }
 
-// turn goes on at the start of the log, which is full.
+// logFailed decides about a batch whose record may or may not be in the log. A segment
+// that begins after the batch before it makes the record void, wherever it is; then the
+// batch failed and nothing else did. If there is no such segment either, nothing more is
+// written.
+func (e *engine) logFailed(cause error) error {
+	if err := e.turn(); err != nil {
+		e.failed = fmt.Errorf("%w: the redo log cannot be written: %w", keystore.ErrUnavailable, cause)
+		return e.failed
+	}
+	return fault("write the redo log", cause)
+}
+
+// turn goes on in the other segment of the log. The memtable becomes a table meanwhile.
+// After an error nothing is lost, and turn may be called again.
 func (e *engine) turn() error {
-	if err := e.handed(); err != nil {
+	if err := e.flushed(); err != nil {
 		return err
 	}
-	if err := e.room(commitReserve); err != nil {
-		return err
+	next := e.other
+	if !next.valid || next.head.before != e.log.newest() || next.head.chain != e.log.chain { // else an earlier try began it
+		head := segmentHead{epoch: newEpoch(), before: e.log.newest(), chain: e.log.chain}
+		if err := next.begin(e.dir, head); err != nil {
+			return fault("begin a segment of the redo log", err)
+		}
 	}
-	if err := e.handAll(e.log.last); err != nil {
-		return err
+	// From here on either segment may be the one that the next Open takes for the newest,
+	// so nothing goes into this one any more.
+	e.turning = true
+	if err := e.epoch.set(epochState{epoch: next.head.epoch, seq: next.head.before.seq, chain: next.chain}); err != nil {
+		return fault("name the segment of the redo log", err)
 	}
-	if err := e.harden(); err != nil {
-		return err
-	}
-	e.log.begin(e.log.last.seq)
+	e.turning = false
+	e.log, e.other = next, e.log
+	e.sealMemtable(e.other.newest().encode())
+	e.startFlush()
 	return nil
+}
+
+// sealMemtable sets the memtable aside, to become a table, and begins another. The table
+// tells by at which part of the redo log it stands for.
+func (e *engine) sealMemtable(at []byte) {
+	ts := e.ts.Load() + 1
+	e.show(func(v *view) {
+		v.mem.list.Put(y.KeyWithTs([]byte(positionKey), ts), y.ValueStruct{Value: at})
+		v.sealed, v.mem = v.mem, newMemtable()
+	})
+	e.ts.Store(ts)
+}
+
+func newEpoch() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// Rekey makes tables of all batches and begins the redo log again under another MAC.
+func (e *engine) Rekey(mac func(parts ...[]byte) [macSize]byte) error {
+	e.open.RLock()
+	defer e.open.RUnlock()
+	e.commit.Lock()
+	defer e.commit.Unlock()
+	if e.closed {
+		return keystore.ErrClosed
+	}
+	if err := e.turn(); err != nil {
+		return err
+	}
+	if err := e.flushed(); err != nil {
+		return err
+	}
+	e.mac, e.log.mac, e.other.mac, e.epoch.mac = mac, mac, mac, mac
+	if err := e.log.begin(e.dir, segmentHead{epoch: newEpoch(), before: e.log.newest()}); err != nil {
+		return fault("begin a segment of the redo log", err)
+	}
+	return errors.Join(e.markOpen(), e.markOpen()) // both slots
 }

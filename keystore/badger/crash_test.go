@@ -3,7 +3,6 @@ package badger
 import (
 	"bytes"
 	crand "crypto/rand"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"strongroom.example/keystore"
 )
@@ -95,83 +92,35 @@ func snapshot(t *testing.T, dir string) map[string][]byte {
 	must(t, err)
 	files := map[string][]byte{}
 	for _, e := range entries {
-		if content, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil && e.Name() != "LOCK" {
+		if content, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil {
 			files[e.Name()] = content
 		}
 	}
 	return files
 }
 
-// logs are the bytes of Badger's logs by name.
-func logs(t *testing.T, dir string) map[string][]byte {
-	files := snapshot(t, dir)
-	maps.DeleteFunc(files, func(name string, _ []byte) bool { return filepath.Ext(name) != ".mem" })
-	return files
-}
-
-// The machine dies: of what Badger wrote to its logs since they were last made
-// durable, any pages may be on disk and any not. Every batch is there, also where the
-// directory's name reads as a pattern.
-func TestPowerLoss(t *testing.T) {
+// A kill at any moment loses no batch: whatever the engine is at, every file is such
+// that the next Open finds all. Also where the directory's name reads as a pattern.
+func TestCopiedWhileOpen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "v[1]")
 	e := open(t, dir).(*engine)
-	want, durable, epoch := model{}, map[string][]byte{}, e.log.last.epoch
-	cuts, turns := 0, 0
-	for n := 0; cuts < 12; n++ {
+	want, turns, epoch := model{}, 0, e.log.head.epoch
+	for n := range 2500 {
 		b := change(16 << 10)
 		must(t, e.Commit(t.Context(), b))
 		want.apply(b)
-		if epoch != e.log.last.epoch { // Badger was made durable, and got nothing since
-			durable, epoch = logs(t, dir), e.log.last.epoch
-			turns++
+		if epoch != e.log.head.epoch {
+			turns, epoch = turns+1, e.log.head.epoch
 		}
-		if n%31 == 30 {
+		if n%400 == 399 {
 			cut := crash(t, dir)
-			tear(t, cut, durable)
 			reopened(t, cut, want)
 			reopened(t, cut, want)
-			cuts++
 		}
 	}
 	if turns < 2 {
-		t.Errorf("the log turned %d times", turns)
+		t.Errorf("the log turned %d times, want 2 or more", turns)
 	}
-}
-
-// tear gives each page of Badger's logs the bytes of now or the durable ones.
-func tear(t *testing.T, dir string, durable map[string][]byte) {
-	t.Helper()
-	kept := rand.IntN(5) // of 4 pages
-	for name, now := range logs(t, dir) {
-		then, old := durable[name]
-		size := len(now)
-		if !old { // its length need not be durable either
-			size = []int{0, 4096 * (1 + rand.IntN(64)), size}[rand.IntN(3)]
-		}
-		torn := make([]byte, size)
-		copy(torn, then)
-		for at := 0; at < size; at += 4096 {
-			if rand.IntN(4) < kept {
-				copy(torn[at:min(at+4096, size)], now[at:])
-			}
-		}
-		must(t, os.WriteFile(filepath.Join(dir, name), torn, 0o600))
-	}
-}
-
-// Badger may have a newer batch and lack an older one. The log fills the hole.
-func TestHole(t *testing.T) {
-	dir := t.TempDir()
-	e := open(t, dir).(*engine)
-	must(t, e.Commit(t.Context(), put("lost", "v")))
-	must(t, e.Commit(t.Context(), put("k", "v")))
-	must(t, e.handAll(e.log.last))
-	cut := crash(t, dir)
-	db, err := openBadger(preset(cut, newWatch()))
-	must(t, err)
-	must(t, db.Update(func(txn *badger.Txn) error { return txn.Delete([]byte("lost")) }))
-	must(t, db.Close())
-	reopened(t, cut, model{"k": "v", "lost": "v"})
 }
 
 // A log that ends within its last record holds all before it.
@@ -187,99 +136,135 @@ func TestTornRedo(t *testing.T) {
 	begin := e.log.end
 	must(t, e.Commit(t.Context(), put("k", "v")))
 	cut := crash(t, dir)
-	path := filepath.Join(cut, redoFile)
-	whole, err := os.ReadFile(path)
-	must(t, err)
+	path := filepath.Join(cut, segmentNames[0])
+	files := snapshot(t, cut)
+	whole := files[segmentNames[0]]
 	for n := begin; n < e.log.end; n++ {
-		torn := slices.Concat(whole[:n], make([]byte, redoSize-n))
+		torn := slices.Concat(whole[:n], make([]byte, segmentSize-n))
 		if rand.IntN(2) == 0 {
 			torn = torn[:n] // the file's end
 		}
 		must(t, os.WriteFile(path, torn, 0o600))
+		must(t, os.WriteFile(filepath.Join(cut, epochFile), files[epochFile], 0o600))
 		reopened(t, cut, want)
 	}
 }
 
-// Damage to the log while Badger has everything costs nothing, wherever it is: the
-// log's beginning alone is not replayed, since it would put back older values.
+// While no table can be made, batches are found in either segment; when both are full
+// Commit fails, and it goes on once a table can be made again.
+func TestFailingFlush(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir).(*engine)
+	want := model{}
+	must(t, os.Mkdir(filepath.Join(dir, manifestNew), 0o700)) // the list of tables cannot be written
+	failed := 0
+	for failed < 3 {
+		b := change(16 << 10)
+		if err := e.Commit(t.Context(), b); err == nil {
+			want.apply(b)
+		} else if failed++; errors.Is(err, keystore.ErrUnavailable) {
+			t.Fatalf("Commit while no table can be made: %v, want an error of this batch alone", err)
+		}
+	}
+	if got := holding(t, e); !maps.Equal(got, want) {
+		t.Errorf("%d pairs, want %d", len(got), len(want))
+	}
+	reopened(t, crash(t, dir), want)
+	must(t, os.Remove(filepath.Join(dir, manifestNew)))
+	for range 300 {
+		b := change(16 << 10)
+		must(t, e.Commit(t.Context(), b))
+		want.apply(b)
+	}
+	reopened(t, crash(t, dir), want)
+	must(t, e.Close())
+	reopened(t, dir, want)
+}
+
+// What the epoch or the tables know and the log lacks is ErrRolledBack, after a kill and
+// after a clean Close: a log that is missing, of another epoch, or that ends too early.
+func TestOtherRedo(t *testing.T) {
+	dir := t.TempDir()
+	x, err := Open(dir)
+	must(t, err)
+	e := x.(*engine)
+	must(t, e.Commit(t.Context(), put("k", "first")))
+	first := snapshot(t, dir)[segmentNames[0]]
+	must(t, e.turn()) // a table has it
+	must(t, e.flushed())
+	must(t, e.Commit(t.Context(), put("k", "second")))
+	second := e.log.end
+	must(t, e.Commit(t.Context(), put("k", "third")))
+	killed := crash(t, dir)
+	must(t, e.Close())
+	for state, of := range map[string]string{"killed": killed, "closed": dir} {
+		files := snapshot(t, of)
+		newest := files[segmentNames[1]]
+		for name, change := range map[string]func(map[string][]byte){
+			"missing":        func(f map[string][]byte) { delete(f, segmentNames[1]) },
+			"zeros":          func(f map[string][]byte) { f[segmentNames[1]] = make([]byte, segmentSize) },
+			"of another run": func(f map[string][]byte) { f[segmentNames[1]] = first },
+			"both missing":   func(f map[string][]byte) { delete(f, segmentNames[0]); delete(f, segmentNames[1]) },
+			"no epoch":       func(f map[string][]byte) { delete(f, epochFile) },
+			"no epoch or log": func(f map[string][]byte) {
+				delete(f, epochFile)
+				delete(f, segmentNames[0])
+				delete(f, segmentNames[1])
+			},
+			"cut when closed": func(f map[string][]byte) {
+				f[segmentNames[1]] = slices.Concat(newest[:second], make([]byte, segmentSize-second))
+			},
+		} {
+			changed := maps.Clone(files)
+			change(changed)
+			_, err := Open(written(t, changed))
+			if state == "killed" && name == "cut when closed" {
+				if err != nil { // the tip finds it
+					t.Errorf("%s, %s: %v", state, name, err)
+				}
+				continue
+			}
+			if !errors.Is(err, keystore.ErrRolledBack) {
+				t.Errorf("%s, the log %s: %v, want ErrRolledBack", state, name, err)
+			}
+		}
+	}
+}
+
+// written makes a directory of the files.
+func written(t *testing.T, files map[string][]byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		must(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	return dir
+}
+
+// A flipped bit in what the log holds is found after a clean Close, wherever it is; after
+// a kill what follows it may be a torn write, which the keystore's tip tells.
 func TestDamagedRedo(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, dir).(*engine)
-	want := model{}
+	x, err := Open(dir)
+	must(t, err)
+	e := x.(*engine)
 	for range 20 {
-		b := change(20)
-		must(t, e.Commit(t.Context(), b))
-		want.apply(b)
+		must(t, e.Commit(t.Context(), change(20)))
 	}
-	must(t, e.handAll(e.log.last))
-	cut := crash(t, dir)
-	path := filepath.Join(cut, redoFile)
-	whole, err := os.ReadFile(path)
-	must(t, err)
-	for at := int64(0); at < e.log.end; at += 211 {
-		changed := bytes.Clone(whole)
-		changed[at] ^= 1 << rand.IntN(8)
-		again := t.TempDir()
-		must(t, os.CopyFS(again, os.DirFS(cut)))
-		must(t, os.WriteFile(filepath.Join(again, redoFile), changed, 0o600))
-		reopened(t, again, want)
-	}
-	must(t, os.Remove(path))
-	reopened(t, cut, want)
-}
-
-// A replay that is itself cut short is made again, whole.
-func TestReplayCutShort(t *testing.T) {
-	dir := t.TempDir()
-	e := open(t, dir).(*engine)
-	want := model{}
-	for range 200 {
-		b := change(4 << 10)
-		must(t, e.Commit(t.Context(), b))
-		want.apply(b)
-	}
-	cut := crash(t, dir)
-	for range 5 {
-		replayPart(t, cut, e.log.last.seq)
-	}
-	reopened(t, cut, want)
-}
-
-// replayPart opens the store half-way: it dies within the replay, at a record
-// before the last.
-func replayPart(t *testing.T, dir string, last uint64) {
-	t.Helper()
-	log, err := openRedo(dir)
-	must(t, err)
-	db, err := openBadger(preset(dir, newWatch()))
-	must(t, err)
-	e := &engine{dir: dir, db: db, watch: newWatch(), log: log}
-	stop := 1 + rand.Uint64N(last-1)
-	must(t, log.each(func(at position, b keystore.Batch) error {
-		if at.seq > stop {
-			return nil
-		}
-		return e.redo(at, b)
-	}))
-	must(t, db.Close())
-	must(t, log.close())
-}
-
-// A log that is not of Badger's moment is not replayed.
-func TestForeignRedo(t *testing.T) {
-	dir := t.TempDir()
-	e := open(t, dir).(*engine)
-	must(t, e.Commit(t.Context(), put("k", "older")))
-	old := snapshot(t, dir)[redoFile]
+	end := e.log.end
 	must(t, e.Close())
-	for _, value := range []string{"old", "new"} {
-		again, err := Open(dir)
-		must(t, err)
-		must(t, again.Commit(t.Context(), put("k", value)))
-		must(t, again.Close())
+	files := snapshot(t, dir)
+	for at := int64(0); at < end; at += 37 {
+		if at >= segmentHeader && at < segmentStart {
+			continue // not used
+		}
+		changed := maps.Clone(files)
+		changed[segmentNames[0]] = bytes.Clone(files[segmentNames[0]])
+		changed[segmentNames[0]][at] ^= 1 << rand.IntN(8)
+		if _, err := Open(written(t, changed)); !errors.Is(err, keystore.ErrRolledBack) {
+			t.Errorf("byte %d changed: %v, want ErrRolledBack", at, err)
+		}
 	}
-	must(t, os.WriteFile(filepath.Join(dir, redoFile), old, 0o600))
-	reopened(t, dir, model{"k": "new"})
 }
 
 // The engine's own key is out of reach.
@@ -288,46 +273,59 @@ func TestPositionIsHidden(t *testing.T) {
 	must(t, e.Commit(t.Context(), put("k", "v")))
 	for range 2 {
 		if _, err := e.Get(t.Context(), []byte(positionKey)); err != keystore.ErrNotFound {
-			t.Error(err)
+			t.Errorf("Get: %v, want ErrNotFound", err)
 		}
 		if got := holding(t, e); !maps.Equal(got, model{"k": "v"}) {
-			t.Errorf("%d pairs", len(got))
+			t.Errorf("Scan returned %d pairs, want 1", len(got))
 		}
-		must(t, e.handAll(e.log.last))
+		must(t, e.turn())
+		must(t, e.flushed())
 	}
 	if err := e.Commit(t.Context(), put(positionKey, "v")); err == nil {
 		t.Error("a batch wrote the engine's own key")
 	}
-	if at, err := e.position(); err != nil || at != e.log.last {
-		t.Errorf("%v, %v", at, err)
-	}
 }
 
-// If the log cannot be written, nothing is: the batch is refused, so is every later
-// one, and reading goes on.
+// If no segment of the log can be written, nothing is: the batch fails, so does every
+// later one, and reading goes on.
 func TestFailingRedo(t *testing.T) {
 	dir := t.TempDir()
 	x, err := Open(dir)
 	must(t, err)
 	e := x.(*engine)
 	must(t, e.Commit(t.Context(), put("k", "v")))
-	must(t, e.log.close())
+	must(t, e.log.file.Close())
+	must(t, e.epoch.file.Close())
 	for range 2 {
 		if err := e.Commit(t.Context(), put("k", "w")); !errors.Is(err, keystore.ErrUnavailable) {
-			t.Error(err)
+			t.Errorf("Commit without a log: %v, want ErrUnavailable", err)
 		}
 	}
 	if v, err := e.Get(t.Context(), []byte("k")); err != nil || string(v) != "v" {
-		t.Errorf("%q, %v", v, err)
+		t.Errorf("Get: %q, %v", v, err)
 	}
 	if err := e.Close(); !errors.Is(err, keystore.ErrUnavailable) {
-		t.Error(err)
+		t.Errorf("Close: %v, want ErrUnavailable", err)
 	}
-	reopened(t, dir, model{"k": "v"})
 }
 
-// reseal gives a record its right length and checksum.
-func reseal(record []byte) {
-	binary.BigEndian.PutUint32(record, uint32(len(record)))
-	binary.BigEndian.PutUint32(record[4:], checksum(record))
+// A record that could not be written is void once the other segment has begun: the batch
+// failed, and later ones do not.
+func TestRedoGoesOnInTheOtherSegment(t *testing.T) {
+	dir := t.TempDir()
+	x, err := Open(dir)
+	must(t, err)
+	e := x.(*engine)
+	must(t, e.Commit(t.Context(), put("k", "v")))
+	must(t, e.log.past.close())
+	e.log.past = nil
+	record := bytes.Clone(e.log.encode(put("k", "void"))) // it did reach the disk
+	_, err = e.log.file.WriteAt(record, e.log.end)
+	must(t, err)
+	must(t, e.log.file.Close())
+	if err := e.Commit(t.Context(), put("k", "void")); err == nil || errors.Is(err, keystore.ErrUnavailable) {
+		t.Fatalf("Commit without a segment: %v, want an error of this batch alone", err)
+	}
+	must(t, e.Commit(t.Context(), put("l", "v")))
+	reopened(t, crash(t, dir), model{"k": "v", "l": "v"})
 }

@@ -17,15 +17,15 @@ type direct struct {
 	buf  []byte // aligned; begins with what the block that is not full holds
 }
 
-// newDirect opens a file once more, for direct writing; nil if system, file system or
-// disk have no such thing. The file has a block or more.
-func newDirect(of *os.File) *direct {
+// newDirect opens a file once more, for writing that begins at the offset end; nil if
+// system, file system or disk have no such thing. The file has the block of end.
+func newDirect(of *os.File, end int64) *direct {
 	f, err := openDirect(of.Name())
 	if err != nil {
 		return nil
 	}
 	d := &direct{file: f, buf: alignedBlocks(8)}
-	if _, err := f.ReadAt(d.buf[:blockSize], 0); err != nil || !same(of, f) {
+	if _, err := f.ReadAt(d.buf[:blockSize], min(end, segmentSize-1)/blockSize*blockSize); err != nil || !same(of, f) {
 		f.Close()
 		return nil
 	}
@@ -39,8 +39,7 @@ func same(a, b *os.File) bool {
 	return errOne == nil && errTwo == nil && os.SameFile(one, two)
 }
 
-// write puts b at the offset at, where the last write ended or at the file's
-// beginning.
+// write puts b at the offset at, where the last write ended or newDirect began.
 func (d *direct) write(b []byte, at int64) error {
 	held := int(at % blockSize)
 	whole := (held + len(b) + blockSize - 1) / blockSize * blockSize

@@ -1,17 +1,24 @@
-//go:build !linux && !darwin
+//go:build !unix
 
 package badger
 
-import "math"
+import (
+	"fmt"
+	"os"
+)
 
-// freeSpace answers "plenty": elsewhere Badger writes files at their full size
-// when it makes them (Windows does), so a full disk is an error there and does
-// not kill the process. The keystore's own watermark still applies.
-func freeSpace(string) (uint64, error) { return math.MaxUint64, nil }
+// lockDir opens the directory and locks nothing: the keystore's own lock stands before
+// the engine.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("keystore/badger: %w", err)
+	}
+	return f, nil
+}
 
-// probeLock does nothing: Badger locks with means that cannot be probed without
-// taking them. The keystore's own lock stands before it.
-func probeLock(string) error { return nil }
+func unlockDir(*os.File) error { return nil }
+func relockDir(*os.File) error { return nil }
 
 // syncDir does nothing: NTFS logs its names.
 func syncDir(string) error { return nil }

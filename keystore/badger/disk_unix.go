@@ -1,4 +1,4 @@
-//go:build linux || darwin
+//go:build unix
 
 package badger
 
@@ -12,28 +12,35 @@ import (
 	"strongroom.example/keystore"
 )
 
-// freeSpace is how many bytes an ordinary user may still write below dir.
-func freeSpace(dir string) (uint64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("keystore/badger: free space of %s: %w", dir, err)
-	}
-	return uint64(s.Bavail) * uint64(s.Bsize), nil
-}
-
-// probeLock is ErrInUse if a Badger has dir open, in this process or another.
-func probeLock(dir string) error {
+// lockDir takes the lock of the directory, the one that Badger takes too. ErrInUse if
+// an engine has it, in this process or another. Closing the file releases it.
+func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("keystore/badger: %w", err)
+		return nil, fmt.Errorf("keystore/badger: %w", err)
 	}
-	defer f.Close()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EINTR {
+			break
+		}
+	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w: %s", keystore.ErrInUse, dir)
+		f.Close()
+		return nil, fmt.Errorf("%w: %s", keystore.ErrInUse, dir)
 	}
-	return nil
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("keystore/badger: lock %s: %w", dir, err)
+	}
+	return f, nil
 }
+
+// unlockDir releases the lock for a moment, for Badger, which takes its own.
+func unlockDir(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
+// relockDir takes the lock again.
+func relockDir(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
 // syncDir makes the names in dir durable.
 func syncDir(dir string) error {

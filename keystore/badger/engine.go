@@ -4,33 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"strongroom.example/keystore"
 )
 
-// engine is a keystore.Engine over one open Badger.
+// engine is a keystore.Engine over a redo log, a memtable and Badger's tables.
 type engine struct {
-	dir   string
-	db    *badger.DB
-	watch *watch
-	log   *redo
-	guard *guard
-	free  func(dir string) (uint64, error)
-	over  overlay
+	dir  string
+	mac  macFunc
+	lock *os.File // the directory, locked
 
-	commit  sync.Mutex   // one writer at a time: expectations hold until it committed
-	handing chan error   // ends the handing over that is under way; the writer's
-	open    sync.RWMutex // held for reading by every call, for writing by Close
-	closed  bool         // no further calls
-	done    bool         // db was closed, or given up
+	commit   sync.Mutex // one writer at a time; guards what follows
+	epoch    *epochLog
+	log      *segment   // the segment that is written
+	other    *segment   // the one before it, or the next
+	flushing chan error // ends the flush under way
+	turning  bool       // a turn of the log has begun and must end before the next batch
+	failed   error      // the redo log failed: nothing more is written
 
-	views sync.WaitGroup // transactions that readers wait for, or did until they went
-	stuck atomic.Bool    // Badger has failed, and readers wait in vain
+	nextID uint64  // of the next table; the flush's
+	made   *sorted // the table of the sealed memtable, until it is listed; the flush's
+
+	files   sync.Mutex // held while the list of tables and the view differ
+	doubted bool       // the list of tables may be another one than the view's
+
+	mu   sync.RWMutex // guards view: held by readers, and for writing to replace it
+	view view
+	ts   atomic.Uint64 // the time of the newest batch that readers may see
+
+	open   sync.RWMutex // held for reading by every call, for writing by Close
+	closed bool
+}
+
+// view is what readers look into, from the newest to the oldest.
+type view struct {
+	mem    *memtable // takes the next batches
+	sealed *memtable // is being made a table; nil if none is
+	tables tableSet
 }
 
 // MaxBatch is how many bytes of keys and values one batch may hold.
@@ -44,82 +57,63 @@ func (e *engine) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Intact is ErrReplaced if a file that the store relies on has lost its name. The file is
-// written again under it; one that stands there instead is set aside.
-func (e *engine) Intact() error {
-	e.open.RLock()
-	defer e.open.RUnlock()
-	if e.closed {
-		return nil
-	}
-	return e.guard.look(e.db)
+// show replaces what readers look into. It waits for those who are reading.
+func (e *engine) show(change func(*view)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(&e.view)
 }
 
-// Close waits for running calls, then flushes and releases the store. While the
-// disk has no room it answers ErrFull and leaves the files alone, since Badger's
-// flush would kill the process: no batch is lost, for each is in the log, no other
-// call is served any more, and Close may be called again once there is room. Other
-// repeats answer nil, also after a Close that failed.
+// sealed is the memtable that is to become a table. Only a flush changes it.
+func (e *engine) sealed() *memtable {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.view.sealed
+}
+
+// tables are those that readers see. Only a flush changes them.
+func (e *engine) tables() tableSet {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.view.tables
+}
+
+// Close waits for running calls and for a flush under way, and releases the store. It
+// writes nothing that needs room on the disk: batches that are in no table stay in the
+// redo log. An error means that the store was not marked as closed cleanly; no batch
+// is lost by that. Repeats return nil.
 func (e *engine) Close() error {
 	e.open.Lock()
 	defer e.open.Unlock()
-	e.closed = true
-	if e.done {
+	if e.closed {
 		return nil
 	}
-	_ = e.handed() // a fault stops nobody from closing
-	if err := e.room(openReserve); err != nil {
-		return err
+	e.closed = true
+	if e.flushing != nil {
+		<-e.flushing // one that failed is made again by the next Open
 	}
-	e.done = true
-	e.guard.prepareClose()
-	return errors.Join(e.closeDB(), e.guard.end())
+	err := e.failed
+	if err == nil {
+		err = e.markClosed()
+	}
+	return errors.Join(err, e.release())
 }
 
-// closeDB closes Badger, and gives it up a while after it has failed: a flush that
-// fails is tried for ever. No batch depends on it, but Badger's lock does: until the
-// flush succeeds or the process ends, the next Open is ErrInUse.
-func (e *engine) closeDB() error {
-	defer e.log.close()
-	if e.watch.err() == nil {
-		_ = e.handAll(e.log.last) // if it fails, the watch has it
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- e.endBadger() }()
-	select {
-	case err := <-ended:
-		return e.outcome(err)
-	case <-e.watch.tripped:
-	}
-	select {
-	case err := <-ended:
-		return e.outcome(err)
-	case <-time.After(giveUp):
-		return e.watch.err()
-	}
-}
-
-// endBadger closes Badger once nothing is handed to it any more, nor asked of it: it
-// would panic over a transaction that it meets at its end.
-func (e *engine) endBadger() error {
-	if e.handing != nil {
-		<-e.handing
-	}
-	e.views.Wait()
-	return e.db.Close()
-}
-
-// giveUp is how long Close waits for a Badger that has failed.
-const giveUp = 5 * time.Second
-
-// outcome is what Close answers for what Badger's Close answered. Only a clean one
-// clears the redo log.
-func (e *engine) outcome(err error) error {
-	if err == nil && e.watch.err() == nil {
-		err = errors.Join(syncDir(e.dir), e.log.clear())
-	}
+// markClosed puts the end of the redo log on record.
+func (e *engine) markClosed() error {
+	err := e.epoch.set(epochState{closed: true, epoch: e.log.head.epoch, seq: e.log.last, chain: e.log.chain})
 	if err != nil {
-		return fmt.Errorf("%w: badger did not close cleanly; every batch is in the redo log", keystore.ErrUnavailable)
+		return fmt.Errorf("%w: the store could not be marked as closed; every batch is in the redo log: %w", keystore.ErrUnavailable, err)
 	}
-	return e.watch.err()
+	return nil
+}
+
+// release closes all files. It may be called on an engine that is half open.
+func (e *engine) release() error {
+	e.view.tables.close()
+	if e.made != nil {
+		e.made.close()
+	}
+	e.view = view{}
+	return errors.Join(e.epoch.close(), e.log.close(), e.other.close(), e.lock.Close())
 }

@@ -137,21 +137,3 @@ func TestClosed(t *testing.T) {
 		}
 	}
 }
-
-func TestFaultStopsWrites(t *testing.T) {
-	e := open(t, t.TempDir()).(*engine)
-	if err := e.Commit(t.Context(), put("k", "v")); err != nil {
-		t.Fatal(err)
-	}
-	healthy := e.watch
-	e.watch = newWatch()
-	e.watch.Errorf("flush of %s failed", "secret value")
-	err := e.Commit(t.Context(), put("k", "w"))
-	if !errors.Is(err, keystore.ErrUnavailable) || bytes.Contains([]byte(err.Error()), []byte("secret")) {
-		t.Error(err)
-	}
-	if v, err := e.Get(t.Context(), []byte("k")); err != nil || string(v) != "v" {
-		t.Errorf("%q, %v", v, err)
-	}
-	e.watch = healthy
-}

@@ -3,81 +3,126 @@ package badger
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
-
-	"github.com/dgraph-io/badger/v4"
+	"path/filepath"
 
 	"strongroom.example/keystore"
 )
 
-// Open opens the store in dir, and makes it if dir is empty or missing. The files
-// are checked first: a damaged table, a damaged or missing MANIFEST, or a listed
-// table without its file is ErrCorrupt and names the file. Damage to Badger's
-// log of the newest records (*.mem) is not found here, since Badger takes what
-// follows it for a torn write: the redo log brings the records back if it is newer
-// than the damage, and otherwise the keystore's tip finds it. ErrInUse if the store is
-// open already, ErrFull if less than 32 MiB of disk are free. An open
-// store takes batches that Badger need not have yet, about 96 KiB, and refuses
-// those beyond while less than 40 MiB are free. To both comes the size of the
-// tables that a merge may write anew: about that of all mutable records.
-func Open(dir string) (keystore.Engine, error) { return openWith(dir, freeSpace) }
+// Open is OpenEngine without a key: the redo log and its epoch are guarded against
+// accidents only. It does not open what OpenEngine wrote under a key.
+func Open(dir string) (keystore.Engine, error) {
+	return OpenEngine(keystore.EngineConfig{Dir: dir, MAC: unkeyed})
+}
 
-func openWith(dir string, free func(string) (uint64, error)) (keystore.Engine, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("keystore/badger: %w", err)
+func unkeyed(parts ...[]byte) (sum [macSize]byte) {
+	for half := range byte(2) {
+		h := fnv.New128a()
+		h.Write([]byte{half})
+		for _, p := range parts {
+			h.Write(p)
+		}
+		h.Sum(sum[:16*half])
 	}
-	if err := probeLock(dir); err != nil {
-		return nil, err
+	return sum
+}
+
+// OpenEngine opens the store in cfg.Dir, and makes it if the directory is empty or
+// missing. It reads every table and the whole redo log first, and writes nothing before
+// they are known to be whole and of one moment. Errors:
+//
+//   - ErrInUse if the store is open already;
+//   - ErrCorrupt if a table or a list is damaged or missing; the text names the file;
+//   - ErrRolledBack if the redo log is missing, is not the one that the store was left
+//     with, or ends before what the tables hold;
+//   - ErrFull if there is no room for what an older store needs to be brought up to date,
+//     or a new one to be made.
+//
+// A store that Badger itself kept, as earlier versions did, is brought up to date.
+func OpenEngine(cfg keystore.EngineConfig) (keystore.Engine, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fault("make the directory", err)
 	}
-	if err := probe(dir); err != nil {
-		return nil, err
-	}
-	tables, err := inspect(dir)
+	lock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := reserve(dir, free, openReserve+merging(tables, nil)); err != nil {
-		return nil, err
-	}
-	w := newWatch()
-	log, err := openRedo(dir)
-	if err != nil {
-		return nil, err
-	}
-	db, err := openBadger(preset(dir, w))
-	if err != nil {
-		return nil, errors.Join(err, log.close())
-	}
-	e := &engine{dir: dir, db: db, watch: w, log: log, free: free}
-	if err := e.recover(); err != nil {
-		w.Errorf("a recovery that failed: %T", err) // the redo log stays as it is
-		_ = e.closeDB()
-		return nil, fmt.Errorf("keystore/badger: recover %s: %w", dir, err)
-	}
-	if err := w.openErr(dir); err != nil {
-		_ = e.closeDB()
-		return nil, err
-	}
-	if e.guard, err = newGuard(dir); err != nil {
-		_ = e.closeDB()
-		return nil, err
+	e := &engine{dir: cfg.Dir, mac: cfg.MAC, lock: lock}
+	if err := e.start(); err != nil {
+		if e.flushing != nil {
+			<-e.flushing
+		}
+		return nil, errors.Join(err, e.release())
 	}
 	return e, nil
 }
 
-// openBadger opens Badger; a panic on our own goroutine is an error.
-func openBadger(o badger.Options) (db *badger.DB, err error) {
-	defer func() {
-		if recover() != nil {
-			db, err = nil, fmt.Errorf("%w: badger cannot read %s", keystore.ErrCorrupt, o.Dir)
-		}
-	}()
-	db, err = badger.Open(o)
-	if err != nil {
-		if fault := probe(o.Dir); fault != nil {
-			return nil, fault
-		}
-		return nil, fmt.Errorf("%w: badger does not open %s: %v", keystore.ErrDirectory, o.Dir, err)
+// start opens the parts and brings them together.
+func (e *engine) start() (err error) {
+	var marked bool
+	if e.epoch, marked, err = openEpoch(e.dir, e.mac); err != nil {
+		return err
 	}
-	return db, nil
+	if !marked {
+		if err := e.openOlder(); err != nil {
+			return err
+		}
+	}
+	if e.view.tables, err = readTables(e.dir); err != nil {
+		return err
+	}
+	e.ts.Store(e.view.tables.newest() + 1)
+	value := e.view.tables.get([]byte(positionKey)).Value
+	at, old, err := parsePosition(value)
+	if err != nil {
+		return err
+	}
+	if !marked {
+		if err := e.begin(at, old); err != nil {
+			return err
+		}
+	} else if err := e.recover(at); err != nil {
+		return err
+	}
+	if err := e.tidy(); err != nil {
+		return err
+	}
+	if old && value != nil {
+		// From now on the tables themselves tell that there must be an epoch.
+		e.sealMemtable(position{e.log.head.epoch, e.log.head.before.seq}.encode())
+		if err := e.flushSealed(); err != nil {
+			return err
+		}
+	} else if e.view.sealed != nil {
+		e.startFlush()
+	}
+	return nil
+}
+
+// tidy removes what was left over by a flush or a merge that was cut short, by Badger,
+// and by a list that did not get its name.
+func (e *engine) tidy() error {
+	names, err := files(e.dir)
+	if err != nil {
+		return err
+	}
+	listed := map[uint64]bool{}
+	for _, t := range e.view.tables.all() {
+		listed[t.id] = true
+		e.nextID = max(e.nextID, t.id+1)
+	}
+	left := append(names[".vlog"], "DISCARD", "KEYREGISTRY", "LOCK", manifestNew)
+	for _, name := range names[".sst"] {
+		if id, ok := tableFile(name); ok && !listed[id] {
+			left = append(left, name)
+			e.nextID = max(e.nextID, id+1)
+		}
+	}
+	for _, name := range left {
+		if err := os.Remove(filepath.Join(e.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fault(fmt.Sprintf("remove %s", name), err)
+		}
+	}
+	return nil
 }

@@ -1,26 +1,37 @@
 package badger
 
 import (
+	"crypto/hmac"
 	"encoding/binary"
-	"hash/crc32"
 
 	"strongroom.example/keystore"
 )
 
 // A record is one batch in the redo log:
 //
-//	length u32, of the whole record | CRC-32C u32, of all but itself | epoch u64 | seq u64 |
-//	puts u32 | deletes u32 |
-//	each put: key length u16, value length u32, key, value | each delete: key length u16, key
+//	length u32, of the whole record | epoch u64 | seq u64 | puts u32 | deletes u32 |
+//	each put: key length u16, value length u32, key, value | each delete: key length u16, key |
+//	MAC 32, over the MAC of the record before and all of this one that precedes
 const (
-	recordHeader = 4 + 4 + 8 + 8 + 4 + 4
-	maxRecord    = recordHeader + maxBatch + MaxEntries*(2+4)
+	recordHeader = 4 + 8 + 8 + 4 + 4
+	macSize      = 32
+	maxRecord    = recordHeader + maxBatch + MaxEntries*(2+4) + macSize
 )
 
-// appendRecord appends the record of a batch. The batch must fit.
+// macFunc is the store's keyed MAC; keystore.EngineConfig brings it.
+type macFunc func(parts ...[]byte) [macSize]byte
+
+// The first part of each MAC tells what it is over.
+var (
+	labelSegment = []byte("strongroom/redo/segment")
+	labelRecord  = []byte("strongroom/redo/record")
+	labelEpoch   = []byte("strongroom/redo/epoch")
+)
+
+// appendRecord appends the record of a batch, but for its MAC. The batch must fit.
 func appendRecord(dst []byte, at position, b keystore.Batch) []byte {
 	be, start := binary.BigEndian, len(dst)
-	dst = append(dst, make([]byte, 8)...)
+	dst = append(dst, 0, 0, 0, 0)
 	dst = be.AppendUint64(dst, at.epoch)
 	dst = be.AppendUint64(dst, at.seq)
 	dst = be.AppendUint32(dst, uint32(len(b.Put)))
@@ -34,38 +45,43 @@ func appendRecord(dst []byte, at position, b keystore.Batch) []byte {
 		dst = be.AppendUint16(dst, uint16(len(k)))
 		dst = append(dst, k...)
 	}
-	r := dst[start:]
-	be.PutUint32(r, uint32(len(r)))
-	be.PutUint32(r[4:], checksum(r))
+	be.PutUint32(dst[start:], uint32(len(dst)-start+macSize))
 	return dst
 }
 
-// checksum is that of a record but for the field of the checksum itself.
-func checksum(record []byte) uint32 {
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	return crc32.Update(crc32.Checksum(record[:4], castagnoli), castagnoli, record[8:])
-}
-
-// recordLength is the length that a record's first bytes tell, if it can be one.
-func recordLength(b []byte) (int, bool) {
+// cutRecord returns the record that b begins with, nil if there is none that is whole
+// and follows the record whose MAC is chain.
+func cutRecord(mac macFunc, chain [macSize]byte, b []byte) []byte {
 	if len(b) < 4 {
-		return 0, false
+		return nil
 	}
 	n := binary.BigEndian.Uint32(b)
-	return int(n), n >= recordHeader && n <= maxRecord
+	if n < recordHeader+macSize || n > maxRecord || int(n) > len(b) {
+		return nil
+	}
+	record := b[:n:n]
+	want := mac(labelRecord, chain[:], record[:n-macSize])
+	if !hmac.Equal(want[:], record[n-macSize:]) {
+		return nil
+	}
+	return record
 }
 
-// parseRecord reads a whole record, and tells whether it is one. The batch is made
-// of parts of the record.
+// parseRecord reads a whole record and reports whether it is one. The batch is made of
+// parts of the record.
 func parseRecord(record []byte) (position, keystore.Batch, bool) {
-	n, ok := recordLength(record)
-	if !ok || n != len(record) || binary.BigEndian.Uint32(record[4:]) != checksum(record) {
+	if len(record) < recordHeader+macSize {
 		return position{}, keystore.Batch{}, false
 	}
-	r := reader{rest: record[8:]}
+	r := reader{rest: record[4 : len(record)-macSize]}
 	at := position{epoch: r.number(8), seq: r.number(8)}
+	b, ok := r.batch()
+	return at, b, ok
+}
+
+// batch reads a batch, which must be all that is left and fit.
+func (r *reader) batch() (b keystore.Batch, ok bool) {
 	puts, deletes := r.number(4), r.number(4)
-	var b keystore.Batch
 	for range puts {
 		key, value := r.number(2), r.number(4)
 		b.Put = append(b.Put, keystore.Pair{Key: r.take(key), Value: r.take(value)})
@@ -79,7 +95,7 @@ func parseRecord(record []byte) (position, keystore.Batch, bool) {
 			break
 		}
 	}
-	return at, b, !r.short && len(r.rest) == 0 && fits(b) == nil
+	return b, !r.short && len(r.rest) == 0 && fits(b) == nil
 }
 
 // reader takes fields from the front of a record. Once one is cut short, all that

@@ -1,73 +1,160 @@
 package badger
 
-import "strongroom.example/keystore"
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
 
-// recover brings Badger up to the redo log, makes it durable and begins a new
-// epoch of the log.
-func (e *engine) recover() error {
-	at, err := e.position()
-	if err != nil {
+	"strongroom.example/keystore"
+)
+
+// recover brings back the batches that are in no table. at is the newest batch that is.
+func (e *engine) recover(at position) error {
+	if err := e.openLog(); err != nil {
 		return err
 	}
-	first, last, err := e.log.span()
-	if err != nil {
+	if e.log.head.epoch != e.epoch.state.epoch || !e.log.valid {
+		e.log, e.other = e.other, e.log
+	}
+	if !e.log.valid || e.log.head.epoch != e.epoch.state.epoch {
+		return e.rolledBack("is missing, damaged or older than the store")
+	}
+	if err := e.checkOther(); err != nil {
 		return err
 	}
-	if follows(at, first, last) {
-		if err := e.log.each(e.redo); err != nil {
-			return err
-		}
-		if err := e.handAll(last); err != nil {
-			return err
-		}
-		at = last
-	}
-	if err := e.harden(); err != nil {
+	if err := e.replay(at); err != nil {
 		return err
 	}
-	return e.log.start(at.seq)
+	if err := e.log.ready(); err != nil {
+		return fault("open the redo log", err)
+	}
+	return e.markOpen()
 }
 
-// redo brings one record of the log back.
-func (e *engine) redo(at position, b keystore.Batch) error {
-	if !e.over.takes(b) {
-		if err := e.handAll(position{at.epoch, at.seq - 1}); err != nil {
+// checkOther is ErrRolledBack if the other segment follows the one that the epoch names
+// and holds a batch: no batch goes into a segment before the epoch names it.
+func (e *engine) checkOther() error {
+	if !e.other.valid || e.other.head.before.epoch != e.log.head.epoch {
+		return nil
+	}
+	probe := *e.other
+	return probe.each(math.MaxUint64, func(entry) error { return e.rolledBack("is newer than the rest of the store") })
+}
+
+// openLog opens the files of the log that are there and reads their headers.
+func (e *engine) openLog() (err error) {
+	if e.log, err = openSegment(e.dir, segmentNames[0], e.mac, false); err != nil {
+		return err
+	}
+	if e.other, err = openSegment(e.dir, segmentNames[1], e.mac, false); err != nil {
+		return err
+	}
+	return errors.Join(e.log.readHead(), e.other.readHead())
+}
+
+func (e *engine) rolledBack(what string) error {
+	return fmt.Errorf("%w: the redo log in %s %s; put back the newest copy of the whole directory", keystore.ErrRolledBack, e.dir, what)
+}
+
+// replay fills the memtables from the log. What is in the segment before the newest one
+// becomes a table, unless it is one.
+func (e *engine) replay(at position) error {
+	e.view.mem = newMemtable()
+	if at.seq < e.log.head.before.seq {
+		if err := e.replayOther(at); err != nil {
 			return err
 		}
+		e.sealMemtable(e.log.head.before.encode())
 	}
-	e.over.add(b)
+	was := e.epoch.state
+	known := e.log.last == was.seq && e.log.chain == was.chain
+	err := e.log.each(math.MaxUint64, func(r entry) error {
+		known = known || r.at.seq == was.seq && r.chain == was.chain
+		return e.replayRecord(at, r)
+	})
+	switch {
+	case err != nil:
+		return err
+	case !known || was.closed && e.log.last != was.seq:
+		return e.rolledBack("does not hold what it held when the store was opened or closed last")
+	case at.seq > e.log.last:
+		return e.rolledBack("ends before what the tables hold")
+	}
 	return nil
 }
 
-// span is the first and the last position of the log, zero for an empty one.
-func (r *redo) span() (first, last position, err error) {
-	err = r.each(func(at position, _ keystore.Batch) error {
-		if first == (position{}) {
-			first = at
-		}
-		last = at
-		return nil
-	})
-	return first, last, err
+// replayOther replays the segment before the newest one, up to where that begins.
+func (e *engine) replayOther(at position) error {
+	before := e.log.head.before
+	if !e.other.valid || e.other.head.epoch != before.epoch || e.other.head.before.seq > at.seq {
+		return e.rolledBack("lacks a segment, or the tables are older than it")
+	}
+	err := e.other.each(before.seq, func(r entry) error { return e.replayRecord(at, r) })
+	if err == nil && (e.other.last != before.seq || e.other.chain != e.log.head.chain) {
+		err = e.rolledBack("lacks a part of a segment")
+	}
+	return err
 }
 
-// follows tells whether the log's records, all of them in order, bring Badger to
-// the state of the last one. Badger was durable when the log's epoch began, just
-// before first. Since then it may have lost any of the epoch's batches, newer ones
-// and older ones too where the machine died with Badger's logs partly on disk:
-// from first to last is right for every such state.
-//
-// It is wrong if the log ends before a batch that Badger has. A batch is on disk in
-// the log before Badger gets it, so the log was damaged; its beginning alone would
-// put back older values. It is wrong too if Badger's position is from neither the
-// epoch nor its eve: then log and Badger are not of one moment. The keystore's head,
-// census and tip tell what is missing.
-func follows(at, first, last position) bool {
-	if first == (position{}) {
-		return false
+// replayRecord adds a record to the memtable unless the tables have it.
+func (e *engine) replayRecord(at position, r entry) error {
+	if r.at.seq <= at.seq {
+		return nil
 	}
-	if at.epoch == last.epoch {
-		return at.seq <= last.seq
+	if !e.view.mem.takes(r.batch) {
+		return fmt.Errorf("%w: the redo log in %s holds more than a memtable", keystore.ErrCorrupt, e.dir)
 	}
-	return at.seq+1 == first.seq
+	ts := e.ts.Load() + 1
+	e.view.mem.add(ts, r.batch)
+	e.ts.Store(ts)
+	return nil
+}
+
+// markOpen puts on record, durably and before the first batch, that the store is open
+// and where the log ended by then.
+func (e *engine) markOpen() error {
+	err := e.epoch.set(epochState{epoch: e.log.head.epoch, seq: e.log.last, chain: e.log.chain})
+	if err != nil {
+		return fault("mark the store as open", err)
+	}
+	return nil
+}
+
+// begin makes the redo log of a new store, or of one that had a log of format 1 and has
+// all of it in its tables. old tells that the tables' position is of format 1, or absent.
+func (e *engine) begin(at position, old bool) (err error) {
+	if err := e.openLog(); err != nil {
+		return err
+	}
+	// A store that had an epoch has lost it by no crash. The header alone is what a
+	// crash in the middle of this function leaves.
+	empty := true
+	if e.log.valid {
+		empty = e.log.last == at.seq
+		if err := e.log.each(math.MaxUint64, func(entry) error { empty = false; return nil }); err != nil {
+			return err
+		}
+	}
+	if !old || !empty || e.other.file != nil {
+		return fmt.Errorf("%w: %s is missing: whether the redo log is the newest cannot be told; put back the newest copy of the whole directory",
+			keystore.ErrRolledBack, filepath.Join(e.dir, epochFile))
+	}
+	if err := e.log.begin(e.dir, segmentHead{epoch: newEpoch(), before: at}); err != nil {
+		return fault("make the redo log", err)
+	}
+	if _, err := writeManifest(e.dir, e.view.tables); err != nil {
+		return err
+	}
+	e.view.mem = newMemtable()
+	if err := e.epoch.create(e.dir); err != nil {
+		return fault("make the epoch", err)
+	}
+	if err := e.markOpen(); err != nil {
+		return err
+	}
+	if err := syncDir(e.dir); err != nil {
+		return fault("sync the directory", err)
+	}
+	return nil
 }
