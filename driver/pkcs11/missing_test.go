@@ -47,3 +47,35 @@ func TestTokenWithoutPKCS1(t *testing.T) {
 	}
 	everyWay(t, d, row)
 }
+
+// TestSentinelWithoutItsMechanism: the token has lost the algorithm that its sentinel is
+// for. What else it does works, and a key that is not there is NotFound.
+func TestSentinelWithoutItsMechanism(t *testing.T) {
+	const mechanismInvalid = 0x70
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := config(faulty.PKCS11)
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	faulty.Fail(testtoken.CSignInit, mechanismInvalid, 1<<30, false)
+	c.Profile = "generic" // has the token tried again
+	d = openedWith(t, c)
+	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}
+	if _, ok := d.Info().Find(derive); ok {
+		t.Errorf("%v is offered by a token that does not sign", derive)
+	}
+	if _, err := d.OpenKey(t.Context(), freshID(), spec, nil); !is(err, driver.NotFound) {
+		t.Errorf("OpenKey of a key that is not there: %v, want NotFound", err)
+	}
+	id := freshID()
+	if _, err := d.GenerateKey(t.Context(), id, spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.DestroyKey(t.Context(), id, nil); err != nil {
+		t.Errorf("DestroyKey: %v", err)
+	}
+}
