@@ -27,7 +27,7 @@ func ExampleCreateKeyFile() {
 		log.Fatal(err)
 	}
 	fmt.Println(info.Mode(), soft.KeyFile(path).Kind())
-	// Output: -rw------- keyfile
+	// Output: -rw------- key-file
 }
 
 // A recovery code has check symbols, so that a mistyped one is refused at once.
