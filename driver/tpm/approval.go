@@ -57,6 +57,9 @@ var (
 // one that is foretold for the next firmware. Such an approval is for every vault, has no
 // end and cannot be taken back; ApproveFor makes one that is bound.
 func Approve(approver crypto.Signer, state PCRs) (Approval, error) {
+	if err := state.approvable(); err != nil {
+		return Approval{}, err
+	}
 	a := Approval{PCRs: state.indices(), Policy: state.policy()}
 	err := a.sign(approver, &a.Signature, approved(a.Policy, nil))
 	if err != nil {
@@ -78,6 +81,9 @@ func ApproveFor(approver crypto.Signer, state PCRs, terms ApprovalTerms) (Approv
 	if err != nil {
 		return Approval{}, fault("Approve", driver.Invalid, err)
 	}
+	if err := state.approvable(); err != nil {
+		return Approval{}, err
+	}
 	a := Approval{PCRs: state.indices(), Policy: state.policy(), Format: approvalBound, Terms: terms}
 	if err := a.sign(approver, &a.Signature, approved(a.Policy, ref)); err != nil {
 		return Approval{}, err
@@ -88,12 +94,18 @@ func ApproveFor(approver crypto.Signer, state PCRs, terms ApprovalTerms) (Approv
 	return a, nil
 }
 
+// approvable returns Invalid for a state that an approval would not bind to.
+func (p PCRs) approvable() error {
+	const op = "Approve"
+	if err := checkPCRs(op, p.indices()); err != nil {
+		return err
+	}
+	return p.checkMeasured(op, "leave them out of the state")
+}
+
 // sign puts a signature of the approver over digest into at.
 func (a *Approval) sign(approver crypto.Signer, at *[]byte, digest []byte) error {
 	const op = "Approve"
-	if err := checkPCRs(op, a.PCRs); err != nil {
-		return err
-	}
 	if key, ok := approver.Public().(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		return fault(op, driver.Invalid, errApprover)
 	}

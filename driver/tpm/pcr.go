@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -94,6 +95,28 @@ func (d *device) readPCR(index uint) (value [32]byte, err error) {
 		return value, errResponse
 	}
 	return value, nil
+}
+
+// unmeasured names the registers that nothing was measured into: they have the value of
+// a reset, all zeros or all ones. Firmware that keeps the SHA-1 bank alone leaves those of
+// SHA-256 that way. A policy on such a register holds in every state of the machine.
+func (p PCRs) unmeasured() (indices []uint) {
+	for _, index := range p.indices() {
+		v := p[index]
+		if len(bytes.Trim(v[:], "\x00")) == 0 || len(bytes.Trim(v[:], "\xff")) == 0 {
+			indices = append(indices, index)
+		}
+	}
+	return indices
+}
+
+// checkMeasured returns Invalid for registers that nothing was measured into.
+func (p PCRs) checkMeasured(op, remedy string) error {
+	if indices := p.unmeasured(); len(indices) > 0 {
+		return fault(op, driver.Invalid, fmt.Errorf("nothing was measured into PCRs %v, so that a policy on them holds in every state: "+
+			"switch the SHA-256 bank on in the firmware setup, or %s", indices, remedy))
+	}
+	return nil
 }
 
 func selection(indices []uint) tpm2.TPMLPCRSelection {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -82,6 +83,38 @@ func TestPCRValuesAreOfNow(t *testing.T) {
 	}
 	root, blob := seal(t, p)
 	opens(t, p, root, blob, "sealed when nothing was changed")
+}
+
+// TestUnmeasuredRegisters binds to registers that have the value of a reset: all zeros, or
+// all ones above 16. A root under such a policy would open in every state.
+func TestUnmeasuredRegisters(t *testing.T) {
+	d := openFresh(t)
+	key, _ := newApprover(t, d)
+	for _, pcrs := range [][]uint{{8}, {17}, {7, 8}} {
+		p := protector(t, d, tpm.Policy{PCRs: pcrs})
+		if blob, err := p.Protect(t.Context(), binding, make([]byte, 32)); !errors.Is(err, driver.Invalid) {
+			t.Errorf("Protect under PCRs %v, of which one is unmeasured: a blob of %d bytes, %v, want Invalid", pcrs, len(blob), err)
+		}
+		state, err := d.ReadPCRs(t.Context(), pcrs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tpm.Approve(key, state); !errors.Is(err, driver.Invalid) {
+			t.Errorf("Approve of PCRs %v, of which one is unmeasured: %v, want Invalid", pcrs, err)
+		}
+		terms := tpm.ApprovalTerms{VaultID: hex.EncodeToString(binding.VaultID[:]), Number: 1}
+		if _, err := tpm.ApproveFor(key, state, terms); !errors.Is(err, driver.Invalid) {
+			t.Errorf("ApproveFor PCRs %v, of which one is unmeasured: %v, want Invalid", pcrs, err)
+		}
+	}
+	accepted := protector(t, d, tpm.Policy{PCRs: []uint{8}, AcceptUnmeasured: true})
+	root, blob := seal(t, accepted)
+	opens(t, accepted, root, blob, "with AcceptUnmeasured")
+	extend(t, d, 8)
+	refuses(t, accepted, blob, "after the register was extended")
+	measured := protector(t, d, tpm.Policy{PCRs: []uint{7, 8}})
+	root, blob = seal(t, measured)
+	opens(t, measured, root, blob, "after something was measured into the register")
 }
 
 // An extender extends register 7 before the next TPM2_Create, as firmware or another

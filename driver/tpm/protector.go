@@ -26,6 +26,10 @@ type Policy struct {
 	// is for those who want no manual step. On a TPM that was cleared or replaced the root
 	// is sealed to the state that it finds there, and the audit has a record of it.
 	PCRs []uint
+	// AcceptUnmeasured allows registers that nothing was measured into yet, whose value is
+	// all zeros or all ones. Without it Protect fails with Invalid for them, because the
+	// root would open in every state.
+	AcceptUnmeasured bool
 	// Approver binds to what the owner of this key approves (P-256), instead of present
 	// values: an update that was approved before does not lock out. Nil: none.
 	Approver *ecdsa.PublicKey
@@ -170,6 +174,9 @@ func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
 		}
 	case len(g.PCRs) > 0:
 		state, err := d.readPCRs(g.PCRs)
+		if err == nil && !g.AcceptUnmeasured {
+			err = state.checkMeasured("TPM2_Create", "set Policy.AcceptUnmeasured")
+		}
 		if err != nil {
 			return nil, err
 		}

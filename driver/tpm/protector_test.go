@@ -247,10 +247,10 @@ func TestPolicyInvalid(t *testing.T) {
 			t.Errorf("%v: %v, want Invalid", p.PCRs, err)
 		}
 	}
-	if _, err := tpm.Approve(other, tpm.PCRs{7: {}}); !errors.Is(err, driver.Invalid) {
+	if _, err := tpm.Approve(other, tpm.PCRs{7: {1}}); !errors.Is(err, driver.Invalid) {
 		t.Errorf("an approver on P-384: %v", err)
 	}
-	if _, err := tpm.Approve(key, tpm.PCRs{16: {}}); !errors.Is(err, driver.Invalid) {
+	if _, err := tpm.Approve(key, tpm.PCRs{16: {1}}); !errors.Is(err, driver.Invalid) {
 		t.Errorf("approving PCR 16: %v", err)
 	}
 }

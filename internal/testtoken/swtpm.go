@@ -1,6 +1,7 @@
 package testtoken
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +28,8 @@ type SWTPM struct {
 
 var errRunning = errors.New("testtoken: swtpm runs already")
 
-// NewSWTPM starts a fresh TPM that ends with the test.
+// NewSWTPM starts a fresh TPM that ends with the test. PCRs 0 to 7 have a measurement of
+// each start, as firmware leaves them.
 func NewSWTPM(t testing.TB) *SWTPM {
 	t.Helper()
 	return startSWTPM(t, "", fresh)
@@ -142,6 +144,29 @@ func (s *SWTPM) Start() error {
 		process.Wait()
 		close(ended)
 	}(s.ended)
+	if s.flag == fresh {
+		return s.measure()
+	}
+	return nil
+}
+
+// measure extends PCRs 0 to 7 in the SHA-256 bank (TPM2_PCR_Extend), as firmware does
+// whenever it starts.
+func (s *SWTPM) measure() error {
+	c, err := s.Dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for pcr := range byte(8) {
+		extend := []byte{0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, pcr, // tag, size, command, register
+			0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, // an empty password
+			0, 0, 0, 1, 0, 0x0b} // one digest, SHA-256
+		extend = append(extend, bytes.Repeat([]byte{pcr + 1}, 32)...)
+		if rsp, err := c.Send(extend); err != nil || responseCode(rsp) != 0 {
+			return fmt.Errorf("testtoken: TPM2_PCR_Extend of register %d: %x (%w)", pcr, rsp, err)
+		}
+	}
 	return nil
 }
 
