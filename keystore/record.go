@@ -142,7 +142,7 @@ func (s *sealer) deriveKey(k *keyring, id recordID, at, header []byte) error {
 	}
 	s.bound = append(append(s.bound[:0], at...), header...)
 	if s.key == nil {
-		s.key = make([]byte, keySize)
+		s.key = suite.NewSecret(keySize)
 	}
 	k.suite.KDF(s.key[:k.suite.KeySize()], epochKey, "strongroom/record", s.bound)
 	return nil

@@ -132,7 +132,7 @@ func (r *Root) Authenticates(root []byte) bool {
 	if len(root) != keySize || r.raw == nil {
 		return false
 	}
-	key := make([]byte, keySize)
+	key := suite.NewSecret(keySize)
 	defer suite.Wipe(key)
 	r.suite.KDF(key, root, labelRootMAC, nil)
 	return r.macHolds(key)

@@ -128,7 +128,7 @@ func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte
 	}
 	// By the public key, which a move or another import of the same key does not
 	// change: two answers to one bad ciphertext would tell that it is bad.
-	key := make([]byte, suite.HashSize)
+	key := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(key)
 	v.suite.MACTo(key, v.secrets.rejection(), ver.Public)
 	out, err := pkcs1.Unpad(nil, padded, ciphertext, key)

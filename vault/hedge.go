@@ -43,7 +43,7 @@ func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 	binary.BigEndian.PutUint64(fixed[64:], h.counter.Add(1))
 	hashed := h.suite.Hash(input...)
 	h.mu.RLock()
-	seed := make([]byte, suite.HashSize)
+	seed := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(seed)
 	h.suite.MACTo(seed, h.key, fixed[:], hashed[:])
 	h.mu.RUnlock()

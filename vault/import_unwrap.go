@@ -179,7 +179,7 @@ func (im *importing) unwrap(ctx context.Context, dst []byte, w driver.Wrapped) (
 
 // unwrapOnce appends the material, or what the named rejection makes of bad padding.
 func (im *importing) unwrapOnce(ctx context.Context, dst []byte, w driver.Wrapped, rejection string) ([]byte, error) {
-	key := make([]byte, suite.HashSize)
+	key := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(key)
 	im.v.suite.MACTo(key, im.v.secrets.rejection(), []byte(im.issued.Serial), []byte(rejection))
 	return unwrap.Unwrap(ctx, dst, w, key)

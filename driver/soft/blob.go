@@ -63,7 +63,7 @@ func (d *Driver) unseal(op string, n name, blob driver.Blob) (*lockedmem.Buffer,
 }
 
 func (d *Driver) blobKey(bound []byte) []byte {
-	key := make([]byte, d.suite.KeySize())
+	key := suite.NewSecret(d.suite.KeySize())
 	d.suite.KDF(key, d.key.Bytes(), blobLabel, bound)
 	return key
 }

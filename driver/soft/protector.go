@@ -150,7 +150,7 @@ func bound(header []byte, b driver.Binding) []byte {
 // rootKey derives the sealing key and wipes the secret it came from.
 func rootKey(id suite.ID, secret, context []byte) []byte {
 	defer suite.Wipe(secret)
-	key := make([]byte, id.KeySize())
+	key := suite.NewSecret(id.KeySize())
 	id.KDF(key, secret, rootLabel, context)
 	return key
 }

@@ -42,7 +42,7 @@ func (h Header) bind(context []byte) [suite.HashSize]byte {
 func (h Header) derive(context, root []byte) (both, key, commit []byte) {
 	b := h.bind(context)
 	n := h.Suite.KeySize()
-	both = make([]byte, n+commitSize)
+	both = suite.NewSecret(n + commitSize)
 	h.Suite.KDF(both, root, labelMessage, b[:])
 	return both, both[:n], both[n:]
 }

@@ -15,7 +15,7 @@ const lengthCandidates = 128
 // synthesize derives what stands in for a badly padded message: the last length
 // bytes of a block as long as the modulus. The caller wipes the block.
 func synthesize(key, ciphertext []byte) (block []byte, length int) {
-	kdk := make([]byte, suite.HashSize)
+	kdk := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(kdk)
 	suite.AES.MACTo(kdk, key, ciphertext)
 	size := len(ciphertext)

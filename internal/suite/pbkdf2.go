@@ -15,7 +15,7 @@ func (id ID) PBKDF2(password, salt []byte, iterations, n int) []byte {
 	w := workspaces.take()
 	defer workspaces.give(w)
 	growStack(false)
-	dst := make([]byte, n)
+	dst := NewSecret(n)
 	id.pbkdf2(w, dst, password, salt, iterations)
 	clearStack()
 	return dst

@@ -133,3 +133,10 @@ func pointerFree(t reflect.Type) bool {
 	}
 	return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Complex128
 }
+
+// NewSecret returns n zeroed bytes for a secret, which the caller wipes. They are on the
+// heap: what a function makes for itself may be on its stack, and a stack that grows
+// leaves a copy of itself behind.
+//
+//go:noinline
+func NewSecret(n int) []byte { return make([]byte, n) }

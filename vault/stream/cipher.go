@@ -52,7 +52,7 @@ func newSegments(header []byte, key DataKey) (*segments, error) {
 		if len(secret) < l.keySize {
 			return fmt.Errorf("%w: it has %d bytes, and this suite takes %d; use KeySuite", errShortKey, len(secret), l.keySize)
 		}
-		derived := make([]byte, l.keySize)
+		derived := suite.NewSecret(l.keySize)
 		defer suite.Wipe(derived)
 		id.KDF(derived, secret, l.keyLabel, hash[:])
 		var err error
