@@ -22,7 +22,7 @@ type mutant struct {
 
 func mutants() []mutant {
 	return slices.Concat(prfMutants(), aeadMutants(), signMutants(), decryptMutants(), tableMutants(), keyMutants(), importMutants(),
-		wrappedMutants(), blobMutants(), contextMutants(), closeMutants(), reopenMutants(), replacedMutants(), optionalMutants(), errorMutants())
+		wrappedMutants(), blobMutants(), contextMutants(), closeMutants(), reopenMutants(), replacedMutants(), optionalMutants(), errorMutants(), deadlineMutants())
 }
 
 // findings runs the suite over a driver and returns the checks that fail, with what

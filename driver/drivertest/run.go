@@ -107,6 +107,7 @@ func checks() []check {
 		{"Concurrent", concurrent},
 		{"CanceledNeverReachesDevice", canceledNeverReachesDevice},
 		{"ContextNotKept", contextNotKept},
+		{"DeadlineEndsWait", deadlineEndsWait},
 		{"UseAfterKeyClose", useAfterKeyClose},
 		{"KeyCloseWaits", keyCloseWaits},
 		{"DestroyAbsent", destroyAbsent},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -37,6 +38,17 @@ var _ driver.AEAD = (*aeadKey)(nil)
 // not do so has 2^26 of its own. Not counted is what other programs than this driver seal
 // with the key, and where an older copy of the token is put back, so is the count.
 func (k *aeadKey) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error) {
+	if !hasDeadline(ctx) {
+		return k.seal(ctx, dst, plaintext, aad)
+	}
+	in, more := slices.Clone(plaintext), slices.Clone(aad)
+	return boundedAppend(ctx, dst, func() ([]byte, error) {
+		defer suite.Wipe(in)
+		return k.seal(ctx, nil, in, more)
+	})
+}
+
+func (k *aeadKey) seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error) {
 	const op = "Seal"
 	if err := k.enter(ctx, op); err != nil {
 		return nil, err
@@ -70,6 +82,14 @@ func (k *aeadKey) count(ctx context.Context) error {
 
 // Open appends the plaintext to dst.
 func (k *aeadKey) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
+	if !hasDeadline(ctx) {
+		return k.open(ctx, dst, ciphertext, aad)
+	}
+	in, more := slices.Clone(ciphertext), slices.Clone(aad)
+	return boundedAppend(ctx, dst, func() ([]byte, error) { return k.open(ctx, nil, in, more) })
+}
+
+func (k *aeadKey) open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
 	const op = "Open"
 	if err := k.enter(ctx, op); err != nil {
 		return nil, err

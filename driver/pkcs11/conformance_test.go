@@ -4,20 +4,42 @@ package pkcs11_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/driver/pkcs11"
 	"strongroom.example/internal/testtoken"
 )
 
-// TestConformance holds the driver to the contract on each token. RSA keys above 2048
-// bits take minutes; STRONGROOM_CONFORMANCE=all has them too.
+// A hanging driver is one whose module can be made to hang.
+type hanging struct {
+	*pkcs11.Driver
+	module testtoken.FaultyPKCS11
+}
+
+var _ drivertest.Hanger = hanging{}
+
+// Hang makes C_Sign hang.
+func (h hanging) Hang() (release func()) {
+	h.module.Hang(testtoken.CSign)
+	return h.module.Release
+}
+
+// TestConformance holds the driver to the contract on each token, with SoftHSM behind a
+// module that can hang. RSA keys above 2048 bits take minutes; STRONGROOM_CONFORMANCE=all
+// has them too.
 func TestConformance(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		opens := func(t *testing.T) driver.Driver { return open(t, token) }
+		if strings.Contains(token.Module, "softhsm") {
+			faulty := testtoken.NewFaulty(t, token)
+			opens = func(t *testing.T) driver.Driver { return hanging{open(t, faulty.PKCS11).(*pkcs11.Driver), faulty} }
+		}
 		drivertest.Harness{
-			Open:   func(t *testing.T) driver.Driver { return open(t, token) },
-			Reopen: func(t *testing.T, _ driver.Driver) driver.Driver { return open(t, token) },
+			Open:   opens,
+			Reopen: func(t *testing.T, _ driver.Driver) driver.Driver { return opens(t) },
 			LeaveOut: func(spec driver.KeySpec) bool {
 				large := spec.Algorithm == driver.RSA3072 || spec.Algorithm == driver.RSA4096
 				return large && os.Getenv("STRONGROOM_CONFORMANCE") != "all"

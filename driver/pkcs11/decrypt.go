@@ -26,6 +26,14 @@ var _ driver.Decrypter = (*decryptKey)(nil)
 // Decrypt appends the plaintext to dst. OAEP that the token cannot do itself is done
 // over its raw RSA; the padded plaintext then passes through the host.
 func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
+	if !hasDeadline(ctx) {
+		return k.decrypt(ctx, dst, alg, ciphertext)
+	}
+	in := slices.Clone(ciphertext)
+	return boundedAppend(ctx, dst, func() ([]byte, error) { return k.decrypt(ctx, nil, alg, in) })
+}
+
+func (k *decryptKey) decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	const op = "Decrypt"
 	if err := k.enter(ctx, op); err != nil {
 		return nil, err

@@ -16,6 +16,14 @@ import (
 // module is initialised again to see. If others use the module that cannot be, and
 // the answer is Unknown.
 func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
+	if !hasDeadline(ctx) {
+		return d.destroyKey(ctx, id)
+	}
+	_, err := bounded(ctx, func() (struct{}, error) { return struct{}{}, d.destroyKey(ctx, id) }, keep)
+	return err
+}
+
+func (d *Driver) destroyKey(ctx context.Context, id driver.MaterialID) error {
 	if err := d.enter(ctx, "DestroyKey"); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"context"
+	"time"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -19,6 +20,7 @@ type Driver struct {
 	profile profile
 	able    *abilities
 	gate    gate.Gate
+	limit   time.Duration // of Close
 	token   *token
 	pin     *credential
 	pool    *pool
@@ -65,6 +67,13 @@ func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (
 // one that came from outside (CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE), as
 // far as the token reports that.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.generateKey(ctx, id, spec)
+	}
+	return bounded(ctx, func() (driver.Created, error) { return d.generateKey(ctx, id, spec) }, keep)
+}
+
+func (d *Driver) generateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	sh, err := d.enterFor(ctx, "GenerateKey", spec)
 	if err != nil {
 		return driver.Created{}, err
@@ -121,13 +130,16 @@ func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), 
 	}, nil
 }
 
-// Close waits for running calls and closes the driver's sessions. With the last
+// Close waits for running calls, for 30 s at most, and closes the driver's sessions. With the last
 // driver of a token its last session of this package is closed, which ends the login
 // unless somebody else in the process has a session there; with the last of a module
 // the module is finalised, if this package initialised it.
 func (d *Driver) Close() error {
-	if !d.gate.Shut() {
-		return nil
-	}
-	return d.leave()
+	first := d.gate.Close()
+	return waitFor(&d.gate, d.limit, func() error {
+		if !first {
+			return nil
+		}
+		return d.leave()
+	})
 }

@@ -57,6 +57,13 @@ func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
 // found, and closes it. Where the token has no key that the driver can use, the report
 // comes with an error that is Unsupported.
 func Probe(ctx context.Context, c Config) (Report, error) {
+	if !hasDeadline(ctx) {
+		return probe(ctx, c)
+	}
+	return bounded(ctx, func() (Report, error) { return probe(ctx, c) }, keep)
+}
+
+func probe(ctx context.Context, c Config) (Report, error) {
 	d, err := open(ctx, c)
 	if err != nil {
 		return Report{}, failed(err)

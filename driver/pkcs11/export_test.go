@@ -2,7 +2,13 @@
 
 package pkcs11
 
-import p11 "github.com/miekg/pkcs11"
+import (
+	"time"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom.example/driver"
+)
 
 // ModuleContext returns what the driver calls a module by. It does not initialise it.
 func ModuleContext(path string) (*p11.Ctx, error) {
@@ -15,3 +21,6 @@ func ModuleContext(path string) (*p11.Ctx, error) {
 
 // Refused is the error of a C_Initialize that failed with a code.
 func Refused(path, args string, rv uint) error { return refused(path, args, code("C_Initialize", rv)) }
+
+// LimitClose has Close wait no longer than limit for calls that hang.
+func LimitClose(d driver.Driver, limit time.Duration) { d.(*Driver).limit = limit }

@@ -7,10 +7,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // ImportKey puts material that is in the host's memory into the token. What the token
@@ -18,6 +20,17 @@ import (
 // tokens tell it right. Go's parsers leave parts of an asymmetric key on the heap. If
 // the token has a key under id it must be the same.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.importKey(ctx, id, spec, in)
+	}
+	material := slices.Clone(in)
+	return bounded(ctx, func() (driver.Created, error) {
+		defer suite.Wipe(material)
+		return d.importKey(ctx, id, spec, material)
+	}, keep)
+}
+
+func (d *Driver) importKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
 	const op = "ImportKey"
 	sh, err := d.enterFor(ctx, op, spec)
 	if err != nil {

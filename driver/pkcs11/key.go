@@ -42,16 +42,23 @@ func (h *handle) leave() {
 	h.driver.gate.Leave()
 }
 
-// Close waits for running calls. The object stays in the token.
+// Close waits for running calls, for 30 s at most. The object stays in the token.
 func (h *handle) Close() error {
-	h.gate.Shut()
-	return nil
+	h.gate.Close()
+	return waitFor(&h.gate, h.driver.limit, func() error { return nil })
 }
 
 // OpenKey looks for the key and checks that it is of spec. An object under the id that has
 // other roles, another size or other attributes is Authentic. So is a blob, since keys of
 // a token have none.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
+	if !hasDeadline(ctx) {
+		return d.openKey(ctx, id, spec, blob)
+	}
+	return bounded(ctx, func() (driver.Key, error) { return d.openKey(ctx, id, spec, blob) }, func(k driver.Key) { k.Close() })
+}
+
+func (d *Driver) openKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	const op = "OpenKey"
 	sh, err := d.enterFor(ctx, op, spec)
 	if err != nil {
@@ -80,7 +87,14 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 // openEach opens every key of spec that the token has under id, of which there is more
 // than one where a key was made again while the first was out of sight. A key lasts until
 // its handle is lost.
-func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (keys []driver.Key, err error) {
+func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) ([]driver.Key, error) {
+	if !hasDeadline(ctx) {
+		return d.openAll(ctx, id, spec)
+	}
+	return bounded(ctx, func() ([]driver.Key, error) { return d.openAll(ctx, id, spec) }, keep)
+}
+
+func (d *Driver) openAll(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (keys []driver.Key, err error) {
 	sh, err := d.enterFor(ctx, "OpenKey", spec)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -31,7 +32,14 @@ func (d *Driver) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, erro
 	}
 }
 
-func (d *Driver) list(ctx context.Context) (ids []driver.MaterialID, err error) {
+func (d *Driver) list(ctx context.Context) ([]driver.MaterialID, error) {
+	if !hasDeadline(ctx) {
+		return d.listKeys(ctx)
+	}
+	return bounded(ctx, func() ([]driver.MaterialID, error) { return d.listKeys(ctx) }, keep)
+}
+
+func (d *Driver) listKeys(ctx context.Context) (ids []driver.MaterialID, err error) {
 	if err := d.enter(ctx, "ListKeys"); err != nil {
 		return nil, err
 	}
@@ -91,6 +99,17 @@ func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
 // Random fills p from the token's generator. An error of the token leaves zeros; where
 // it is not asked, p is as it was.
 func (d *Driver) Random(ctx context.Context, p []byte) error {
+	if !hasDeadline(ctx) {
+		return d.fill(ctx, p)
+	}
+	own := slices.Clone(p)
+	out, err := bounded(ctx, func() ([]byte, error) { return own, d.fill(ctx, own) }, suite.Wipe)
+	copy(p, out) // zeros where the token failed, nothing at the deadline
+	suite.Wipe(out)
+	return err
+}
+
+func (d *Driver) fill(ctx context.Context, p []byte) error {
 	const op = "Random"
 	if err := d.enter(ctx, op); err != nil {
 		return err

@@ -19,8 +19,18 @@ import (
 // second on SoftHSM, and longer on a slow device. The first time it leaves a small
 // key of its own in the token, which tells a broken token from a missing key.
 //
-// The driver's dynamic type is *Driver. The context bounds Open alone.
+// The driver's dynamic type is *Driver. The context bounds Open alone. A deadline also
+// ends the wait for a call that hangs in the module, here and in all methods; the call goes
+// on, and what it returns is wiped or closed. The cancellation of a context without a
+// deadline does not end that wait.
 func Open(ctx context.Context, c Config) (driver.Driver, error) {
+	if !hasDeadline(ctx) {
+		return openDriver(ctx, c)
+	}
+	return bounded(ctx, func() (driver.Driver, error) { return openDriver(ctx, c) }, func(d driver.Driver) { d.Close() })
+}
+
+func openDriver(ctx context.Context, c Config) (driver.Driver, error) {
 	d, err := open(ctx, c)
 	if err != nil {
 		return nil, failed(err)
@@ -49,7 +59,7 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{}
+	d := &Driver{limit: closeLimit}
 	if err := d.join(ctx, m, c); err != nil {
 		m.release()
 		return nil, err

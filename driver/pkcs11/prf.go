@@ -4,10 +4,12 @@ package pkcs11
 
 import (
 	"context"
+	"slices"
 
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 const (
@@ -22,6 +24,17 @@ var _ driver.PRF = (*prfKey)(nil)
 
 // PRF appends the HMAC of input to dst.
 func (k *prfKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
+	if !hasDeadline(ctx) {
+		return k.prf(ctx, dst, input)
+	}
+	in := slices.Clone(input)
+	return boundedAppend(ctx, dst, func() ([]byte, error) {
+		defer suite.Wipe(in)
+		return k.prf(ctx, nil, in)
+	})
+}
+
+func (k *prfKey) prf(ctx context.Context, dst, input []byte) ([]byte, error) {
 	const op = "PRF"
 	if err := k.enter(ctx, op); err != nil {
 		return nil, err

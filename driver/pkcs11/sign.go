@@ -9,6 +9,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
 
 // A signKey is a private key of usage Sign.
@@ -22,6 +23,17 @@ var _ driver.Signer = (*signKey)(nil)
 
 // Sign signs a digest or, with Ed25519, a message.
 func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
+	if !hasDeadline(ctx) {
+		return k.sign(ctx, alg, input)
+	}
+	in := slices.Clone(input)
+	return bounded(ctx, func() ([]byte, error) {
+		defer suite.Wipe(in)
+		return k.sign(ctx, alg, in)
+	}, keep)
+}
+
+func (k *signKey) sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
 	const op = "Sign"
 	if err := k.enter(ctx, op); err != nil {
 		return nil, err

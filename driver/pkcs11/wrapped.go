@@ -26,6 +26,13 @@ type unwrapKey struct {
 
 // GenerateWrappingKey makes an RSA key pair of usage Unwrap in the token.
 func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.generateWrappingKey(ctx, id, alg)
+	}
+	return bounded(ctx, func() (driver.Created, error) { return d.generateWrappingKey(ctx, id, alg) }, keep)
+}
+
+func (d *Driver) generateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
 	sh, err := d.enterFor(ctx, "GenerateWrappingKey", driver.KeySpec{Algorithm: alg, Usage: driver.Unwrap})
 	if err != nil {
 		return driver.Created{}, err
@@ -48,6 +55,14 @@ func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 // that is another's. The public half of an ECDSA key is what the token's signatures verify
 // with, whatever the PKCS #8 has in that place.
 func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.importWrapped(ctx, id, spec, w)
+	}
+	w.Ciphertext = slices.Clone(w.Ciphertext)
+	return bounded(ctx, func() (driver.Created, error) { return d.importWrapped(ctx, id, spec, w) }, keep)
+}
+
+func (d *Driver) importWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	const op = "ImportWrapped"
 	sh, err := d.enterFor(ctx, op, spec)
 	if err != nil {

@@ -29,10 +29,19 @@ func (g *Gate) Leave() { g.running.Done() }
 // Shut turns new calls away, waits for running ones, and reports whether this call
 // was the first to shut.
 func (g *Gate) Shut() bool {
-	g.mu.Lock()
-	first := !g.closed
-	g.closed = true
-	g.mu.Unlock()
-	g.running.Wait()
+	first := g.Close()
+	g.Wait()
 	return first
 }
+
+// Close turns new calls away, and reports whether this call was the first to do so.
+func (g *Gate) Close() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first := !g.closed
+	g.closed = true
+	return first
+}
+
+// Wait waits for the calls that are running, after Close.
+func (g *Gate) Wait() { g.running.Wait() }
