@@ -122,7 +122,13 @@ func (s *SWTPM) Start() error {
 			f.Close() // the TPM has its own copy; a dead one must refuse its callers
 		}
 	}()
-	for _, path := range []string{s.Socket(), s.Socket() + ".ctrl"} {
+	// Clients find the TPM only once the firmware has measured, because it serves one at a
+	// time and a driver that waits for it would come first.
+	boot := s.Socket()
+	if s.flag == fresh {
+		boot += ".boot"
+	}
+	for _, path := range []string{boot, s.Socket() + ".ctrl"} {
 		f, err := listen(path)
 		if err != nil {
 			return err
@@ -144,20 +150,25 @@ func (s *SWTPM) Start() error {
 		process.Wait()
 		close(ended)
 	}(s.ended)
-	if s.flag == fresh {
-		return s.measure()
+	if s.flag != fresh {
+		return nil
 	}
-	return nil
+	if err := measure(boot); err != nil {
+		return err
+	}
+	return os.Rename(boot, s.Socket())
 }
 
 // measure extends PCRs 0 to 7 in the SHA-256 bank (TPM2_PCR_Extend), as firmware does
 // whenever it starts.
-func (s *SWTPM) measure() error {
-	c, err := s.Dial()
+func measure(socket string) error {
+	conn, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	c := &stream{Conn: conn}
 	for pcr := range byte(8) {
 		extend := []byte{0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, pcr, // tag, size, command, register
 			0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, // an empty password
