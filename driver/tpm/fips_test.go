@@ -32,7 +32,7 @@ func TestEnforced(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, name := range tests {
-		if !strings.Contains(string(out), "--- PASS: "+name+" (") {
+		if !strings.Contains(string(out), "--- PASS: "+name) {
 			t.Errorf("%s did not run", name)
 		}
 	}
