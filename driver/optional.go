@@ -8,7 +8,8 @@ import (
 // An Importer takes material that is in the host's memory.
 type Importer interface {
 	// ImportKey stores material under id; it is repeatable. The caller wipes
-	// material after the call. Material of a wrong length or form is Invalid.
+	// material after the call. Material of a wrong length or form is Invalid, and so is a
+	// private key whose parts contradict each other; the cause says what is wrong.
 	ImportKey(ctx context.Context, id MaterialID, spec KeySpec, material []byte) (Created, error)
 }
 

@@ -52,8 +52,9 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	return created, err
 }
 
-// refusal returns what to tell of a failed import: why a key is not taken that
-// unwrapped, else errMaterial for every way in which the material can be wrong.
+// refusal returns the caller's error for a failed import: the fault of a key that
+// unwrapped and is not taken, else errMaterial for every way in which the material can be
+// wrong.
 func (im *importing) refusal(err error) error {
 	var fault *pkcs8.Error
 	switch {
@@ -69,8 +70,9 @@ func (im *importing) refusal(err error) error {
 	return err
 }
 
-// An unfit is the refusal of material whose wrapping was authenticated. Its owner alone
-// can have made it, so that he is told what is wrong, and the try does not count.
+// An unfit is the refusal of material whose wrapping was authenticated. The error says
+// what is wrong with it, and the try does not count, because only its owner can have
+// wrapped it.
 type unfit struct{ fault *pkcs8.Error }
 
 // Error returns the fault and its remedy.
