@@ -55,6 +55,7 @@ install_tools() {
 	need softhsm2-util softhsm2
 	need certutil libnss3-tools libnss3
 	need swtpm swtpm
+	need strace strace
 	need p11-kit p11-kit
 	[ -n "$(find /usr/lib /usr/lib64 -name p11-kit-client.so -print -quit 2>/dev/null)" ] || missing+=(p11-kit-modules)
 	need qemu-s390x qemu-user

@@ -45,7 +45,7 @@ type Config struct {
 	// Create closes the store and removes it.
 	Ready func(*Store) error
 	// MinFree is the free disk, in bytes, below which commits answer ErrFull.
-	// 0 means 64 MiB.
+	// 0 means 16 MiB: a segment of the redo log, a table, and as much again.
 	MinFree uint64
 
 	step func(name string) error // asked before each step that a crash may cut
@@ -106,7 +106,7 @@ type Store struct {
 // newStore returns a store that has nothing open but its directory.
 func newStore(cfg Config) (*Store, error) {
 	if cfg.MinFree == 0 {
-		cfg.MinFree = 64 << 20
+		cfg.MinFree = 16 << 20
 	}
 	cfg.Root, cfg.Roots = nil, nil
 	dir := (*directory)(nil)

@@ -70,7 +70,7 @@ type Config struct {
 	// 170 with its defaults.
 	UnlockWork uint64
 	// MinFree is how many bytes of disk must stay free; below, operations answer
-	// ErrStorageFull. 0 means 64 MiB.
+	// ErrStorageFull. 0 means 16 MiB. Reading, Close and Open go on.
 	MinFree uint64
 
 	patience   time.Duration // see const patience

@@ -16,5 +16,8 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childStore); dir != "" {
 		os.Exit(destroyUntilKilled(dir))
 	}
+	if dir := os.Getenv(childFaults); dir != "" {
+		os.Exit(workUnderFaults(dir))
+	}
 	goleak.VerifyTestMain(m)
 }

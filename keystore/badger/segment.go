@@ -19,6 +19,9 @@ const (
 	segmentHeader = 4 + 8 + 8 + 8 + 32 + macSize
 )
 
+// segmentLimit is where a segment is full. A test that wants many tables sets it lower.
+var segmentLimit int64 = segmentSize
+
 // segmentNames are the files of the redo log. While the batches of one become a table
 // the next ones go into the other.
 var segmentNames = [2]string{"redo", "redo.2"}
@@ -198,7 +201,7 @@ func (s *segment) encode(b keystore.Batch) []byte {
 // holds reports whether the batch's record has room before the end of the file.
 func (s *segment) holds(b keystore.Batch) bool {
 	n := recordHeader + b.Size() + 6*len(b.Put) + 2*len(b.Delete) + macSize
-	return s.end+int64(n) <= segmentSize
+	return s.end+int64(n) <= segmentLimit
 }
 
 // append writes the record that encode made and returns once it is durable. After an
