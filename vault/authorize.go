@@ -64,10 +64,14 @@ type Decision struct {
 	Rule string
 }
 
-// An Authorizer decides requests. It is called from many goroutines, changes
-// nothing in the request, and does not call the vault. An error denies, and is wrapped in what
-// the caller is told. It may be asked
-// several times for one operation, when the CMK changes meanwhile.
+// An Authorizer decides requests. It is called from many goroutines and does not call the
+// vault. The maps in a request are its own. An error denies, and is wrapped in what the caller
+// gets.
+//
+// It may be asked several times for one operation: again where the CMK changed before the
+// commit, again right before the commit of an operation of several steps (ReEncrypt, what
+// makes material, changes of protectors, Backup), and by ListKeys for DescribeKey on each
+// CMK. The answer that came last counts.
 type Authorizer interface {
 	Authorize(ctx context.Context, r Request) (Decision, error)
 }

@@ -34,8 +34,8 @@ func (r storeReader) Get(path string) (keystore.Record, error) { return r.Store.
 func (v *Vault) reading(ctx context.Context) reader { return storeReader{v.store, ctx} }
 
 // stands checks in a commit that a decision stands. It rests on state, primary version,
-// place, expiry, alias and tags. What else is in the record may change: who may describe
-// a CMK shall hold up nobody who uses it.
+// place, expiry, alias and tags. The rest of the record may change, so that a change of the
+// description does not hold up those who use the CMK.
 func (v *Vault) stands(tx reader, t *target, e *entry) error {
 	if t == nil || e.detached || tx.Version(keyPath(t.ID)) == t.record && !v.expiredSince(t) {
 		return nil
