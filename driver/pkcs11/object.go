@@ -54,7 +54,6 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 			return at.handle, nil
 		}
 	}
-	o.lookups.Add(1) // before another handle can be used
 	found, err := s.find(o.shape.search(o.id))
 	if err != nil {
 		return 0, err
@@ -69,6 +68,7 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 			return 0, fault("C_FindObjects", driver.Unknown, errTwice)
 		}
 	}
+	o.lookups.Add(1) // after the search, and before any call can use what it found
 	o.at.Store(&place{s.epoch, destroyed, found[0]})
 	return found[0], nil
 }
