@@ -129,10 +129,11 @@ var faults = []struct {
 			}}, err
 		}
 	}},
-	{"every key but the known one is the same", "the cipher's wiping", func(p *primitives) {
+	{"every key but the known ones is the same", "the cipher's wiping", func(p *primitives) {
 		whole := p.newAEAD
 		p.newAEAD = func(key []byte) (aead, error) {
-			if !bytes.Equal(key, unhex(answersOf[p.id].aeads[0].key)) {
+			known := func(a aeadAnswer) bool { return bytes.Equal(key, unhex(a.key)) }
+			if !slices.ContainsFunc(answersOf[p.id].aeads, known) {
 				key = make([]byte, len(key))
 			}
 			return whole(key)
