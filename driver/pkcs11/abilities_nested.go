@@ -31,12 +31,12 @@ func (e *trialError) Error() string {
 
 func (e *trialError) Unwrap() error { return e.err }
 
-// tryNested finds out whether the token keeps to CKA_UNWRAP_TEMPLATE, and which wrapped keys
+// tryNested finds out whether the token takes CKA_UNWRAP_TEMPLATE, and which wrapped keys
 // still come in then; the others are not offered any more. It is the last trial, because a
 // token that dies of it has shown all else by then; in this process it is not tried there
 // again.
 func (x *examination) tryNested() {
-	const ability = "binds what is unwrapped by a template"
+	const ability = "takes a template for what is unwrapped"
 	tiers := x.epoch.tiers
 	switch {
 	case !slices.ContainsFunc(x.specs, func(row driver.SpecInfo) bool { return len(row.WrappedImport) > 0 }):

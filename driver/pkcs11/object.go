@@ -50,6 +50,9 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 		case err != nil && codeOf(err) != p11.CKR_OBJECT_HANDLE_INVALID:
 			return 0, err
 		case still:
+			// Opencryptoki gives the handle of a destroyed object to the next one, which may
+			// have the same id: that counts as a lookup.
+			o.lookups.Add(1)
 			o.at.Store(&place{s.epoch, destroyed, at.handle})
 			return at.handle, nil
 		}

@@ -5,6 +5,7 @@ package pkcs11_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,4 +73,40 @@ func TestOneWriter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCrowdOfWriters makes, opens, uses and destroys keys from 8 goroutines on each token.
+// Every key that was made works, and none is left.
+func TestCrowdOfWriters(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		d := opened(t, token)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 10 {
+					id := freshID()
+					if err := lifeOfAKey(d, id); err != nil {
+						t.Errorf("a key made among others: %v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
+			t.Errorf("ListKeys after all keys were destroyed yields %v, %v", id, err)
+		}
+	})
+}
+
+func lifeOfAKey(d driver.Driver, id driver.MaterialID) error {
+	ctx := context.Background()
+	if _, err := d.GenerateKey(ctx, id, derive); err != nil {
+		return err
+	}
+	k, err := d.OpenKey(ctx, id, derive, nil)
+	if err != nil {
+		return err
+	}
+	_, err = k.(driver.PRF).PRF(ctx, nil, []byte("input"))
+	return errors.Join(err, k.Close(), d.DestroyKey(ctx, id, nil))
 }
