@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"internal/redact/redacttest": {},
 	"internal/unwrap":            {"driver", "internal/keywrap", "internal/pkcs1", "internal/suite"},
 	"internal/selftest":          {"driver", "internal/keywrap", "internal/suite"},
-	"internal/testtoken":         {},
+	"internal/testtoken":         {"internal/driveruri"},
 	"internal/driveruri":         {},
 	"internal/vaulttest":         {"public", "internal/...", "github.com/emmansun/gmsm/..."},
 	"bench":                      {"public"},

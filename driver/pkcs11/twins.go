@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -47,7 +48,7 @@ func (s session) sameKey(a, b *object) (bool, error) {
 	}
 	for _, o := range []*object{a, b} {
 		err := o.answersSign(s, signAlgs(o.shape)[0], public)
-		if err == errTrial {
+		if errors.Is(err, errTrial) {
 			return false, nil
 		}
 		if err != nil {

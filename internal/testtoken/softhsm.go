@@ -39,6 +39,10 @@ const softHSMConf = "SOFTHSM2_CONF"
 // initialised, so that there is one for the whole process; each token of a test has
 // a directory of its own in it.
 func Main(m *testing.M) int {
+	if err := setFromURI(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp(memoryDir(), "softhsm")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

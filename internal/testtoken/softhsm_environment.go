@@ -1,8 +1,12 @@
 package testtoken
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"testing"
+
+	"strongroom.example/internal/driveruri"
 )
 
 const (
@@ -10,7 +14,30 @@ const (
 	ownModule = prefix + "MODULE"
 )
 
-// FromEnvironment returns the token that STRONGROOM_TEST_PKCS11_MODULE (absolute
+// setFromURI spreads STRONGROOM_TEST_PKCS11_URI, a URI of RFC 7512 with token, module-path,
+// a pin-source that is a file, and x-args if the module wants it, over the other variables.
+func setFromURI() error {
+	text := os.Getenv(prefix + "URI")
+	if text == "" {
+		return nil
+	}
+	u, err := driveruri.Parse(text)
+	if err != nil {
+		return err
+	}
+	pin := strings.TrimPrefix(strings.TrimPrefix(u.Query["pin-source"], "file:"), "//")
+	if u.Path["token"] == "" || u.Query["module-path"] == "" || !strings.HasPrefix(pin, "/") {
+		return errors.New(prefix + "URI: name token, module-path and a pin-source that is a file")
+	}
+	for name, value := range map[string]string{
+		"MODULE": u.Query["module-path"], "ARGS": u.Query["x-args"], "TOKEN": u.Path["token"], "PIN_FILE": pin,
+	} {
+		os.Setenv(prefix+name, value)
+	}
+	return nil
+}
+
+// FromEnvironment returns the token that STRONGROOM_TEST_PKCS11_URI names, or that STRONGROOM_TEST_PKCS11_MODULE (absolute
 // path), STRONGROOM_TEST_PKCS11_TOKEN (label), STRONGROOM_TEST_PKCS11_PIN_FILE and,
 // if the module wants it, STRONGROOM_TEST_PKCS11_ARGS name. Keys are made and
 // destroyed in it. It reports false if there is none.

@@ -38,3 +38,22 @@ func TestFromEnvironment(t *testing.T) {
 		t.Errorf("%+v, %v", token, ok)
 	}
 }
+
+// TestFromURI takes the token from one URI.
+func TestFromURI(t *testing.T) {
+	for _, name := range []string{"MODULE", "ARGS", "TOKEN", "PIN_FILE"} {
+		t.Setenv("STRONGROOM_TEST_PKCS11_"+name, "")
+	}
+	t.Setenv("STRONGROOM_TEST_PKCS11_URI", "pkcs11:token=label?module-path=/m.so&pin-source=file:/pin&x-args=a%20b")
+	if err := setFromURI(); err != nil {
+		t.Fatal(err)
+	}
+	want := PKCS11{Module: "/m.so", Args: "a b", Label: "label", PINFile: "/pin"}
+	if token, ok := FromEnvironment(t); !ok || token != want {
+		t.Errorf("FromEnvironment returns %+v, %v, want %+v", token, ok, want)
+	}
+	t.Setenv("STRONGROOM_TEST_PKCS11_URI", "pkcs11:token=label?module-path=/m.so&pin-source=env:PIN")
+	if err := setFromURI(); err == nil {
+		t.Error("a URI whose PIN is in no file is taken")
+	}
+}
