@@ -194,12 +194,12 @@ func TestLeftovers(t *testing.T) {
 	table, err := os.ReadFile(only(t, dir, ".sst")[0])
 	must(t, err)
 	for name, content := range map[string][]byte{
-		"009001.sst": nil, "009002.sst": table, manifestNew: []byte("Bdgr"), "DISCARD": nil, "LOCK": []byte("1"),
+		"009001.sst": nil, "009002.sst": table, manifestNew: []byte("Bdgr"), "epoch.new": make([]byte, 8192), "DISCARD": nil, "LOCK": []byte("1"),
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	whole(t, dir, pairs)
-	for _, name := range []string{"009001.sst", "009002.sst", manifestNew, "DISCARD", "LOCK"} {
+	for _, name := range []string{"009001.sst", "009002.sst", manifestNew, "epoch.new", "DISCARD", "LOCK"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s was left", name)
 		}

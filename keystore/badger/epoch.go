@@ -70,17 +70,25 @@ func openEpoch(dir string, mac macFunc) (e *epochLog, found bool, err error) {
 	return e, true, nil
 }
 
-// create makes the file, whose name lasts once the state that is set first is durable.
-func (e *epochLog) create(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, epochFile), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+// create makes the file with its first state. It gets its name when that is durable: a
+// crash leaves a store with the state or without the file.
+func (e *epochLog) create(dir string, s epochState) error {
+	path := filepath.Join(dir, epochFile)
+	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(make([]byte, 2*epochSlot)); err != nil {
-		return errors.Join(err, f.Close())
-	}
 	e.file = f
-	return nil
+	if _, err := f.Write(make([]byte, 2*epochSlot)); err != nil {
+		return err
+	}
+	if err := e.set(s); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }
 
 // set writes the next state and returns once it is durable. After an error either this

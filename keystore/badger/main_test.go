@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childStore); dir != "" {
 		os.Exit(destroyUntilKilled(dir))
 	}
+	if dir := os.Getenv(childOpens); dir != "" {
+		os.Exit(openAndClose(dir))
+	}
 	if dir := os.Getenv(childFaults); dir != "" {
 		os.Exit(workUnderFaults(dir))
 	}

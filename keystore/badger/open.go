@@ -112,7 +112,7 @@ func (e *engine) tidy() error {
 		listed[t.id] = true
 		e.nextID = max(e.nextID, t.id+1)
 	}
-	left := append(names[".vlog"], "DISCARD", "KEYREGISTRY", "LOCK", manifestNew)
+	left := append(names[".vlog"], "DISCARD", "KEYREGISTRY", "LOCK", manifestNew, epochFile+".new")
 	for _, name := range names[".sst"] {
 		if id, ok := tableFile(name); ok && !listed[id] {
 			left = append(left, name)

@@ -114,11 +114,14 @@ func (e *engine) replayRecord(at position, r entry) error {
 // markOpen puts on record, durably and before the first batch, that the store is open
 // and where the log ended by then.
 func (e *engine) markOpen() error {
-	err := e.epoch.set(epochState{epoch: e.log.head.epoch, seq: e.log.last, chain: e.log.chain})
-	if err != nil {
+	if err := e.epoch.set(e.openState()); err != nil {
 		return fault("mark the store as open", err)
 	}
 	return nil
+}
+
+func (e *engine) openState() epochState {
+	return epochState{epoch: e.log.head.epoch, seq: e.log.last, chain: e.log.chain}
 }
 
 // begin makes the redo log of a new store, or of one that had a log of format 1 and has
@@ -147,14 +150,8 @@ func (e *engine) begin(at position, old bool) (err error) {
 		return err
 	}
 	e.view.mem = newMemtable()
-	if err := e.epoch.create(e.dir); err != nil {
+	if err := e.epoch.create(e.dir, e.openState()); err != nil {
 		return fault("make the epoch", err)
-	}
-	if err := e.markOpen(); err != nil {
-		return err
-	}
-	if err := syncDir(e.dir); err != nil {
-		return fault("sync the directory", err)
 	}
 	return nil
 }
