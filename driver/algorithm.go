@@ -25,8 +25,8 @@ const (
 	EdDSAEd25519 SignAlg = "ED25519"
 )
 
-// DigestSize returns the length in bytes of the digest that the algorithm takes,
-// or 0 where it takes the message itself or is not known.
+// DigestSize returns the length in bytes of the digest that the algorithm signs. It is 0
+// for an algorithm that signs the message itself and for an unknown algorithm.
 func (a SignAlg) DigestSize() int {
 	if a == SM2DSA {
 		return 32
@@ -37,9 +37,9 @@ func (a SignAlg) DigestSize() int {
 	return 0
 }
 
-// Hash returns the SHA-2 hash that makes the digest. It is 0 for Ed25519, which takes
-// the message, for SM2, whose hash package crypto does not know, and for an unknown
-// algorithm.
+// Hash returns the SHA-2 hash that computes the digest. It is 0 for Ed25519, which signs
+// the message; for SM2, because package crypto has no identifier for SM3; and for an
+// unknown algorithm.
 func (a SignAlg) Hash() crypto.Hash {
 	switch a {
 	case RSAPKCS1SHA256, RSAPSSSHA256, ECDSASHA256:
@@ -60,14 +60,15 @@ func (a SignAlg) IsPSS() bool {
 // TakesMessage reports whether the algorithm takes the message, not a digest.
 func (a SignAlg) TakesMessage() bool { return a == EdDSAEd25519 }
 
-// An EncryptAlg is an asymmetric encryption algorithm. PKCS #1 v1.5 is not among
-// them: it is done over RSARaw, with one constant-time unpadding, by the vault.
+// An EncryptAlg is an asymmetric encryption algorithm. PKCS #1 v1.5 is not one of them:
+// the vault implements it over RSARaw, with one constant-time unpadding for all drivers.
 type EncryptAlg string
 
 // The asymmetric encryption algorithms.
 const (
-	// RSARaw is c^d mod n, as long as the modulus and left-padded with zeros. A
-	// ciphertext that is not as long as the modulus, or not below it, is Authentic.
+	// RSARaw is c^d mod n (RSADP of RFC 8017, 5.1.2): as long as the modulus, left-padded
+	// with zeros. A ciphertext whose length is not that of the modulus, or whose value is
+	// not below the modulus, is Authentic.
 	RSARaw EncryptAlg = "RSA_RAW"
 	// RSAOAEPSHA1 and RSAOAEPSHA256 use the same hash for MGF1, and no label.
 	RSAOAEPSHA1   EncryptAlg = "RSAES_OAEP_SHA_1"
@@ -80,7 +81,8 @@ const (
 // A WrapAlg is a way to wrap key material for a WrappedImporter.
 type WrapAlg string
 
-// The wrapping algorithms.
+// The wrapping algorithms. RFC 8017 specifies OAEP; WrapSM2 is SM2 encryption with the
+// ciphertext in ASN.1, C1 C3 C2 (GM/T 0009).
 const (
 	WrapRSAOAEPSHA1   WrapAlg = "RSAES_OAEP_SHA_1"
 	WrapRSAOAEPSHA256 WrapAlg = "RSAES_OAEP_SHA_256"
@@ -92,6 +94,6 @@ const (
 	WrapSM2             WrapAlg = "SM2"
 )
 
-// TwoSteps reports whether the algorithm wraps material under an AES key by AES-KWP,
-// and the AES key by OAEP.
+// TwoSteps reports whether the algorithm wraps the material under a fresh AES key by
+// AES-KWP, and that AES key by RSA-OAEP.
 func (a WrapAlg) TwoSteps() bool { return a == WrapRSAAESKWP || a == WrapRSAAESKWPSHA256 }

@@ -1,28 +1,29 @@
-// Package driver is the seam between a vault and what protects its keys: a
-// PKCS#11 token, a TPM 2.0, or software.
+// Package driver defines the interface between a vault and the device that protects its
+// keys: a PKCS#11 token, a TPM 2.0, or software.
 //
 // # For authors of drivers
 //
-// Implement [Driver] and, for what the device can do, [PRF], [AEAD], [Signer]
-// and [Decrypter] on the keys that OpenKey returns. Optional interfaces on the
-// Driver ([Importer], [WrappedImporter], [Lister], [Random], [Counter]) add
-// abilities. Capability is data: a vault reads it from [Info] alone and never by
-// a type assertion, so what Info does not list must answer [Unsupported].
+// A driver implements [Driver]. The keys that its OpenKey returns implement [PRF],
+// [AEAD], [Signer] or [Decrypter], according to their usage. Optional interfaces of the
+// Driver ([Importer], [WrappedImporter], [Lister], [Random], [Counter]) add abilities. A
+// vault learns what a driver can do from [Info] alone, never from a type assertion;
+// therefore a call for anything that Info does not list fails with [Unsupported].
 //
-// Run drivertest.Run over the driver. It loops over what Info advertises.
+// Package drivertest tests a driver against this contract: drivertest.Run runs over
+// everything that Info lists.
 //
-// Four rules hold everywhere:
+// Four rules hold for all methods:
 //
-//   - Creation is repeatable. Until its result was committed, calling GenerateKey
-//     or ImportKey again with the same [MaterialID] leaves exactly one usable
-//     key. A driver whose keys are objects in a device returns the existing
-//     object after checking it; a driver that returns blobs may return a new key.
-//   - A context bounds waiting (for a session, a lock, a retry), never a call that
-//     the device is already working on. A context that is done before the device
-//     was reached means that the device is not reached, and its error is returned
-//     bare.
-//   - Secret outputs are appended to the caller's dst, in place where its capacity
-//     suffices. Whoever allocates wipes. A driver keeps no input after it returns
-//     and changes none.
+//   - Creation is repeatable. Until the vault has committed the result, a second call of
+//     GenerateKey or ImportKey with the same [MaterialID] leaves exactly one usable key.
+//     A driver whose keys are objects in a device returns the existing object after
+//     checking it; a driver that returns blobs may return a new key.
+//   - A context bounds waiting: for a session, a lock or a retry. It does not interrupt a
+//     call that the device is executing. If the context is done before the device was
+//     reached, the driver does not reach it, and returns the context's error unwrapped.
+//   - A driver appends secret output to the caller's dst, and reallocates only if the
+//     capacity does not suffice. The caller wipes what it allocated and what the method
+//     returned; the driver wipes its own buffers. A driver retains no input after it
+//     returns and modifies none.
 //   - Every other error is an [*Error] with a [Class].
 package driver

@@ -5,34 +5,40 @@ import (
 	"fmt"
 )
 
-// ErrWrongDevice is the cause, beside its class, of an error that says that a blob
-// belongs to another device, or to this one before it was cleared: NotFound for key
-// material, Denied for a root. Another try does not help; another protector does.
+// ErrWrongDevice is a cause that accompanies the class of an error. It reports that a
+// blob belongs to another device, or to this device before it was cleared. The class is
+// NotFound for key material and Denied for the root of a vault. A retry does not help;
+// the root needs another protector.
 var ErrWrongDevice = errors.New("it belongs to another device, or to this one before it was cleared")
 
-// A Class says what kind of failure an error is, and so whether to try again. It
-// is itself a target for errors.Is: errors.Is(err, driver.Throttled).
+// A Class says what kind of failure an error is, and thereby whether a retry can succeed.
+// It is itself a target for errors.Is: errors.Is(err, driver.Throttled).
 type Class uint8
 
-// The classes. If the device may have acted, the class is Unknown, unless the call
-// is repeatable.
+// The classes. If the device may have acted, the class is Unknown, unless the call is
+// repeatable (see the package documentation).
 const (
-	// Unknown: not classified, or the device may have acted. Never retried.
+	// Unknown: the failure is not classified, or the device may have acted. It is never
+	// retried.
 	Unknown Class = iota
 	// Invalid: the request is wrong.
 	Invalid
-	// Unsupported: this device never can.
+	// Unsupported: this device cannot do it, now or later.
 	Unsupported
-	// NotFound: no such material. It is no proof that a key is gone: the device may
-	// be another, or not logged in.
+	// NotFound: the device has no such material. It does not prove that the key was
+	// destroyed: the device may be another one, or not logged in.
 	NotFound
-	// Denied: PIN, passphrase or authorization. Never retried, since devices count.
+	// Denied: the PIN, the passphrase or the authorization is wrong or missing. It is
+	// never retried, because devices count failed attempts and lock.
 	Denied
-	// Authentic: it did not verify, decrypt or unwrap.
+	// Authentic: a signature, ciphertext, blob or wrapped key did not verify, decrypt or
+	// unwrap.
 	Authentic
-	// Throttled: busy or at a limit, and nothing was done. Retried after a pause.
+	// Throttled: the device is busy or at a limit, and has done nothing. It is retried
+	// after a pause.
 	Throttled
-	// Unavailable: the device or session is gone, and nothing was done. Retried.
+	// Unavailable: the device or the session is gone, and has done nothing. It is
+	// retried.
 	Unavailable
 )
 
@@ -52,16 +58,17 @@ func (c Class) String() string {
 	return fmt.Sprintf("class %d", uint8(c))
 }
 
-// An Error is a driver's failure.
+// An Error is the failure of a driver's method.
 type Error struct {
-	// Op is what failed, in the device's own words: "C_Sign", "TPM2_Load".
+	// Op is the operation that failed, in the device's terms: "C_Sign", "TPM2_Load".
 	Op string
-	// Class decides what is done about it.
+	// Class determines how the vault handles the error.
 	Class Class
-	// Code is the device's own code, 0 if there is none. The class is mapped from
-	// operation and code together: the same code means different things.
+	// Code is the device's own code, 0 if there is none. The driver derives the class
+	// from operation and code together, because one code means different things in
+	// different operations.
 	Code uint64
-	// Err is the cause. It never holds a secret.
+	// Err is the cause, or nil. It never holds a secret.
 	Err error
 }
 

@@ -2,23 +2,23 @@ package driver
 
 import "slices"
 
-// Info is what a driver says of its device: the capability table, as data.
+// Info describes a driver's device: its identity and its capability table, as data.
 type Info struct {
-	// Name is the kind of driver: "soft", "pkcs11", "tpm".
+	// Name is the kind of driver: "soft", "pkcs11" or "tpm".
 	Name string
 	// Level is the protection that the device gives to resident keys.
 	Level ProtectionLevel
-	// Device identifies the one device, so that a vault moved to another machine
-	// is told apart from a damaged one.
+	// Device identifies this one device. It distinguishes a vault that was moved to another
+	// machine from a damaged vault.
 	Device Device
-	// Specs lists every spec the device can do. What is not listed is Unsupported.
+	// Specs lists every spec that the device can do. Any other spec is Unsupported.
 	Specs []SpecInfo
-	// The optional interfaces that the Driver has; what is false here is not
-	// called, whatever the Go type has.
+	// Lister, Random and Counter report which optional interfaces the Driver offers. A
+	// vault does not call one whose field is false, whatever methods the Go type has.
 	Lister, Random, Counter bool
 }
 
-// A ProtectionLevel says what stands between a key and a thief.
+// A ProtectionLevel classifies what an attacker must break to obtain a key.
 type ProtectionLevel string
 
 // The protection levels.
@@ -37,18 +37,19 @@ type Device struct {
 // SpecInfo is one row of the capability table.
 type SpecInfo struct {
 	Spec KeySpec
-	// Resident: the material is made in the device and never leaves it.
+	// Resident: the material is generated in the device and never leaves it in the clear.
 	Resident bool
-	// Slow: a call takes so long (a TPM: tens of milliseconds and more, one at a time)
-	// that a vault leaves keys for every message to the software engine, wrapped,
-	// unless it is told otherwise key by key.
+	// Slow: one call takes tens of milliseconds or more, and the device does one at a
+	// time (a TPM). A vault then uses keys that serve every message in the software
+	// engine, wrapped by the device, unless the caller requests a resident key for the
+	// CMK.
 	Slow bool
 	// Sign and Decrypt list the algorithms for those usages.
 	Sign    []SignAlg
 	Decrypt []EncryptAlg
 	// Import: the Driver is an Importer and takes this spec.
 	Import bool
-	// WrappedImport lists how a WrappedImporter takes this spec.
+	// WrappedImport lists the algorithms by which a WrappedImporter takes this spec.
 	WrappedImport []WrapAlg
 }
 

@@ -5,25 +5,32 @@ import (
 	"iter"
 )
 
-// An Importer takes material that is in the host's memory.
+// An Importer imports material that is in the host's memory.
 type Importer interface {
-	// ImportKey stores material under id; it is repeatable. The caller wipes
-	// material after the call. Material of a wrong length or form is Invalid, and so is a
-	// private key whose parts contradict each other; the cause says what is wrong.
+	// ImportKey stores material under id. It is repeatable (see the package
+	// documentation). The caller wipes material after the call. Material of a wrong
+	// length or form is Invalid, and so is a private key whose parts contradict each
+	// other; the cause names the fault.
 	ImportKey(ctx context.Context, id MaterialID, spec KeySpec, material []byte) (Created, error)
 }
 
-// A WrappedImporter unwraps material inside the device, so that the host never
-// sees it.
+// A WrappedImporter unwraps material inside the device, so that the host never holds it
+// in the clear.
 type WrappedImporter interface {
-	// GenerateWrappingKey makes a key pair of usage Unwrap; it is opened and
-	// destroyed like every other key. PublicDER is what material is wrapped for.
+	// GenerateWrappingKey generates a key pair of usage Unwrap. It is repeatable, and the
+	// key is opened and destroyed like any other. The sender wraps material for its
+	// PublicDER.
 	GenerateWrappingKey(ctx context.Context, id MaterialID, alg KeyAlgorithm) (Created, error)
-	// ImportWrapped unwraps w into material named id; it is repeatable. A ciphertext
-	// that does not unwrap is Authentic, whatever is wrong with it. Before it returns a
-	// private key the driver checks the public half that the device tells as an Importer
-	// does, and has the key compute something that the public half proves. A key that fails
-	// is destroyed in the device and Invalid or Authentic.
+	// ImportWrapped unwraps w into material named id. It is repeatable.
+	//
+	// Before it returns a private key, the driver checks the public key that the device
+	// reports, as an Importer does, and has the key compute a result that the public key
+	// verifies. The driver destroys a key that fails these checks in the device.
+	//
+	// Errors:
+	//   - Authentic: the ciphertext does not unwrap, for any reason, or the private key
+	//     does not match the public key.
+	//   - Invalid: the unwrapped key is malformed or its parts contradict each other.
 	ImportWrapped(ctx context.Context, id MaterialID, spec KeySpec, w Wrapped) (Created, error)
 }
 
@@ -35,37 +42,39 @@ type Wrapped struct {
 	Ciphertext []byte
 }
 
-// A Lister names the material in the device, for finding orphans.
+// A Lister lists the material in the device, so that a vault can find orphans.
 type Lister interface {
-	// ListKeys yields the id of each key that this driver made. An error ends it.
+	// ListKeys yields the id of each key that this driver created. It stops after the
+	// first error.
 	ListKeys(ctx context.Context) iter.Seq2[MaterialID, error]
 }
 
-// Random is a device's own random generator.
+// Random is a device's own random number generator.
 type Random interface {
-	// Random fills p. Whoever uses it mixes it with the operating system's, and never
-	// uses it alone. A vault asks when it is opened, and every ten minutes from then on;
-	// no operation waits for it.
+	// Random fills p. The caller mixes the bytes with those of the operating system, and
+	// never uses them alone. A vault calls Random when it is opened, and every ten
+	// minutes from then on; no operation waits for it.
 	Random(ctx context.Context, p []byte) error
 }
 
-// A Counter only goes up, and survives a restart. It is there to anchor a vault against
-// the rollback of its whole directory, which the vault does not do yet.
+// A Counter is a monotonic counter that survives a restart. It can anchor a vault against
+// the rollback of its whole directory; the vault does not use it yet.
 type Counter interface {
-	// Identity names this counter, so that one that was made anew is noticed.
+	// Identity returns an identifier of this counter. A counter that was deleted and
+	// created again has another identity.
 	Identity(ctx context.Context) (string, error)
-	// Read returns the value.
+	// Read returns the count.
 	Read(ctx context.Context) (uint64, error)
-	// Increment adds one and returns the new value.
+	// Increment adds one and returns the new count.
 	Increment(ctx context.Context) (uint64, error)
 }
 
-// A WorkEstimator is a Protector whose Recover costs what the blob demands, such as that
-// of a passphrase. A vault asks for the work before it has Recover do it, because a blob
-// is not authentic then.
+// A WorkEstimator is a Protector whose Recover costs as much work as the blob demands, as
+// for a passphrase. A vault calls Work before Recover, because the blob is not
+// authenticated at that point.
 type WorkEstimator interface {
-	// Work returns what Recover of blob costs: one unit is a pass of Argon2id over 1 MiB,
-	// or 3,000 iterations of PBKDF2, which take about a millisecond. It is 0 for a blob
-	// that Recover refuses without any work.
+	// Work returns the cost of Recover for blob, in units of one pass of Argon2id over 1
+	// MiB or 3,000 iterations of PBKDF2, which is about a millisecond. It is 0 for a blob
+	// that Recover rejects without that work.
 	Work(b Binding, blob Blob) uint64
 }

@@ -3,8 +3,8 @@ package driver
 // A KeyAlgorithm is the kind and size of key material.
 type KeyAlgorithm string
 
-// The key algorithms. Material is imported in the clear as raw bytes where it is
-// symmetric, and as PKCS #8 DER where it is asymmetric.
+// The key algorithms. Symmetric material is imported in the clear as raw bytes,
+// asymmetric material as PKCS #8 DER (RFC 5208).
 const (
 	// HMACSHA256 is a derivation key of 32 bytes for HMAC with SHA-256.
 	HMACSHA256 KeyAlgorithm = "HMAC_SHA_256"
@@ -26,11 +26,11 @@ const (
 	SM2 KeyAlgorithm = "SM2"
 )
 
-// A Usage is the one thing that a key does. No key has two, since pairs of roles
-// on one key are how tokens give keys away.
+// A Usage is the single purpose of a key. A key never has two usages, because combined
+// roles (such as decrypt and unwrap) are how tokens disclose keys.
 type Usage string
 
-// The usages, and the interface that a key of each has.
+// The usages, each with the interface that its keys implement.
 const (
 	Derive  Usage = "DERIVE"  // PRF
 	Seal    Usage = "SEAL"    // AEAD
@@ -39,7 +39,7 @@ const (
 	Unwrap  Usage = "UNWRAP"  // none: the private half of a WrappedImporter's key
 )
 
-// A KeySpec is what a key is and what it is for. It is comparable.
+// A KeySpec is the algorithm of a key and its usage. It is comparable.
 type KeySpec struct {
 	Algorithm KeyAlgorithm
 	Usage     Usage
