@@ -15,33 +15,36 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// An Approval lets a TPM give out what is sealed under an approver's key while the
-// registers PCRs have the values that were approved. It is no secret, and may be kept
-// and sent in any form, such as JSON.
+// An Approval is an approver's signed statement that the TPM may release a root sealed
+// under the approver's key while the registers PCRs have the approved values. It is not
+// secret, and can be stored and sent in any form, such as JSON.
 type Approval struct {
 	PCRs      []uint
-	Policy    []byte // digest of the policy that is approved
-	Signature []byte // ECDSA, ASN.1, which the TPM verifies
+	Policy    []byte // the approved policy digest
+	Signature []byte // ECDSA, ASN.1 DER; verified by the TPM
 
-	// Format is 0 or 1 for an approval that Approve made, 2 for one that ApproveFor made.
-	// The fields that follow are of format 2.
+	// Format is 0 or 1 for an approval that Approve made, and 2 for one that ApproveFor
+	// made. The fields that follow exist in format 2 only.
 	Format         uint8         `json:",omitzero"`
 	Terms          ApprovalTerms `json:",omitzero"`
-	TermsSignature []byte        `json:",omitempty"` // ECDSA, ASN.1, which the driver verifies
+	TermsSignature []byte        `json:",omitempty"` // ECDSA, ASN.1 DER; verified by the driver
 }
 
-// ApprovalTerms say what an approval is for.
+// ApprovalTerms limit an approval to one vault, one approval number and, optionally, a
+// time.
 type ApprovalTerms struct {
-	// VaultID is the vault, as vault.Vault.ID returns it: 32 hexadecimal digits.
+	// VaultID identifies the vault: 32 hexadecimal digits, as vault.Vault.ID returns.
 	VaultID string
-	// Number is the Policy.ApprovalNumber that the vault's root is sealed under, from 1.
+	// Number is the Policy.ApprovalNumber under which the vault's root is sealed, at
+	// least 1.
 	Number uint64
-	// NotAfter ends the approval, to the second. The zero time: it does not end.
+	// NotAfter is when the approval expires, to the second. An approval with the zero
+	// time does not expire.
 	NotAfter time.Time `json:",omitzero"`
 }
 
 const (
-	approvalBound = 2 // the format of what ApproveFor makes
+	approvalBound = 2 // the format that ApproveFor makes
 
 	labelApproval = "strongroom tpm approval\x00"
 	labelTerms    = "strongroom tpm approval terms\x00"
@@ -52,10 +55,16 @@ var (
 	errTerms    = errors.New("an approval's terms have a vault's id, 32 hexadecimal digits, and a number from 1")
 )
 
-// Approve signs that a machine in a state may have whatever is sealed under the approver's
-// key with Policy.ApprovalNumber 0: ECDSA on P-256. The state is that of now (ReadPCRs), or
-// one that is foretold for the next firmware. Such an approval is for every vault, has no
-// end and cannot be taken back; ApproveFor makes one that is bound.
+// Approve signs an approval that a machine in the given state may recover any root that
+// is sealed under the approver's key with Policy.ApprovalNumber 0. The approver's key is
+// ECDSA on P-256. The state is either the present one (ReadPCRs) or one precomputed for
+// the next firmware. Such an approval is valid for every vault, does not expire and
+// cannot be revoked; ApproveFor makes one with terms.
+//
+// Errors:
+//   - driver.Invalid: the key is of another kind, or state holds no register, one that
+//     cannot be bound to, or one that nothing was measured into.
+//   - driver.Unknown: the approver does not sign.
 func Approve(approver crypto.Signer, state PCRs) (Approval, error) {
 	if err := state.approvable(); err != nil {
 		return Approval{}, err
@@ -68,14 +77,16 @@ func Approve(approver crypto.Signer, state PCRs) (Approval, error) {
 	return a, nil
 }
 
-// ApproveFor signs that a machine in a state may have the root of one vault, which is
-// sealed under the approver's key and the number in terms.
+// ApproveFor signs an approval that a machine in the given state may recover the root of
+// one vault, which is sealed under the approver's key and the number in terms.
 //
-// The TPM itself holds an approval to state, vault and number. NotAfter is held by the
-// driver alone, by the clock of the machine: a program that an attacker starts in a state
-// that was approved does not ask. To take approvals back, raise Policy.ApprovalNumber and
-// protect the root again (AddProtector, then RemoveProtector of the old one, then
-// RotateRoot, because an old copy of the root file is sealed under the old number).
+// The TPM enforces state, vault and number. The driver alone enforces NotAfter, by the
+// clock of the machine; a program that an attacker starts in an approved state does not
+// check it. To revoke approvals, raise Policy.ApprovalNumber and protect the root again:
+// AddProtector, RemoveProtector of the old one, then RotateRoot, because an old copy of
+// the root file is sealed under the old number.
+//
+// Errors are those of Approve; malformed terms are driver.Invalid.
 func ApproveFor(approver crypto.Signer, state PCRs, terms ApprovalTerms) (Approval, error) {
 	ref, err := terms.ref()
 	if err != nil {
@@ -94,7 +105,7 @@ func ApproveFor(approver crypto.Signer, state PCRs, terms ApprovalTerms) (Approv
 	return a, nil
 }
 
-// approvable returns Invalid for a state that an approval would not bind to.
+// approvable returns an Invalid error for a state to which an approval cannot be bound.
 func (p PCRs) approvable() error {
 	const op = "Approve"
 	if err := checkPCRs(op, p.indices()); err != nil {
@@ -103,7 +114,7 @@ func (p PCRs) approvable() error {
 	return p.checkMeasured(op, "leave them out of the state")
 }
 
-// sign puts a signature of the approver over digest into at.
+// sign stores the approver's signature over digest in at.
 func (a *Approval) sign(approver crypto.Signer, at *[]byte, digest []byte) error {
 	const op = "Approve"
 	if key, ok := approver.Public().(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
@@ -117,7 +128,7 @@ func (a *Approval) sign(approver crypto.Signer, at *[]byte, digest []byte) error
 	return nil
 }
 
-// ref is the policyRef by which the TPM holds approvals to a vault and a number.
+// ref returns the policyRef by which the TPM binds approvals to a vault and a number.
 func (t ApprovalTerms) ref() ([]byte, error) {
 	id, err := hex.DecodeString(t.VaultID)
 	if err != nil || len(id) != 16 || t.Number == 0 {
@@ -131,15 +142,15 @@ func approvalRef(vault [16]byte, number uint64) []byte {
 	return ref[:]
 }
 
-// approved is what the TPM has an approver sign: a policy and a policyRef, which is empty
-// in format 1.
+// approved returns the digest that the approver signs and the TPM verifies: of a policy
+// and a policyRef, which is empty in format 1.
 func approved(policy, ref []byte) []byte {
 	h := suite.AES.Hash(policy, ref)
 	return h[:]
 }
 
-// termsDigest is what an approver signs for the driver: the terms' end, with what the TPM
-// verifies.
+// termsDigest returns the digest that the approver signs and the driver verifies: of the
+// expiry, and of everything that the TPM verifies.
 func (a *Approval) termsDigest(ref []byte) []byte {
 	var end uint64
 	if !a.Terms.NotAfter.IsZero() {
@@ -149,7 +160,7 @@ func (a *Approval) termsDigest(ref []byte) []byte {
 	return h[:]
 }
 
-// An approvalFault is why an approval is passed over.
+// An approvalFault is the reason why Recover skips an approval.
 type approvalFault string
 
 const (
@@ -161,7 +172,8 @@ const (
 	faultState   approvalFault = "for another state"
 )
 
-// fault judges an approval but for the state of the machine. Empty: it can be used.
+// fault returns why an approval cannot be used, apart from the machine's state. It is
+// empty if the approval can be used.
 func (a *Approval) fault(g grant, ref []byte) approvalFault {
 	signed := func(digest, signature []byte) bool { return ecdsa.VerifyASN1(g.Approver, digest, signature) }
 	switch {
@@ -188,7 +200,8 @@ func (a *Approval) fault(g grant, ref []byte) approvalFault {
 	return ""
 }
 
-// noneFits says why none of the approvals fits.
+// noneFits returns the error of a Recover for which no approval can be used, with a count
+// of the approvals for each reason.
 func noneFits(faults map[approvalFault]int, total int) error {
 	text := ""
 	for _, f := range []approvalFault{faultState, faultSigned, faultVault, faultEnded, faultFormat, faultUnknown} {

@@ -15,14 +15,14 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A grant is a policy as it applies to one vault.
+// A grant is a policy applied to one vault.
 type grant struct {
 	Policy
 	vault [16]byte
 }
 
-// ref is the policyRef of what the vault's root is sealed under in a mode; nil where
-// approvals are not bound.
+// ref returns the policyRef under which the vault's root is sealed in a mode, or nil in a
+// mode whose approvals are not bound to a vault.
 func (g grant) ref(mode byte) []byte {
 	if mode != modeBound {
 		return nil
@@ -30,7 +30,7 @@ func (g grant) ref(mode byte) []byte {
 	return approvalRef(g.vault, g.ApprovalNumber)
 }
 
-// approverArea is the approver's key as the TPM loads it.
+// approverArea returns the public area by which the TPM loads the approver's key.
 func approverArea(key *ecdsa.PublicKey) (tpm2.TPMTPublic, error) {
 	if key.Curve != elliptic.P256() {
 		return tpm2.TPMTPublic{}, errApprover
@@ -57,8 +57,8 @@ func approverArea(key *ecdsa.PublicKey) (tpm2.TPMTPublic, error) {
 	}, nil
 }
 
-// authorizePolicy is the digest of the policy that an approver allows it
-// (TPM2_PolicyAuthorize). ref is nil for approvals of format 1.
+// authorizePolicy returns the policy digest of TPM2_PolicyAuthorize for an approver. ref
+// is nil for approvals of format 1.
 func authorizePolicy(approver *ecdsa.PublicKey, ref []byte) ([]byte, error) {
 	area, err := approverArea(approver)
 	if err != nil {
@@ -75,8 +75,8 @@ func authorizePolicy(approver *ecdsa.PublicKey, ref []byte) ([]byte, error) {
 	return policy[:], nil
 }
 
-// fitting finds the approval of the state that the machine is in. One that the approver
-// did not sign is passed over, so that it hides none that he did.
+// fitting returns the approval for the present state of the machine. It skips approvals
+// that the approver did not sign, so that a forged approval cannot hide a valid one.
 func (d *device) fitting(g grant, mode byte) (Approval, error) {
 	ref, faults := g.ref(mode), map[approvalFault]int{}
 	for _, a := range g.Approvals {
@@ -96,7 +96,8 @@ func (d *device) fitting(g grant, mode byte) (Approval, error) {
 	return Approval{}, noneFits(faults, len(g.Approvals))
 }
 
-// ticket has the TPM verify an approval.
+// ticket has the TPM verify an approval, and returns the name of the approver's key and
+// the ticket of the verification.
 func (d *device) ticket(approver *ecdsa.PublicKey, a Approval, ref []byte) (tpm2.TPM2BName, tpm2.TPMTTKVerified, error) {
 	var none tpm2.TPMTTKVerified
 	area, err := approverArea(approver)

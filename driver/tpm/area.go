@@ -16,7 +16,8 @@ import (
 
 var errArea = errors.New("a public area that is none of this driver's keys")
 
-// parseArea reads a public area, exactly.
+// parseArea parses a public area. It accepts no other encoding than the one it would
+// marshal.
 func parseArea(b []byte) (*tpm2.TPMTPublic, error) {
 	area, err := tpm2.Unmarshal[tpm2.TPMTPublic](b)
 	if err != nil || !bytes.Equal(tpm2.Marshal(area), b) {
@@ -25,8 +26,8 @@ func parseArea(b []byte) (*tpm2.TPMTPublic, error) {
 	return area, nil
 }
 
-// check reports whether an area is that of a key of this kind, with its binding:
-// everything but the public key itself must be as this driver makes it.
+// check returns an error unless area is that of a key of this kind with the given
+// binding: everything but the public key itself must be as this driver makes it.
 func (k kind) check(area *tpm2.TPMTPublic, binding []byte) error {
 	want := k.area(binding)
 	if area.Type != want.Type {
@@ -43,14 +44,14 @@ func (k kind) check(area *tpm2.TPMTPublic, binding []byte) error {
 	return nil
 }
 
-// imported is the area of a key that was made outside.
+// imported returns area with the attributes of a key that was generated outside the TPM.
 func imported(area tpm2.TPMTPublic) tpm2.TPMTPublic {
 	a := &area.ObjectAttributes
 	a.FixedTPM, a.FixedParent, a.SensitiveDataOrigin = false, false, false
 	return area
 }
 
-// publicDER is the public half as SubjectPublicKeyInfo; nil for symmetric keys.
+// publicDER returns the public key as SubjectPublicKeyInfo, or nil for a symmetric key.
 func publicDER(area *tpm2.TPMTPublic) ([]byte, error) {
 	switch area.Type {
 	case tpm2.TPMAlgRSA:
@@ -100,7 +101,7 @@ func pointDER(area *tpm2.TPMTPublic) ([]byte, error) {
 	return x509.MarshalPKIXPublicKey(key)
 }
 
-// curveOf returns the NIST curve; nil for that of SM2.
+// curveOf returns the NIST curve, or nil for the SM2 curve.
 func curveOf(id tpm2.TPMECCCurve) elliptic.Curve {
 	switch id {
 	case tpm2.TPMECCNistP256:
@@ -113,7 +114,7 @@ func curveOf(id tpm2.TPMECCCurve) elliptic.Curve {
 	return nil
 }
 
-// parseSM2Public reads the public half of an SM2 key.
+// parseSM2Public parses the public key of an SM2 key.
 func parseSM2Public(der []byte) (*ecdsa.PublicKey, error) {
 	key, err := smx509.ParsePKIXPublicKey(der)
 	if err != nil {

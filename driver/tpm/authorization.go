@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// An authorization lends a session to one command of go-tpm's direct API, with the
+// An authorization applies a session to one command of go-tpm's direct API, with the
 // authorization value of the command's first handle. It implements [tpm2.Session].
 type authorization struct {
 	*session
@@ -15,20 +15,20 @@ type authorization struct {
 	attrs byte
 }
 
-// with authorizes a command whose parameters are not secret.
+// with returns an authorization for a command whose parameters are not secret.
 func (s *session) with(auth []byte) tpm2.Session {
 	return authorization{s, auth, attrContinue}
 }
 
-// hiding authorizes a command and encrypts its first parameter.
+// hiding returns an authorization that also encrypts the command's first parameter.
 func (s *session) hiding(auth []byte) tpm2.Session {
 	return authorization{s, auth, attrContinue | attrIn}
 }
 
-// Init does nothing: the session was started.
+// Init does nothing, because the session was already started.
 func (a authorization) Init(transport.TPM) error { return nil }
 
-// CleanupFailure does nothing: a failed command leaves the session as it is.
+// CleanupFailure does nothing, because a failed command does not change the session.
 func (a authorization) CleanupFailure(transport.TPM) error { return nil }
 
 // NonceTPM returns the TPM's last nonce.
@@ -36,13 +36,13 @@ func (a authorization) NonceTPM() tpm2.TPM2BNonce {
 	return tpm2.TPM2BNonce{Buffer: a.nonceTPM[:]}
 }
 
-// NewNonceCaller makes the nonce of the next command.
+// NewNonceCaller draws the caller's nonce for the next command.
 func (a authorization) NewNonceCaller() error {
 	rand.Read(a.nonceCaller[:])
 	return nil
 }
 
-// Authorize makes the MAC of a command.
+// Authorize computes the MAC of a command.
 func (a authorization) Authorize(code tpm2.TPMCC, params, _ []byte, names []tpm2.TPM2BName, _ int) (*tpm2.TPMSAuthCommand, error) {
 	secret := a.secret(a.auth)
 	hash := commandHash(code, names, params)
@@ -63,7 +63,7 @@ func sessionAttributes(attrs byte) tpm2.TPMASession {
 	}
 }
 
-// Validate checks the MAC of a response.
+// Validate verifies the MAC of a response.
 func (a authorization) Validate(_ tpm2.TPMRC, code tpm2.TPMCC, params []byte, _ []tpm2.TPM2BName, _ int, rsp *tpm2.TPMSAuthResponse) error {
 	secret := a.secret(a.auth)
 	hash := responseHash(code, params)
@@ -86,7 +86,7 @@ func (a authorization) IsEncryption() bool { return a.attrs&attrOut != 0 }
 // IsDecryption reports whether the command's first parameter is encrypted.
 func (a authorization) IsDecryption() bool { return a.attrs&attrIn != 0 }
 
-// Encrypt encrypts the command's first parameter in place, where that is asked for.
+// Encrypt encrypts the command's first parameter in place, if the authorization hides it.
 func (a authorization) Encrypt(param []byte) error {
 	if a.IsDecryption() {
 		secret := a.secret(a.auth)
@@ -95,7 +95,8 @@ func (a authorization) Encrypt(param []byte) error {
 	return nil
 }
 
-// Decrypt decrypts the response's first parameter in place, where that is asked for.
+// Decrypt decrypts the response's first parameter in place, if the authorization hides
+// it.
 func (a authorization) Decrypt(param []byte) error {
 	if a.IsEncryption() {
 		secret := a.secret(a.auth)

@@ -11,17 +11,20 @@ import (
 	"strongroom.example/driver"
 )
 
-// A blob is
+// A blob is the encoded form of a key:
 //
 //	magic ‖ parent ‖ auth ‖ public ‖ private ‖ check
 //
-// where the four in the middle are sized as a TPM sizes them: the name of the storage
-// root key, the authorization value, and both areas of the key. check is the hash of
-// id, spec and all that stands before; it finds accidents, and tells a blob of another
-// TPM from one that is damaged. What binds the key to its id and spec is in the public
-// area, which the TPM holds to the private one; see binding. A key from a key file has a
-// public area that cannot be chosen; there it is the authorization value that binds, and
-// auth is what that is derived from; see derived.
+// The four fields in the middle have the two-byte length of a TPM2B: the name of the
+// storage root key, the authorization value, and the public and private areas of the key.
+// check is the hash of id, spec and all preceding bytes. It detects accidental damage,
+// and thereby distinguishes a blob of another TPM from a damaged one; it is not a
+// protection against forgery.
+//
+// The binding of the key to its id and spec is in the public area, which the TPM checks
+// against the private area; see binding. The public area of a key from a key file cannot
+// be chosen; the authorization value binds such a key, and auth is the seed from which
+// that value is derived; see derived.
 type blob struct {
 	adopted                       bool
 	parent, auth, public, private []byte
@@ -29,19 +32,19 @@ type blob struct {
 
 const (
 	magic     = "SRT\x01" // the last byte is the format
-	magicFile = "SRT\x02" // of a key from a key file
+	magicFile = "SRT\x02" // a key from a key file
 	labelBlob = "strongroom tpm blob"
 	labelBind = "strongroom tpm key"
 	labelFile = "strongroom tpm key file"
 )
 
-// A keyName is what a key is bound to.
+// A keyName identifies the key to which a blob is bound.
 type keyName struct {
 	id   driver.MaterialID
 	spec driver.KeySpec
 }
 
-// hash is SHA-256 over a label, the name, and more.
+// hash returns SHA-256 over a label, the name, and more.
 func (n keyName) hash(label string, more []byte) [sha256.Size]byte {
 	spec := n.spec.String()
 	b := append([]byte(label), 0)
@@ -51,16 +54,16 @@ func (n keyName) hash(label string, more []byte) [sha256.Size]byte {
 	return sha256.Sum256(append(b, more...))
 }
 
-// binding ties a key to its name. It stands as authPolicy in the public area, where no
-// policy has it as its digest and so nothing else comes of it. The authorization value
-// is in the hash, so that it cannot be exchanged either.
+// binding returns the digest that ties a key to its name. It is the authPolicy in the
+// key's public area. No policy has this digest, so that it grants nothing. The hash
+// covers the authorization value, so that the value cannot be exchanged either.
 func (n keyName) binding(auth []byte) []byte {
 	h := n.hash(labelBind, auth)
 	return h[:]
 }
 
-// newAuth makes an authorization value of 192 random bits without a zero byte, at
-// which some software cuts it.
+// newAuth returns an authorization value of 192 random bits, encoded without zero bytes,
+// because some software truncates a value at a zero byte.
 func newAuth() []byte {
 	var random [24]byte
 	rand.Read(random[:])
@@ -69,14 +72,14 @@ func newAuth() []byte {
 
 const authLength = 32
 
-// derived is the authorization value of a key from a key file: under another id or spec,
-// or from another seed, the TPM refuses it.
+// derived returns the authorization value of a key from a key file. The TPM rejects the
+// value for another id or spec, or from another seed.
 func (n keyName) derived(seed []byte) []byte {
 	h := n.hash(labelFile, seed)
 	return base64.RawURLEncoding.AppendEncode(nil, h[:24])
 }
 
-// value is the authorization value of the key in a blob. The caller wipes it.
+// value returns the authorization value of the key in a blob. The caller wipes it.
 func (b blob) value(n keyName) []byte {
 	if b.adopted {
 		return n.derived(b.auth)
@@ -96,7 +99,7 @@ func (b blob) encode(n keyName) driver.Blob {
 	return append(out, check[:]...)
 }
 
-// decode takes a blob apart. The parts are parts of encoded.
+// decode parses a blob. The fields of the result share memory with encoded.
 func decode(n keyName, encoded driver.Blob) (blob, error) {
 	body, check := encoded, []byte(nil)
 	if len(encoded) >= sha256.Size {

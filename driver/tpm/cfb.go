@@ -2,8 +2,9 @@ package tpm
 
 import "crypto/aes"
 
-// cfb is AES-CFB in place; iv is used up. Go's own is deprecated, and refused where
-// FIPS 140 is enforced; here it is a protocol that the TPM fixes, inside an HMAC.
+// cfb applies AES-CFB to data in place, and overwrites iv. Go's own implementation is
+// deprecated, and is refused where FIPS 140 is enforced. The TPM fixes this mode in its
+// protocol, under an HMAC.
 func cfb(key, iv, data []byte, encrypt bool) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

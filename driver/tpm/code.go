@@ -2,18 +2,20 @@ package tpm
 
 import "github.com/google/go-tpm/tpm2"
 
-// A remedy is what is done about a response code before the caller hears of it.
+// A remedy is how the driver handles a response code before it returns an error to the
+// caller.
 type remedy uint8
 
 const (
-	// surface: a second try would end alike, or do harm.
+	// surface: return the error, because a second attempt would fail alike, or do harm.
 	surface remedy = iota
-	// resend: the TPM did nothing; the same bytes again after a pause. Nonces have not
-	// moved.
+	// resend: send the same bytes again after a pause, because the TPM has not executed
+	// the command and the nonces are unchanged.
 	resend
-	// free: make room in the TPM, then again.
+	// free: make room in the TPM, then repeat.
 	free
-	// reopen: handles, contexts or sessions are gone; find the TPM anew, then again.
+	// reopen: the handles, contexts or sessions are gone; connect to the TPM again, then
+	// repeat.
 	reopen
 )
 
@@ -34,13 +36,14 @@ func remedyOf(code tpm2.TPMRC) remedy {
 	return surface
 }
 
-// The warnings that a handle, or a session, is not there.
+// The range of warnings that a handle or a session is not loaded.
 const (
 	referenceH0 tpm2.TPMRC = 0x910
 	referenceS6 tpm2.TPMRC = 0x91E
 )
 
-// base strips which parameter, handle or session a code is about.
+// base removes from a code the number of the parameter, handle or session that it refers
+// to.
 func base(code tpm2.TPMRC) tpm2.TPMRC {
 	const format1, number = 0x080, 0x0BF
 	if code&format1 != 0 {

@@ -9,34 +9,34 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// An entity is what a handle stands for: its name is what a session authorizes.
+// An entity is a handle together with its name. A session authorizes the name.
 type entity struct {
 	handle tpm2.TPMHandle
 	name   []byte
 }
 
-// A command is marshalled by hand: for the commands of every operation, and for those
-// that go-tpm does not know. It is the same on the wire.
+// A command is a TPM command that this package marshals itself: those of the frequent
+// operations, for speed, and those that go-tpm does not support.
 type command struct {
 	code    tpm2.TPMCC
 	handles []entity
 	params  []byte
-	// session authorizes the first handle with auth, or only encrypts where no handle
-	// wants authorization. Nil: the command runs outside of sessions.
+	// session authorizes the first handle with auth, or only encrypts if no handle needs
+	// an authorization. If it is nil the command runs outside of sessions.
 	session *session
 	auth    []byte
-	// in and out encrypt the first parameter of command and response, which must be
-	// sized.
+	// in and out select encryption of the first parameter of the command and of the
+	// response. That parameter must be a TPM2B.
 	in, out bool
-	// audit has the session authenticate a command that wants no authorization and whose
-	// parameters cannot be encrypted.
+	// audit makes the session authenticate a command that needs no authorization and
+	// whose parameters cannot be encrypted.
 	audit bool
-	// yields says that the response has a handle.
+	// yields reports that the response contains a handle.
 	yields bool
 }
 
-// A response is what a command gives. params is valid until the next command, and
-// secret where the command says so: whoever asked wipes it.
+// A response is the result of a command. params is valid until the next command. It is
+// secret if the command has out set; the caller wipes it.
 type response struct {
 	handle tpm2.TPMHandle
 	params []byte
@@ -45,7 +45,7 @@ type response struct {
 const (
 	tagNoSessions uint16 = 0x8001
 	tagSessions   uint16 = 0x8002
-	tagTPM12      uint16 = 0x00C4 // what a TPM 1.2 answers with
+	tagTPM12      uint16 = 0x00C4 // the tag of a response of a TPM 1.2
 	authSize             = 4 + 2 + nonceSize + 1 + 2 + suite.HashSize
 )
 
@@ -63,7 +63,7 @@ func (c *command) attrs() byte {
 	return attrs
 }
 
-// append marshals the command. secret is that of its session.
+// append appends the marshalled command to b. secret is that of its session.
 func (c *command) append(b, secret []byte) []byte {
 	tag := tagNoSessions
 	if c.session != nil {
@@ -103,8 +103,8 @@ func (c *command) appendAuthorized(b, secret []byte) []byte {
 	return b
 }
 
-// hash is what a session authorizes: the command, the names of its handles, and its
-// parameters.
+// hash returns cpHash, which a session authorizes: the hash of the command code, the
+// names of its handles, and its parameters.
 func (c *command) hash(params []byte) [suite.HashSize]byte {
 	var space [512]byte
 	whole := binary.BigEndian.AppendUint32(space[:0], uint32(c.code))
@@ -122,8 +122,8 @@ func commandHash(code tpm2.TPMCC, names []tpm2.TPM2BName, params []byte) [suite.
 	return c.hash(params)
 }
 
-// responseCode is the code of a response. What is too short for one has none, and does
-// not parse.
+// responseCode returns the code of a response. It returns success for a response that is
+// too short to have a code, which parse then rejects.
 func responseCode(rsp []byte) tpm2.TPMRC {
 	if len(rsp) < headerSize {
 		return tpm2.TPMRCSuccess
@@ -131,7 +131,7 @@ func responseCode(rsp []byte) tpm2.TPMRC {
 	return tpm2.TPMRC(binary.BigEndian.Uint32(rsp[6:]))
 }
 
-// parse takes a response apart, checks its MAC and decrypts its first parameter.
+// parse parses a response, verifies its MAC and decrypts its first parameter.
 func (c *command) parse(b, secret []byte) (response, error) {
 	r := reader{rest: b}
 	tag, size, code := r.u16(), r.u32(), tpm2.TPMRC(r.u32())

@@ -6,7 +6,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// connect opens the device and finds its way about.
+// connect opens the device, starts the TPM, flushes strays, finds the storage root key
+// and starts a session.
 func (d *device) connect() error {
 	if err := d.dial(); err != nil {
 		return &lostError{err}
@@ -33,8 +34,8 @@ func (d *device) connect() error {
 	return err
 }
 
-// dial connects, again and again while there is patience. A TPM that was not there for
-// the last call either gets one chance.
+// dial connects, and retries for as long as Config.Patience allows. If the previous call
+// could not connect either, it tries once only.
 func (d *device) dial() error {
 	until := time.Now().Add(d.cfg.patience())
 	for {
@@ -50,7 +51,8 @@ func (d *device) dial() error {
 	}
 }
 
-// start makes sure that the TPM was started, and forgets contexts of before a reset.
+// start sends TPM2_Startup if the TPM needs it, and invalidates saved contexts if the TPM
+// was reset.
 func (d *device) start() error {
 	now, err := d.readClock()
 	if codeOf(err) == tpm2.TPMRCInitialize {
@@ -81,7 +83,7 @@ func (d *device) readClock() (clock, error) {
 	return now, r.done()
 }
 
-// startSession starts a salted session of a kind.
+// startSession starts a session of a kind, salted to the storage root key.
 func (d *device) startSession(kind tpm2.TPMSE) (s *session, err error) {
 	err = d.withSRK(func(parent entity) error {
 		salt := *d.srk
@@ -92,7 +94,8 @@ func (d *device) startSession(kind tpm2.TPMSE) (s *session, err error) {
 	return s, err
 }
 
-// pair makes sure of a second session, if the TPM has room for one.
+// pair starts a second session if there is none, and reports whether there is one. After
+// the TPM has refused one, it does not try again on this connection.
 func (d *device) pair() bool {
 	if d.second == nil && !d.lone {
 		var err error
@@ -103,7 +106,7 @@ func (d *device) pair() bool {
 	return d.second != nil
 }
 
-// renew replaces the session.
+// renew replaces the session by a new one.
 func (d *device) renew() error {
 	d.flush(d.session.handle)
 	d.session.drop()

@@ -14,8 +14,9 @@ var errNoCounter = errors.New("the counter is gone: the TPM was cleared, or some
 
 const counterSize = 8
 
-// Identity is the name of the NV index in hexadecimal. That of a counter which this driver
-// made has a random part, so that one that was deleted and made anew has another.
+// Identity returns the name of the NV index in hexadecimal. The name of a counter that
+// this driver created has a random part, so that a counter that was deleted and created
+// again has another identity.
 func (d *Driver) Identity(ctx context.Context) (string, error) {
 	var identity string
 	err := d.count(ctx, "TPM2_NV_ReadPublic", func(dev *device) error {
@@ -26,8 +27,8 @@ func (d *Driver) Identity(ctx context.Context) (string, error) {
 	return identity, err
 }
 
-// Read returns the count. The first count of a TPM's first counter is 1, that of a
-// later one is above all that were.
+// Read returns the count. The first counter of a TPM starts at 1; a later one starts
+// above the highest count that any counter of that TPM has had.
 func (d *Driver) Read(ctx context.Context) (uint64, error) {
 	var value uint64
 	err := d.count(ctx, "TPM2_NV_Read", func(dev *device) (err error) {
@@ -37,9 +38,10 @@ func (d *Driver) Read(ctx context.Context) (uint64, error) {
 	return value, err
 }
 
-// Increment adds one. Chips bear about half a million increments. Where the TPM went
-// away meanwhile it is read before anything is done again, so one call never counts
-// twice; if it does not come back the error is Unknown.
+// Increment adds one to the counter and returns the new count. A chip's NV memory lasts
+// for about half a million increments. If the connection is lost during the call, the
+// driver reads the counter before it repeats anything, so that one call never counts
+// twice. If the TPM cannot be reached again the error is Unknown.
 func (d *Driver) Increment(ctx context.Context) (uint64, error) {
 	const op = "TPM2_NV_Increment"
 	var before, after uint64
@@ -66,7 +68,7 @@ func (d *Driver) Increment(ctx context.Context) (uint64, error) {
 	return after, err
 }
 
-// count runs something on the counter, if there is one.
+// count runs act on the TPM, if a counter is configured.
 func (d *Driver) count(ctx context.Context, op string, act func(*device) error) error {
 	if err := d.enter(ctx, op); err != nil {
 		return err

@@ -10,26 +10,27 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A device is a TPM and what this program has in it. It belongs to one goroutine at a
-// time: that to which the queue gave it.
+// A device is a TPM and the state that this program has in it. One goroutine uses it at a
+// time: the one to which the queue has given it.
 type device struct {
 	cfg   Config
 	arena *lockedmem.Arena
 	link  link
 	buf   []byte
 
-	srk     *storageKey // as of this connection
-	pinned  string      // the name that the key had when the driver was opened
+	srk     *storageKey // as found on this connection
+	pinned  string      // the name of the key when the driver was opened
 	session *session
-	second  *session // takes turns with it in a flow; nil until then
-	lone    bool     // this connection has no room for a second one
+	second  *session // alternates with session in a flow; nil until the first flow
+	lone    bool     // the TPM has no room for a second session on this connection
 	slots   slots
 	clock   clock
 	down    bool // the last attempt to connect failed
 	hung    time.Time
 }
 
-// A clock tells the TPM's resets apart. Saved contexts are valid for one of them.
+// A clock identifies a period between two resets of the TPM. Saved contexts are valid in
+// one such period.
 type clock struct{ resets, restarts uint32 }
 
 const (
@@ -37,13 +38,14 @@ const (
 	sessionAge  = time.Hour
 )
 
-// ready makes sure of a connection, the right storage root key and a session.
+// ready ensures that there is a connection, the right storage root key and a fresh
+// session.
 func (d *device) ready() error {
 	if !d.hung.IsZero() && time.Since(d.hung) < d.link.limits.greeting {
-		return &lostError{errHangs} // those who wait behind a call that hung need not wait as long
+		return &lostError{errHangs} // calls that wait behind a command that hung must not wait as long
 	}
 	if d.link.conn == nil {
-		d.drop() // it may have been lost where nobody cared, as in flush
+		d.drop() // the connection may have been closed without a drop, as flush does
 		if err := d.connect(); err != nil {
 			d.drop()
 			return err
@@ -60,13 +62,14 @@ func (d *device) ready() error {
 	return nil
 }
 
-// stale reports whether a session has served long enough.
+// stale reports whether a session has been used often or long enough to be replaced.
 func (s *session) stale() bool {
 	return s != nil && (s.uses > sessionUses || time.Since(s.born) > sessionAge)
 }
 
-// proven makes sure of a session that is in step with the TPM. It tries that on a command
-// that wants no authorization, so that none is staked.
+// proven ensures that the session is in step with the TPM. It checks with a command that
+// needs no authorization, so that a session out of step does not count as a wrong
+// authorization.
 func (d *device) proven() error {
 	var random [1]byte
 	err := d.random(random[:])
@@ -79,8 +82,7 @@ func (d *device) proven() error {
 	return d.random(random[:])
 }
 
-// execute runs a command that is marshalled by hand. Parameters that it encrypts are
-// wiped.
+// execute runs a command. It wipes the parameters of a command that encrypts them.
 func (d *device) execute(c command) (response, error) {
 	if c.in {
 		defer suite.Wipe(c.params)
@@ -88,7 +90,8 @@ func (d *device) execute(c command) (response, error) {
 	return d.exchange(c)
 }
 
-// exchange is execute for parameters that are needed again.
+// exchange is execute for a caller that needs the parameters again; it does not wipe
+// them.
 func (d *device) exchange(c command) (response, error) {
 	var secret []byte
 	if c.session != nil {
@@ -102,9 +105,9 @@ func (d *device) exchange(c command) (response, error) {
 	return c.parse(rsp, secret)
 }
 
-// flush frees a handle. It may be gone already. Where that is not done, be it that
-// the call's time is over, the connection goes: what is left then ends with it, or is
-// found by the next.
+// flush frees a handle, which may be gone already. If the TPM does not free it, for
+// example because the call's context is done, flush closes the connection: the kernel
+// frees the handle then, or the next connection finds it as a stray.
 func (d *device) flush(h tpm2.TPMHandle) {
 	_, err := d.execute(command{code: tpm2.TPMCCFlushContext, params: handleBytes(h)})
 	if err != nil && remedyOf(codeOf(err)) != reopen {
@@ -112,7 +115,7 @@ func (d *device) flush(h tpm2.TPMHandle) {
 	}
 }
 
-// drop lets the connection go, and with it everything that has a handle.
+// drop closes the connection and forgets everything that has a handle in it.
 func (d *device) drop() {
 	d.link.close()
 	d.session.drop()
@@ -121,7 +124,7 @@ func (d *device) drop() {
 	d.slots.forgetHandles()
 }
 
-// close leaves the TPM as it was found.
+// close flushes everything that this program has in the TPM, and closes the connection.
 func (d *device) close() {
 	d.link.ctx = context.Background()
 	if d.link.conn != nil && d.session != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// dialTimeout bounds how long a socket may take to answer.
+// dialTimeout bounds how long connecting to a socket may take.
 const dialTimeout = 2 * time.Second
 
-// absoluteDevice returns a device with an absolute path: it is connected to again
-// whenever the connection is lost, also after a change of the working directory. A
-// socket whose absolute path is too long for the system stays as it is.
+// absoluteDevice returns device with an absolute path, because the driver connects again
+// whenever the connection is lost, also after a change of the working directory. It does
+// not change the path of a socket whose absolute path is too long for the system.
 func absoluteDevice(device string) string {
-	const longest = 103 // of the systems in use
+	const longest = 103 // the shortest limit among the supported systems
 	path, socket := strings.CutPrefix(device, "unix:")
 	if path == "" || strings.HasPrefix(device, "tcp:") || socket && path[0] == '@' {
 		return device
@@ -36,8 +36,8 @@ func absoluteDevice(device string) string {
 	return absolute
 }
 
-// connect opens the transport. Errors are one line that says what was tried and what
-// to do.
+// connect opens the transport. Its errors are one line that names what was tried and a
+// remedy.
 func (c Config) connect() (transport.TPMCloser, error) {
 	if c.Dial != nil {
 		return c.Dial()
@@ -68,7 +68,7 @@ func (c Config) connect() (transport.TPMCloser, error) {
 	return conn, explain(err)
 }
 
-// explain adds what to do.
+// explain adds the remedy to an error of openDevice.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -81,7 +81,7 @@ func explain(err error) error {
 	return err
 }
 
-// place says where the TPM was looked for.
+// place returns where connect looked for the TPM, for an error message.
 func (c Config) place() string {
 	switch {
 	case c.Dial != nil:
@@ -92,7 +92,7 @@ func (c Config) place() string {
 	return "this machine's device"
 }
 
-// silence is what to do about something that can be opened and is no help.
+// silence returns the remedy for an address that can be opened but behaves like no TPM.
 func silence(err error) string {
 	switch {
 	case errors.Is(err, errHangs):

@@ -1,18 +1,20 @@
-// Package tpm keeps keys in a TPM 2.0: the chip of this machine, or one behind a
-// socket.
+// Package tpm keeps keys in a TPM 2.0 (TPM 2.0 Library Specification): the chip of this
+// machine, or a TPM behind a socket.
 //
-// Keys are resident: made in the TPM, used in the TPM, and wrapped by its storage
-// root key (SRK) into the blob that the driver returns. A blob of another TPM, or of
-// this one before it was cleared, is told apart from one that is damaged.
+// Keys are resident: the TPM generates and uses them, and wraps them by its storage root
+// key (SRK) into the blob that the driver returns. The driver distinguishes a blob of
+// another TPM, or of this one before it was cleared, from a damaged blob.
 //
-// One goroutine owns the TPM. It executes one command at a time, as the chip does,
-// and what waits for it waits in a bounded queue. All commands that carry or return
-// a secret do so in an HMAC session that is salted to the SRK and encrypts its
-// parameters, so that a probe on the bus sees none. No object takes part in the
-// TPM's protection against dictionary attacks: authorization values are made by the
-// driver, and nothing it does by itself can lock the TPM. ResetLockout, given a wrong
-// authorization, locks that of the lockout itself.
+// The TPM executes one command at a time, and one goroutine at a time uses it; other
+// calls wait in a bounded queue. Every command that carries or returns a secret runs in
+// an HMAC session that is salted to the SRK and encrypts its parameters, so that a probe
+// on the bus does not see the secret.
 //
-// A real chip does 2 to 40 operations a second. It suits keys that sign now and then,
-// and the root of a vault, which it hands out once.
+// No object of this driver is subject to the TPM's protection against dictionary attacks,
+// and the driver generates the authorization values. Therefore nothing that the driver
+// does by itself can lock the TPM. ResetLockout with a wrong authorization locks the
+// lockout authorization.
+//
+// A real chip performs 2 to 40 operations a second. It suits keys that sign now and then,
+// and the root of a vault, which it releases once when the vault is opened.
 package tpm

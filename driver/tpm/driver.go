@@ -11,8 +11,8 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-// A Driver is a TPM that was opened: a [driver.Driver], a [driver.Importer], a
-// [driver.Random] and, if Config.Counter is set, a [driver.Counter].
+// A Driver is an open TPM. It implements [driver.Driver], [driver.Importer] and
+// [driver.Random] and, if Config.Counter is set, [driver.Counter].
 type Driver struct {
 	info  driver.Info
 	kinds map[driver.KeySpec]kind
@@ -30,10 +30,16 @@ var (
 	_ driver.Random   = (*Driver)(nil)
 )
 
-// Open finds the TPM, asks it what it can do, adopts its storage root key or makes one,
-// and starts the goroutine that serves those who wait for it. Its error is one line that says what was tried
-// and what to do: Unavailable where the TPM is not there or another than cfg.SRK pins,
-// Denied where its owner must allow something.
+// Open connects to the TPM, reads its capabilities, adopts or creates its storage root
+// key, and starts the goroutine that runs queued calls. The error is one line that names
+// what was tried and a remedy.
+//
+// Errors:
+//   - Unavailable: the TPM cannot be reached, or is not the one that cfg.SRK pins (with
+//     the cause driver.ErrWrongDevice).
+//   - Denied: the TPM lacks a storage root key or the counter, and its owner set an
+//     authorization that cfg.OwnerAuth does not give; or the counter's index is in use.
+//   - Unsupported: this system offers no access to its TPM.
 func Open(cfg Config) (*Driver, error) { return open(cfg, usual()) }
 
 func open(cfg Config, within limits) (*Driver, error) {
@@ -76,7 +82,7 @@ func open(cfg Config, within limits) (*Driver, error) {
 	return d, nil
 }
 
-// openFault classifies what kept a TPM from being opened.
+// openFault classifies the error that prevented the TPM from being opened.
 func openFault(op string, cfg Config, err error) error {
 	var lost *lostError
 	switch {
@@ -90,7 +96,7 @@ func openFault(op string, cfg Config, err error) error {
 	return classify(op, err)
 }
 
-// describe makes Info of what the TPM said.
+// describe sets Info from the TPM's capabilities.
 func (d *Driver) describe(cfg Config) {
 	d.info = driver.Info{
 		Name:    "tpm",
@@ -108,11 +114,12 @@ func (d *Driver) describe(cfg Config) {
 	}
 }
 
-// Info returns what the TPM is and can do. The serial of the device is the name of its
-// storage root key. A software TPM has the level of software.
+// Info returns the TPM's identity and capabilities. The serial number of the device is
+// the name of its storage root key. A software TPM has the protection level of software,
+// unless Config.TrustSoftware is set.
 func (d *Driver) Info() driver.Info { return d.info }
 
-// serve is the goroutine that does the jobs of those who wait, when it is given the TPM.
+// serve is the goroutine that runs the waiting jobs whenever the queue gives it the TPM.
 func (d *Driver) serve() {
 	defer close(d.ended)
 	for f := range d.queue.turn {
@@ -127,14 +134,14 @@ func (d *Driver) serve() {
 	}
 }
 
-// perform does a job, unless nobody waits for it any more.
+// perform runs a job, unless its context is done.
 func (d *Driver) perform(j *job) (err error) {
 	if err = j.ctx.Err(); err != nil {
 		return err
 	}
 	ended := false
 	defer func() {
-		if !ended { // a transport of the caller's panics: where it stands nobody knows
+		if !ended { // a transport of the caller panicked; the state of the connection is unknown
 			d.device.drop()
 		}
 	}()
@@ -143,7 +150,7 @@ func (d *Driver) perform(j *job) (err error) {
 	return err
 }
 
-// enter checks the context before anything else, then lets a call in.
+// enter checks the context first, then admits a call into the driver.
 func (d *Driver) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -154,7 +161,7 @@ func (d *Driver) enter(ctx context.Context, op string) error {
 	return nil
 }
 
-// offered lets a call on a spec in.
+// offered admits a call for spec into the driver, if the TPM supports spec.
 func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (kind, error) {
 	if err := d.enter(ctx, op); err != nil {
 		return kind{}, err
@@ -167,7 +174,8 @@ func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (k
 	return k, nil
 }
 
-// DestroyKey does nothing lasting: the key dies with what wraps its blob.
+// DestroyKey has no lasting effect: a key becomes unusable when the key that wraps its
+// blob is destroyed.
 func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.Blob) error {
 	if err := d.enter(ctx, "DestroyKey"); err != nil {
 		return err
@@ -176,7 +184,7 @@ func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.B
 	return nil
 }
 
-// Close waits for running calls, and takes out of the TPM what the driver has in it.
+// Close waits for running calls, and flushes everything that the driver has in the TPM.
 func (d *Driver) Close() error {
 	if !d.gate.Shut() {
 		return nil

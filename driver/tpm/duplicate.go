@@ -11,13 +11,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A duplicate is an object that is wrapped for a storage key, and the seed of that
-// wrapping, encrypted for it.
+// A duplicate is an object wrapped for a storage key, with the seed of the wrapping,
+// encrypted to that storage key.
 type duplicate struct{ duplicate, seed []byte }
 
 // wrap encrypts a sensitive area so that only the TPM with this storage key can import
-// it, for the object of that name: the outer wrapper of Part 1, 23.3.2.4. go-tpm has it
-// too, with a cipher that Go refuses where FIPS 140 is enforced.
+// it, and only for the object of that name. It is the outer wrapper of Part 1, 23.3.2.4.
+// go-tpm implements it too, but with a cipher that Go refuses where FIPS 140 is enforced.
 func (k *storageKey) wrap(name, sensitive []byte) (duplicate, error) {
 	key, err := tpm2.ImportEncapsulationKey(&k.public)
 	if err != nil {
@@ -45,7 +45,8 @@ func (k *storageKey) wrap(name, sensitive []byte) (duplicate, error) {
 
 var errStorage = errors.New("the storage root key wraps by another cipher than AES-CFB: keys cannot be imported under it")
 
-// storageSize is the length of the key by which a storage key wraps.
+// storageSize returns the length in bytes of the symmetric key by which a storage key
+// wraps.
 func storageSize(s *tpm2.TPMTSymDefObject) (int, error) {
 	refused := fault("TPM2_Import", driver.Unsupported, errStorage)
 	if s.Algorithm != tpm2.TPMAlgAES {

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// errOther is why what was made under another storage root key does not open.
+// errOther is the error for data that was made under another storage root key.
 var errOther = fmt.Errorf("its storage root key is not this TPM's: %w", driver.ErrWrongDevice)
 
 var (
@@ -28,15 +28,15 @@ var (
 	errForged   = errors.New("the response is not authentic: something stands between this program and the TPM")
 )
 
-// errTPM12 is what a device of the generation before says to each command.
+// errTPM12 is the error for a TPM 1.2, which answers every TPM 2.0 command alike.
 var errTPM12 = fmt.Errorf("this is a TPM 1.2, and a TPM 2.0 is needed; some machines have both, one of which the firmware setup switches on: %w", errors.ErrUnsupported)
 
-// fault makes a driver.Error. The cause must hold no secret.
+// fault returns a driver.Error. The cause must not hold a secret.
 func fault(op string, class driver.Class, cause error) error {
 	return &driver.Error{Op: op, Class: class, Err: cause}
 }
 
-// A codeError is a response code of a command.
+// A codeError is the response code of a failed command.
 type codeError struct {
 	op   tpm2.TPMCC
 	code tpm2.TPMRC
@@ -44,13 +44,13 @@ type codeError struct {
 
 func (e *codeError) Error() string { return fmt.Sprintf("%s: %v", commandName(e.op), e.code) }
 
-// A lostError is a connection that ended. The TPM may have executed the command.
+// A lostError reports that the connection ended. The TPM may have executed the command.
 type lostError struct{ err error }
 
 func (e *lostError) Error() string { return "the connection to the TPM ended: " + e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
-// codeOf returns the response code in an error, or 0.
+// codeOf returns the response code in err, or 0.
 func codeOf(err error) tpm2.TPMRC {
 	if err == nil {
 		return tpm2.TPMRCSuccess
@@ -66,8 +66,8 @@ func codeOf(err error) tpm2.TPMRC {
 	return 0
 }
 
-// classify turns what ended a call into a driver.Error. Errors of a context and those
-// that are classified stay as they are.
+// classify turns the error of a call into a driver.Error. It returns context errors and
+// classified errors unchanged.
 func classify(op string, err error) error {
 	if err == nil {
 		return nil
@@ -84,7 +84,8 @@ func classify(op string, err error) error {
 	return &driver.Error{Op: op, Class: classOf(code), Code: uint64(code), Err: advise(code, err)}
 }
 
-// classOf is the class of a response code for which no operation has a better one.
+// classOf returns the class of a response code, for operations without a more specific
+// one.
 func classOf(code tpm2.TPMRC) driver.Class {
 	switch remedyOf(code) {
 	case resend, free:
@@ -104,7 +105,7 @@ func classOf(code tpm2.TPMRC) driver.Class {
 	return driver.Unknown
 }
 
-// advise adds what to do, for codes that name a state of the machine.
+// advise adds the remedy for codes that report a state of the machine.
 func advise(code tpm2.TPMRC, err error) error {
 	var advice string
 	switch {

@@ -8,11 +8,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// quick is what a question may take for which the next one is prepared beforehand. That
-// saves microseconds and takes a second session: a chip has nothing of it.
+// quick is the longest expected time of a question for which the driver prepares the next
+// one in advance. Preparing saves microseconds and needs a second session, so that a slow
+// chip would not gain from it.
 const quick = time.Millisecond
 
-// A flight is a question on its way.
+// A flight is a question that was prepared, and later sent.
 type flight struct {
 	job     *job
 	session *session
@@ -21,11 +22,11 @@ type flight struct {
 	err     error
 }
 
-// flow has questions answered one after the other, from one on that was begun. While the
-// TPM works on it, the answer before it is taken apart and the question after it is made
-// ready, so that the TPM waits for nobody: two sessions take turns, since the nonces of one
-// are known only when it has its answer. A flow ends when there is no other question, and
-// with the first thing out of the ordinary, which is left to perform.
+// flow runs questions one after the other, beginning with one that was already sent.
+// While the TPM works on a question, the driver parses the response before it and
+// prepares the question after it, so that the TPM is never idle. Two sessions alternate,
+// because the nonces of a session are known only after its response. A flow ends when no
+// other question waits, or at the first error, which it leaves to perform.
 func (d *Driver) flow(now *flight) {
 	var before, next *flight
 	for ; now != nil; before, now, next = now, next, nil {
@@ -36,7 +37,7 @@ func (d *Driver) flow(now *flight) {
 			now.answer, now.err = d.device.link.end(now.session.buf)
 		}
 		if next == nil && now.good() {
-			next = d.follow(d.device.other(now.session)) // who came meanwhile
+			next = d.follow(d.device.other(now.session)) // a question that arrived during the wait
 		}
 		if next != nil && now.good() {
 			d.begin(next)
@@ -50,7 +51,7 @@ func (d *Driver) flow(now *flight) {
 	d.land(before)
 }
 
-// begin sends a question that is ready.
+// begin sends a prepared question.
 func (d *Driver) begin(f *flight) *flight {
 	d.queue.begin(f.job)
 	d.device.link.ctx = f.job.ctx
@@ -58,7 +59,7 @@ func (d *Driver) begin(f *flight) *flight {
 	return f
 }
 
-// launch begins a flow, if there was one on this connection already.
+// launch begins a flow, if this connection has had one already.
 func (d *Driver) launch() *flight {
 	if f := d.follow(d.device.session); f != nil {
 		return d.begin(f)
@@ -66,23 +67,23 @@ func (d *Driver) launch() *flight {
 	return nil
 }
 
-// flows reports whether a job begins a flow: it is a question, others wait, and the TPM
-// is quick and ready.
+// flows reports whether a job begins a flow: it is a question, other calls wait, and the
+// TPM is fast and ready.
 func (d *Driver) flows(j *job) bool {
 	dev := d.device
 	dev.link.ctx = j.ctx
 	return dev.fluent(j) && d.queue.waitingNow() > 0 && dev.ready() == nil && dev.pair() && dev.loaded(j.key)
 }
 
-// fluent reports whether a job can be a part of a flow.
+// fluent reports whether a job can be part of a flow.
 func (d *device) fluent(j *job) bool {
 	return j.ask != nil && d.loaded(j.key) && j.takes > 0 && j.takes < quick
 }
 
 func (d *device) loaded(r *resident) bool { return r.handle != 0 }
 
-// follow makes the next question ready, in a session that is free. Nil: nothing that
-// flows is next.
+// follow prepares the next question in a free session. It returns nil if the next job is
+// not part of a flow.
 func (d *Driver) follow(s *session) *flight {
 	dev := d.device
 	for dev.second != nil && !dev.session.stale() && !dev.second.stale() {
@@ -99,7 +100,7 @@ func (d *Driver) follow(s *session) *flight {
 	return nil
 }
 
-// other is the session that another one takes turns with.
+// other returns the session that alternates with s.
 func (d *device) other(s *session) *session {
 	if s == d.session {
 		return d.second
@@ -107,7 +108,7 @@ func (d *device) other(s *session) *session {
 	return d.session
 }
 
-// prepare makes a question ready to be sent in a session.
+// prepare marshals the question of a job in a session.
 func (d *device) prepare(j *job, s *session) *flight {
 	f := &flight{job: j, session: s, command: j.ask.command}
 	d.slots.touch(j.key)
@@ -116,12 +117,13 @@ func (d *device) prepare(j *job, s *session) *flight {
 	return f
 }
 
-// good reports whether the TPM executed a command.
+// good reports whether the TPM executed the command.
 func (f *flight) good() bool {
 	return f.err == nil && responseCode(f.answer) == tpm2.TPMRCSuccess
 }
 
-// land takes an answer apart and tells who asked. What went wrong is mended.
+// land parses the response of a question and finishes its job. After an error it repeats
+// the job by mend.
 func (d *Driver) land(f *flight) {
 	if f == nil {
 		return

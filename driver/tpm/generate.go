@@ -12,9 +12,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// GenerateKey makes a key in the TPM; called again it makes another. RSA takes seconds
-// on a chip, in which nothing else is done: such calls wait until nobody else does, or for
-// ten seconds.
+// GenerateKey generates a key in the TPM. A second call generates another key. An RSA key
+// takes seconds on a chip, which does nothing else in that time; such a call therefore
+// waits until no other call does, or for ten seconds.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "TPM2_Create"
 	k, err := d.offered(ctx, op, spec)
@@ -35,19 +35,20 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	return made.created(op, n, auth)
 }
 
-// A pair is a key as the TPM returns it: both areas, and whose they are.
+// A pair is a key as the TPM returns it: its public and private areas, and the name of
+// its parent.
 type pair struct {
 	adopted         bool // from a key file
 	parent          []byte
 	public, private []byte
 }
 
-// A secret is what the TPM is to keep: an authorization value, and what to seal, if that
-// is anything.
+// A secret is the input of TPM2_Create that the TPM keeps: an authorization value and,
+// for a sealed object, the data.
 type secret struct{ auth, data []byte }
 
-// create has the TPM make a key, or seal what it is given. It is marshalled by hand, so
-// that no copy of the secret is left.
+// create runs TPM2_Create for a key or a sealed object. It marshals the command itself,
+// so that no copy of the secret is left in memory.
 func (d *device) create(area tpm2.TPMTPublic, keep secret) (pair, error) {
 	var made pair
 	err := d.withSRK(func(parent entity) error {
@@ -78,12 +79,12 @@ func (d *device) create(area tpm2.TPMTPublic, keep secret) (pair, error) {
 	return made, err
 }
 
-// parent is the storage root key in a command of go-tpm's.
+// parent returns the storage root key as a handle for go-tpm's commands.
 func (d *device) parent(k entity, s tpm2.Session) tpm2.AuthHandle {
 	return tpm2.AuthHandle{Handle: k.handle, Name: tpm2.TPM2BName{Buffer: k.name}, Auth: s}
 }
 
-// created makes the answer of a creation.
+// created returns the result of generating or importing a key.
 func (p pair) created(op string, n keyName, auth []byte) (driver.Created, error) {
 	area, err := parseArea(p.public)
 	if err != nil {

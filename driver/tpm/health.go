@@ -8,24 +8,25 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// Health is how a TPM is, for operators.
+// Health is the state of a TPM, for operators.
 type Health struct {
-	// Lockout says that the TPM refuses objects that take part in its protection against
-	// dictionary attacks. This driver has none, and goes on working.
+	// Lockout reports that the TPM refuses objects that are subject to its protection
+	// against dictionary attacks. This driver has no such objects, and is not affected.
 	Lockout bool
-	// Failures counts wrong authorizations of such objects, and power cuts after their
-	// use; at MaxFailures the TPM locks. Each Interval one is forgotten. Recovery is how
-	// long the lockout authorization itself is refused after a wrong one.
+	// Failures is the TPM's count of wrong authorizations of such objects, and of power
+	// cuts after their use. At MaxFailures the TPM locks. The count falls by one in each
+	// Interval. After a wrong lockout authorization the TPM refuses that authorization
+	// for Recovery.
 	Failures, MaxFailures uint32
 	Interval, Recovery    time.Duration
-	// Resets counts how often the TPM was reset: a count that falls, or a machine that
-	// cannot tell why it grew, deserves a look.
+	// Resets counts the resets of the TPM. An operator should investigate a count that
+	// falls, or that rises without a reset of the machine.
 	Resets uint32
-	// Waiting counts calls in the queue.
+	// Waiting is the number of calls in the queue.
 	Waiting int
 }
 
-// Health asks the TPM how it is.
+// Health reads the state of the TPM.
 func (d *Driver) Health(ctx context.Context) (Health, error) {
 	const op = "TPM2_GetCapability"
 	if err := d.enter(ctx, op); err != nil {
@@ -57,10 +58,11 @@ func (d *Driver) Health(ctx context.Context) (Health, error) {
 	return h, err
 }
 
-// ResetLockout ends a lockout at once, by the lockout authorization, which most
-// machines leave empty. A wrong one is Denied, and the TPM then refuses the right one
-// too for Health().Recovery. It is sent in a session that was tried before, so that
-// nothing but a wrong one counts as one.
+// ResetLockout ends a lockout at once (TPM2_DictionaryAttackLockReset). auth is the
+// lockout authorization, which is empty on most machines. A wrong one is Denied, and the
+// TPM then refuses the right one too, for Health().Recovery. The driver checks the
+// session before it sends auth, so that only a wrong value counts as a wrong one. The
+// caller wipes auth.
 func (d *Driver) ResetLockout(ctx context.Context, auth []byte) error {
 	const op = "TPM2_DictionaryAttackLockReset"
 	if err := d.enter(ctx, op); err != nil {

@@ -10,16 +10,16 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// maxInput is the most that PRF takes.
+// maxInput is the longest input of PRF in bytes.
 const maxInput = 4096
 
-// A hmacKey is a derivation key.
+// A hmacKey is an open key of usage Derive.
 type hmacKey struct{ key }
 
 var _ driver.PRF = (*hmacKey)(nil)
 
-// PRF is HMAC-SHA-256 in one command, or in a sequence of three and more where input is
-// longer than the TPM's buffer, 1024 bytes as a rule.
+// PRF computes HMAC-SHA-256 in one command. If input is longer than the TPM's buffer
+// (usually 1024 bytes) it takes a sequence of three or more commands.
 func (k *hmacKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	const op = "TPM2_HMAC"
 	if err := k.enter(ctx, op); err != nil {
@@ -59,13 +59,14 @@ func (k *hmacKey) hmac(ctx context.Context, dst, input []byte) (out []byte, err 
 	return out, err
 }
 
-// A sequence is a long HMAC.
+// A sequence is the state of an HMAC over an input that is longer than the TPM's buffer.
 type sequence struct {
 	dst, input []byte
 	step       int
 }
 
-// hmacSequence starts a sequence, which takes a slot of its own, feeds it, and ends it.
+// hmacSequence starts a sequence, which takes an object slot of its own, sends it the
+// input, and completes it.
 func (d *device) hmacSequence(k *hmacKey, e entity, s sequence) ([]byte, error) {
 	auth := newAuth()
 	defer suite.Wipe(auth)
@@ -101,7 +102,7 @@ func (d *device) hmacSequence(k *hmacKey, e entity, s sequence) ([]byte, error) 
 	return appendDigest(s.dst, appendSized(make([]byte, 0, 64), r.sized()))
 }
 
-// appendDigest appends a sized digest to dst and wipes where it came from.
+// appendDigest appends the digest in params to dst and wipes params.
 func appendDigest(dst, params []byte) ([]byte, error) {
 	defer suite.Wipe(params)
 	r := reader{rest: params}

@@ -11,9 +11,10 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// ImportKey wraps material for the TPM's storage root key in the host, and has the TPM
-// take it over: 32 bytes for HMAC-SHA-256, PKCS #8 DER otherwise. Of RSA it takes two
-// primes and the exponent 65537. The key is reported as one that was outside.
+// ImportKey encrypts material to the TPM's storage root key in the host, and imports it
+// by TPM2_Import. material is 32 bytes for HMAC-SHA-256, else PKCS #8 DER. An RSA key
+// must have two primes and the exponent 65537. The attributes of the key report that it
+// was generated outside.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
 	const op = "TPM2_Import"
 	k, err := d.offered(ctx, op, spec)
@@ -40,7 +41,7 @@ func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	return made.created(op, n, auth)
 }
 
-// takeOver encrypts a sensitive area for the storage root key and imports it.
+// takeOver encrypts a sensitive area to the storage root key and imports it.
 func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
 	name, err := tpm2.ObjectName(&area)
 	if err != nil {
@@ -67,8 +68,8 @@ func (d *device) takeOver(area tpm2.TPMTPublic, plain []byte) (pair, error) {
 	return made, err
 }
 
-// keyedHash is the sensitive area of a derivation key. Its unique is a hash of it with
-// a random seed.
+// keyedHash returns the sensitive area of a derivation key, and sets the unique field of
+// area: a hash of the material with a random seed.
 func keyedHash(area *tpm2.TPMTPublic, auth, material []byte) []byte {
 	seed := make([]byte, sha256.Size)
 	rand.Read(seed)

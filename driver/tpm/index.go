@@ -12,7 +12,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// counterIndex finds the counter.
+// counterIndex returns the NV index of the counter, or a NotFound error.
 func (d *device) counterIndex() (entity, error) {
 	public, e, err := d.readIndex()
 	switch {
@@ -24,9 +24,10 @@ func (d *device) counterIndex() (entity, error) {
 	return e, nil
 }
 
-// readIndex reads what is at the counter's place; nil if there is nothing. That comes
-// outside of sessions, so the name is held to the public area, and both are read once more
-// if a bus has spoilt one.
+// readIndex reads the public area of the counter's index; nil if there is no index. The
+// command runs outside of sessions, so readIndex checks that the name matches the area,
+// and reads both once more if they do not, because an error on the bus can have altered
+// one.
 func (d *device) readIndex() (*tpm2.TPMSNVPublic, entity, error) {
 	public, e, err := d.readIndexOnce()
 	if errors.Is(err, errResponse) {
@@ -55,9 +56,9 @@ func (d *device) readIndexOnce() (*tpm2.TPMSNVPublic, entity, error) {
 	return public, entity{at, name.Buffer}, nil
 }
 
-// counterArea is an index that only counts, for whoever may use the TPM: a stranger can
-// push it on, never back. Its policy is random and allows nothing; it is what makes
-// the name of the index unique.
+// counterArea returns the public area of an NV index that can only be incremented. Any
+// program that can use the TPM may increment it, and none can set it back. Its policy is
+// a random digest that authorizes nothing; it makes the name of the index unique.
 func counterArea(at tpm2.TPMHandle) tpm2.TPMSNVPublic {
 	policy := make([]byte, 32)
 	rand.Read(policy)
@@ -73,8 +74,8 @@ func counterArea(at tpm2.TPMHandle) tpm2.TPMSNVPublic {
 	}
 }
 
-// defineCounter adopts the counter, or makes it. It counts once at the start, since
-// only then is it readable and has its final name.
+// defineCounter adopts the counter, or creates it. It increments a new counter once,
+// because only then the index can be read and has its final name.
 func (d *device) defineCounter() error {
 	public, _, err := d.readIndex()
 	if err != nil {

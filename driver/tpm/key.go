@@ -10,7 +10,7 @@ import (
 	"strongroom.example/internal/gate"
 )
 
-// A key is an open key. Each usage embeds it.
+// A key is an open key. The type for each usage embeds it.
 type key struct {
 	redacted
 	driver *Driver
@@ -20,7 +20,7 @@ type key struct {
 	once   *sync.Once
 }
 
-// key makes the Key that the usage of a kind wants.
+// key returns the Key type for the usage of a kind.
 func (d *Driver) key(k kind, r *resident, area *tpm2.TPMTPublic) driver.Key {
 	base := key{driver: d, kind: k, res: r, gate: new(gate.Gate), once: new(sync.Once)}
 	switch {
@@ -34,11 +34,11 @@ func (d *Driver) key(k kind, r *resident, area *tpm2.TPMTPublic) driver.Key {
 	return &rsaKey{key: base, area: area}
 }
 
-// Close lets the key go. It stays in the TPM until its place is needed.
+// Close releases the handle. The key stays loaded in the TPM until its slot is needed.
 func (k *key) Close() error {
 	k.gate.Shut()
 	k.once.Do(func() {
-		// After the driver was closed nothing is left to let go.
+		// If the driver was closed, it has already released the key.
 		if k.driver.gate.Enter() {
 			defer k.driver.gate.Leave()
 			k.driver.device.slots.release(k.res)
@@ -47,7 +47,7 @@ func (k *key) Close() error {
 	return nil
 }
 
-// enter checks the context, then lets a call into the driver and the key.
+// enter checks the context, then admits a call into the driver and the key.
 func (k *key) enter(ctx context.Context, op string) error {
 	if err := k.driver.enter(ctx, op); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (k *key) leave() {
 	k.driver.gate.Leave()
 }
 
-// run has the TPM do something with the key while it is loaded.
+// run runs act in the TPM while the key is loaded.
 func (k *key) run(ctx context.Context, op string, act func(*device, entity) error) error {
 	return k.driver.queue.do(op, &job{
 		ctx:  ctx,
@@ -81,5 +81,6 @@ func (k *key) run(ctx context.Context, op string, act func(*device, entity) erro
 	})
 }
 
-// cost names what an operation with the key costs.
+// cost returns the name under which the queue learns the duration of an operation with
+// the key.
 func (k *key) cost(op string) string { return op + string(k.kind.row.Spec.Algorithm) }

@@ -13,9 +13,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// A keyFile is a TPM 2.0 key file (draft "ASN.1 Specification for TPM 2.0 Key Files"),
-// as OpenSSL's tpm2 provider reads it. Policies, wrapped keys and descriptions are not
-// written, and what has them is not read.
+// A keyFile is a TPM 2.0 key file (draft "ASN.1 Specification for TPM 2.0 Key Files"), in
+// the form that OpenSSL's tpm2 provider reads. This package neither writes nor reads
+// policies, wrapped keys and descriptions; a file that contains one is an error.
 type keyFile struct {
 	EmptyAuth bool
 	Parent    int64
@@ -25,22 +25,22 @@ type keyFile struct {
 
 const (
 	pemType = "TSS2 PRIVATE KEY"
-	// ownerParent stands for the storage root key that the "H" template makes.
+	// ownerParent denotes the storage root key of the "H" template.
 	ownerParent = int64(tpm2.TPMRHOwner)
 )
 
 var (
 	errKeyFile = errors.New("no TPM 2.0 key file of this spec, without a policy in it")
-	// Not even an empty authorization, which is never wrong, makes such a key harmless.
+	// An empty authorization is never wrong, and does not make such a key harmless.
 	errCounts  = errors.New("the key in the file takes part in the TPM's protection against dictionary attacks, where a power cut counts as an attack: make it with noda (tpm2_create -a ...|noda)")
 	errForeign = errors.New("the key file is under another parent than this TPM's storage root key")
 )
 
-// loadable is the type of a key that TPM2_Load loads.
+// loadable returns the OID of a key that TPM2_Load loads.
 func loadable() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 23, 133, 10, 1, 3} }
 
-// encode writes the file as PEM. emptyAuth is written where it is false, too: the provider
-// takes its absence for true.
+// encode returns the file as PEM. It writes emptyAuth even if it is false, because the
+// provider takes its absence for true.
 func (f keyFile) encode() ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -59,7 +59,7 @@ func (f keyFile) encode() ([]byte, error) {
 
 const emptyAuth = casn1.Tag(0xA0) // [0] EXPLICIT
 
-// parseKeyFile reads PEM with one key file in it.
+// parseKeyFile parses PEM text that holds exactly one key file.
 func parseKeyFile(text []byte) (f keyFile, err error) {
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != pemType || len(bytes.TrimSpace(rest)) != 0 {
@@ -76,8 +76,8 @@ func parseKeyFile(text []byte) (f keyFile, err error) {
 	return f, nil
 }
 
-// decode reads DER. OpenSSL's provider writes true as 1, which DER does not have, hence
-// by hand.
+// decode parses DER. It does not use encoding/asn1, because OpenSSL's provider encodes
+// true as 1, which DER does not allow.
 func (f *keyFile) decode(der []byte) bool {
 	outer, body := cryptobyte.String(der), cryptobyte.String(nil)
 	var empty, value cryptobyte.String
@@ -95,7 +95,8 @@ func (f *keyFile) decode(der []byte) bool {
 		body.ReadASN1Bytes(&f.Private, casn1.OCTET_STRING) && body.Empty()
 }
 
-// checkFile reports whether the area of a key from a file can be used as this kind.
+// checkFile returns an error unless a key from a file, of the given area, can be used as
+// this kind.
 func (k kind) checkFile(area *tpm2.TPMTPublic) error {
 	usage, a := k.row.Spec.Usage, area.ObjectAttributes
 	fits := usage == driver.Sign && a.SignEncrypt || usage == driver.Decrypt && a.Decrypt

@@ -9,16 +9,16 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// limits bound how long things may take.
+// limits are the time limits of a link.
 type limits struct {
-	// command is how long a command may take before the TPM is held to hang. Some chips
-	// take most of a minute for an RSA key.
+	// command is how long a command may take before the driver treats the TPM as hung.
+	// Some chips take most of a minute for an RSA key.
 	command time.Duration
-	// greeting is that for each command by which a new connection is made ready, where the
-	// TPM is this program's alone. Elsewhere what others have it do comes first.
+	// greeting replaces command while a new connection is set up, if the TPM serves this
+	// program only. Elsewhere the commands of other programs can delay the first ones.
 	greeting time.Duration
-	// patience bounds how long a command is sent again and again, and selfTest how much
-	// longer if the TPM says that it tests itself.
+	// patience bounds how long a command is resent, and selfTest how much longer it is
+	// resent if the TPM reports that it runs its self-test.
 	patience, selfTest time.Duration
 }
 
@@ -26,20 +26,21 @@ func usual() limits {
 	return limits{command: 90 * time.Second, greeting: 5 * time.Second, patience: 5 * time.Second, selfTest: 30 * time.Second}
 }
 
-// A link is the connection to a TPM. It sends the same bytes again where the TPM says
-// that it only needs time. go-tpm's own loop loses the code when it gives up.
+// A link is the connection to a TPM. It resends a command if the TPM reports that it only
+// needs time. It does not use go-tpm's own retry loop, which loses the response code when
+// it gives up.
 type link struct {
-	conn   transport.TPMCloser // nil while there is none
+	conn   transport.TPMCloser // nil if not connected
 	guard  *watchdog           // of conn
-	posted []byte              // what begin was given, where conn sends and receives in one
+	posted []byte              // the command given to begin, if conn sends and receives in one call
 	limits limits
-	limit  time.Duration   // for a command, now
-	ctx    context.Context // of the call that is served: it ends pauses, never a command
+	limit  time.Duration   // for the present command
+	ctx    context.Context // of the present call; it ends pauses, never a command
 	sent   uint64
 }
 
-// A duplex is a transport that gives the time back in which the TPM works: Post sends a
-// command, Fetch receives its response, which is valid until the next Fetch.
+// A duplex is a transport that lets the caller work while the TPM does: Post sends a
+// command, Fetch receives its response. The response is valid until the next Fetch.
 type duplex interface {
 	Post(command []byte) error
 	Fetch() ([]byte, error)
@@ -58,7 +59,7 @@ func (l *link) Send(cmd []byte) ([]byte, error) {
 	return l.end(cmd)
 }
 
-// begin sends a command. The caller may do something else before it calls end.
+// begin sends a command. The caller may do other work before it calls end.
 func (l *link) begin(cmd []byte) error {
 	if l.conn == nil {
 		return &lostError{errNoConnection}
@@ -76,8 +77,8 @@ func (l *link) begin(cmd []byte) error {
 	return nil
 }
 
-// end waits for the response to the command that was begun. Where the TPM says that it
-// needs time, it sends the same bytes again.
+// end waits for the response to the command that begin sent. If the TPM reports that it
+// needs time, end resends the command.
 func (l *link) end(cmd []byte) ([]byte, error) {
 	pause, until, tests := 2*time.Millisecond, time.Time{}, false
 	for {
@@ -105,7 +106,7 @@ func (l *link) end(cmd []byte) ([]byte, error) {
 	}
 }
 
-// receive waits for a response. One that takes too long loses the connection.
+// receive waits for a response. If it takes too long the connection is closed.
 func (l *link) receive() (rsp []byte, err error) {
 	if l.conn == nil {
 		return nil, &lostError{errNoConnection}
@@ -121,7 +122,7 @@ func (l *link) receive() (rsp []byte, err error) {
 	return rsp, nil
 }
 
-// lose lets a connection go that failed.
+// lose closes a connection that failed, and returns the lostError.
 func (l *link) lose(err error) error {
 	if l.guard.end() {
 		err = errHangs
@@ -130,7 +131,7 @@ func (l *link) lose(err error) error {
 	return &lostError{err}
 }
 
-// rest pauses, and reports whether the call still waits.
+// rest pauses. It returns false if the call's context is done first.
 func (l *link) rest(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

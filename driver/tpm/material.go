@@ -13,9 +13,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// adopt checks material that is imported, puts its public half into area, and returns
-// its sensitive one, marshalled, which the caller wipes. The error says what is wrong
-// with the material.
+// adopt checks imported material, sets the public key in area, and returns the marshalled
+// sensitive area, which the caller wipes. The error names the fault of the material.
 func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error) {
 	if k.row.Spec.Usage == driver.Derive {
 		if len(material) != 32 {
@@ -40,7 +39,8 @@ func adopt(k kind, area *tpm2.TPMTPublic, auth, material []byte) ([]byte, error)
 	return nil, errMaterial
 }
 
-// sensitive is a TPMT_SENSITIVE, marshalled by hand so that no copy is left.
+// sensitive returns a TPMT_SENSITIVE. It marshals the structure itself, so that no copy
+// of the secret is left in memory.
 func sensitive(kind tpm2.TPMAlgID, auth, seed, private []byte) []byte {
 	parts := sizedAll(auth, seed, private)
 	defer suite.Wipe(parts)
@@ -48,13 +48,13 @@ func sensitive(kind tpm2.TPMAlgID, auth, seed, private []byte) []byte {
 	return append(b, parts...)
 }
 
-// errExponent refuses a key that other drivers take.
+// errExponent rejects a key that other drivers accept.
 var errExponent = &pkcs8.Error{
 	Fault:  "the TPM takes RSA keys of public exponent 65537 alone",
 	Remedy: "import the key into a CMK of another driver",
 }
 
-// adoptRSA stores one prime of two, as the TPM does.
+// adoptRSA stores one of the two primes, as the TPM does.
 func adoptRSA(area *tpm2.TPMTPublic, auth []byte, key *rsa.PrivateKey) ([]byte, error) {
 	if key.E != 65537 {
 		return nil, errExponent
@@ -65,8 +65,8 @@ func adoptRSA(area *tpm2.TPMTPublic, auth []byte, key *rsa.PrivateKey) ([]byte, 
 	return sensitive(tpm2.TPMAlgRSA, auth, nil, prime), nil
 }
 
-// A scalar is a private key on a curve: numbers as long as the field, and the point as
-// x ‖ y.
+// A scalar is a private key on a curve: the number d, as long as the field, and the
+// public point as x ‖ y.
 type scalar struct{ d, point []byte }
 
 func adoptCurve(area *tpm2.TPMTPublic, auth []byte, key scalar) []byte {

@@ -6,8 +6,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// commandName is a command's name as the specification writes it, for the commands
-// that this package sends.
+// commandName returns the specification's name for a command that this package sends.
 func commandName(code tpm2.TPMCC) string {
 	names := map[tpm2.TPMCC]string{
 		tpm2.TPMCCContextLoad:      "TPM2_ContextLoad",

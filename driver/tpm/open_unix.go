@@ -11,10 +11,10 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// A file carries commands through the kernel's driver, which limits how long each may
-// take. It is opened for blocking calls: in the other mode a read can come before the
-// response, and looks like the end of the file. So a call can be interrupted by nobody but
-// the kernel.
+// A file sends commands through the kernel's TPM driver, which limits how long each may
+// take. It is opened for blocking I/O, because in non-blocking mode a read can precede
+// the response and looks like the end of the file. Only the kernel can therefore
+// interrupt a call.
 type file struct {
 	*os.File
 	buf [4096]byte
@@ -42,13 +42,13 @@ func (f *file) Send(command []byte) ([]byte, error) {
 	return f.Fetch()
 }
 
-// Post writes a command. The kernel may execute it before it returns.
+// Post writes a command. The kernel may execute the command before Post returns.
 func (f *file) Post(command []byte) error {
 	_, err := f.Write(command)
 	return err
 }
 
-// Fetch reads the response, which is valid until the next one.
+// Fetch reads the response, which is valid until the next Fetch.
 func (f *file) Fetch() ([]byte, error) {
 	n, err := f.Read(f.buf[:])
 	return f.buf[:n], err

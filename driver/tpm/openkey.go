@@ -11,8 +11,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// OpenKey loads a key, which has the TPM check its blob. A blob of another TPM, or of
-// this one before it was cleared, is NotFound and wraps driver.ErrWrongDevice.
+// OpenKey loads a key; the TPM verifies its blob.
+//
+// Errors:
+//   - NotFound: the blob is empty, or belongs to another TPM or to this one before it was
+//     cleared; in the latter case the cause is driver.ErrWrongDevice.
+//   - Authentic: the blob was changed, or belongs to another id or spec.
+//   - Unsupported: the TPM does not support spec.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, b driver.Blob) (driver.Key, error) {
 	const op = "TPM2_Load"
 	k, err := d.offered(ctx, op, spec)
@@ -51,7 +56,7 @@ func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return d.key(k, r, area), nil
 }
 
-// open loads the key of a blob, unless it is known.
+// open returns the resident key of a blob, and loads it if it is not open yet.
 func (d *device) open(n keyName, hash [32]byte, parts blob) (*resident, error) {
 	if r := d.slots.find(hash); r != nil {
 		return r, nil
@@ -74,7 +79,7 @@ func (d *device) open(n keyName, hash [32]byte, parts blob) (*resident, error) {
 	if parts.adopted {
 		if err := d.prove(r); err != nil {
 			d.flush(r.handle)
-			d.slots.settle(r, 0) // frees auth
+			d.slots.settle(r, 0) // also frees auth
 			return nil, err
 		}
 	}
@@ -82,8 +87,8 @@ func (d *device) open(n keyName, hash [32]byte, parts blob) (*resident, error) {
 	return r, nil
 }
 
-// judge tells apart why a blob of this TPM does not load: the TPM was cleared
-// meanwhile, or the blob is damaged.
+// judge classifies why the TPM does not load a blob that names this TPM: the TPM was
+// cleared since the driver was opened, or the blob is damaged.
 func (d *device) judge(parent []byte, err error) error {
 	const parameter = 0x40
 	code := codeOf(err)

@@ -15,21 +15,22 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// PCRs are values of platform configuration registers in the SHA-256 bank: what the
-// firmware and the boot loader have measured. 0 to 7 are the firmware's; 7 is the
-// state of Secure Boot.
+// PCRs are values of platform configuration registers in the SHA-256 bank, by index. The
+// firmware and the boot loader extend the registers with their measurements. Registers 0
+// to 7 are the firmware's; 7 is the state of Secure Boot.
 type PCRs map[uint][32]byte
 
 var errPCR = errors.New("a policy takes PCRs 0 to 15 and 17 to 20: the others can be reset by any program")
 
-// bindable reports whether a PCR can be bound to.
+// bindable reports whether a policy may name a register. No program can reset these
+// registers at run time.
 func bindable(index uint) bool { return index <= 15 || index >= 17 && index <= 20 }
 
-// indices lists the registers in order.
+// indices returns the registers in ascending order.
 func (p PCRs) indices() []uint { return slices.Sorted(maps.Keys(p)) }
 
-// ReadPCRs reads registers of the TPM, for Approve. The values are the TPM's own, and of
-// now: the response is authenticated in a session salted to the storage root key.
+// ReadPCRs reads the present values of registers, for Approve. The TPM authenticates the
+// response in a session that is salted to the storage root key.
 func (d *Driver) ReadPCRs(ctx context.Context, indices ...uint) (PCRs, error) {
 	const op = "TPM2_PCR_Read"
 	if err := d.enter(ctx, op); err != nil {
@@ -54,10 +55,10 @@ func checkPCRs(op string, indices []uint) error {
 	return nil
 }
 
-// readPCRs reads registers, each on its own, since the TPM gives as many at a time as it
-// likes. It reads in an audit session, which is salted to the storage root key, so that an
-// interposer on the bus can neither choose the state that a root is sealed to nor repeat an
-// earlier one.
+// readPCRs reads registers one by one, because a TPM returns only as many at a time as it
+// chooses. It reads in an audit session that is salted to the storage root key, so that
+// an interposer on the bus can neither choose the state to which a root is sealed nor
+// replay an earlier one.
 func (d *device) readPCRs(indices []uint) (PCRs, error) {
 	state := make(PCRs)
 	for _, index := range indices {
@@ -70,7 +71,7 @@ func (d *device) readPCRs(indices []uint) (PCRs, error) {
 	return state, nil
 }
 
-// readPCR reads one register. The response is the counter of updates, the selection that
+// readPCR reads one register. The response holds the update counter, the selection that
 // was read, and the values.
 func (d *device) readPCR(index uint) (value [32]byte, err error) {
 	which := tpm2.Marshal(selection([]uint{index}))
@@ -97,9 +98,10 @@ func (d *device) readPCR(index uint) (value [32]byte, err error) {
 	return value, nil
 }
 
-// unmeasured names the registers that nothing was measured into: they have the value of
-// a reset, all zeros or all ones. Firmware that keeps the SHA-1 bank alone leaves those of
-// SHA-256 that way. A policy on such a register holds in every state of the machine.
+// unmeasured returns the registers that nothing was measured into. Such a register has
+// its reset value, all zeros or all ones. Firmware that extends only the SHA-1 bank
+// leaves the SHA-256 bank that way. A policy on such a register is satisfied in every
+// state of the machine.
 func (p PCRs) unmeasured() (indices []uint) {
 	for _, index := range p.indices() {
 		v := p[index]
@@ -110,7 +112,8 @@ func (p PCRs) unmeasured() (indices []uint) {
 	return indices
 }
 
-// checkMeasured returns Invalid for registers that nothing was measured into.
+// checkMeasured returns an Invalid error if nothing was measured into one of the
+// registers.
 func (p PCRs) checkMeasured(op, remedy string) error {
 	if indices := p.unmeasured(); len(indices) > 0 {
 		return fault(op, driver.Invalid, fmt.Errorf("nothing was measured into PCRs %v, so that a policy on them holds in every state: "+
@@ -126,7 +129,7 @@ func selection(indices []uint) tpm2.TPMLPCRSelection {
 	}}}
 }
 
-// policy is the digest of the policy that registers have these values (TPM2_PolicyPCR).
+// policy returns the policy digest that requires these values (TPM2_PolicyPCR).
 func (p PCRs) policy() []byte {
 	var values [][]byte
 	for _, index := range p.indices() {

@@ -10,8 +10,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// perform runs what a call wants done, and again where the TPM asks for that. All that
-// is done here is repeatable: act brings no lasting change to the TPM, or looks first.
+// perform runs act, and repeats it as far as the TPM's response calls for that. Every act
+// is repeatable: it makes no lasting change to the TPM, or checks first whether it was
+// made.
 func (d *device) perform(ctx context.Context, act func(*device) error) error {
 	d.link.ctx = ctx
 	return d.mend(act, d.attempt(act))
@@ -24,7 +25,7 @@ func (d *device) attempt(act func(*device) error) error {
 	return act(d)
 }
 
-// mend does again what ended with an error, as long as that promises anything.
+// mend repeats act after an error, as long as a repetition can succeed.
 func (d *device) mend(act func(*device) error, err error) error {
 	const tries = 4
 	for try := 1; d.remedied(err) && try < tries && d.link.ctx.Err() == nil; try++ {
@@ -33,8 +34,8 @@ func (d *device) mend(act func(*device) error, err error) error {
 	return err
 }
 
-// remedied does what an error calls for, and reports whether another attempt may end
-// otherwise.
+// remedied applies the remedy for an error, and reports whether another attempt can
+// succeed.
 func (d *device) remedied(err error) bool {
 	if err == nil {
 		return false
@@ -50,14 +51,14 @@ func (d *device) remedied(err error) bool {
 		}
 		return false
 	case errors.Is(err, errForged) || errors.Is(err, errResponse):
-		d.drop() // the nonces no longer match; nothing is tried on what may be no TPM
+		d.drop() // the nonces no longer match; do not repeat, because this may not be the TPM
 		return false
 	case errors.As(err, &lost) || remedyOf(code) == reopen:
 		d.drop()
 	case remedyOf(code) == free:
 		d.makeAllRoom()
 	case unread(err) || refusal(code):
-		d.drop() // the session may be out of step, or its storage root key another by now
+		d.drop() // the session may be out of step, or its storage root key may have changed
 		return false
 	default:
 		return false
@@ -65,16 +66,16 @@ func (d *device) remedied(err error) bool {
 	return true
 }
 
-// unread reports whether an error is of a response that does not parse: all others have
-// a code, a class, or are a context's.
+// unread reports whether an error is due to a response that does not parse. Every other
+// error has a code or a class, or is a context's.
 func unread(err error) bool {
 	var classified *driver.Error
 	return codeOf(err) == 0 && !errors.As(err, &classified) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// refusal reports whether the TPM did not take an authorization. A session that is out
-// of step with it is refused in the same words.
+// refusal reports whether the TPM rejected an authorization. It uses the same codes for a
+// session that is out of step.
 func refusal(code tpm2.TPMRC) bool {
 	return base(code) == tpm2.TPMRCBadAuth || base(code) == tpm2.TPMRCAuthFail
 }

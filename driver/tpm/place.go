@@ -9,16 +9,16 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// The persistent handles: where everybody keeps the SRK, and where this package puts it
-// when that is taken by something else.
+// The persistent handles: the one that the TCG reserves for the SRK, and those where this
+// package creates it if the first holds another object.
 const (
 	wellKnown  tpm2.TPMHandle = 0x81000001
 	spareFirst tpm2.TPMHandle = 0x81000010
 	spareLast  tpm2.TPMHandle = 0x8100001F
 )
 
-// A place is what is at a persistent handle: a storage root key, something that is unfit
-// to be one, or nothing.
+// A place is the content of a persistent handle: a storage root key, an object that is
+// unfit to be one, or nothing.
 type place struct {
 	at    tpm2.TPMHandle
 	key   *storageKey
@@ -27,9 +27,9 @@ type place struct {
 
 func (p place) free() bool { return p.key == nil && p.unfit == nil }
 
-// findSRK adopts the storage root key of the TPM, or makes one. Once its name is known,
-// from the configuration or since the driver was opened, it is that key wherever it is by
-// now, or none.
+// findSRK adopts or creates the storage root key of the TPM. If its name is known, from
+// the configuration or because the driver was opened before, findSRK accepts only that
+// key, at any of the handles.
 func (d *device) findSRK() (*storageKey, error) {
 	first, err := d.look(wellKnown)
 	if err != nil || d.wants(first.key) {
@@ -53,7 +53,7 @@ func (d *device) findSRK() (*storageKey, error) {
 	k, err = d.createSRK(home)
 	switch {
 	case errors.Is(err, errOwner) && first.key != nil:
-		return nil, errOther // there is one, and to ask for the right one is not worth an authorization
+		return nil, errOther // another SRK exists, and the pinned one does not justify asking for an authorization
 	case errors.Is(err, errOwner) && first.unfit != nil:
 		err = fmt.Errorf("%w; the key at 0x%X is unfit: %w", err, wellKnown, first.unfit)
 	}
@@ -65,8 +65,8 @@ func (d *device) wants(k *storageKey) bool {
 	return k != nil && (d.pinned == "" || k.serial() == d.pinned)
 }
 
-// findSpare looks for the key where this package puts it if need be, and for the first
-// place there that is free; 0: none is.
+// findSpare looks for the storage root key at the spare handles. If it is not there
+// findSpare returns the first free spare handle, or 0 if none is free.
 func (d *device) findSpare() (free tpm2.TPMHandle, k *storageKey, err error) {
 	taken, err := d.handles(spareFirst)
 	if err != nil {
@@ -88,9 +88,9 @@ func (d *device) findSpare() (free tpm2.TPMHandle, k *storageKey, err error) {
 	return free, nil, nil
 }
 
-// look reads what is at a persistent handle. That comes outside of sessions, so the name
-// and the area are held against each other, and what makes no sense is read once more: a
-// bus may have spoilt it.
+// look reads the public area at a persistent handle. The command runs outside of
+// sessions, so look checks that the name matches the area, and reads once more if they do
+// not or if the area is malformed, because an error on the bus can have altered it.
 func (d *device) look(at tpm2.TPMHandle) (place, error) {
 	p, err := d.lookOnce(at)
 	if errors.Is(err, errResponse) || errors.Is(err, errNoStorage) {
@@ -128,16 +128,16 @@ func (d *device) lookOnce(at tpm2.TPMHandle) (place, error) {
 	return p, nil
 }
 
-// Why a key cannot be the storage root key.
+// The reasons why a key cannot be the storage root key.
 var (
 	errNoStorage = errors.New("it is no storage key that stays in this TPM")
 	errCountable = errors.New("it lacks noda")
 	errForeigner = errors.New("its curve or cipher is not known here")
 )
 
-// unfit says why a key cannot be the storage root key, which never leaves the TPM, only
-// stores, cannot lock the TPM, and has a public half that salts and imports are encrypted
-// to. Nil: it can.
+// unfit returns why a key cannot be the storage root key, or nil if it can. The storage
+// root key must never leave the TPM, must only store, must not be able to lock the TPM,
+// and must have a public key to which salts and imports can be encrypted.
 func unfit(p *tpm2.TPMTPublic) error {
 	a := p.ObjectAttributes
 	if p.NameAlg != tpm2.TPMAlgSHA256 || !a.Restricted || !a.Decrypt || a.SignEncrypt || !a.FixedTPM || !a.FixedParent || !a.UserWithAuth {

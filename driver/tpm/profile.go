@@ -10,18 +10,18 @@ import (
 	"strongroom.example/driver"
 )
 
-// A profile is what a TPM says that it is and can do.
+// A profile is the identity and the capabilities that a TPM reports.
 type profile struct {
 	algs     map[tpm2.TPMAlgID]bool
 	curves   map[tpm2.TPMECCCurve]bool
 	commands map[tpm2.TPMCC]bool
 	fixed    map[tpm2.TPMPT]uint32
-	// sm2Hash is the hash under which the TPM signs SM2 digests, found by trying; 0:
-	// it does not.
+	// sm2Hash is the hash algorithm under which the TPM signs SM2 digests, found by
+	// trial. 0: it does not sign with SM2.
 	sm2Hash tpm2.TPMAlgID
 }
 
-// ask fills a profile. It takes four commands, or one where no keys are wanted.
+// ask reads the profile. It sends four commands, or one if RootOnly is set.
 func (d *device) ask() (profile, error) {
 	p := profile{
 		algs:     make(map[tpm2.TPMAlgID]bool),
@@ -57,8 +57,8 @@ func (d *device) ask() (profile, error) {
 	return p, nil
 }
 
-// askAlgs asks for the algorithms. It is marshalled by hand, since go-tpm takes a response
-// without parameters for a list, and panics on it.
+// askAlgs reads the supported algorithms. It does not use go-tpm, which panics on a
+// response without parameters.
 func (d *device) askAlgs(p profile) error {
 	var params []byte
 	for _, n := range []uint32{uint32(tpm2.TPMCapAlgs), 0, 254} {
@@ -69,13 +69,13 @@ func (d *device) askAlgs(p profile) error {
 		return err
 	}
 	r := reader{rest: rsp.params}
-	r.u8() // whether there is more
+	r.u8() // moreData
 	if r.u32() != uint32(tpm2.TPMCapAlgs) {
 		return errResponse
 	}
 	for n := r.u32(); n > 0 && !r.bad; n-- {
 		p.algs[tpm2.TPMAlgID(r.u16())] = true
-		r.u32() // its attributes
+		r.u32() // the attributes
 	}
 	return r.done()
 }
@@ -102,7 +102,7 @@ func (p profile) noteCommands(data *tpm2.TPMSCapabilityData) error {
 	return nil
 }
 
-// properties reads the group of properties that first begins.
+// properties returns the group of properties that begins at first.
 func (d *device) properties(first tpm2.TPMPT) (map[tpm2.TPMPT]uint32, error) {
 	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(first), PropertyCount: 127}.Execute(&d.link)
 	if err != nil {
@@ -119,7 +119,7 @@ func (d *device) properties(first tpm2.TPMPT) (map[tpm2.TPMPT]uint32, error) {
 	return found, nil
 }
 
-// text joins properties that are four characters each.
+// text joins properties that hold four characters each.
 func (p profile) text(list ...tpm2.TPMPT) string {
 	var b []byte
 	for _, property := range list {
@@ -128,7 +128,7 @@ func (p profile) text(list ...tpm2.TPMPT) string {
 	return strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", ""))
 }
 
-// device describes the TPM.
+// device returns the identity of the TPM.
 func (p profile) device(serial string) driver.Device {
 	return driver.Device{
 		Manufacturer: p.text(tpm2.TPMPTManufacturer),
@@ -138,9 +138,9 @@ func (p profile) device(serial string) driver.Device {
 	}
 }
 
-// software reports whether the TPM is a program: that of libtpms, or the reference
-// implementation of the specification, by the names that they give themselves. A program
-// that gives itself another name is not recognised.
+// software reports whether the TPM is a program: libtpms or the reference implementation
+// of the specification, recognized by the manufacturer and model that they report. It
+// does not recognize a program that reports another name.
 func (p profile) software() bool {
 	d := p.device("")
 	switch d.Manufacturer {
@@ -149,19 +149,19 @@ func (p profile) software() bool {
 	case "XCG":
 		return strings.Contains(d.Model, "fTPM")
 	case "MSFT":
-		return strings.Contains(d.Model, "xCG fTPM") // as a chip's is too, under its own maker's name
+		return strings.Contains(d.Model, "xCG fTPM") // firmware TPMs contain it too, under their own manufacturer's name
 	}
 	return d.Manufacturer == "SIMU"
 }
 
-// saltsByHash reports whether PSS salts are as long as the hash. Until revision 1.16 they
+// saltsByHash reports whether PSS salts are as long as the hash. Up to revision 1.16 they
 // are as long as fits, except in chips made for FIPS 140-2 (Part 1, annex B.7).
 func (p profile) saltsByHash() bool {
 	const revision116, modeFIPS = 116, 1
 	return p.fixed[tpm2.TPMPTRevision] > revision116 || p.fixed[tpm2.TPMPTModes]&modeFIPS != 0
 }
 
-// buffer is the most that one parameter of data may hold.
+// buffer returns the longest data parameter of a command in bytes.
 func (p profile) buffer() int {
 	const least = 1024
 	if n := p.fixed[tpm2.TPMPTInputBuffer]; n > 0 {

@@ -14,36 +14,41 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Policy says when the TPM gives a root out. Its zero value: always, on this machine.
-// That is the choice for machines whose firmware is updated by others.
+// A Policy states when the TPM releases a root. With the zero Policy it always does, on
+// this machine; that is suitable for machines whose firmware other parties update.
 type Policy struct {
-	// PCRs binds to the present values of registers. A firmware update then locks the
-	// protector out: have another one, and protect the root anew after the update
-	// (AddProtector, then RemoveProtector of the old one). That is never done in passing,
-	// when another protector opens the vault: to open is not to approve. Who opens may be a
-	// program with a key file, or a person who was made to by whoever changed the state,
-	// by switching Secure Boot off, say; the root would be sealed to that for good. An Approver
-	// is for those who want no manual step. On a TPM that was cleared or replaced the root
-	// is sealed to the state that it finds there, and the audit has a record of it.
+	// PCRs binds the root to the present values of registers. After a firmware update the
+	// protector no longer opens the vault: keep another protector, and protect the root
+	// again after the update (AddProtector, then RemoveProtector of the old one).
+	//
+	// The vault never does this by itself when another protector opens it, because
+	// opening the vault is not an approval of the machine's state. The caller may be a
+	// program with a key file, or a person under the control of an attacker who switched
+	// Secure Boot off; the root would then be sealed to that state permanently. An
+	// Approver avoids the manual step. On a TPM that was cleared or replaced the vault
+	// seals the root to the present state, and the audit log records it.
 	PCRs []uint
-	// AcceptUnmeasured allows registers that nothing was measured into yet, whose value is
-	// all zeros or all ones. Without it Protect fails with Invalid for them, because the
-	// root would open in every state.
+	// AcceptUnmeasured allows registers that nothing was measured into, whose value is
+	// all zeros or all ones. Without it Protect fails with Invalid for such a register,
+	// because the root would open in every state.
 	AcceptUnmeasured bool
-	// Approver binds to what the owner of this key approves (P-256), instead of present
-	// values: an update that was approved before does not lock out. Nil: none.
+	// Approver binds the root to states that the owner of this P-256 key approves,
+	// instead of the present values: an update that was approved in advance does not lock
+	// the vault. Nil: no approver.
 	Approver *ecdsa.PublicKey
-	// Approvals are those that are known. Recover takes the one that fits.
+	// Approvals are the known approvals of the Approver. Recover uses the one that
+	// matches.
 	Approvals []Approval
-	// ApprovalNumber, from 1, binds to approvals for this vault with this number, which
-	// ApproveFor makes; the TPM refuses all others. Raise it and protect the root again to
-	// take back what was approved. 0: approvals that Approve makes, of which one is for
-	// every vault and has no end. What was sealed under 0 goes on opening by those,
-	// whatever the number is, until the root is protected again.
+	// ApprovalNumber, if at least 1, binds the root to approvals for this vault and this
+	// number, which ApproveFor makes; the TPM refuses all others. To revoke approvals,
+	// raise it and protect the root again. 0 accepts the approvals that Approve makes,
+	// which are valid for every vault and do not expire. A root that was sealed under 0
+	// continues to open by those, whatever ApprovalNumber is, until it is protected
+	// again.
 	ApprovalNumber uint64
 }
 
-// A Protector seals roots in the TPM. It belongs to its Driver and needs no Close.
+// A Protector seals roots in the TPM. It belongs to its Driver and has no Close.
 type Protector struct {
 	driver *Driver
 	policy Policy
@@ -53,7 +58,7 @@ var _ driver.Protector = (*Protector)(nil)
 
 var errPolicy = errors.New("a policy names PCRs or an approver, not both: an approver's approvals name the PCRs")
 
-// Protector returns a protector under a policy. A policy that makes no sense is Invalid.
+// Protector returns a protector with a policy. A contradictory policy is Invalid.
 func (d *Driver) Protector(p Policy) (*Protector, error) {
 	const op = "Protector"
 	if len(p.PCRs) > 0 && p.Approver != nil {
@@ -81,13 +86,14 @@ func (d *Driver) Protector(p Policy) (*Protector, error) {
 // Kind returns "tpm".
 func (p *Protector) Kind() string { return "tpm" }
 
-// MachineBound returns true: what is sealed is lost with this TPM.
+// MachineBound returns true, because a sealed root is lost with this TPM.
 func (p *Protector) MachineBound() bool { return true }
 
 const rootSize = 32
 
-// Protect seals root in the TPM under the policy as it is now. Protecting the same root
-// again replaces a blob that no longer opens.
+// Protect seals root in the TPM under the present policy. Protecting the same root again
+// replaces a blob that no longer opens. A root that is not 32 bytes long, or an
+// unmeasured register, is Invalid.
 func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	const op = "TPM2_Create"
 	if err := p.driver.enter(ctx, op); err != nil {
@@ -108,13 +114,15 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	return blob, err
 }
 
-// tieOf binds a root to its vault: it is sealed with it.
+// tieOf returns the digest that binds a root to its vault and edition. It is sealed with
+// the root.
 func tieOf(b driver.Binding) [suite.HashSize]byte {
 	return suite.AES.Hash([]byte("strongroom tpm root\x00"), b.VaultID[:], []byte{byte(b.Edition)})
 }
 
-// Recover has the TPM give the root out. All refusals are Denied. Where the TPM is
-// another than the one that sealed, or was cleared since, the error wraps driver.ErrWrongDevice.
+// Recover has the TPM unseal the root. Every refusal by the TPM is Denied. If the root
+// was sealed by another TPM, or before this one was cleared, the cause is
+// driver.ErrWrongDevice.
 func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
 	const op = "TPM2_Unseal"
 	if err := p.driver.enter(ctx, op); err != nil {
@@ -142,14 +150,15 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 	return out, err
 }
 
-// sealArea is the public area of a sealed root.
+// sealArea returns the public area of a sealed root.
 func sealArea(policy []byte, enforced bool) tpm2.TPMTPublic {
 	return tpm2.TPMTPublic{
 		Type:    tpm2.TPMAlgKeyedHash,
 		NameAlg: tpm2.TPMAlgSHA256,
 		ObjectAttributes: tpm2.TPMAObject{
 			FixedTPM: true, FixedParent: true, NoDA: true,
-			// With a policy nothing else opens it, not even its authorization value.
+			// With a policy, nothing but the policy opens the object, not even its
+			// authorization value.
 			UserWithAuth: !enforced, AdminWithPolicy: enforced,
 		},
 		AuthPolicy: tpm2.TPM2BDigest{Buffer: policy},
@@ -195,8 +204,9 @@ func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
 	return s.encode(), nil
 }
 
-// proveSealed unseals what was sealed to the present values of registers. A register that
-// is extended between the reading and the sealing would leave a blob that never opens.
+// proveSealed unseals a payload that was just sealed to the present values of registers.
+// If a register was extended between the reading and the sealing, the blob would never
+// open.
 func (d *device) proveSealed(g grant, s sealed, payload []byte) error {
 	_, err := d.unseal(g, s, func(got []byte) ([]byte, error) {
 		if !hmac.Equal(got, payload) {

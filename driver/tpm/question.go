@@ -6,15 +6,15 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A question is a job of one command on a key, which can be prepared while the TPM works
-// on another.
+// A question is a job that consists of one command on a key, and that the driver can
+// prepare while the TPM works on another.
 type question struct {
 	command command // without the handle and the session
 	take    func(params []byte) error
 }
 
-// ask has the TPM execute a command on the key, and take make something of the
-// parameters of its response, which are wiped then. So are those of the command.
+// ask has the TPM execute a command on the key, and passes the parameters of the response
+// to take. The parameters of the command and of the response are wiped afterwards.
 func (k *key) ask(ctx context.Context, op string, q question) error {
 	defer suite.Wipe(q.command.params)
 	q.command.auth = k.res.auth.Bytes()
@@ -27,7 +27,7 @@ func (k *key) ask(ctx context.Context, op string, q question) error {
 	})
 }
 
-// answer asks the question of a job in the ordinary way.
+// answer runs the question of a job outside of a flow.
 func (d *device) answer(j *job) error {
 	e, err := d.use(j.key)
 	if err != nil {
@@ -43,7 +43,7 @@ func (d *device) answer(j *job) error {
 	return j.ask.take(rsp.params)
 }
 
-// work does what a job is.
+// work runs a job.
 func (j *job) work(d *device) error {
 	if j.ask != nil {
 		return d.answer(j)

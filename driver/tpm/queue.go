@@ -8,57 +8,57 @@ import (
 	"strongroom.example/driver"
 )
 
-// A lane is how urgent a call is.
+// A lane is the priority of a call.
 type lane uint8
 
 const (
-	urgent   lane = iota // unlocking, and asking how the TPM is
+	urgent   lane = iota // unlocking a vault, and reading the TPM's state
 	ordinary             // using keys
-	slow                 // making keys: seconds on a chip
+	slow                 // generating keys, which takes seconds on a chip
 	lanes
 )
 
-// A job is a call that waits for the TPM.
+// A job is a call that uses the TPM.
 type job struct {
 	ctx   context.Context
 	lane  lane
-	cost  string    // what kind of work it is, for the estimate of its time
+	cost  string    // the name of the work, for the estimate of its duration
 	key   *resident // the key that it uses, or nil
 	act   func(*device) error
-	ask   *question // what it is instead of act
+	ask   *question // replaces act if not nil
 	done  chan error
 	since time.Time
 	begun time.Time
-	takes time.Duration // what it is expected to take
+	takes time.Duration // the expected duration
 }
 
-// A queue holds jobs until the TPM gets to them, and says whose the TPM is: that of the
-// lone caller who finds it idle and does his own job, or else that of the goroutine which
-// does the jobs of all who wait. Its methods are safe for concurrent use.
+// A queue holds jobs until the TPM is free, and determines which goroutine has the TPM: a
+// caller that finds the TPM idle runs its own job; otherwise the serving goroutine runs
+// all waiting jobs. Its methods are safe for concurrent use.
 type queue struct {
 	limit   int
-	perform func(*job) error // does a job, for whoever has the TPM
-	launch  func() *flight   // begins the next one, if nothing stands in its way
+	perform func(*job) error // runs a job; called by the goroutine that has the TPM
+	launch  func() *flight   // begins the next job as a flow, if possible
 
 	mu      sync.Mutex
-	taken   bool // somebody has the TPM
+	taken   bool // a goroutine has the TPM
 	waiting [lanes][]*job
 	size    int
-	busy    *job // what the TPM works on
+	busy    *job // the job that the TPM works on
 	costs   map[string]time.Duration
-	ahead   [lanes]time.Duration // what waiting jobs are expected to take
-	slowed  time.Time            // when a slow job had the TPM last
+	ahead   [lanes]time.Duration // the expected duration of all waiting jobs
+	slowed  time.Time            // when the last slow job began or ended
 	closed  bool
 
-	turn chan *flight // gives the TPM to the goroutine, with what it works on if anything
+	turn chan *flight // gives the TPM to the serving goroutine, with the question that was already sent, if any
 }
 
 func newQueue(limit int) *queue {
 	return &queue{limit: limit, costs: make(map[string]time.Duration), turn: make(chan *flight, 1)}
 }
 
-// do has the TPM do a job, and waits for it. A context takes out a job that waits; once it
-// has begun its caller waits for its end.
+// do runs a job in the TPM, and waits for it. If the context ends first, do removes a job
+// that still waits; it waits for the end of a job that has begun.
 func (q *queue) do(op string, j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		return err
@@ -81,8 +81,8 @@ func (q *queue) do(op string, j *job) error {
 	return classify(op, <-j.done)
 }
 
-// put queues a job, if there is room and its deadline can be met; or it says that the
-// caller is alone, and gives him the TPM.
+// put queues a job, if there is room and its deadline can be met. If the TPM is idle, put
+// gives it to the caller instead, and returns alone = true.
 func (q *queue) put(op string, j *job) (alone bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,8 +108,9 @@ func (q *queue) put(op string, j *job) (alone bool, err error) {
 	return false, nil
 }
 
-// serveSelf does the job of who has the TPM, and gives it to those who wait by then: at
-// work already, if possible, since the goroutine takes a while to wake.
+// serveSelf runs the job of the caller that has the TPM, and then gives the TPM to the
+// serving goroutine if jobs wait by then. It sends the next question first, if possible,
+// because the goroutine takes time to wake.
 func (q *queue) serveSelf(j *job) (err error) {
 	defer func() {
 		if q.leave(j, err) {
@@ -119,7 +120,7 @@ func (q *queue) serveSelf(j *job) (err error) {
 	return q.perform(j)
 }
 
-// leave gives the TPM back, unless somebody waits for it.
+// leave releases the TPM, unless a job waits. It returns whether one does.
 func (q *queue) leave(j *job, err error) (waited bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -128,7 +129,7 @@ func (q *queue) leave(j *job, err error) (waited bool) {
 	return q.taken
 }
 
-// finish ends the job of somebody who waits.
+// finish ends a job whose caller waits.
 func (q *queue) finish(j *job, err error) {
 	q.mu.Lock()
 	q.end(j, err)
@@ -136,7 +137,7 @@ func (q *queue) finish(j *job, err error) {
 	j.done <- err
 }
 
-// end notes that a job is done, and learns from the time that it took.
+// end records that a job is done, and updates the expected duration of its kind.
 func (q *queue) end(j *job, err error) {
 	if err == nil {
 		took := time.Since(j.begun)
@@ -151,7 +152,7 @@ func (q *queue) end(j *job, err error) {
 	q.note(j)
 }
 
-// close turns new jobs away. None runs any more.
+// close rejects new jobs. No job runs at this point.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// Random fills p from the TPM's generator, in as many commands as that takes. It comes
-// encrypted.
+// Random fills p from the TPM's generator, in as many commands as necessary. The
+// responses are encrypted.
 func (d *Driver) Random(ctx context.Context, p []byte) error {
 	const op = "TPM2_GetRandom"
 	if err := d.enter(ctx, op); err != nil {
@@ -20,8 +20,8 @@ func (d *Driver) Random(ctx context.Context, p []byte) error {
 	return d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) error { return dev.random(p) }})
 }
 
-// random asks for at most 32 bytes at a time, which every TPM gives, and takes what it
-// gets.
+// random requests at most 32 bytes at a time, which every TPM supports, and accepts
+// shorter responses.
 func (d *device) random(p []byte) error {
 	for len(p) > 0 {
 		ask := min(len(p), 32)

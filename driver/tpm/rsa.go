@@ -12,7 +12,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// An rsaKey is an RSA key that decrypts.
+// An rsaKey is an open RSA key of usage Decrypt.
 type rsaKey struct {
 	key
 	area *tpm2.TPMTPublic
@@ -20,8 +20,7 @@ type rsaKey struct {
 
 var _ driver.Decrypter = (*rsaKey)(nil)
 
-// Decrypt decrypts in one command. Whatever is wrong with the ciphertext, the error is
-// the same.
+// Decrypt decrypts in one command. Every wrong ciphertext is the same Authentic error.
 func (k *rsaKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	const op = "TPM2_RSA_Decrypt"
 	if err := k.enter(ctx, op); err != nil {
@@ -46,7 +45,7 @@ func (k *rsaKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg,
 	return out, err
 }
 
-// An unwrapping is what Decrypt was asked.
+// An unwrapping is the input of one Decrypt.
 type unwrapping struct {
 	dst        []byte
 	alg        driver.EncryptAlg
@@ -92,8 +91,9 @@ func (d *device) rsaDecrypt(k *rsaKey, e entity, u unwrapping) ([]byte, error) {
 	return append(u.dst, plaintext...), nil
 }
 
-// wrongCiphertext classifies the refusal of a decryption. Some TPMs say that they are
-// broken when a padding is; then a self-test result tells whether that is so.
+// wrongCiphertext classifies the error of a decryption. Some TPMs report TPM_RC_FAILURE
+// for a wrong padding; the result of the last self-test shows whether the TPM has really
+// failed.
 func (d *device) wrongCiphertext(op string, err error) error {
 	const format1 = 0x80
 	code := codeOf(err)
@@ -106,7 +106,7 @@ func (d *device) wrongCiphertext(op string, err error) error {
 	return fault(op, driver.Authentic, errWrong)
 }
 
-// healthy asks the TPM whether its last self-test passed.
+// healthy reports whether the TPM passed its last self-test.
 func (d *device) healthy() bool {
 	rsp, err := d.execute(command{code: tpm2.TPMCCGetTestResult})
 	if err != nil {

@@ -2,8 +2,8 @@ package tpm
 
 import "time"
 
-// wait estimates when the TPM will get to a job that comes now: after what it works on
-// and all that goes before its lane's end.
+// wait estimates when the TPM will begin a job that is queued now: after the present job
+// and all waiting jobs of this and more urgent lanes.
 func (q *queue) wait(j *job) time.Time {
 	at := j.since
 	if q.busy != nil {
@@ -18,14 +18,15 @@ func (q *queue) wait(j *job) time.Time {
 	return at
 }
 
-// overdue reports whether a slow job will have waited so long by then that it goes before
-// ordinary ones. That is so for one at a time, with a pause for the others in between.
+// overdue reports whether, at the given time, a slow job will have waited long enough to
+// run before ordinary ones. That holds for one slow job at a time, with a pause for
+// ordinary jobs in between.
 func (q *queue) overdue(by time.Time) bool {
 	w := q.waiting[slow]
 	return len(w) > 0 && by.Sub(w[0].since) > maxDefer && by.Sub(q.slowed) > maxDefer
 }
 
-// remove takes a job out, and reports whether it had not begun.
+// remove removes a job from the queue. It returns false if the job has already begun.
 func (q *queue) remove(j *job) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -46,15 +47,15 @@ func (q *queue) take(l lane, i int) *job {
 	return j
 }
 
-// Keys that are not loaded wait behind keys that are: for maxSkip, or maxSkips times what
-// their job takes. Slow jobs wait behind ordinary ones for maxDefer.
+// Jobs whose key is not loaded wait behind jobs whose key is loaded, for maxSkip or for
+// maxSkips times their duration. Slow jobs wait behind ordinary ones for maxDefer.
 const (
 	maxSkip  = 50 * time.Millisecond
 	maxSkips = 8
 	maxDefer = 10 * time.Second
 )
 
-// next begins the next job. Nil: nobody waits, and the TPM is given back.
+// next begins the next job. If none waits it returns nil and releases the TPM.
 func (q *queue) next(loaded func(*resident) bool) *job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,14 +70,14 @@ func (q *queue) next(loaded func(*resident) bool) *job {
 	return j
 }
 
-// note remembers when a slow job had the TPM last.
+// note records the time at which a slow job had the TPM.
 func (q *queue) note(j *job) {
 	if j.lane == slow {
 		q.slowed = time.Now()
 	}
 }
 
-// peek takes the next job out before it begins, if it is of a kind.
+// peek removes the next job from the queue without beginning it, if it is of a kind.
 func (q *queue) peek(loaded func(*resident) bool, kind func(*job) bool) *job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,15 +88,15 @@ func (q *queue) peek(loaded func(*resident) bool, kind func(*job) bool) *job {
 	return q.take(l, i)
 }
 
-// begin notes that the TPM works on a job now.
+// begin records that the TPM works on a job.
 func (q *queue) begin(j *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy, j.begun = j, time.Now()
 }
 
-// choose picks the next job: by lane, and in a lane those whose key is loaded first,
-// within reason. A negative index: nobody waits.
+// choose returns the next job: by lane and, within a lane, jobs whose key is loaded
+// first, within the limits above. It returns a negative index if no job waits.
 func (q *queue) choose(loaded func(*resident) bool) (lane, int) {
 	for l := range lanes {
 		w := q.waiting[l]

@@ -8,12 +8,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A sealed is a protector's blob:
+// A sealed is the decoded blob of a Protector:
 //
 //	magic ‖ mode ‖ parent ‖ pcrs ‖ public ‖ private ‖ check
 //
-// with the middle four sized as in the blob of a key, one byte for each register in
-// pcrs, and the hash of all before as check.
+// The four fields before check have the two-byte length of a TPM2B. pcrs has one byte for
+// each register; check is the hash of a label and all preceding bytes.
 type sealed struct {
 	mode                    byte
 	parent, public, private []byte
@@ -22,7 +22,7 @@ type sealed struct {
 
 const (
 	magicSealed = "SRQ\x01" // the last byte is the format
-	magicBound  = "SRQ\x02" // of mode modeBound, and no other
+	magicBound  = "SRQ\x02" // of mode modeBound only
 	labelSealed = "strongroom tpm sealed root\x00"
 
 	modeNone     = 0
@@ -48,7 +48,7 @@ func (s sealed) encode() driver.Blob {
 	return append(out, check[:]...)
 }
 
-// decodeSealed takes a blob apart and copies it.
+// decodeSealed parses a copy of a blob.
 func decodeSealed(blob driver.Blob) (sealed, error) {
 	if len(blob) < len(magicSealed)+1+suite.HashSize {
 		return sealed{}, errDamaged

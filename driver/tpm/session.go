@@ -17,30 +17,30 @@ import (
 
 const nonceSize = 32
 
-// A session authorizes commands by HMAC-SHA-256 and encrypts parameters with
-// AES-128-CFB (Part 1, 17 and 19). Its key comes from a salt that only the TPM can
-// decrypt, so a listener learns neither key nor parameters. Nonces roll: it belongs to
-// one goroutine. go-tpm's own sessions know one authorization value each and cut it
-// at a zero byte, hence this one, which is lent to each command by with.
+// A session authorizes commands by HMAC-SHA-256 and encrypts parameters with AES-128-CFB
+// (Part 1, 17 and 19). Its key is derived from a salt that only the TPM can decrypt, so
+// that a listener on the bus learns neither the key nor the parameters. Its nonces roll,
+// so that one goroutine uses it at a time. go-tpm's own session holds a single
+// authorization value and truncates it at a zero byte; this one takes the value for each
+// command, by with.
 type session struct {
 	handle                tpm2.TPMHandle
-	key                   *lockedmem.Buffer // and behind it room for what is derived for one command
+	key                   *lockedmem.Buffer // followed by room for the values derived for one command
 	nonceCaller, nonceTPM [nonceSize]byte
-	buf                   []byte // the command that is marshalled for it in a flow
+	buf                   []byte // the command that was marshalled for it in a flow
 	born                  time.Time
 	uses                  int
 }
 
-// What is in session.key: the key, the authorization value of a command, then key and iv
-// of a parameter.
+// The layout of session.key: the key, the authorization value of a command, then key and
+// IV of a parameter.
 const (
 	keyEnd     = suite.HashSize
 	authEnd    = keyEnd + 64
 	sessionEnd = authEnd + 32
 )
 
-// A sessionKind is what a session is started for, and the key that it is salted to, which
-// has a handle.
+// A sessionKind is the type of a session and the loaded key to which it is salted.
 type sessionKind struct {
 	kind tpm2.TPMSE
 	salt *storageKey
@@ -91,12 +91,12 @@ func startSession(t transport.TPM, arena *lockedmem.Arena, k sessionKind) (*sess
 const (
 	attrContinue byte = 1 << 0
 	attrIn       byte = 1 << 5 // the first parameter of the command is encrypted
-	attrOut      byte = 1 << 6 // that of the response is
+	attrOut      byte = 1 << 6 // the first parameter of the response is encrypted
 	attrAudit    byte = 1 << 7 // the command is audited: its response has a MAC
 )
 
-// secret is the session's key followed by an authorization value without trailing
-// zeros, as the TPM takes it. It is valid until the next call.
+// secret returns the session's key followed by an authorization value without trailing
+// zeros, which the TPM ignores. The result is valid until the next call.
 func (s *session) secret(auth []byte) []byte {
 	for len(auth) > 0 && auth[len(auth)-1] == 0 {
 		auth = auth[:len(auth)-1]
@@ -104,12 +104,12 @@ func (s *session) secret(auth []byte) []byte {
 	return append(s.key.Bytes()[:keyEnd:authEnd], auth...)
 }
 
-// commandMAC authorizes a command whose parameters hash to hash.
+// commandMAC returns the HMAC that authorizes a command whose cpHash is hash.
 func (s *session) commandMAC(secret, hash []byte, attrs byte) [suite.HashSize]byte {
 	return suite.AES.MAC(secret, hash, s.nonceCaller[:], s.nonceTPM[:], []byte{attrs})
 }
 
-// accept checks the TPM's answer and rolls the nonce.
+// accept verifies the HMAC of a response and stores the TPM's new nonce.
 func (s *session) accept(secret, hash []byte, a answer) error {
 	if copy(s.nonceTPM[:], a.nonce) != nonceSize || len(a.nonce) != nonceSize {
 		return errResponse
@@ -122,20 +122,20 @@ func (s *session) accept(secret, hash []byte, a answer) error {
 	return nil
 }
 
-// An answer is what the TPM says of the session in a response.
+// An answer is the session's part of a response.
 type answer struct {
 	nonce, mac []byte
 	attrs      byte
 }
 
-// responseHash is what an answer's MAC is over.
+// responseHash returns rpHash, which the HMAC of a response covers.
 func responseHash(code tpm2.TPMCC, params []byte) [suite.HashSize]byte {
 	var space [512]byte
 	whole := binary.BigEndian.AppendUint32(append(space[:0], 0, 0, 0, 0), uint32(code))
 	return suite.AES.Sum(append(whole, params...))
 }
 
-// encrypt encrypts a parameter on its way in, decrypt one on its way out.
+// encrypt encrypts a parameter of a command, and decrypt decrypts one of a response.
 func (s *session) encrypt(secret, param []byte) {
 	keyIV := s.keyIV(secret, s.nonceCaller[:], s.nonceTPM[:])
 	cfb(keyIV[:aes.BlockSize], keyIV[aes.BlockSize:], param, true)
@@ -146,8 +146,8 @@ func (s *session) decrypt(secret, param []byte) {
 	cfb(keyIV[:aes.BlockSize], keyIV[aes.BlockSize:], param, false)
 }
 
-// keyIV derives key and iv of a parameter from the session's secret and both nonces
-// (Part 1, 21.3). It is valid until the next call.
+// keyIV derives key and IV for a parameter from the session's secret and both nonces
+// (Part 1, 21.3). The result is valid until the next call.
 func (s *session) keyIV(secret, newer, older []byte) []byte {
 	var nonces [2 * nonceSize]byte
 	copy(nonces[:], newer)
@@ -157,10 +157,11 @@ func (s *session) keyIV(secret, newer, older []byte) []byte {
 	return keyIV
 }
 
-// has reports whether a handle is the session's.
+// has reports whether h is the handle of the session.
 func (s *session) has(h tpm2.TPMHandle) bool { return s != nil && s.handle == h }
 
-// drop wipes the key. The TPM keeps its half until it is flushed or reset.
+// drop wipes the key. The TPM keeps its own copy until the session is flushed or the TPM
+// is reset.
 func (s *session) drop() {
 	if s != nil {
 		s.key.Free()

@@ -15,7 +15,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// A signKey is a key that signs.
+// A signKey is an open key of usage Sign.
 type signKey struct {
 	key
 	area *tpm2.TPMTPublic
@@ -23,7 +23,7 @@ type signKey struct {
 
 var _ driver.Signer = (*signKey)(nil)
 
-// A scheme is how the TPM is to sign.
+// A scheme is a signature scheme of the TPM.
 type scheme struct{ alg, hash tpm2.TPMAlgID }
 
 func (d *Driver) scheme(alg driver.SignAlg) scheme {
@@ -95,7 +95,8 @@ func (k *signKey) checkSalt(op string, alg driver.SignAlg, digest, signature []b
 	return nil
 }
 
-// command is TPM2_Sign. go-tpm does not marshal the scheme of SM2, hence by hand for all.
+// command returns TPM2_Sign without its handle. go-tpm does not marshal the SM2 scheme,
+// so this package marshals all schemes itself.
 func (s scheme) command(digest []byte) command {
 	params := appendSized(make([]byte, 0, 96), digest)
 	params = binary.BigEndian.AppendUint16(params, uint16(s.alg))
@@ -105,7 +106,7 @@ func (s scheme) command(digest []byte) command {
 	return command{code: tpm2.TPMCCSign, params: appendSized(params, nil), in: true}
 }
 
-// sign signs with a key that is loaded.
+// sign signs with a loaded key.
 func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
 	c := s.command(digest)
 	c.handles, c.session, c.auth = []entity{e}, d.session, auth
@@ -116,7 +117,7 @@ func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
 	return s.signature(rsp.params)
 }
 
-// signature takes a signature out of a response: DER for curves, bytes for RSA.
+// signature returns the signature in a response: DER for curves, the bytes for RSA.
 func (s scheme) signature(params []byte) ([]byte, error) {
 	r := reader{rest: params}
 	got := scheme{tpm2.TPMAlgID(r.u16()), tpm2.TPMAlgID(r.u16())}
@@ -134,7 +135,7 @@ func (s scheme) signature(params []byte) ([]byte, error) {
 	return signatureDER(first, second)
 }
 
-// signatureDER encodes r and s as ASN.1.
+// signatureDER returns r and s as ASN.1 DER.
 func signatureDER(r, s []byte) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {

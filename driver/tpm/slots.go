@@ -8,21 +8,21 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// maxLoaded is how many keys stay in the TPM. Chips have three slots, and a command on
-// a persistent key takes one while it runs.
+// maxLoaded is how many keys stay loaded in the TPM. A chip has three object slots, and a
+// command on a persistent key takes one while it runs.
 const maxLoaded = 2
 
-// slots are the keys that are open, and those that are in the TPM: a closed key stays
-// there until its slot is needed, so that opening it again costs nothing.
+// slots are the open keys, and the keys that are loaded in the TPM. A closed key stays
+// loaded until its slot is needed, so that opening it again costs no command.
 type slots struct {
 	loaded     []*resident // the least recently used first
-	generation uint64      // contexts of another are void
+	generation uint64      // contexts of another generation are void
 
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]*resident
 }
 
-// find returns the key of a blob if it is known, for one more user.
+// find returns the key of a blob if it is known, and counts one more user.
 func (s *slots) find(id [sha256.Size]byte) *resident {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,7 +33,7 @@ func (s *slots) find(id [sha256.Size]byte) *resident {
 	return r
 }
 
-// keep makes a key known that was just loaded, for its first user.
+// keep records a key that was just loaded, with its first user.
 func (s *slots) keep(r *resident) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *slots) keep(r *resident) {
 	s.known[r.id] = r
 }
 
-// release takes a user away. What has no user and no slot is forgotten.
+// release removes one user of a key. A key without users and without a slot is forgotten.
 func (s *slots) release(r *resident) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *slots) tidy(r *resident) {
 	}
 }
 
-// settle notes that a key has a handle, or with 0 that it has none.
+// settle records the handle of a key; 0 records that the key is not loaded.
 func (s *slots) settle(r *resident, h tpm2.TPMHandle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,8 @@ func (s *slots) settle(r *resident, h tpm2.TPMHandle) {
 	s.tidy(r)
 }
 
-// use makes sure that a key is in the TPM and returns it. The keys used last stay.
+// use ensures that a key is loaded and returns it. The most recently used keys stay
+// loaded.
 func (d *device) use(r *resident) (entity, error) {
 	if r.handle != 0 {
 		d.slots.touch(r)
@@ -87,7 +88,7 @@ func (d *device) use(r *resident) (entity, error) {
 		if codeOf(err) == 0 {
 			return entity{}, err
 		}
-		r.context = nil // of before a reset that nobody noticed; the blob is still good
+		r.context = nil // the context precedes an undetected reset; the blob is still valid
 	}
 	d.makeRoom()
 	handle, err := d.load(r)
@@ -98,7 +99,7 @@ func (d *device) use(r *resident) (entity, error) {
 	return r.entity(), nil
 }
 
-// touch notes that a key is used.
+// touch marks a key as the most recently used.
 func (s *slots) touch(r *resident) {
 	if s.loaded[len(s.loaded)-1] != r {
 		s.settle(r, r.handle)
@@ -106,7 +107,7 @@ func (s *slots) touch(r *resident) {
 }
 
 // makeRoom frees a slot for an object that is loaded under the storage root key, which
-// may need one itself meanwhile.
+// takes a slot itself while it is not persistent.
 func (d *device) makeRoom() {
 	room := maxLoaded - 1
 	if d.srk.context != nil {
@@ -115,8 +116,8 @@ func (d *device) makeRoom() {
 	d.slots.evict(d, room)
 }
 
-// evict takes keys out of the TPM until at most left are in it. Those that are open
-// are saved first, since that makes loading them again faster.
+// evict unloads keys until at most left are loaded. It saves the context of open keys
+// first, because restoring a context is faster than loading.
 func (s *slots) evict(d *device, left int) {
 	for len(s.loaded) > left {
 		r := s.victim()
@@ -130,7 +131,7 @@ func (s *slots) evict(d *device, left int) {
 	}
 }
 
-// victim is a key that is closed, else the one that was used longest ago.
+// victim returns a closed key, or else the least recently used one.
 func (s *slots) victim() *resident {
 	for _, r := range s.loaded {
 		if !s.open(r) {
@@ -146,20 +147,21 @@ func (s *slots) open(r *resident) bool {
 	return r.refs > 0
 }
 
-// evictAll makes all the room that there is.
+// evictAll unloads all keys.
 func (s *slots) evictAll(d *device) { s.evict(d, 0) }
 
-// forgetHandles notes that nothing is in the TPM any more.
+// forgetHandles records that no key is loaded any more.
 func (s *slots) forgetHandles() {
 	for len(s.loaded) > 0 {
 		s.settle(s.loaded[0], 0)
 	}
 }
 
-// forgetContexts voids what was saved before a reset.
+// forgetContexts invalidates the contexts that were saved before a reset.
 func (s *slots) forgetContexts() { s.generation++ }
 
-// releaseAll forgets every key, open or not. Nothing runs any more.
+// releaseAll forgets every key, open or not, and frees its authorization value. No call
+// runs at this point.
 func (s *slots) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

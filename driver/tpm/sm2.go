@@ -13,15 +13,15 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A sm2Key is an SM2 key that decrypts. The TPM computes the shared point; key
-// derivation and the check of the ciphertext (GM/T 0003.4) are done here.
+// A sm2Key is an open SM2 key of usage Decrypt. The TPM computes the shared point; this
+// package derives the key and verifies the ciphertext (GM/T 0003.4).
 type sm2Key struct{ key }
 
 var _ driver.Decrypter = (*sm2Key)(nil)
 
 const sm2Size = sm2ciphertext.FieldSize
 
-// Decrypt decrypts with one command.
+// Decrypt decrypts in one command.
 func (k *sm2Key) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	const op = "TPM2_ECDH_ZGen"
 	if err := k.enter(ctx, op); err != nil {
@@ -51,7 +51,7 @@ func (k *sm2Key) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg,
 	return out, nil
 }
 
-// sharedPoint appends x ‖ y of the key times a point.
+// sharedPoint appends x ‖ y of the private key times point.
 func (d *device) sharedPoint(k *sm2Key, e entity, dst, point []byte) ([]byte, error) {
 	inner := appendSized(appendSized(nil, point[:sm2Size]), point[sm2Size:])
 	rsp, err := d.execute(command{
@@ -80,9 +80,9 @@ func (d *device) sharedPoint(k *sm2Key, e entity, dst, point []byte) ([]byte, er
 	return dst, nil
 }
 
-// probeSM2 tries whether the TPM signs for SM2, and under which hash. Chips that know
-// SM3 want its name; others take its digest as that of SHA-256. What a signature is
-// worth is found by verifying it.
+// probeSM2 determines whether the TPM signs with SM2, and under which hash algorithm.
+// Chips that support SM3 require its identifier; others accept an SM3 digest as one of
+// SHA-256. probeSM2 accepts a hash only if the signature verifies.
 func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
 	if !p.curves[tpm2.TPMECCSM2P256] || !p.algs[tpm2.TPMAlgSM2] || !suite.SM.Usable() {
 		return 0, nil
@@ -118,8 +118,8 @@ func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
 	return 0, nil
 }
 
-// refused drops the error of a TPM that does not want to; others stay, and so does that of
-// one that does not take an authorization, which has nothing to do with SM2.
+// refused returns nil for the error of a TPM that does not support SM2, and err
+// otherwise. It returns err for a refused authorization too, which is unrelated to SM2.
 func refused(err error) error {
 	if code := codeOf(err); code != 0 && remedyOf(code) == surface && !refusal(code) {
 		return nil

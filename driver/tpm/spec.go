@@ -6,10 +6,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// A kind is what a key of a spec is to the TPM.
+// A kind is a key spec in the TPM's terms.
 type kind struct {
 	row   driver.SpecInfo
-	curve tpm2.TPMECCCurve // 0: no elliptic curve
+	curve tpm2.TPMECCCurve // 0 if not on a curve
 }
 
 func row(alg driver.KeyAlgorithm, usage driver.Usage) driver.SpecInfo {
@@ -28,7 +28,8 @@ func decrypter(alg driver.KeyAlgorithm, algs ...driver.EncryptAlg) driver.SpecIn
 	return r
 }
 
-// kinds lists what this TPM can do. RSA ends at 2048 bits, the most that all chips have.
+// kinds lists the specs that this TPM supports. RSA is limited to 2048 bits, the longest
+// that all chips support.
 func (p profile) kinds() []kind {
 	var list []kind
 	if p.algs[tpm2.TPMAlgHMAC] && p.algs[tpm2.TPMAlgKeyedHash] && p.algs[tpm2.TPMAlgSHA256] {

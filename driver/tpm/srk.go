@@ -9,25 +9,27 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// A storageKey is the key under which all others are wrapped. Its authorization is
-// empty, so that what protects a key is that it is under this TPM's.
+// A storageKey is the parent of all other keys. Its authorization value is empty: a key
+// is protected by being wrapped under the storage root key of this TPM.
 type storageKey struct {
 	entity
 	public tpm2.TPMTPublic
-	// context is the saved form of a key that is not persistent. It takes one of the
-	// TPM's few slots while it is loaded.
+	// context is the saved context of a key that is not persistent. Such a key takes one
+	// of the TPM's few object slots while it is loaded.
 	context []byte
 }
 
-// errOwner is why there is no storage root key where the owner must make it. Without
-// these attributes tpm2_createprimary makes a key that can lock the TPM.
+// errOwner reports that the storage root key does not exist and only the owner can create
+// it. The message names the attributes, because tpm2_createprimary without them makes a
+// key that can lock the TPM.
 var errOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt' -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx")
 
-// serial is the key's name in hexadecimal: the identity of this TPM.
+// serial returns the key's name in hexadecimal, which identifies the TPM.
 func (k *storageKey) serial() string { return hex.EncodeToString(k.name) }
 
-// guarded says what it means that the storage root key does not take the empty
-// authorization, in a session that is in step with the TPM.
+// guarded returns the error for a storage root key that has an authorization value. If
+// the session is out of step with the TPM, the cause may be that instead, and guarded
+// returns err.
 func (d *device) guarded(err error) error {
 	var random [1]byte
 	if !refusal(codeOf(err)) || d.random(random[:]) != nil {
@@ -36,20 +38,21 @@ func (d *device) guarded(err error) error {
 	return fmt.Errorf("the storage root key at 0x%X has an authorization, and this program gives none: have its owner free the place (tpm2_evictcontrol -C o -c 0x%[1]X), then one without is made there (%w)", d.srk.handle, err)
 }
 
-// template is the storage root key that the TCG's guidance and other programs make
-// ("H": with an empty unique), so that all derive the same key from one TPM.
+// template returns the template of the storage root key of the TCG's provisioning
+// guidance ("H", with an empty unique field), which other programs use too, so that all
+// derive the same key from one TPM.
 func template() tpm2.TPMTPublic {
 	t := tpm2.ECCSRKTemplate
 	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
 	return t
 }
 
-// createSRK makes the storage root key, which is always the same in a TPM that was not
-// cleared, and keeps it at a persistent handle. Where that is refused the key stays
-// transient, and is loaded when it is needed.
+// createSRK creates the storage root key, which is the same at every creation until the
+// TPM is cleared, and makes it persistent. If the TPM refuses that, the key stays
+// transient, and is loaded whenever it is needed.
 func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
-	// There is no key yet to salt a session to, so one is made that lasts until then; the
-	// hierarchy in which that is done has no authorization.
+	// There is no storage key yet to which a session can be salted. createSRK makes a
+	// temporary one in the null hierarchy, which has no authorization.
 	salt, err := d.primary(tpm2.AuthHandle{Handle: tpm2.TPMRHNull, Auth: tpm2.PasswordAuth(nil)})
 	if err != nil {
 		return nil, err
@@ -76,7 +79,8 @@ func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	return d.keep(k, owner, at)
 }
 
-// keep makes a primary key persistent, unless somebody just did, or has it saved.
+// keep makes a primary key persistent, and accepts that another program has just done so.
+// If the TPM refuses, keep saves the context of the key.
 func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (*storageKey, error) {
 	_, err := tpm2.EvictControl{
 		Auth:             owner,
@@ -101,7 +105,7 @@ func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (
 	return k, err
 }
 
-// primary makes the storage key of a hierarchy.
+// primary creates the storage key of a hierarchy.
 func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
 	rsp, err := tpm2.CreatePrimary{PrimaryHandle: hierarchy, InPublic: tpm2.New2B(template())}.Execute(&d.link)
 	if err != nil {
@@ -114,8 +118,9 @@ func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
 	return &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}, nil
 }
 
-// withSRK runs something while the storage root key has a handle. Where its saved form
-// does not load, the TPM was reset or cleared, and is found anew.
+// withSRK calls act while the storage root key has a handle. If its saved context does
+// not load, the TPM was reset or cleared, and withSRK returns a lostError, which makes
+// the driver connect again.
 func (d *device) withSRK(act func(parent entity) error) error {
 	if d.srk.context == nil {
 		return act(d.srk.entity)

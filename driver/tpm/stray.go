@@ -8,18 +8,19 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// Where the handles of a kind begin.
+// The first handle of each kind.
 const (
 	transients     tpm2.TPMHandle = 0x80000000
 	loadedSessions tpm2.TPMHandle = 0x02000000
 	savedSessions  tpm2.TPMHandle = 0x03000000
 )
 
-// alone lists the kinds of handles that nobody but this program can have in the TPM.
-// Those that it does not know are strays: its own, from before it lost its connection or
-// was killed. Behind a socket that is all. A device without a resource manager opens for
-// one program at a time, and what users of the manager beside it load the kernel takes
-// out after each of their commands; sessions that are saved may be theirs.
+// alone returns the kinds of handles that only this program can have in the TPM. Handles
+// of these kinds that the driver does not know are strays: its own, from before it lost
+// its connection or was killed. Behind a socket these are all kinds. A device without a
+// resource manager opens for one program at a time, and the kernel unloads the objects of
+// the resource manager's users after each of their commands; saved sessions may belong to
+// those users.
 func (c Config) alone(conn transport.TPMCloser) []tpm2.TPMHandle {
 	switch {
 	case c.private():
@@ -30,7 +31,7 @@ func (c Config) alone(conn transport.TPMCloser) []tpm2.TPMHandle {
 	return nil
 }
 
-// private reports whether a TPM is not behind the kernel, but this program's alone.
+// private reports whether the TPM serves this program only, and is not behind the kernel.
 func (c Config) private() bool {
 	return c.Dial != nil || strings.HasPrefix(c.Device, "unix:") || strings.HasPrefix(c.Device, "tcp:")
 }
@@ -46,7 +47,7 @@ func unmanaged(conn transport.TPMCloser) bool {
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// flushStrays takes out of the TPM what this program has in it and does not know of.
+// flushStrays flushes every stray handle.
 func (d *device) flushStrays() error {
 	for _, kind := range d.cfg.alone(d.link.conn) {
 		handles, err := d.handles(kind)
@@ -62,13 +63,13 @@ func (d *device) flushStrays() error {
 	return nil
 }
 
-// makeAllRoom takes out of the TPM whatever this program may.
+// makeAllRoom flushes everything that this program may flush.
 func (d *device) makeAllRoom() {
 	d.slots.evictAll(d)
-	d.flushStrays() // what does not work now has the next attempt fail
+	d.flushStrays() // if this fails, the next attempt does too and reports it
 }
 
-// handles lists what is loaded, of the kind that first begins.
+// handles lists the loaded handles of the kind that begins at first.
 func (d *device) handles(first tpm2.TPMHandle) ([]tpm2.TPMHandle, error) {
 	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(first), PropertyCount: 64}.Execute(&d.link)
 	if err != nil {

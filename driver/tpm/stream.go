@@ -12,7 +12,7 @@ const (
 	maxResponse = 64 << 10
 )
 
-// A stream carries commands over a socket on which a TPM answers in order. A response
+// A stream sends commands over a socket, on which the TPM responds in order. A response
 // is valid until the next command.
 type stream struct {
 	net.Conn

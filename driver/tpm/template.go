@@ -6,7 +6,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// area makes the public area of a key. binding is its authPolicy.
+// area returns the public area of a key. binding is its authPolicy.
 func (k kind) area(binding []byte) tpm2.TPMTPublic {
 	usage := k.row.Spec.Usage
 	t := tpm2.TPMTPublic{

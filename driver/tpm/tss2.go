@@ -14,10 +14,13 @@ import (
 
 var errAuth = errors.New("an authorization has at most 32 bytes and no zero byte: software cuts it there")
 
-// ExportTSS2 writes an asymmetric key as a TPM 2.0 key file in PEM ("TSS2 PRIVATE KEY"),
-// for OpenSSL's tpm2 provider and others. It stays a key of this TPM: elsewhere the file
-// is worth nothing. auth is the authorization that the file's user must give; nil: none,
-// so that whoever may use this TPM may use the file.
+// ExportTSS2 returns an asymmetric key as a TPM 2.0 key file in PEM ("TSS2 PRIVATE KEY"),
+// for OpenSSL's tpm2 provider and other software. Only this TPM can load the file. auth
+// becomes the authorization value of the key in the file: at most 32 bytes, without a
+// zero byte. With an empty auth every program that may use this TPM may use the file. The
+// caller wipes auth.
+//
+// A key of another driver, a symmetric key or an unsuitable auth is Invalid.
 func (d *Driver) ExportTSS2(ctx context.Context, k driver.Key, auth []byte) ([]byte, error) {
 	const op = "TPM2_ObjectChangeAuth"
 	own, err := d.exportable(k)
@@ -54,7 +57,7 @@ func (d *Driver) ExportTSS2(ctx context.Context, k driver.Key, auth []byte) ([]b
 	return text, nil
 }
 
-// exportable finds the key behind an interface.
+// exportable returns the key behind the interface, if the driver can export it.
 func (d *Driver) exportable(k driver.Key) (*key, error) {
 	var own *key
 	switch k := k.(type) {
@@ -78,7 +81,7 @@ type reauth struct {
 }
 
 // changeAuth returns the private area of a loaded key with another authorization value.
-// The key that is loaded keeps its own.
+// The loaded key keeps its own value.
 func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
 	err = d.withSRK(func(parent entity) error {
 		rsp, err := d.execute(command{
@@ -99,27 +102,33 @@ func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
 	return private, err
 }
 
-// prove has the TPM check the authorization value of a key from a file, by which it is
-// bound. Nothing counts against a lockout.
+// prove has the TPM check the authorization value of a key from a key file, which binds
+// the key to its id and spec. A wrong value does not count toward a lockout.
 func (d *device) prove(r *resident) error {
 	_, err := d.changeAuth(r.entity(), reauth{r.auth, r.auth.Bytes()})
 	if refusal(codeOf(err)) {
-		d.link.close() // should it be the session that is wrong
+		d.link.close() // in case the session is wrong and not the value
 		return fault("TPM2_Load", driver.Authentic, errDamaged)
 	}
 	return err
 }
 
-// ImportTSS2 takes a key from a TPM 2.0 key file that is under this TPM's storage root
-// key. auth is the file's authorization; the copy that the driver keeps gets one of its
-// own, and the file remains as good as before: it is its owner who deletes it.
+// ImportTSS2 imports a key from a TPM 2.0 key file whose parent is this TPM's storage
+// root key. auth is the authorization value of the file. The driver stores a copy of the
+// key under an authorization value of its own; the file remains usable, and the caller
+// deletes it if it should not be. The caller wipes auth.
 //
-// A file that is none, names a policy, or does not fit spec is Invalid. (A policy in the
-// key itself is no matter: it opens it beside the authorization, to who satisfies it.) So
-// is one whose key can lock the TPM, such as OpenSSL's own genpkey makes: a power cut
-// after its use counts as an attack, even if its authorization is empty, and the attribute
-// is a part of the key for life. One of another TPM is Authentic; a wrong auth is Denied.
-// The driver uses the key as spec says, but the file's may be good for more.
+// The driver uses the key only as n.Spec states, although the file may allow more.
+//
+// Errors:
+//   - Invalid: text is not a key file, names a policy, or does not fit n.Spec. A policy
+//     within the key itself is accepted; it remains a second way to use the key, beside
+//     the authorization value.
+//   - Invalid: the key can lock the TPM, as those of OpenSSL's own genpkey can. A power
+//     cut after its use counts as an attack even if its authorization value is empty, and
+//     that attribute cannot be removed.
+//   - Authentic: the file belongs to another TPM.
+//   - Denied: auth is wrong.
 func (d *Driver) ImportTSS2(ctx context.Context, n KeyID, text, auth []byte) (driver.Created, error) {
 	const op = "TPM2_Load"
 	k, err := d.offered(ctx, op, n.Spec)
@@ -154,13 +163,14 @@ func (d *Driver) ImportTSS2(ctx context.Context, n KeyID, text, auth []byte) (dr
 	return made.created(op, name, seed)
 }
 
-// A KeyID is what a key is to be bound to.
+// A KeyID is the id and the spec to which an imported key is bound.
 type KeyID struct {
 	ID   driver.MaterialID
 	Spec driver.KeySpec
 }
 
-// adoptFile loads the key of a file and gives it another authorization value.
+// adoptFile loads the key of a file, and returns its private area with another
+// authorization value.
 func (d *device) adoptFile(f keyFile, auth, value []byte) ([]byte, error) {
 	if f.Parent != int64(d.srk.handle) && f.Parent != ownerParent {
 		return nil, fault("TPM2_Load", driver.Authentic, errForeign)

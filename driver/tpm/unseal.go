@@ -13,7 +13,7 @@ import (
 
 var errState = errors.New("this machine did not start in the state that the root is sealed to: its firmware, its boot loader or their settings changed; open the vault by another protector, and protect the root anew")
 
-// unseal has the TPM give out what is sealed, hands it to take, and wipes it.
+// unseal has the TPM release a sealed payload, passes it to take, and wipes it.
 func (d *device) unseal(g grant, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
 	const op = "TPM2_Unseal"
 	if !bytes.Equal(s.parent, d.srk.name) {
@@ -29,14 +29,14 @@ func (d *device) unseal(g grant, s sealed, take func([]byte) ([]byte, error)) ([
 	const fresh = 3
 	for try := 1; ; try++ {
 		out, err := d.unsealOnce(g, s, opening{r.entity(), take})
-		// Any register that anybody extends meanwhile voids the session.
+		// A policy session becomes void when any program extends any register.
 		if codeOf(err) != tpm2.TPMRCPCRChanged || try == fresh {
 			return out, d.denied(err)
 		}
 	}
 }
 
-// An opening is a sealed object that is loaded, and what becomes of its content.
+// An opening is a loaded sealed object and the function that receives its content.
 type opening struct {
 	object entity
 	take   func([]byte) ([]byte, error)
@@ -96,7 +96,7 @@ func (d *device) policySession(g grant, s sealed) (*session, error) {
 	return session, nil
 }
 
-// names returns an error unless the policy names what a mode needs.
+// names returns an error unless the Policy has the fields that a mode needs.
 func (g grant) names(mode byte) error {
 	const op = "TPM2_PolicyAuthorize"
 	if g.Approver == nil {
@@ -108,7 +108,8 @@ func (g grant) names(mode byte) error {
 	return nil
 }
 
-// authorize turns the policy that was approved into that of the approver.
+// authorize replaces the approved policy in a session by the approver's
+// (TPM2_PolicyAuthorize).
 func (d *device) authorize(s *session, g grant, a Approval, ref []byte) error {
 	name, ticket, err := d.ticket(g.Approver, a, ref)
 	if err != nil {
@@ -124,8 +125,8 @@ func (d *device) authorize(s *session, g grant, a Approval, ref []byte) error {
 	return err
 }
 
-// denied classifies why the TPM does not give out. The TPM saying no, in whatever
-// words, is a refusal; the TPM being in no state to answer is not.
+// denied classifies an error of unsealing. A refusal by the TPM, by any code, is Denied;
+// a TPM that is in no state to respond is not.
 func (d *device) denied(err error) error {
 	const op = "TPM2_Unseal"
 	code := codeOf(err)

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// A watchdog closes a connection when a command takes too long. Its timer goes on from one
-// command to the next, since to set one for each costs more than to note the time. A
-// connection to a device file ends only with the system call that is under way; how long a
-// command may take there is in the hands of the kernel, whose driver has limits of its own.
+// A watchdog closes a connection when a command takes too long. One timer serves
+// successive commands, because setting a timer for each command costs more than recording
+// the time. A connection to a device file closes only after the present system call; the
+// kernel's driver limits how long a command may take there.
 type watchdog struct {
 	conn  io.Closer
 	timer *time.Timer
 
 	mu  sync.Mutex
-	due time.Time // by when the command that runs must have ended; zero: none runs
+	due time.Time // the deadline of the running command; zero if none runs
 	set bool      // the timer runs
 	bit bool
 }
 
-// watch makes the watchdog of a connection.
+// watch returns the watchdog of a connection.
 func watch(conn io.Closer) *watchdog {
 	w := &watchdog{conn: conn}
 	w.timer = time.AfterFunc(time.Hour, w.look)
@@ -28,7 +28,8 @@ func watch(conn io.Closer) *watchdog {
 	return w
 }
 
-// begin gives a command so much time, which is no less than the one before had.
+// begin starts the time limit of a command. The limit must not be shorter than that of
+// the previous command.
 func (w *watchdog) begin(limit time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,7 +48,7 @@ func (w *watchdog) end() bool {
 	return w.bit
 }
 
-// look is what the timer does.
+// look is the function of the timer.
 func (w *watchdog) look() {
 	w.mu.Lock()
 	left := time.Until(w.due)

@@ -12,8 +12,8 @@ func appendSized(b, value []byte) []byte {
 	return append(b, value...)
 }
 
-// sizedAll is some TPM2Bs, one after the other, in memory of the right size: what grows
-// leaves copies behind.
+// sizedAll returns some TPM2Bs, one after the other, in a slice of exactly that capacity,
+// because a slice that grows leaves copies of secrets behind.
 func sizedAll(values ...[]byte) []byte {
 	n := 0
 	for _, v := range values {
@@ -26,15 +26,15 @@ func sizedAll(values ...[]byte) []byte {
 	return b
 }
 
-// A reader takes a response apart. After the first field that is not there it stays
-// bad, and all fields are empty.
+// A reader parses a response. After the first missing field it stays bad, and all further
+// fields are empty.
 type reader struct {
 	rest []byte
 	bad  bool
 }
 
 func (r *reader) bytes(n int) []byte {
-	if r.bad || n < 0 || n > len(r.rest) { // below 0: a u32 where an int has 32 bits
+	if r.bad || n < 0 || n > len(r.rest) { // n is negative if a u32 overflows a 32-bit int
 		r.bad = true
 		return nil
 	}
@@ -67,7 +67,7 @@ func (r *reader) u32() uint32 {
 // sized reads a TPM2B.
 func (r *reader) sized() []byte { return r.bytes(int(r.u16())) }
 
-// done reports an error unless all was there and nothing is left.
+// done returns an error unless all fields were present and no bytes are left.
 func (r *reader) done() error {
 	if r.bad || len(r.rest) != 0 {
 		return errResponse
