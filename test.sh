@@ -114,6 +114,7 @@ run_race() {
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
 	step "what the race detector would count too"
 	go test -count=1 -run '^(TestNoAllocationPerCall|TestFailedDecryptsDoNotGrow|TestNothingLeftInCHeap)$' ./driver/pkcs11
+	go test -count=1 -run '^TestMemory' ./vault
 }
 
 # The race step leaves out the keys that take long to make.

@@ -152,3 +152,13 @@ func useCiphers(t *testing.T, keys []*DataKey) {
 		}
 	}
 }
+
+// importRaw brings material into a CMK.
+func importRaw(t *testing.T, c Client, key string, material []byte) {
+	t.Helper()
+	p, err := c.ParametersForImport(t.Context(), key, ImportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustImport(t, c, key, ImportMaterial{Token: p.Token, EncryptedMaterial: wrapFor(t, p, material)})
+}

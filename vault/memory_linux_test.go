@@ -1,3 +1,6 @@
+// The race detector keeps copies of its own and makes the search take minutes.
+//go:build !race
+
 package vault
 
 import (
@@ -314,16 +317,6 @@ func dataKeyUse(id suite.ID, key []byte) secretUse {
 
 func framed(part string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(part))), part...)
-}
-
-// importRaw brings material into a CMK.
-func importRaw(t *testing.T, c Client, key string, material []byte) {
-	t.Helper()
-	p, err := c.ParametersForImport(t.Context(), key, ImportRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustImport(t, c, key, ImportMaterial{Token: p.Token, EncryptedMaterial: wrapFor(t, p, material)})
 }
 
 // memoryProcess is the child of TestMemory.
