@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// agendaRetry is when what could not be done is tried again.
+	// agendaRetry is the delay before a failed task is retried.
 	agendaRetry = time.Minute
-	// agendaSoon leaves time for the batch that is being staged.
+	// agendaSoon is long enough for the batch that is being staged.
 	agendaSoon = 2 * time.Second
 )
 
-// agenda is what the vault has to do by itself, and when. It is rebuilt at each
-// open, so it is not stored.
+// agenda is the timer queue of the vault's background work. It is rebuilt at each open and
+// not stored.
 type agenda struct {
 	mu    sync.Mutex
 	at    map[string]time.Time // by the path of a CMK's import record, or of an intent
-	lanes map[string]bool      // the drivers that are at work
-	work  sync.WaitGroup       // the lanes
+	lanes map[string]bool      // drivers with work in progress
+	work  sync.WaitGroup       // the goroutines of the lanes
 }
 
 func newAgenda() *agenda { return &agenda{at: map[string]time.Time{}, lanes: map[string]bool{}} }
@@ -36,7 +36,7 @@ func (a *agenda) set(path string, at time.Time) {
 	a.at[path] = at
 }
 
-// due takes out what is to be done by now.
+// due removes and returns the paths whose time has come.
 func (a *agenda) due(now time.Time) (paths []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -49,7 +49,7 @@ func (a *agenda) due(now time.Time) (paths []string) {
 	return paths
 }
 
-// enter begins the work of a driver; false if it is at work.
+// enter starts the work of a driver. It returns false if that driver's work is in progress.
 func (a *agenda) enter(lane string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,9 +66,9 @@ func (a *agenda) leave(lane string) {
 	delete(a.lanes, lane)
 }
 
-// openAgenda puts every deadline on the agenda and does what is due. What fails is
-// tried again later, and does not keep the vault from opening: expired material is
-// of no use to anybody, whether it is gone or not.
+// openAgenda schedules every deadline and runs the due tasks. A failed task is retried
+// later and does not keep the vault from opening, because expired material cannot be used
+// even while it still exists.
 func (v *Vault) openAgenda(ctx context.Context) {
 	for _, path := range v.store.Paths(imports) {
 		v.schedule(ctx, strings.TrimPrefix(path, imports))
@@ -77,7 +77,7 @@ func (v *Vault) openAgenda(ctx context.Context) {
 	v.agenda.work.Wait()
 }
 
-// keepAgenda has what is due done, and does not wait for it.
+// keepAgenda starts the due tasks and does not wait for them.
 func (v *Vault) keepAgenda(ctx context.Context) {
 	now := v.deadline.Now()
 	for lane, paths := range v.byDriver(ctx, v.agenda.due(now)) {
@@ -94,7 +94,7 @@ func (v *Vault) keepAgenda(ctx context.Context) {
 	}
 }
 
-// meet does what one path is on the agenda for.
+// meet runs the task of one path.
 func (v *Vault) meet(ctx context.Context, path string) error {
 	if key, ok := strings.CutPrefix(path, imports); ok {
 		return v.expire(ctx, key)
@@ -109,7 +109,7 @@ func (v *Vault) meet(ctx context.Context, path string) error {
 	return v.settleIntent(ctx, in)
 }
 
-// schedule puts the next deadline of a CMK on the agenda.
+// schedule schedules the next deadline of a CMK.
 func (v *Vault) schedule(ctx context.Context, key string) {
 	path := importPathOf(key)
 	next, err := v.nextDeadline(ctx, key)
@@ -119,7 +119,8 @@ func (v *Vault) schedule(ctx context.Context, key string) {
 	v.agenda.set(path, next)
 }
 
-// nextDeadline is when the CMK's material or token expires; zero if neither does.
+// nextDeadline returns the time when the CMK's material or token expires, or zero if
+// neither does.
 func (v *Vault) nextDeadline(ctx context.Context, key string) (time.Time, error) {
 	t, err := v.keys.key(ctx, key)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A SignAlgorithm is how a CMK of usage SignVerify signs. Signatures of ECDSA and
-// SM2 are ASN.1 DER.
+// A SignAlgorithm is a signature algorithm of CMKs of usage SignVerify. Signatures of ECDSA
+// and SM2 are encoded as ASN.1 DER.
 type SignAlgorithm string
 
 // The signature algorithms.
@@ -24,9 +24,9 @@ const (
 	ECCP256R1 SignAlgorithm = "ECC_P256_R1" // ECDSA with SHA-256
 	ECCP384R1 SignAlgorithm = "ECC_P384_R1" // ECDSA with SHA-384
 	ECCP521R1 SignAlgorithm = "ECC_P521_R1" // ECDSA with SHA-512
-	// SM2DSA is of GM/T 0003.2; the digest is SM3(Z ‖ M).
+	// SM2DSA is the algorithm of GM/T 0003.2; the digest is SM3(Z ‖ M).
 	SM2DSA SignAlgorithm = "SM2DSA"
-	// The RSA-PSS algorithms use one hash for the message and for MGF1, and a salt as
+	// The RSA-PSS algorithms use the same hash for the message and for MGF1, and a salt as
 	// long as the hash (RFC 8017, 8.1).
 	RSAPSSSHA256   SignAlgorithm = "RSA_PSS_SHA_256"
 	RSAPSSSHA384   SignAlgorithm = "RSA_PSS_SHA_384"
@@ -34,11 +34,11 @@ const (
 	RSAPKCS1SHA256 SignAlgorithm = "RSA_PKCS1_SHA_256"
 	RSAPKCS1SHA384 SignAlgorithm = "RSA_PKCS1_SHA_384"
 	RSAPKCS1SHA512 SignAlgorithm = "RSA_PKCS1_SHA_512"
-	// EdDSA is pure Ed25519 (RFC 8032), which takes no digests.
+	// EdDSA is pure Ed25519 (RFC 8032). It signs messages only, not digests.
 	EdDSA SignAlgorithm = "ED25519"
 )
 
-// signRow is one pair of spec and algorithm that signs.
+// signRow is one signature algorithm of one spec.
 type signRow struct {
 	spec   KeySpec
 	alg    SignAlgorithm
@@ -72,7 +72,7 @@ var signTable = []signRow{
 	{RSA4096, RSAPKCS1SHA512, driver.RSAPKCS1SHA512},
 }
 
-// signAlgorithms lists what a key of that spec signs by.
+// signAlgorithms returns the signature algorithms of a spec.
 func signAlgorithms(spec KeySpec) (all []SignAlgorithm) {
 	for _, r := range signTable {
 		if r.spec == spec {
@@ -82,7 +82,7 @@ func signAlgorithms(spec KeySpec) (all []SignAlgorithm) {
 	return all
 }
 
-// chooseSign returns the row of alg for a key of that spec.
+// chooseSign returns the row of alg for a spec, or the spec's default if alg is empty.
 func chooseSign(spec KeySpec, alg SignAlgorithm) (signRow, error) {
 	for _, r := range signTable {
 		if r.spec == spec && (alg == "" || r.alg == alg) {
@@ -92,8 +92,9 @@ func chooseSign(spec KeySpec, alg SignAlgorithm) (signRow, error) {
 	return signRow{}, invalid("algorithm %.80q is not one of spec %s", alg, spec)
 }
 
-// digest hashes a message as the algorithm wants it. public and id are for SM2,
-// whose digest covers the public key and the signer's id.
+// digest returns the digest of message for the algorithm. public and id are used for SM2
+// only, whose digest covers the public key and the signer's id. For Ed25519 it returns the
+// message.
 func (r signRow) digest(message, public, id []byte) ([]byte, error) {
 	switch r.device {
 	case driver.EdDSAEd25519:
@@ -106,11 +107,11 @@ func (r signRow) digest(message, public, id []byte) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// SM2Digest returns the digest that an SM2 signature covers, SM3(Z ‖ M), for a message
-// of any length (GM/T 0003.2, 5.5 and 6.1). Sign and Verify take it as Digest.
-// publicKey is X.509 SubjectPublicKeyInfo in DER, as in PublicKey.DER. id is the
-// signer's id of at most 8191 bytes; nil means SM2DefaultID. Errors: ErrInvalid for a
-// key that is not on SM2's curve, ErrTooLarge for a long id, and those of the reader.
+// SM2Digest returns the digest that an SM2 signature covers, SM3(Z ‖ M), for a message of
+// any length (GM/T 0003.2, 5.5 and 6.1). Pass it to Sign and Verify as Digest. publicKey is
+// an X.509 SubjectPublicKeyInfo in DER, as in PublicKey.DER. id is the signer's id of at
+// most 8191 bytes; nil means SM2DefaultID. Errors: ErrInvalid for a key that is not on the
+// SM2 curve, ErrTooLarge for a long id, and the errors of message.
 func SM2Digest(publicKey, id []byte, message io.Reader) ([]byte, error) {
 	key, err := smx509.ParsePKIXPublicKey(publicKey)
 	public, ok := key.(*ecdsa.PublicKey)
@@ -135,7 +136,8 @@ func SM2Digest(publicKey, id []byte, message io.Reader) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// maxSM2ID is the longest signer's id in bytes, because its length in bits has two bytes.
+// maxSM2ID is the maximum length of a signer's id in bytes, because its length in bits is
+// encoded in two bytes.
 const maxSM2ID = 8191
 
 // checkSM2ID returns ErrTooLarge for an id that is too long.

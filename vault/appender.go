@@ -8,19 +8,19 @@ import (
 	"strongroom.example/keystore"
 )
 
-// checkpointEvery is how many records the log grows between signed checkpoints.
+// checkpointEvery is the number of records between two signed checkpoints.
 const checkpointEvery = 1024
 
-// appender grows the audit tree for the committer, which knows nothing of trees.
+// appender extends the audit tree for the store's committer.
 type appender struct {
 	tree   audit.Tree
 	origin string
-	// key signs checkpoints; it is set as soon as the store has opened.
+	// key signs checkpoints. It is set once the store is open.
 	key atomic.Pointer[audit.LogKey]
 }
 
-// Extend implements keystore.Appender. A checkpoint is signed over from, which is
-// durable, never over what this very batch adds.
+// Extend implements keystore.Appender. A checkpoint covers the tree at from, which is
+// durable, and never the leaves of the present batch.
 func (a *appender) Extend(from keystore.LogState, leaves [][]byte) (keystore.Extension, error) {
 	var put []keystore.SideRecord
 	visit := func(level uint, index uint64, hash [32]byte) {
@@ -41,8 +41,8 @@ func (a *appender) Extend(from keystore.LogState, leaves [][]byte) (keystore.Ext
 	return keystore.Extension{State: state, Put: put}, nil
 }
 
-// nodeLevel is the lowest level of the tree whose nodes are stored; those below
-// are computed from at most 2^nodeLevel records.
+// nodeLevel is the lowest level of the tree whose nodes are stored. Lower nodes are
+// computed from at most 2^nodeLevel records.
 const nodeLevel = 8
 
 func nodePath(level uint, index uint64) string {

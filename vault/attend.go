@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// patience is how long the vault waits by itself for one thing to be done.
+	// patience is how long the vault waits for one background task.
 	patience = 30 * time.Second
-	// laneWidth is how many things it has one driver do at a time. Those that destroy
-	// material share a change of epoch.
+	// laneWidth is how many tasks run at the same time with one driver. Tasks that destroy
+	// material share one change of epoch.
 	laneWidth = 256
 )
 
-// byDriver sorts paths of the agenda by the driver that the work is done with: one
-// that hangs holds up nobody's work but its own.
+// byDriver groups the paths of due tasks by driver, so that a driver that hangs delays only
+// its own tasks.
 func (v *Vault) byDriver(ctx context.Context, paths []string) map[string][]string {
 	lanes := map[string][]string{}
 	for _, path := range paths {
@@ -27,7 +27,7 @@ func (v *Vault) byDriver(ctx context.Context, paths []string) map[string][]strin
 	return lanes
 }
 
-// driverOf names the driver of a path's work; empty where it cannot be told.
+// driverOf returns the name of the driver of a path's task, or "" if it is not known.
 func (v *Vault) driverOf(ctx context.Context, path string) string {
 	if key, ok := strings.CutPrefix(path, imports); ok {
 		t, err := v.keys.key(ctx, key)
@@ -52,9 +52,9 @@ func (v *Vault) intentAt(ctx context.Context, path string) (intent, error) {
 	return decode[intent](path, r.Value)
 }
 
-// attend does what is due with one driver: the first alone, and if that goes well the
-// others side by side. What fails is tried again later, and so is all that is left when
-// the driver hangs.
+// attend runs the due tasks of one driver: the first alone, and if it succeeds, the others
+// concurrently. Failed tasks are retried later, and so are the remaining tasks if the
+// driver hangs.
 func (v *Vault) attend(ctx context.Context, paths []string) {
 	if v.attempt(ctx, paths[0]) != nil {
 		v.postpone(paths[1:]...)
@@ -77,8 +77,8 @@ func (v *Vault) attend(ctx context.Context, paths []string) {
 	wg.Wait()
 }
 
-// attempt does one thing, with patience; what fails is put off. Its error is the
-// context's if that ended.
+// attempt runs one task with a time limit, and postpones it if it fails. It returns the
+// error of the context if the context ended.
 func (v *Vault) attempt(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.patience)
 	defer cancel()
@@ -90,7 +90,7 @@ func (v *Vault) attempt(ctx context.Context, path string) error {
 	return orElse(ctx.Err(), err)
 }
 
-// postpone puts off what could not be done.
+// postpone schedules failed tasks for a retry.
 func (v *Vault) postpone(paths ...string) {
 	at := v.deadline.Now().Add(agendaRetry)
 	for _, path := range paths {

@@ -12,10 +12,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// AuditRecords yields the audit records that the filter chooses, the oldest first,
-// up to and without the record of this reading. Failures that were only counted so far
-// are written first, so that they are among them. An error is yielded once and ends
-// it; ErrCorrupt names the record that is damaged.
+// AuditRecords returns an iterator over the audit records that match f, the oldest first,
+// up to but not including the record of this reading. It first writes the failures that
+// were only counted so far, so that they are included. An error is yielded once and ends
+// the iteration. ErrCorrupt names the damaged record.
 func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audit.Record, error] {
 	return func(yield func(audit.Record, error) bool) {
 		var size uint64
@@ -28,8 +28,7 @@ func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audi
 			yield(audit.Record{}, err)
 			return
 		}
-		// Outside the gate: what the caller does with a record may take its time, use
-		// the vault or close it.
+		// Outside the gate, because the loop body may take long, use the vault or close it.
 		for e, err := range c.vault.store.LogRange(ctx, 0, size) {
 			var r audit.Record
 			if err == nil {
@@ -48,10 +47,10 @@ func (c Client) AuditRecords(ctx context.Context, f audit.Filter) iter.Seq2[audi
 	}
 }
 
-// ExportAudit writes the whole log as JSON lines that audit.VerifyExport, and any
-// program that knows RFC 6962 and signed notes, verifies offline by LogKey. The record
-// of this very export is in it. After an error what was written is of no use; ErrClosed
-// if the vault was closed meanwhile. w's own errors are ErrUnavailable around them.
+// ExportAudit writes the whole log as JSON lines, including the record of this export.
+// audit.VerifyExport, or any program that implements RFC 6962 and signed notes, verifies
+// the export offline with LogKey. After an error, discard what was written. Errors:
+// ErrClosed if the vault was closed during the export; ErrUnavailable around an error of w.
 func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 	err := c.onVault(ctx, request{op: OpExportAudit}, func(context.Context, *entry) error {
 		if w == nil {
@@ -69,7 +68,7 @@ func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return wrap(OpExportAudit, "", err)
 	}
-	// Outside the gate, since w may take its time.
+	// Outside the gate, because w may take long.
 	leaves := func(yield func([]byte, error) bool) {
 		for e, err := range v.store.LogRange(ctx, 0, state.Size) {
 			if !yield(e.Leaf, err) || err != nil {
@@ -81,8 +80,8 @@ func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 	return wrap(OpExportAudit, "", audit.WriteExport(w, header, leaves, notes))
 }
 
-// checkpoints returns the stored checkpoints below a state of the log, and a new one
-// of it.
+// checkpoints returns the stored checkpoints below a state of the log, and a new checkpoint
+// of that state.
 func (v *Vault) checkpoints(ctx context.Context, state keystore.LogState) ([][]byte, error) {
 	if err := v.enter(); err != nil {
 		return nil, err
@@ -113,9 +112,9 @@ func (v *Vault) checkpointsBelow(ctx context.Context, size uint64) ([][]byte, er
 	return notes, nil
 }
 
-// Check verifies everything that is stored: each record, the census, the whole
-// log against its tree, head, tip and root file. ErrCorrupt or ErrRolledBack name
-// what is wrong.
+// Check verifies all stored data: every record, the record count and digest, and the whole
+// log against its tree, head, tip and root file. ErrCorrupt or ErrRolledBack names what is
+// wrong.
 func (c Client) Check(ctx context.Context) error {
 	return c.onVault(ctx, request{op: OpCheck}, func(ctx context.Context, _ *entry) error {
 		return c.vault.store.Check(ctx)

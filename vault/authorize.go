@@ -10,15 +10,16 @@ import (
 	"strongroom.example/audit"
 )
 
-// A Principal is who acts. The program decides what the names mean and has
-// authenticated them; the vault decides what they may do, and records it. It has 1 to 256
-// bytes of UTF-8, and none of the vault's own names: "(vault)", "(many)" and "(unnamed)".
+// A Principal is the name of a user or service. The program authenticates its principals
+// and decides what the names mean; the vault decides what a principal may do, and records
+// it. A Principal has 1 to 256 bytes of UTF-8. The names "(vault)", "(many)" and
+// "(unnamed)" are reserved for the vault.
 type Principal string
 
-// maxPrincipal is how long a Principal is: it stands in each record.
+// maxPrincipal is the maximum length in bytes, because each audit record holds the name.
 const maxPrincipal = 256
 
-// fault says what is wrong with a name, if it is not empty.
+// fault returns what is wrong with the name, or "" if it is valid.
 func (p Principal) fault() string {
 	switch {
 	case p == byItself || p == byMany || p == byUnnamed:
@@ -34,57 +35,61 @@ func (p Principal) fault() string {
 // DefaultOwner is the owner of a vault whose Config names no other.
 const DefaultOwner Principal = "owner"
 
-// A Request is one operation before it is allowed.
+// A Request describes one operation to an Authorizer.
 type Request struct {
 	Principal Principal
 	Operation Operation
-	// Key is the CMK's id; empty for operations on the whole vault.
+	// Key is the CMK's id. It is empty for operations on the whole vault.
 	Key string
-	// Alias and Tags are the CMK's. Of a CMK that is not there, Key or Alias is what was
-	// asked for, and the other is empty: who is denied is told the same as if it were there.
+	// Alias and Tags are those of the CMK. For a CMK that does not exist, Key or Alias is
+	// what the caller gave and the other is empty. A denied caller gets the same error as
+	// for an existing CMK.
 	Alias string
 	Tags  map[string]string
-	// Context is the encryption context, where the operation has one.
+	// Context is the encryption context, if the operation has one.
 	Context EncryptionContext
-	// NewAlias, NewTags and Driver are what is asked for: the alias of CreateKey and
-	// SetAlias, the tags of CreateKey and TagKey, the driver that CreateKey makes the CMK
-	// on or MoveKey moves it to. A CreateKey with an alias is asked for as SetAlias as well,
-	// one with tags as TagKey: who may not name or tag keys may not do it in passing. An
-	// ImportKeyMaterial that shortens the life of material is asked for as
-	// DeleteImportedKeyMaterial as well.
+	// NewAlias, NewTags and Driver are the requested values: the alias of CreateKey and
+	// SetAlias, the tags of CreateKey and TagKey, and the driver on which CreateKey makes
+	// the CMK or to which MoveKey moves it.
+	//
+	// Some operations need a second permission, for which the Authorizer is asked
+	// separately: CreateKey needs SetAlias if it sets an alias, and TagKey if it sets tags;
+	// ImportKeyMaterial needs DeleteImportedKeyMaterial if it shortens the life of the
+	// material.
 	NewAlias string
 	NewTags  map[string]string
 	Driver   string
 }
 
-// A Decision is the answer to a Request.
+// A Decision is an Authorizer's decision on a Request.
 type Decision struct {
 	Allow bool
-	// Rule names what decided, for the audit; at most 128 bytes.
+	// Rule names the rule that decided, for the audit log. It is cut to 128 bytes.
 	Rule string
 }
 
-// An Authorizer decides requests. It is called from many goroutines and does not call the
-// vault. The maps in a request are its own. An error denies, and is wrapped in what the caller
-// gets.
+// An Authorizer decides requests. It must be safe for concurrent use, and must not call the
+// vault. It may keep and change the maps of a request. If it returns an error the request
+// is denied, and the caller gets an error that wraps it.
 //
-// It may be asked several times for one operation: again where the CMK changed before the
-// commit, again right before the commit of an operation of several steps (ReEncrypt, what
-// makes material, changes of protectors, Backup), and by ListKeys for DescribeKey on each
-// CMK. The answer that came last counts.
+// The vault may ask several times for one operation; the last decision counts. It asks
+// again if the CMK changed before the commit, and right before the commit of an operation
+// that takes several steps (ReEncrypt, operations that make material, changes of
+// protectors, Backup). ListKeys asks for DescribeKey on each CMK.
 type Authorizer interface {
 	Authorize(ctx context.Context, r Request) (Decision, error)
 }
 
-// ownerOnly is the Authorizer of a vault that was given none: the owner may do
-// everything, all others nothing.
+// ownerOnly is the default Authorizer: the owner may do everything, all other principals
+// nothing.
 type ownerOnly struct{ owner Principal }
 
 func (a ownerOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Principal == a.owner, Rule: "owner"}, nil
 }
 
-// permit decides by authorization, then by state: a stranger learns no states.
+// permit checks the authorization first and the state second, so that a denied caller
+// learns nothing of the state.
 func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Record) error {
 	ask := c.asks(q, t)
 	if err := c.allowed(ctx, ask, r); err != nil {
@@ -111,9 +116,9 @@ func (c Client) permit(ctx context.Context, q request, t *target, r *audit.Recor
 	return nil
 }
 
-// permitShortening asks for the permission to delete material: an import that ends its life
-// sooner deletes it, at a time of the importer's choice. On record is the rule by which
-// material may be imported, unless that is denied.
+// permitShortening asks for the permission to delete material, because an import with an
+// earlier ValidTo deletes the material at a time that the importer chooses. The record
+// keeps the rule that allowed the import, unless this request is denied.
 func (c Client) permitShortening(ctx context.Context, ask Request, r *audit.Record) error {
 	rule := r.Rule
 	ask.Operation = OpDeleteImportedKeyMaterial
@@ -124,7 +129,7 @@ func (c Client) permitShortening(ctx context.Context, ask Request, r *audit.Reco
 	return nil
 }
 
-// asks is what the Authorizer is asked; t is nil where there is no such CMK.
+// asks returns the Request for the Authorizer. t is nil if the CMK does not exist.
 func (c Client) asks(q request, t *target) Request {
 	ask := Request{Principal: c.principal, Operation: q.op, Context: q.context.pairs, NewAlias: q.alias, NewTags: q.tags, Driver: q.driver}
 	if t != nil {
@@ -135,15 +140,14 @@ func (c Client) asks(q request, t *target) Request {
 	return ask
 }
 
-// errAuthorizer is a denial because the Authorizer failed.
+// errAuthorizer reports a denial because the Authorizer failed.
 var errAuthorizer = fmt.Errorf("%w: the authorizer failed", ErrDenied)
 
-// failedRule stands on record where the Authorizer failed and named no rule.
+// failedRule is recorded if the Authorizer failed and named no rule.
 const failedRule = "(the authorizer failed)"
 
-// allowed asks the Authorizer, and puts the answer on record. An Authorizer of the program
-// is given maps of its own: it may keep or change them, and neither the vault nor the next
-// decision sees that.
+// allowed asks the Authorizer and records the decision. It passes copies of the maps to an
+// Authorizer of the program, because that may keep or change them.
 func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error {
 	if _, own := c.vault.cfg.Authorizer.(ownerOnly); !own {
 		ask.Context, ask.Tags, ask.NewTags = maps.Clone(ask.Context), maps.Clone(ask.Tags), maps.Clone(ask.NewTags)
@@ -154,15 +158,15 @@ func (c Client) allowed(ctx context.Context, ask Request, r *audit.Record) error
 		return nil
 	}
 	r.Decision = "DENY"
-	if err != nil { // on record too: a policy server that is away is no denial by policy
+	if err != nil { // recorded, because a policy server that is unreachable is not a denial by policy
 		r.Rule = cmp.Or(r.Rule, failedRule)
 		return fmt.Errorf("%w: %w", errAuthorizer, err)
 	}
 	return fmt.Errorf("%w: %s may not %s", ErrDenied, shown(string(c.principal)), ask.Operation)
 }
 
-// permitNaming asks for the alias and the tags that a new CMK is to have. On record is
-// the rule by which it may be made, unless one of these is denied.
+// permitNaming asks for the permissions to set the alias and the tags of a new CMK. The
+// record keeps the rule that allowed CreateKey, unless one of these is denied.
 func (c Client) permitNaming(ctx context.Context, ask Request, r *audit.Record) error {
 	rule := r.Rule
 	if ask.NewAlias != "" {

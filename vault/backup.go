@@ -16,33 +16,35 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// backupsKept is how many backups a later one may be based on.
+// backupsKept is the number of past backups on which a new one can be based.
 const backupsKept = 64
 
-// BackupOptions say what a backup holds.
+// BackupOptions select the contents of a backup.
 type BackupOptions struct {
-	// Since is the id of an earlier backup of this vault. Then only what changed since is
-	// written, and Restore needs that backup too. Empty means everything.
+	// Since is the id of an earlier backup of this vault. The new backup then holds only the
+	// changes since that one, and Restore needs both. Empty means a full backup.
 	Since string
 }
 
 // Backup describes a backup.
 type Backup struct {
-	// ID names the backup; Since is the one that it is based on, or empty.
+	// ID identifies the backup. Since is the id of the backup on which it is based, or
+	// empty.
 	ID    string `json:"id"`
 	Since string `json:"since,omitempty"`
-	// Vault is the id of the vault that was saved.
+	// Vault is the id of the vault that was backed up.
 	Vault   string    `json:"vault"`
 	Created time.Time `json:"created"`
-	// Generation counts the changes of the store up to the one that is saved last.
+	// Generation is the store's generation number at the end of the backup.
 	Generation uint64 `json:"generation"`
-	// AuditSize and AuditRoot are the length and the tree's root of the audit log that
-	// was saved. A checkpoint of the same size has the same root.
+	// AuditSize and AuditRoot are the size and the root hash of the tree of the audit log in
+	// the backup. A checkpoint of the same size has the same root.
 	AuditSize uint64 `json:"audit_size"`
 	AuditRoot []byte `json:"audit_root"`
 }
 
-// storedBackup is what the vault keeps of a backup: all that one based on it needs.
+// storedBackup is the record of a backup in the vault, with the data that a backup based on
+// it needs.
 type storedBackup struct {
 	Backup
 	Position keystore.Position `json:"position"`
@@ -52,19 +54,25 @@ func backupPath(id string) string { return backups + id }
 
 const backups = "backup/"
 
-// Backup writes a copy of the vault to w while the vault works: keys, audit log and
-// settings, as they are at the end of the call. What is written is encrypted to the
-// protectors given here, any one of which restores it; they need not be the vault's. Every
-// record is verified as it is written. The vault has no backup of what lives in a device
-// only.
+// Backup writes a copy of the vault to w while the vault is in use: keys, audit log and
+// settings, as they are at the end of the call. The copy is encrypted to the given
+// protectors, any one of which can restore it; they need not be protectors of the vault.
+// Backup verifies every record before it writes it. The copy does not hold material that
+// only a device has.
 //
-// The record of the operation is durable before anything is written. After an error what
-// was written is of no use. A backup opens what is destroyed in the vault later: destroy
-// the backup, or its protectors, with it.
+// The audit record of the operation is durable before anything is written to w. After an
+// error, discard what was written. A backup can still decrypt the ciphertexts of material
+// that is later destroyed in the vault: destroy the backup, or its protectors, together
+// with the material.
 //
-// Errors: ErrInvalid for a nil writer, ErrInvalid and ErrTooLarge for protectors that Create would refuse,
-// ErrNotFound for an unknown BackupOptions.Since (the vault knows its last 64),
-// ErrCorrupt, ErrDenied; the writer's own errors are ErrUnavailable around them.
+// Errors:
+//
+//   - ErrInvalid for a nil writer.
+//   - ErrInvalid, ErrTooLarge for protectors that Create would reject.
+//   - ErrNotFound for an unknown BackupOptions.Since. The vault knows its last 64
+//     backups.
+//   - ErrUnavailable around an error of w.
+//   - ErrCorrupt, ErrDenied.
 func (c Client) Backup(ctx context.Context, w io.Writer, o BackupOptions, protectors ...driver.Protector) (Backup, error) {
 	protectors = slices.Clone(protectors)
 	var b *backup
@@ -90,14 +98,14 @@ func (c Client) Backup(ctx context.Context, w io.Writer, o BackupOptions, protec
 	if err != nil {
 		return Backup{}, err
 	}
-	// Outside the gate, because w may take its time.
+	// Outside the gate, because w may take long.
 	if err := b.write(ctx, w); err != nil {
 		return Backup{}, wrap(OpBackup, "", err)
 	}
 	return b.Backup, wrap(OpBackup, "", b.keep(ctx))
 }
 
-// backup is a Backup under way.
+// backup is a backup in progress.
 type backup struct {
 	storedBackup
 	vault  *Vault
@@ -106,7 +114,7 @@ type backup struct {
 	key    *lockedmem.Buffer
 }
 
-// newBackup draws a backup's key and wraps it by the protectors.
+// newBackup generates the key of a backup and wraps it with the protectors.
 func (v *Vault) newBackup(ctx context.Context, o BackupOptions, protectors []driver.Protector) (b *backup, err error) {
 	b = &backup{vault: v}
 	defer func() {
@@ -139,7 +147,7 @@ func (v *Vault) newBackup(ctx context.Context, o BackupOptions, protectors []dri
 	return b, nil
 }
 
-// backupBefore returns what the vault keeps of an earlier backup.
+// backupBefore returns the stored record of an earlier backup.
 func (v *Vault) backupBefore(ctx context.Context, id string) (storedBackup, error) {
 	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 || strings.ToLower(id) != id {
 		return storedBackup{}, fmt.Errorf("%w: backup %.80q; its id is in what Backup returned", ErrNotFound, id)
@@ -169,7 +177,7 @@ func (b *backup) write(ctx context.Context, w io.Writer) error {
 	return out.Close()
 }
 
-// keep stores what a later backup needs to be based on this one.
+// keep stores the record on which a later backup can be based.
 func (b *backup) keep(ctx context.Context) error {
 	v := b.vault
 	if err := v.enter(); err != nil {
@@ -182,7 +190,7 @@ func (b *backup) keep(ctx context.Context) error {
 	})
 }
 
-// forgetBackups removes the oldest of too many stored backups.
+// forgetBackups removes the oldest backup records beyond the limit.
 func (v *Vault) forgetBackups(tx *keystore.Tx) error {
 	var all []storedBackup
 	for _, path := range v.store.Paths(backups) {

@@ -12,17 +12,17 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// A backup file is a stream (package stream) whose data key the backup's protectors wrap.
-// The stream has the header below where it has the ciphertext of its data key, so that
-// every segment is bound to it. docs/formats.md has the bytes.
+// A backup file is a stream (package stream) whose data key is wrapped by the backup's
+// protectors. The header below takes the place of the ciphertext of the stream's data key,
+// so every segment is bound to it. docs/formats.md specifies the bytes.
 
 const (
 	backupMagic = "SRBK\x01" // the last byte is the format
 	backupFixed = len(backupMagic) + 1 + 16 + 16 + 16 + 8
 )
 
-// backupHeader is the public part of a backup. Nothing in it is authentic before the
-// stream's first segment opens.
+// backupHeader is the public part of a backup. It is not authenticated before the stream's
+// first segment is.
 type backupHeader struct {
 	edition    Edition
 	vault      [16]byte
@@ -77,7 +77,7 @@ func (k backupKey) Ciphertext() []byte { return k.header }
 
 func (k backupKey) Use(f func(key []byte) error) error { return f(k.key.Bytes()[:rootSize]) }
 
-// backupError gives the errors of a damaged backup the sentinel ErrCorrupt.
+// backupError makes the errors of a damaged backup match ErrCorrupt.
 func backupError(err error) error {
 	if errors.Is(err, stream.ErrStream) || errors.Is(err, stream.ErrInvalid) {
 		return fmt.Errorf("%w: the backup is cut or changed; use another copy of it: %w", ErrCorrupt, err)

@@ -7,24 +7,24 @@ import (
 	"strongroom.example/keystore"
 )
 
-// burialSize is how many records of material one change of epoch takes along, so that
-// they fit a batch.
+// burialSize is how many material records one change of epoch deletes, so that they fit in
+// one batch.
 const burialSize = 1024
 
-// burials lets all who destroy material at the same time share one change of epoch:
-// it seals every survivor anew, whether one record is left out or a thousand.
+// burials batches concurrent destructions of material into one change of epoch, because a
+// change of epoch re-seals every remaining record, however many are deleted.
 type burials struct {
 	store *keystore.Store
-	turn  chan struct{} // full while somebody leads a change
+	turn  chan struct{} // full while a goroutine runs a change
 
 	mu   sync.Mutex
-	next *burial // whoever comes joins it
+	next *burial // the batch that new destructions join
 }
 
-// burial is a change of epoch and the records that go by it.
+// burial is one batch: a change of epoch and the records that it deletes.
 type burial struct {
 	paths []string
-	done  chan struct{} // closed when it has ended
+	done  chan struct{} // closed at the end
 	err   error
 }
 
@@ -32,8 +32,8 @@ func newBurials(s *keystore.Store) *burials {
 	return &burials{store: s, turn: make(chan struct{}, 1)}
 }
 
-// bury removes a record of material by a change of epoch, its own or one that others
-// lead. If ctx ends first the record may go all the same.
+// bury deletes a material record in a change of epoch, which this or another goroutine
+// runs. If ctx ends first the record may still be deleted.
 func (b *burials) bury(ctx context.Context, path string) error {
 	mine := b.join(path)
 	select {
@@ -47,7 +47,7 @@ func (b *burials) bury(ctx context.Context, path string) error {
 	return mine.err
 }
 
-// join adds a path to the burial that comes next.
+// join adds a path to the next batch and returns the batch.
 func (b *burials) join(path string) *burial {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,8 +58,8 @@ func (b *burials) join(path string) *burial {
 	return b.next
 }
 
-// lead runs a burial, unless somebody else has led it meanwhile. Others rely on it, so
-// that it does not end with ctx.
+// lead runs a batch, unless another goroutine has run it. It ignores the end of ctx,
+// because other callers wait for the batch.
 func (b *burials) lead(ctx context.Context, one *burial) {
 	select {
 	case <-one.done:
@@ -76,7 +76,7 @@ func (b *burials) lead(ctx context.Context, one *burial) {
 	close(one.done)
 }
 
-// shut lets nobody join a burial any more, and returns what goes by it.
+// shut closes a batch to further paths and returns its paths.
 func (b *burials) shut(one *burial) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

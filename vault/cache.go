@@ -9,11 +9,11 @@ import (
 	"strongroom.example/keystore"
 )
 
-// recordsKept is how many CMKs, and how many versions, are kept decoded: some 10 MB.
+// recordsKept is how many CMKs, and how many versions, are kept decoded: about 10 MB.
 const recordsKept = 8192
 
-// keyCache keeps decoded records of CMKs and their versions. An entry counts only
-// while the store's record has the version it was read at.
+// keyCache keeps decoded records of CMKs and their versions. An entry is valid only while
+// the store's record has the version number at which the entry was read.
 type keyCache struct {
 	store *keystore.Store
 	mu    sync.RWMutex
@@ -30,7 +30,7 @@ func newKeyCache(s *keystore.Store) *keyCache {
 	return &keyCache{store: s, keys: map[string]target{}, vers: map[string]cachedVersion{}}
 }
 
-// load resolves a CMK id or alias and returns the CMK.
+// load resolves an id or alias and returns the CMK.
 func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 	id := name
 	if _, ok := parseKeyID(name); !ok {
@@ -51,10 +51,10 @@ func (v *Vault) load(ctx context.Context, name string) (*target, error) {
 	return t, nil
 }
 
-// seeListKeys ends what is said of a CMK that is not there.
+// seeListKeys ends the text of an error about a CMK that does not exist.
 const seeListKeys = "; ListKeys names those that are there"
 
-// missing says in an ErrNotFound what was not found.
+// missing turns the store's ErrNotFound into this package's, with what as its text.
 func missing(err error, what string) error {
 	if errors.Is(err, keystore.ErrNotFound) {
 		return fmt.Errorf("%w: %s", ErrNotFound, what)
@@ -62,7 +62,7 @@ func missing(err error, what string) error {
 	return err
 }
 
-// key returns the CMK with that id.
+// key returns the CMK with the given id.
 func (c *keyCache) key(ctx context.Context, id string) (*target, error) {
 	path := keyPath(id)
 	now := c.store.Version(path)
@@ -88,7 +88,7 @@ func (c *keyCache) key(ctx context.Context, id string) (*target, error) {
 	return &t, nil
 }
 
-// version returns version n of the CMK with that id.
+// version returns version n of the CMK with the given id.
 func (c *keyCache) version(ctx context.Context, id string, n uint32) (version, error) {
 	path := versionPath(id, n)
 	now := c.store.Version(path)
@@ -113,7 +113,7 @@ func (c *keyCache) version(ctx context.Context, id string, n uint32) (version, e
 	return ver, nil
 }
 
-// makeRoom drops some entries, whichever, of a cache that is full.
+// makeRoom removes arbitrary entries from a cache that is full.
 func makeRoom[E any](cache map[string]E) {
 	if len(cache) < recordsKept {
 		return

@@ -7,46 +7,47 @@ import (
 	"strongroom.example/driver"
 )
 
-// DriverCapabilities is what one of a vault's drivers can do.
+// DriverCapabilities describes what one of a vault's drivers can do.
 type DriverCapabilities struct {
-	// Name is what KeyOptions.Driver and Key.Driver call the driver: "soft", or its name
-	// in Config.Drivers.
+	// Name is the driver's name in KeyOptions.Driver and Key.Driver: "soft", or its name in
+	// Config.Drivers.
 	Name string
-	// Kind is the sort of driver, such as "soft", "pkcs11" or "tpm"; Device identifies the
-	// device, and is empty for software.
+	// Kind is the type of driver, such as "soft", "pkcs11" or "tpm". Device identifies the
+	// device and is empty for software.
 	Kind   string
 	Device driver.Device
-	// Level is that of keys that live in the device.
+	// Level is the protection level of keys that are resident in the device.
 	Level driver.ProtectionLevel
-	// Keys lists the CMKs that the driver can hold, in the order of the vault's own list.
+	// Keys lists the kinds of CMK that the driver supports, in the order of the vault's own
+	// list.
 	Keys []KeyCapability
 }
 
-// KeyCapability is what a driver does with CMKs of one spec and usage.
+// KeyCapability describes how a driver supports CMKs of one spec and usage.
 type KeyCapability struct {
 	Spec  KeySpec
 	Usage KeyUsage
 	// Residence and Level are those of a new CMK.
 	Residence Residence
 	Level     driver.ProtectionLevel
-	// Default: CreateKey makes such a CMK here where KeyOptions names no driver and no
-	// level.
+	// Default: CreateKey uses this driver if KeyOptions names no driver and no level.
 	Default bool
 	// Slow: the device takes tens of milliseconds or more for each call.
 	Slow bool
-	// Sign and Decrypt list the algorithms of SignVerify and AsymmetricDecrypt.
+	// Sign and Decrypt list the algorithms for the usages SignVerify and AsymmetricDecrypt.
 	Sign    []SignAlgorithm
 	Decrypt []EncryptionAlgorithm
-	// Wrappings lists the ways in which material is imported, for a CMK of
-	// OriginExternal; DeviceWrappings those of them that the device unwraps itself, on
-	// PathDevice. Both are empty where the driver imports no such material.
+	// Wrappings lists the algorithms by which material of a CMK of OriginExternal can be
+	// imported. DeviceWrappings lists those that the device unwraps itself, on PathDevice.
+	// Both are empty if the driver does not import such material.
 	Wrappings       []WrappingAlgorithm
 	DeviceWrappings []WrappingAlgorithm
 }
 
-// Capabilities lists what the vault's drivers can do in its edition: first the software
-// engine, then those of Config.Drivers by name. It asks no device, since drivers find out
-// when they are opened, and it is not recorded.
+// Capabilities describes the vault's drivers, within the vault's edition: first the
+// software engine, then those of Config.Drivers by name. It does not access the devices,
+// because drivers determine their capabilities when they are opened. It writes no audit
+// record.
 func (v *Vault) Capabilities() []DriverCapabilities {
 	names := []string{softDriver}
 	names = append(names, slices.Sorted(maps.Keys(v.cfg.Drivers))...)
@@ -64,7 +65,7 @@ func (v *Vault) Capabilities() []DriverCapabilities {
 	return all
 }
 
-// keyCapability is what a driver does with keys of one row.
+// keyCapability describes how a driver supports keys of one row.
 func (v *Vault) keyCapability(name string, row specRow, can driver.SpecInfo) KeyCapability {
 	k := KeyCapability{Spec: row.spec, Usage: row.usage, Residence: Wrapped, Level: driver.LevelSoftware, Slow: can.Slow}
 	if can.Resident {
@@ -87,8 +88,8 @@ func (v *Vault) keyCapability(name string, row specRow, can driver.SpecInfo) Key
 	return k
 }
 
-// wrappings lists how material of a row is imported into a driver, and what the device
-// unwraps.
+// wrappings returns the algorithms by which material of a row can be imported into a
+// driver, and those of them that the device unwraps.
 func (v *Vault) wrappings(name string, row specRow) (all, inDevice []WrappingAlgorithm) {
 	d, spec := v.drivers[name], row.device(v.suite)
 	if !importable(d, spec) {

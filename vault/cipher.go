@@ -6,19 +6,19 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// dataCipher is the cipher.AEAD over a data key.
+// dataCipher is the cipher.AEAD of a data key.
 type dataCipher struct{ key *DataKey }
 
 var _ cipher.AEAD = dataCipher{}
 
-// NonceSize is 0: the nonce is made by Seal and stands in front of its output.
+// NonceSize returns 0, because Seal makes the nonce and puts it in front of its output.
 func (dataCipher) NonceSize() int { return 0 }
 
-// Overhead is the length of nonce and tag.
+// Overhead returns the length of nonce and tag.
 func (dataCipher) Overhead() int { return suite.Overhead }
 
-// Seal panics if the data key was destroyed, or a nonce is given: cipher.AEAD has no error
-// here. Nothing else makes it fail.
+// Seal panics if the data key was destroyed or if a nonce is given, because cipher.AEAD has
+// no error result here. It does not fail otherwise.
 func (c dataCipher) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
 	checkNonce(nonce)
 	a, err := c.key.acquireCipher()
@@ -28,7 +28,7 @@ func (c dataCipher) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
 	defer c.key.giveBack()
 	out, err := a.Seal(dst, plaintext, additionalData)
 	if err != nil {
-		panic("strongroom: the data key's cipher does not seal") // random and sizes cannot fail
+		panic("strongroom: the data key's cipher does not seal") // cannot happen: randomness and the sizes do not fail
 	}
 	return out
 }

@@ -7,12 +7,16 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Close waits for running operations, closes the log and the store and wipes every
-// key. Operations that come meanwhile are ErrClosed at once. Data keys that are still open
-// are destroyed; the drivers of Config are not closed. Closing twice is no error; the later
-// call waits for the first. After ErrStorageFull the directory is still locked, and what
-// has no room yet in it is kept: make room and call Close again. An operation must not call
-// it: not an Authorizer, a protector, or a function that DataKey.Use runs.
+// Close waits for running operations, closes the log and the store, and wipes every key.
+// Operations that begin after Close was called fail with ErrClosed at once. Close destroys
+// data keys that are still open. It does not close the drivers of Config.
+//
+// Closing twice is not an error; the later call waits for the first. After ErrStorageFull
+// the directory remains locked and the data that does not fit on the disk is kept in
+// memory: free some space and call Close again.
+//
+// An operation must not call Close, and so an Authorizer, a protector, and a function that
+// DataKey.Use runs must not call it.
 func (v *Vault) Close() error {
 	v.closing.Lock()
 	defer v.closing.Unlock()
@@ -23,7 +27,7 @@ func (v *Vault) Close() error {
 	return wrap(OpCloseVault, "", errors.Join(err, v.closeStore((*keystore.DirLock).Unlock)))
 }
 
-// finish ends what the vault does by itself, records that it is closed and wipes its keys.
+// finish stops the background work, records the closing of the vault and wipes its keys.
 func (v *Vault) finish() error {
 	close(v.stopped)
 	<-v.done
@@ -36,7 +40,8 @@ func (v *Vault) finish() error {
 	return errors.Join(err, v.wipe())
 }
 
-// abandon releases what a failed Create or Open had taken, the directory by release.
+// abandon releases everything that a failed Create or Open had acquired, and the directory
+// by calling release. It does nothing if err is nil.
 func (v *Vault) abandon(err error, release func(*keystore.DirLock) error) {
 	if err == nil {
 		return
@@ -49,7 +54,7 @@ func (v *Vault) abandon(err error, release func(*keystore.DirLock) error) {
 	v.closeStore(release)
 }
 
-// wipe ends every key, in the reverse order of taking.
+// wipe wipes every key, in the reverse order of acquisition.
 func (v *Vault) wipe() error {
 	var errs []error
 	if v.rest != nil {
@@ -72,8 +77,8 @@ func (v *Vault) wipe() error {
 	return errors.Join(append(errs, v.arena.Close())...)
 }
 
-// closeStore closes the store, and then gives up the directory. A store that found the
-// disk full is open still, and its directory nobody else's.
+// closeStore closes the store, and then releases the directory. If the disk is full, the
+// store remains open and the directory locked.
 func (v *Vault) closeStore(release func(*keystore.DirLock) error) error {
 	var errs []error
 	if v.store != nil {

@@ -10,13 +10,14 @@ import (
 	"strongroom.example/keystore"
 )
 
-// recordable reports whether a commit failed that left the log able to tell so: the
-// caller gave up before it was begun, though the key was used, or asked for too much.
+// recordable reports whether the failure of a commit can itself be recorded. That is so if
+// the caller's context ended before the commit began, or if the commit was too large; the
+// log still works then, and the key was used.
 func recordable(ctx context.Context, err error) bool {
 	return err != nil && (ctx.Err() != nil && errors.Is(err, ctx.Err()) || errors.Is(err, ErrTooLarge))
 }
 
-// commit makes the record and the changes durable, if the key is still as it was.
+// commit makes the record and the changes durable, if the key is unchanged.
 func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 	e.refusal = nil
 	err := v.commitIf(ctx, t, e, func(tx *keystore.Tx) error {
@@ -37,9 +38,9 @@ func (v *Vault) commit(ctx context.Context, t *target, e *entry) error {
 	return translateOr(err, ErrAuditUnavailable)
 }
 
-// fail records an operation that was allowed and did not succeed, or counts it where its
-// principal failed at the same too often. It returns cause, or why that could not be
-// recorded. Where the CMK changed since it was loaded, the error is errStale.
+// fail records an operation that was allowed but failed, or counts it if the principal's
+// record limit for such failures is reached. It returns cause, or the error that kept it
+// from being recorded, or errStale if the CMK changed since it was loaded.
 func (v *Vault) fail(ctx context.Context, t *target, r audit.Record, cause error) error {
 	cause = translate(cause)
 	r.Result, r.Error, r.OutputSize = audit.Failed, errorName(cause), 0
@@ -47,16 +48,17 @@ func (v *Vault) fail(ctx context.Context, t *target, r audit.Record, cause error
 	return orElse(v.recordFailure(context.WithoutCancel(ctx), t, e), cause)
 }
 
-// refuse records a refusal, or counts it. An error says that it could not be recorded.
-// Whether the key changed since it was loaded makes no difference: a stranger must not
-// learn that there is one that does.
+// refuse records or counts a refusal. It returns an error if the refusal could not be
+// recorded. A change of the key does not matter here, because a denied caller must not
+// learn whether the key exists.
 func (v *Vault) refuse(ctx context.Context, r audit.Record, cause error) error {
 	r.Result, r.Error = audit.Refused, errorName(cause)
 	return v.recordFailure(context.WithoutCancel(ctx), nil, &entry{rec: r})
 }
 
-// recordFailure commits the record of e, or counts it. Counting asks as well whether the
-// decision stands: else a caller who fails often would get the reasons of a CMK as it was.
+// recordFailure commits the record of e, or counts it. It checks that the decision is still
+// valid even when it only counts; otherwise a caller who fails often would get an error for
+// a state that the CMK no longer has.
 func (v *Vault) recordFailure(ctx context.Context, t *target, e *entry) error {
 	if e.rec.Phase == audit.Single && !v.failures.admit(e.rec, v.deadline.Now()) {
 		if err := v.stands(v.reading(ctx), t, e); err != nil {
@@ -67,12 +69,13 @@ func (v *Vault) recordFailure(ctx context.Context, t *target, e *entry) error {
 	}
 	err := v.commit(ctx, t, e)
 	if err != nil && !errors.Is(err, errStale) {
-		v.failures.count(e.rec, 1, v.deadline.Now()) // it is written once the log can be
+		v.failures.count(e.rec, 1, v.deadline.Now()) // written as soon as the log works again
 	}
 	return err
 }
 
-// giveUp records an operation that was stale again and again: the key was used.
+// giveUp records an operation that stayed stale through every attempt, because the key may
+// have been used.
 func (v *Vault) giveUp(ctx context.Context, e *entry) error {
 	err := fmt.Errorf("%w: what it acts on changes faster than it can; try again later", ErrThrottled)
 	if e.settled {
@@ -87,7 +90,7 @@ func (v *Vault) countFailed(r audit.Record, cause error) {
 	v.failures.count(r, 1, v.deadline.Now())
 }
 
-// countTurnedAway counts a call that did not come to a decision.
+// countTurnedAway counts a call that was rejected before the decision.
 func (c Client) countTurnedAway(ctx context.Context, q request, cause error) {
 	v := c.vault
 	r := v.record(q.op, c.principal)
@@ -106,8 +109,8 @@ func (c Client) countTurnedAway(ctx context.Context, q request, cause error) {
 // countsInBatch is how many counts one commit writes.
 const countsInBatch = 128
 
-// writeCounts writes what was counted. Counts that cannot be written wait for the next
-// time.
+// writeCounts writes counted failures to the log. It counts those again that cannot be
+// written, for the next attempt.
 func (v *Vault) writeCounts(counts []audit.Record) {
 	for batch := range slices.Chunk(counts, countsInBatch) {
 		err := v.store.Commit(context.Background(), func(tx *keystore.Tx) error {

@@ -11,15 +11,15 @@ import (
 	"strongroom.example/keystore"
 )
 
-// markInput is what the PRF of symmetric material is asked for its mark. No message
-// of a CMK that encrypts has this form.
+// markInput is the PRF input for the mark of symmetric material. No message of a CMK that
+// encrypts has this form.
 const markInput = "strongroom/import/mark"
 
-// A mark tells material from other material and says nothing about it: the output
-// of its own PRF, so that a device can make it, or the hash of its public key. It
-// leaves the call only under the vault's commitment key.
+// A mark is a fingerprint of material: the output of the material's own PRF, so that a
+// device can compute it, or the hash of its public key. It does not reveal the material.
+// The vault stores it only as a MAC under its commitment key.
 type mark struct {
-	family string // the PRF, or "PUBLIC"
+	family string // the PRF's algorithm, or "PUBLIC"
 	value  [suite.HashSize]byte
 }
 
@@ -29,7 +29,7 @@ func wipeMarks(marks []mark) {
 	}
 }
 
-// markOf makes the mark of opened material.
+// markOf computes the mark of opened material.
 func (v *Vault) markOf(ctx context.Context, key driver.Key, spec driver.KeySpec, public []byte) (m mark, err error) {
 	if !symmetric(spec) {
 		if len(public) == 0 {
@@ -50,8 +50,8 @@ func (v *Vault) markOf(ctx context.Context, key driver.Key, spec driver.KeySpec,
 	return m, nil
 }
 
-// hostMarks makes the marks of symmetric material that the host has, one for each
-// PRF that CMKs of the edition have, so that it is known again under each.
+// hostMarks computes the marks of symmetric material that the host holds, one for each PRF
+// that CMKs of the edition use, so that the material is recognised under each.
 func hostMarks(material []byte, e Edition) (marks []mark) {
 	for _, f := range []struct {
 		id   suite.ID
@@ -71,29 +71,30 @@ const (
 	commitToVault = "vault"
 )
 
-// commitment binds a CMK to its material.
+// commitment returns the value that binds a CMK to its material.
 func (v *Vault) commitment(m mark, key string) []byte {
 	c := v.suite.MAC(v.secrets.commitment(), []byte(commitToKey), []byte{0}, []byte(m.family), []byte{0}, m.value[:], []byte(key))
 	return c[:]
 }
 
-// indexPath is where the vault keeps what imported material is for.
+// indexPath returns the path of the record of the material's use.
 func (v *Vault) indexPath(m mark) string {
 	c := v.suite.MAC(v.secrets.commitment(), []byte(commitToVault), []byte{0}, []byte(m.family), []byte{0}, m.value[:])
 	return "imported/" + hex.EncodeToString(c[:])
 }
 
-// imported is the one use of imported material in this vault. It is kept for good:
-// what material did under one usage stays in the world after it is gone.
+// imported is the one permitted use of imported material in this vault. It is kept after
+// the material is deleted, because results that were computed for one usage continue to
+// exist.
 type imported struct {
 	Usage KeyUsage `json:"usage"`
 	Spec  KeySpec  `json:"spec"`
 }
 
-// claim binds material to its CMK, and to usage and spec in this vault. The first
-// mark is that of the CMK's own algorithm. Errors: ErrOtherMaterial if the CMK had other
-// material, and ErrImport if the vault has this material for another usage or spec,
-// because GenerateMac would compute the PRF of a CMK that encrypts.
+// claim binds material to its CMK, and to one usage and spec in this vault. marks[0] is the
+// mark for the CMK's own algorithm. Errors: ErrOtherMaterial if the CMK had other material;
+// ErrImport if the vault has this material for another usage or spec, because GenerateMac
+// would compute the PRF of a CMK that encrypts.
 func (v *Vault) claim(tx *keystore.Tx, k Key, state *importState, marks []mark) error {
 	c := v.commitment(marks[0], k.ID)
 	if state.Commitment != nil && !hmac.Equal(state.Commitment, c) {
@@ -117,7 +118,7 @@ func (v *Vault) claim(tx *keystore.Tx, k Key, state *importState, marks []mark) 
 	return nil
 }
 
-// orElse returns err, or other if it is nil.
+// orElse returns err, or other if err is nil.
 func orElse(err, other error) error {
 	if err != nil {
 		return err

@@ -11,66 +11,69 @@ import (
 	"strongroom.example/keystore"
 )
 
-// An Edition fixes a vault's algorithms for its whole life.
+// An Edition determines a vault's algorithms. It never changes.
 type Edition = driver.Edition
 
-// The editions. EditionReport says what each comes to.
+// The editions. EditionReport describes each.
 const (
 	Standard = driver.Standard
-	// FIPS keeps to approved algorithms. Create and Open answer ErrUnsupported unless
-	// the process uses Go's FIPS 140-3 module (GODEBUG=fips140=on or only, or a build
-	// with GOFIPS140).
+	// FIPS restricts the vault to approved algorithms. Create and Open fail with
+	// ErrUnsupported unless the process uses Go's FIPS 140-3 module (GODEBUG=fips140=on or
+	// only, or a build with GOFIPS140).
 	FIPS = driver.FIPS
-	// SM keeps to SM2, SM3 and SM4 for the vault itself. A process that enforces FIPS
-	// 140 (GODEBUG=fips140=only) cannot have it: ErrUnsupported.
+	// SM restricts the vault itself to SM2, SM3 and SM4. Create and Open fail with
+	// ErrUnsupported in a process that enforces FIPS 140 (GODEBUG=fips140=only).
 	SM = driver.SM
 )
 
-// softDriver is the name of the software engine, which every vault has.
+// softDriver is the name of the software engine, which is part of every vault.
 const softDriver = "soft"
 
-// Config is how a vault is opened. The zero value works. A vault keeps nothing of
-// it but the edition, so that the same Config goes to Create and to Open.
+// Config configures a vault. The zero value is valid. The vault stores nothing of it except
+// the edition, so pass the same Config to Create and to every Open.
 type Config struct {
-	// Edition is chosen at Create and checked at each Open: it stands in the root file,
-	// under its MAC and bound into each protector.
+	// Edition is chosen at Create and checked at each Open. The root file holds it under its
+	// MAC, and each protector's blob is bound to it.
 	Edition Edition
-	// Owner is the principal who may do everything while Authorizer is nil; empty
-	// means DefaultOwner.
+	// Owner is the principal that may do everything while Authorizer is nil. Empty means
+	// DefaultOwner.
 	Owner Principal
-	// Authorizer decides every request; nil lets the owner do everything and all
-	// others nothing.
+	// Authorizer decides every request. If it is nil, Owner may do everything and all other
+	// principals nothing.
 	Authorizer Authorizer
-	// Drivers are the devices for keys, by the name that CMKs refer to. The name
-	// "soft" is taken by the software engine. The caller closes them, after the vault.
+	// Drivers are the devices for keys, by the names that CMKs refer to. The name "soft" is
+	// reserved for the software engine. The caller closes the drivers after the vault.
 	Drivers map[string]driver.Driver
-	// Driver is the one that new keys go to unless KeyOptions names another; empty
-	// means "soft". Keys that it cannot do, or does slowly (driver.SpecInfo), go to
-	// "soft".
+	// Driver names the driver for new keys unless KeyOptions names another. Empty means
+	// "soft". Keys whose spec the driver does not support, or supports only slowly
+	// (driver.SpecInfo), are made on "soft".
 	Driver string
-	// MinLevel is the least protection that new material of CMKs may have; see
-	// KeyOptions.MinLevel. Keys that are there already work at every level. Empty: any.
+	// MinLevel is the lowest protection level that new material of CMKs may have; see
+	// KeyOptions.MinLevel. Existing keys remain usable at every level. Empty means any
+	// level.
 	MinLevel driver.ProtectionLevel
-	// AcceptLossWithMachine allows a vault whose every protector is bound to this
-	// machine: if the machine is lost, so is the vault.
+	// AcceptLossWithMachine permits a vault whose every protector is bound to this machine:
+	// if the machine is lost, the vault is lost too.
 	AcceptLossWithMachine bool
-	// VaultID and LogKey pin the vault: Open returns ErrWrongVault, and changes nothing,
-	// where the directory holds another one. They are what Vault.ID and Vault.LogKey
-	// return; note them after Create and keep them outside the directory. Without a pin an
-	// attacker who may write the directory can put another vault there: one that is sealed
-	// to the same TPM opens without any secret. LogKey alone pins the vault's secrets;
-	// VaultID alone only its name, which is public. Create returns ErrInvalid if either
-	// is set. Empty: not pinned.
+	// VaultID and LogKey pin the vault: Open returns ErrWrongVault, and changes nothing, if
+	// the directory holds another vault. Their values are those that Vault.ID and
+	// Vault.LogKey return; note them after Create and keep them outside the directory.
+	//
+	// Without a pin, an attacker who may write to the directory can put another vault there,
+	// and one that is sealed to the same TPM opens without any secret. LogKey alone pins the
+	// vault's secrets. VaultID alone pins only its name, which is public. Create returns
+	// ErrInvalid if either is set. Empty means not pinned.
 	VaultID, LogKey string
 	// UnlockWork bounds the work that Open does for one root file before that file is
 	// authenticated, summed over all protectors and entries, in the unit of
-	// driver.WorkEstimator. An entry that would exceed it is not tried. AddProtector,
-	// RotateRoot and Create return ErrTooLarge where the entries of one kind exceed it
-	// together. 0 means 32,768, which two passphrases at soft's upper limits demand, or
-	// 170 with its defaults.
+	// driver.WorkEstimator. Open does not try an entry that would exceed it. AddProtector,
+	// RotateRoot and Create return ErrTooLarge if the entries of one kind together exceed
+	// it. 0 means 32,768: the work of two passphrases at the upper limits of package soft,
+	// or of 170 with its defaults.
 	UnlockWork uint64
-	// MinFree is how many bytes of disk must stay free; below, operations answer
-	// ErrStorageFull. 0 means 16 MiB. Reading, Close and Open go on.
+	// MinFree is the number of bytes that must remain free on the disk. Below it, operations
+	// that write fail with ErrStorageFull; reading, Close and Open continue to work. 0 means
+	// 16 MiB.
 	MinFree uint64
 
 	patience   time.Duration // see const patience
@@ -79,7 +82,7 @@ type Config struct {
 	openEngine func(dir string) (keystore.Engine, error)
 }
 
-// withDefaults fills in what the zero value leaves open.
+// withDefaults checks c and replaces zero fields by their defaults.
 func (c Config) withDefaults() (Config, error) {
 	if c.Edition > SM {
 		return c, fmt.Errorf("%w: edition %d is not known", ErrInvalid, c.Edition)
@@ -132,7 +135,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// isVaultID reports whether s can be a vault's id.
+// isVaultID reports whether s has the form of a vault's id.
 func isVaultID(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == 16 && hex.EncodeToString(b) == s

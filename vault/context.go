@@ -8,17 +8,20 @@ import (
 	"strongroom.example/internal/ciphertext"
 )
 
-// EncryptionContext is what a ciphertext is bound to: Decrypt must be given the
-// same pairs, in any order. It is authenticated, not secret. Names and values are UTF-8,
-// and no name is empty (else ErrInvalid); with 4 bytes for each pair, and 2, they are at
-// most 8 KiB (else ErrTooLarge). nil and empty are the same.
+// EncryptionContext is a set of name-value pairs to which a ciphertext is bound: Decrypt
+// needs the same pairs, in any order. It is authenticated, not secret. Names and values are
+// UTF-8 and no name is empty (otherwise ErrInvalid). The total length, with 4 bytes added
+// for each pair and 2 for the whole, is at most 8 KiB (otherwise ErrTooLarge). nil and an
+// empty context are equivalent.
 type EncryptionContext map[string]string
 
-// maxPairs is more pairs than any valid context has: each takes five bytes at least.
+// maxPairs is an upper bound of the number of pairs, because each pair takes at least five
+// bytes.
 const maxPairs = ciphertext.MaxContext / 5
 
-// boundContext is an encryption context as it was when the operation began. The caller's
-// map may change afterwards; what is authorized, recorded and authenticated is this one.
+// boundContext is a copy of an encryption context, made at the beginning of the operation.
+// The vault authorizes, records and authenticates this copy; the caller's map may change
+// afterwards.
 type boundContext struct {
 	pairs     EncryptionContext
 	canonical []byte
@@ -39,7 +42,7 @@ func (ec EncryptionContext) snapshot() (boundContext, error) {
 
 var errContextTooLarge = fmt.Errorf("%w: the encryption context has more than %d bytes, 4 for each pair and 2 included", ErrTooLarge, ciphertext.MaxContext)
 
-// fault says why no ciphertext can be bound to the context.
+// fault returns the reason why the context is invalid.
 func (ec EncryptionContext) fault() error {
 	for name, value := range ec {
 		if name == "" {

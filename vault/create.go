@@ -12,14 +12,21 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Create makes a vault in dir, which is made if it is absent and must hold no vault, and
-// opens it. Any one of the protectors will open it again. A relative dir is resolved once,
-// by the working directory of the moment. The directory is the vault's alone: it becomes
-// 0700, and one that belongs to another user, or to which others may write, is refused.
-// A Create that fails leaves nothing behind and can be called again. Errors: ErrExists,
-// ErrInUse, ErrInvalid, ErrLockedMemory, ErrStorageFull, ErrUnavailable for a protector's
-// device or for a directory that cannot be used, ErrUnsupported for an edition that this
-// process cannot have, ErrSelfTest where its cryptography computes wrong results.
+// Create makes a vault in dir and opens it. Any one of the protectors can open it later.
+// Create makes dir if it does not exist; an existing dir must not hold a vault. A relative
+// dir is resolved once, against the working directory at the time of the call. The
+// directory must be used for the vault only: Create sets its mode to 0700, and rejects a
+// directory that belongs to another user or to which others may write. A failed Create
+// leaves nothing behind and can be repeated.
+//
+// Errors:
+//
+//   - ErrExists, ErrInUse: the directory holds a vault, or is in use.
+//   - ErrInvalid: an argument is wrong.
+//   - ErrLockedMemory, ErrStorageFull: a resource is missing.
+//   - ErrUnavailable: a protector's device or the directory cannot be used.
+//   - ErrUnsupported: this process cannot use the edition.
+//   - ErrSelfTest: this process's cryptography computes wrong results.
 func Create(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpCreateVault, "", errNoContext)
@@ -59,8 +66,8 @@ func create(ctx context.Context, dir string, cfg Config, protectors []driver.Pro
 	return v, nil
 }
 
-// makeStore makes the vault's store in dir by the given function, under a new root that
-// the protectors wrap, and starts the vault.
+// makeStore makes the vault's store in dir by calling construct, under a new root that the
+// protectors wrap, and starts the vault.
 func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.Protector, construct func(keystore.Config, keystore.Root) (*keystore.Store, error)) (err error) {
 	if _, err := keystore.ReadRoot(dir); err == nil {
 		return fmt.Errorf("%w: %s holds a vault; open it, or choose another directory", ErrExists, dir)
@@ -84,8 +91,8 @@ func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.P
 	v.setOrigin()
 	description := keystore.Root{VaultID: v.id, Edition: uint8(v.cfg.Edition), Created: v.clock.Now(), Protectors: entries}
 	cfg := v.storeConfig(root.Bytes())
-	// What a vault needs beside its store, locked memory above all, is acquired before the
-	// store is certain, because Create would refuse the directory of one that is.
+	// start acquires what a vault needs besides its store, above all locked memory. It runs
+	// before the store is complete, because Create rejects the directory of a complete one.
 	cfg.Ready = func(s *keystore.Store) error {
 		v.store = s
 		return v.start(ctx)
@@ -94,8 +101,8 @@ func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.P
 	return err
 }
 
-// absolute returns dir as an absolute path, so that a change of the working directory
-// does not redirect what the vault does later.
+// absolute returns dir as an absolute path, so that a later change of the working directory
+// has no effect on the vault.
 func absolute(dir string) (string, error) {
 	if dir == "" || strings.ContainsRune(dir, 0) {
 		return "", invalid("the vault's directory has no usable name: %q", dir)

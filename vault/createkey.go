@@ -8,9 +8,9 @@ import (
 	"strongroom.example/keystore"
 )
 
-// CreateKey makes a CMK. With an alias it takes the permission to SetAlias as well, with
-// tags that to TagKey. Errors: ErrInvalid, ErrTooLarge, ErrExists for a taken alias,
-// ErrUnsupported, ErrDenied.
+// CreateKey makes a CMK. It also needs the permission to SetAlias if o has an alias, and
+// the permission to TagKey if o has tags. Errors: ErrInvalid, ErrTooLarge, ErrExists for an
+// alias that is in use, ErrUnsupported, ErrDenied.
 func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	o, err := c.newKeyOptions(o)
 	if err != nil {
@@ -40,7 +40,7 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		e.rec.Key, e.rec.KeyVersion, e.rec.Driver, e.rec.Algorithm = id, 1, o.Driver, string(ver.Algorithm)
 		begin := func(tx *keystore.Tx) error { return putNewKey(tx, k) }
 		finish := func(tx *keystore.Tx) (err error) {
-			if made, err = keyIn(tx, id); err != nil { // its alias may be gone
+			if made, err = keyIn(tx, id); err != nil { // read again, because its alias may have been removed
 				return err
 			}
 			made.State = Enabled
@@ -55,7 +55,7 @@ func (c Client) CreateKey(ctx context.Context, o KeyOptions) (Key, error) {
 	return made, nil
 }
 
-// awaitImport has e store a CMK whose material is still to come.
+// awaitImport makes e store a CMK that has no material yet.
 func (v *Vault) awaitImport(e *entry, k Key) Key {
 	k.State, k.Version = PendingImport, 0
 	e.rec.Key, e.rec.Driver = k.ID, k.Driver
@@ -70,7 +70,7 @@ func (v *Vault) awaitImport(e *entry, k Key) Key {
 	return k
 }
 
-// putNewKey stores a new CMK and takes its alias.
+// putNewKey stores a new CMK and its alias.
 func putNewKey(tx *keystore.Tx, k Key) error {
 	if k.Alias != "" {
 		if tx.Version(aliasPath(k.Alias)) != 0 {
@@ -119,9 +119,9 @@ func (c Client) newKeyOptions(o KeyOptions) (KeyOptions, error) {
 	return o, checkText(o.Description, o.Tags)
 }
 
-// driverFor returns the default driver, or the software engine where that cannot
-// do the spec, not import it, or is slow at it. A least level above the engine's makes
-// being slow no reason.
+// driverFor returns the default driver, or the software engine if the default driver does
+// not support or import the spec, or is slow at it. If least is above the engine's level,
+// slowness does not matter.
 func (v *Vault) driverFor(row specRow, origin Origin, least driver.ProtectionLevel) string {
 	patient := least != "" && least != driver.LevelSoftware
 	d, spec := v.drivers[v.cfg.Driver], row.device(v.suite)

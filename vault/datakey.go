@@ -14,18 +14,18 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// The usual sizes of data keys, in bytes.
+// Common sizes of data keys, in bytes.
 const (
-	// DataKeyDefault stands for the key size of the edition's cipher: 32 bytes, or 16 in
-	// the SM edition.
+	// DataKeyDefault selects the key size of the edition's cipher: 32 bytes, or 16 in the SM
+	// edition.
 	DataKeyDefault = 0
 	DataKey128     = 16
 	DataKey256     = 32
 )
 
-// A DataKey is a symmetric key for the caller's own data. Its plaintext is in
-// locked memory while in use and in a memguard enclave at rest; its ciphertext is
-// what the caller keeps. Destroy it when done. It prints redacted.
+// A DataKey is a symmetric key for the caller's own data. Its plaintext is in locked memory
+// while in use and in a memguard enclave at rest. The caller stores its ciphertext. The
+// caller destroys it with Destroy. It prints redacted.
 type DataKey struct {
 	redacted
 	key        string
@@ -36,30 +36,30 @@ type DataKey struct {
 
 	mu        sync.Mutex
 	users     int
-	idle      sync.Cond // signalled when users falls to 0
+	idle      sync.Cond // signalled when users becomes 0
 	lastUse   time.Time
 	open      *lockedmem.Buffer
 	resting   *memguard.Enclave
 	aead      *suite.AEAD
-	pinned    bool // has a cipher, which must not fail: the key stays in locked memory
+	pinned    bool // AEAD returned a cipher, which must not fail: the key stays in locked memory
 	destroyed bool
 }
 
 // Key returns the id of the CMK that the data key is encrypted under.
 func (k *DataKey) Key() string { return k.key }
 
-// Ciphertext returns the encrypted data key, to be kept beside the data. The
-// caller does not modify it.
+// Ciphertext returns the encrypted data key, which the caller stores beside the data. The
+// caller must not modify it.
 func (k *DataKey) Ciphertext() []byte { return k.ciphertext }
 
 // Size returns the length of the key in bytes.
 func (k *DataKey) Size() int { return k.size }
 
-// Suite names the algorithms of the vault that made the key.
+// Suite returns the name of the algorithm suite of the vault that made the key.
 func (k *DataKey) Suite() string { return k.suite.String() }
 
-// StreamSuite returns the suite of streams under the key, which stream.KeySuite stands for:
-// that of the vault's edition, and of the key's size.
+// StreamSuite returns the suite that stream.KeySuite selects for this key. It depends on
+// the vault's edition and on the key's size.
 func (k *DataKey) StreamSuite() stream.Suite {
 	switch {
 	case k.suite == suite.SM:
@@ -70,9 +70,9 @@ func (k *DataKey) StreamSuite() stream.Suite {
 	return stream.AES256GCM
 }
 
-// Use calls f with the key's bytes, which are in locked memory and valid only
-// until f returns; f keeps and changes nothing. It returns f's error, ErrClosed
-// after Destroy and for nil, or ErrLockedMemory.
+// Use calls f with the key's bytes. They are in locked memory and valid only until f
+// returns; f must not keep or change them. Use returns the error of f, ErrClosed after
+// Destroy and for a nil DataKey, ErrInvalid if f is nil, or ErrLockedMemory.
 func (k *DataKey) Use(f func(key []byte) error) error {
 	if k == nil {
 		return wrap("UseDataKey", "", ErrClosed)
@@ -88,14 +88,19 @@ func (k *DataKey) Use(f func(key []byte) error) error {
 	return f(b)
 }
 
-// AEAD returns a cipher over the key: AES-256-GCM for 32 bytes and AES-128-GCM for 16, or
+// AEAD returns a cipher that uses the key: AES-256-GCM for 32 bytes, AES-128-GCM for 16, or
 // SM4-GCM for 16 bytes in the SM edition.
-// Its NonceSize is 0: Seal makes a random nonce and puts it in front; pass a nil
-// nonce. It lives until Destroy, or Vault.Close. After that Open returns ErrClosed, and
-// Seal, which has no error, panics with "strongroom: use of a destroyed data key": end
-// what seals before closing the vault. Lack of memory that can be locked is an error of
-// AEAD alone, since from here on the key stays in locked memory and does not move to an
-// enclave. A key of another size is ErrUnsupported. One key is good for 2^32 calls of Seal.
+//
+// The cipher's NonceSize is 0: pass a nil nonce. Seal makes a random nonce and puts it in
+// front of the ciphertext. One key is good for 2^32 calls of Seal.
+//
+// The cipher works until Destroy or Vault.Close. After that Open returns ErrClosed. Seal
+// has no error result and panics with "strongroom: use of a destroyed data key", so stop
+// all goroutines that call Seal before closing the vault.
+//
+// AEAD loads the key, which from then on stays in locked memory and does not move to an
+// enclave; only AEAD itself can therefore fail with ErrLockedMemory. It fails with
+// ErrUnsupported for a key of another size, and with ErrClosed after Destroy.
 func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	if k == nil || k.room == nil {
 		return nil, wrap("AEAD", "", ErrClosed)
@@ -120,7 +125,7 @@ func (k *DataKey) AEAD() (cipher.AEAD, error) {
 	return dataCipher{k}, nil
 }
 
-// Destroy waits for running calls and wipes the key. Twice is fine, and so is nil. A
+// Destroy waits for running calls and wipes the key. It may be called twice, and on nil. A
 // function that Use runs must not call it.
 func (k *DataKey) Destroy() {
 	if k == nil || k.room == nil {

@@ -6,17 +6,18 @@ import (
 	"slices"
 )
 
-// GenerateDataKey makes a data key of size bytes (DataKeyDefault, DataKey128, DataKey256,
-// or any from 1 to MaxRandom; the FIPS edition makes none below 14), encrypted under the CMK
-// and bound to the context. Errors: those of Encrypt, ErrInvalid or ErrTooLarge for
-// the size, ErrUnsupported for one that the edition does without, ErrLockedMemory.
+// GenerateDataKey makes a data key of size bytes, encrypted under the CMK and bound to the
+// context. size is DataKeyDefault, DataKey128, DataKey256, or any number from 1 to
+// MaxRandom; in the FIPS edition at least 14. The caller destroys the data key. Errors:
+// those of Encrypt; ErrInvalid or ErrTooLarge for the size; ErrUnsupported for a size that
+// the edition does not allow; ErrLockedMemory.
 func (c Client) GenerateDataKey(ctx context.Context, key string, size int, ec EncryptionContext) (*DataKey, error) {
 	return c.newDataKey(ctx, request{op: OpGenerateDataKey, key: key}, size, ec)
 }
 
-// GenerateDataKeyWithoutPlaintext makes a data key that nobody has seen yet, and
-// returns its ciphertext for OpenDataKey. It is an operation of its own: who may do this
-// alone makes data keys and reads none. Errors are those of GenerateDataKey.
+// GenerateDataKeyWithoutPlaintext makes a data key and returns only its ciphertext, for
+// OpenDataKey. It is an operation of its own, so that a principal can be allowed to make
+// data keys and not to read them. Errors: those of GenerateDataKey.
 func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string, size int, ec EncryptionContext) ([]byte, error) {
 	k, err := c.newDataKey(ctx, request{op: OpGenerateDataKeyWithoutPlaintext, key: key}, size, ec)
 	if err != nil {
@@ -26,7 +27,7 @@ func (c Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, key string,
 	return k.ciphertext, nil
 }
 
-// newDataKey makes a data key. On record is the size of what leaves the vault.
+// newDataKey makes a data key. The record has the size of what the caller receives.
 func (c Client) newDataKey(ctx context.Context, q request, size int, ec EncryptionContext) (_ *DataKey, err error) {
 	if size == DataKeyDefault && c.vault != nil {
 		size = c.vault.suite.KeySize()
@@ -62,16 +63,15 @@ func (c Client) newDataKey(ctx context.Context, q request, size int, ec Encrypti
 	return k, nil
 }
 
-// OpenDataKey decrypts a data key's ciphertext, given the same context. It opens any other
-// ciphertext of the CMK as well, with 1 to MaxRandom bytes in it: whoever may do this may
-// do what Decrypt does. Errors are
-// those of Decrypt; ErrUnsupported for a size that the edition does without, and
-// ErrLockedMemory.
+// OpenDataKey decrypts a data key's ciphertext, given the same context. The caller destroys
+// the data key. OpenDataKey accepts every ciphertext of the CMK with 1 to MaxRandom bytes
+// of plaintext, so its permission is equivalent to that of Decrypt. Errors: those of
+// Decrypt; ErrUnsupported for a size that the edition does not allow; ErrLockedMemory.
 func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext) (*DataKey, error) {
 	if n := len(ct) - Overhead; n < 1 || n > MaxRandom {
 		return nil, c.reject(ctx, request{op: OpOpenDataKey}, ErrCiphertext)
 	}
-	ct = slices.Clone(ct) // the data key keeps what was opened
+	ct = slices.Clone(ct) // the data key keeps it
 	var k *DataKey
 	err := c.open(ctx, OpOpenDataKey, ct, ec, func(ctx context.Context, m message) (n int, err error) {
 		if err := excludedSize(c.vault.cfg.Edition, len(ct)-Overhead); err != nil {
@@ -89,8 +89,8 @@ func (c Client) OpenDataKey(ctx context.Context, ct []byte, ec EncryptionContext
 	return k, nil
 }
 
-// unsealed decrypts m into a data key of at least one byte, and tells how many it
-// has. The caller destroys it, unless it is nil.
+// unsealed decrypts m into a data key of at least one byte, and returns the length of the
+// plaintext. The caller destroys k if it is not nil.
 func (v *Vault) unsealed(ctx context.Context, m message) (k *DataKey, n int, err error) {
 	if k, err = v.rest.admit(m.keyID(), max(1, len(m.bytes)-Overhead), v.suite); err != nil {
 		return nil, 0, err

@@ -10,17 +10,17 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// layToRest moves the key into an enclave if it was last used before the time given and
-// is not in use now. Where memguard cannot lock memory the key stays where it is, which is
-// locked as well; and so does a key with a cipher, whose Seal has no way to report that
-// the key cannot be brought back. The cipher's state is wiped in any case.
+// layToRest moves the key into an enclave if it was last used before the given time and is
+// not in use. The key stays in locked memory if memguard cannot lock memory, or if AEAD
+// returned a cipher, because the cipher's Seal could not report that the key cannot be
+// loaded. The state of the cipher is wiped in any case.
 func (k *DataKey) layToRest(before time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.rest(before)
 }
 
-// rest is layToRest for a caller that holds the lock.
+// rest is layToRest for a caller that holds k.mu.
 func (k *DataKey) rest(before time.Time) {
 	if k.destroyed || k.users > 0 || k.open == nil || k.lastUse.After(before) {
 		return
@@ -38,7 +38,7 @@ func (k *DataKey) rest(before time.Time) {
 	k.open = nil
 }
 
-// wipeCipher wipes the cipher's state, which is on the heap. The caller holds the lock.
+// wipeCipher wipes the cipher's state, which is on the heap. The caller holds k.mu.
 func (k *DataKey) wipeCipher() {
 	if k.aead != nil {
 		k.aead.Wipe()
@@ -46,7 +46,7 @@ func (k *DataKey) wipeCipher() {
 	}
 }
 
-// acquire brings the key into locked memory; giveBack must follow.
+// acquire loads the key into locked memory. The caller must call giveBack.
 func (k *DataKey) acquire() ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -57,8 +57,8 @@ func (k *DataKey) acquire() ([]byte, error) {
 	return k.open.Bytes(), nil
 }
 
-// acquireCipher is acquire for the key's cipher. Its error is ErrClosed after Destroy:
-// nothing else can fail, because AEAD has pinned the key.
+// acquireCipher is like acquire, and returns the key's cipher. It fails only with ErrClosed
+// after Destroy, because AEAD has pinned the key.
 func (k *DataKey) acquireCipher() (*suite.AEAD, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -76,7 +76,7 @@ func (k *DataKey) acquireCipher() (*suite.AEAD, error) {
 	return k.aead, nil
 }
 
-// wake brings the key from its enclave. The caller holds the lock.
+// wake loads the key from its enclave. The caller holds k.mu.
 func (k *DataKey) wake() error {
 	if k.destroyed || k.room == nil {
 		return ErrClosed
@@ -106,8 +106,8 @@ func (k *DataKey) giveBack() {
 	}
 }
 
-// enclose seals a copy of key in an enclave. memguard dies when it cannot lock
-// memory, and takes every enclave of the process along: it is asked first.
+// enclose seals a copy of key in an enclave. It first checks that memory can be locked,
+// because memguard otherwise exits the process or destroys every enclave in it.
 func enclose(key []byte) (e *memguard.Enclave, err error) {
 	defer func() {
 		if recover() != nil {
@@ -117,13 +117,13 @@ func enclose(key []byte) (e *memguard.Enclave, err error) {
 	if !lockedmem.Lockable() {
 		return nil, ErrLockedMemory
 	}
-	passing := append([]byte(nil), key...) // NewEnclave wipes what it is given
+	passing := append([]byte(nil), key...) // a copy, because NewEnclave wipes its argument
 	defer suite.Wipe(passing)
 	return memguard.NewEnclave(passing), nil
 }
 
-// disclose copies what is in an enclave to dst. An enclave that does not open any
-// more (somebody in the process called memguard.Purge) is ErrLockedMemory.
+// disclose copies the contents of an enclave to dst. It returns ErrLockedMemory if the
+// enclave cannot be opened, for example after a call of memguard.Purge in this process.
 func disclose(e *memguard.Enclave, dst []byte) (err error) {
 	defer func() {
 		if recover() != nil {

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Decrypter is a CMK of usage AsymmetricDecrypt as crypto.Decrypter. Each
-// decryption is authorized and recorded like Client.AsymmetricDecrypt.
+// A Decrypter is a crypto.Decrypter for a CMK of usage AsymmetricDecrypt. Each decryption
+// is authorized and recorded as by Client.AsymmetricDecrypt.
 type Decrypter struct {
 	decrypting func(ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error)
 	reject     func(cause error) error // see Client.reject
@@ -23,9 +23,9 @@ type Decrypter struct {
 
 var _ crypto.Decrypter = (*Decrypter)(nil)
 
-// Decrypter returns the CMK as a crypto.Decrypter. It decrypts under ctx's values
-// (request id, reason), but not under its deadline. Errors: those of PublicKey, and
-// ErrUsage for a key that does not decrypt.
+// Decrypter returns the CMK as a crypto.Decrypter. Decryptions use the values of ctx
+// (request id, reason), but not its deadline. Errors: those of PublicKey, and ErrUsage for
+// a key that is not for decryption.
 func (c Client) Decrypter(ctx context.Context, key string) (*Decrypter, error) {
 	p, public, err := c.public(ctx, key, AsymmetricDecrypt)
 	if err != nil {
@@ -39,13 +39,13 @@ func (c Client) Decrypter(ctx context.Context, key string) (*Decrypter, error) {
 	return &Decrypter{decrypt, reject, p, public}, nil
 }
 
-// Public returns the public key, as PublicKey.Parse does.
+// Public returns the public key, in the type that PublicKey.Parse returns.
 func (d *Decrypter) Public() crypto.PublicKey { return d.public }
 
 // Decrypt decrypts a ciphertext; the caller wipes the plaintext. For RSA, opts is
-// *rsa.OAEPOptions with SHA-1 or SHA-256 and no label, or *rsa.PKCS1v15DecryptOptions
-// or nil for PKCS #1 v1.5. For SM2 it is ignored. With a SessionKeyLen, a message of
-// another length is replaced by random bytes, as crypto/rsa does.
+// *rsa.OAEPOptions with SHA-1 or SHA-256 and no label, or *rsa.PKCS1v15DecryptOptions or
+// nil for PKCS #1 v1.5. With a SessionKeyLen, a message of another length is replaced by
+// random bytes, as in crypto/rsa. For SM2, opts is ignored.
 func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	if d.decrypting == nil {
 		return nil, wrap(OpAsymmetricDecrypt, "", fmt.Errorf("%w: use Client.Decrypter", ErrDenied))
@@ -75,10 +75,10 @@ func (d *Decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypte
 	return nil, d.reject(fmt.Errorf("%w: options %T of this kind", ErrUnsupported, opts))
 }
 
-// sessionKey returns message if it has n bytes, else n random ones, and wipes message. It
+// sessionKey returns message if it has n bytes, or n random bytes, and wipes message. It
 // does the same work for every length: message has the capacity of a whole block, as
-// AsymmetricDecrypt returns it, so that n bytes are there to be read in any case. Where
-// not even a block has n bytes, no message can, which is no secret.
+// AsymmetricDecrypt returns it, so that n bytes can be read in any case. If even a block
+// has less than n bytes, the difference in work reveals nothing secret.
 func sessionKey(message []byte, n int) []byte {
 	defer suite.Wipe(message[:cap(message)])
 	key := make([]byte, n)

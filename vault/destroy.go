@@ -10,18 +10,18 @@ import (
 	"strongroom.example/keystore"
 )
 
-// doom is what an intent to destroy knows of the material.
+// doom is the part of an intent that describes material to be destroyed.
 type doom struct {
 	Spec driver.KeySpec `json:"spec"`
-	// Object: the material is an object in the device, and not a blob.
+	// Object: the material is an object in the device, not a blob.
 	Object bool `json:"object,omitempty"`
-	// Epoch: no old copy of the store may open the material either, so that it takes
-	// a change of epoch. Without it the material dies with the next one.
+	// Epoch: the destruction changes the epoch, so that old copies of the store cannot open
+	// the material either. Without it they can until the next change of epoch.
 	Epoch bool `json:"epoch,omitempty"`
 }
 
-// destroy ends doomed material: in the device, where it is looked for again, and in
-// the store. It is repeatable.
+// destroy destroys material in the device, where it verifies the destruction, and in the
+// store. It can be repeated.
 func (v *Vault) destroy(ctx context.Context, in intent) error {
 	if err := v.handles.retire(ctx, in.Material); err != nil {
 		return err
@@ -50,8 +50,8 @@ func (v *Vault) destroy(ctx context.Context, in intent) error {
 	return nil
 }
 
-// drop removes a record of material from the store, so that no old copy of it opens
-// the material either if epoch is set.
+// drop removes a material record from the store. If epoch is set, old copies of the store
+// cannot open the material afterwards.
 func (v *Vault) drop(ctx context.Context, path string, epoch bool) error {
 	switch {
 	case v.store.Version(path) == 0:
@@ -62,7 +62,7 @@ func (v *Vault) drop(ctx context.Context, path string, epoch bool) error {
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error { tx.Delete(path); return nil })
 }
 
-// absent looks for destroyed material in the device.
+// absent verifies that the device no longer has the destroyed material.
 func absent(ctx context.Context, d driver.Driver, in intent) error {
 	key, err := opened(d.OpenKey(ctx, in.Material, in.Doomed.Spec, nil))
 	if err == nil {
@@ -75,7 +75,7 @@ func absent(ctx context.Context, d driver.Driver, in intent) error {
 	return err
 }
 
-// settleDoomed ends a destruction that was begun, and records that it is done.
+// settleDoomed completes a destruction and records its outcome.
 func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 	if err := v.destroy(ctx, in); err != nil {
 		v.postpone(intentPath(in.Material))
@@ -83,7 +83,7 @@ func (v *Vault) settleDoomed(ctx context.Context, in intent) error {
 	}
 	outcome := v.record(in.Operation, in.Principal)
 	outcome.Key, outcome.KeyVersion, outcome.Driver = in.Key, in.Number, in.Driver
-	if in.Operation != OpExpireImportToken { // whose intent has no record
+	if in.Operation != OpExpireImportToken { // the intent to remove an expired token has no record
 		outcome.Phase, outcome.Intent = audit.Outcome, v.seqOf(ctx, in)
 	}
 	outcome.Detail = map[string]string{"material": in.Material.String()}

@@ -8,20 +8,21 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// minFIPSKey is the shortest key of the FIPS edition in bytes: 112 bits of strength
-// (SP 800-131A).
+// minFIPSKey is the length of the shortest key in the FIPS edition in bytes: 112 bits of
+// strength (SP 800-131A).
 const minFIPSKey = 14
 
-// exclusion is one algorithm that an edition does without.
+// exclusion is one algorithm that an edition does not allow.
 type exclusion struct {
 	edition Edition
 	alg     string
 	why     string
 }
 
-// exclusions is what the editions refuse, beyond what a driver lacks. The names are
-// those of key specs, of encryption algorithms and of the wrapping of imports.
-// Signatures by RSA PKCS #1 v1.5 and Ed25519 are approved (FIPS 186-5) and stay.
+// exclusions lists the algorithms that the editions do not allow, even if the driver
+// supports them. The names are those of key specs, encryption algorithms and import
+// wrapping algorithms. Signatures with RSA PKCS #1 v1.5 and Ed25519 are approved (FIPS
+// 186-5).
 var exclusions = []exclusion{
 	{FIPS, string(SM2), "the algorithms of GM/T are not approved"},
 	{FIPS, string(HMACSM3), "the algorithms of GM/T are not approved"},
@@ -30,8 +31,8 @@ var exclusions = []exclusion{
 	{FIPS, "RSAES_OAEP_SHA_1", "SHA-1 is no part of Go's FIPS 140-3 module; use RSAES_OAEP_SHA_256"},
 }
 
-// excluded answers ErrUnsupported for an algorithm that the edition does without: a
-// key spec, an encryption algorithm or a way to wrap an import.
+// excluded returns ErrUnsupported if the edition does not allow alg: a key spec, an
+// encryption algorithm or a wrapping algorithm.
 func excluded[A ~string](e Edition, alg A) error {
 	for _, x := range exclusions {
 		if x.edition == e && x.alg == string(alg) {
@@ -41,7 +42,7 @@ func excluded[A ~string](e Edition, alg A) error {
 	return nil
 }
 
-// excludedSize is excluded for the length of a symmetric key in bytes.
+// excludedSize is like excluded, for the length of a symmetric key in bytes.
 func excludedSize(e Edition, n int) error {
 	if e == FIPS && n < minFIPSKey {
 		return fmt.Errorf("%w: a key of %d bytes is not for the FIPS edition: the least is %d, which is 112 bits", ErrUnsupported, n, minFIPSKey)
@@ -49,8 +50,8 @@ func excludedSize(e Edition, n int) error {
 	return nil
 }
 
-// checkProcess returns ErrUnsupported for an edition that this process cannot have, and
-// ErrSelfTest where the edition's primitives do not work.
+// checkProcess returns ErrUnsupported if this process cannot use the edition, and
+// ErrSelfTest if the edition's primitives compute wrong results.
 func checkProcess(e Edition) error {
 	switch {
 	case e == FIPS && !fips140.Enabled():
@@ -61,7 +62,7 @@ func checkProcess(e Edition) error {
 	return selftest.Edition(e)
 }
 
-// suiteOf returns the algorithms of an edition.
+// suiteOf returns the algorithm suite of an edition.
 func suiteOf(e Edition) suite.ID {
 	if e == SM {
 		return suite.SM

@@ -7,29 +7,29 @@ import (
 	"slices"
 )
 
-// An EditionReport says what a vault's edition comes to in this process. It speaks of
-// algorithms and modules, and is no statement of conformance.
+// An EditionReport describes the algorithms and modules by which a vault's edition is
+// implemented in this process. It is not a statement of conformance.
 type EditionReport struct {
 	Edition Edition
-	// Suite names the algorithms of the vault itself; Signature is that of the audit
-	// log's checkpoints.
+	// Suite names the algorithms of the vault itself. Signature names the algorithm that
+	// signs the audit log's checkpoints.
 	Suite, Signature string
-	// Module says which cryptographic module computes. In the FIPS edition, "uses
-	// Go's module" with its version; never that anything is validated. Whether the
-	// module of that version has a certificate is for the reader to look up, and a
-	// version "latest" has none.
+	// Module names the cryptographic module in use. In the FIPS edition it is "uses Go's
+	// module" with the module's version. It never says that a module is validated: whether
+	// that version has a certificate is for the reader to check, and the version "latest"
+	// has none.
 	Module string
-	// Refused lists the algorithms that the edition does without.
+	// Refused lists the algorithms that the edition does not allow.
 	Refused []string
-	// OutsideModule lists what is computed by approved algorithms, but put together
-	// outside Go's module, and the devices. Only for the FIPS edition.
+	// OutsideModule lists the computations that use approved algorithms but run outside Go's
+	// module, and the devices. It is set for the FIPS edition only.
 	OutsideModule []string
-	// NotApproved lists what this vault does compute by other algorithms than those
-	// of its edition, and what for.
+	// NotApproved lists the computations of this vault that use algorithms outside its
+	// edition, with their purpose.
 	NotApproved []string
 }
 
-// EditionReport says what the vault's edition comes to in this process.
+// EditionReport describes how the vault's edition is implemented in this process.
 func (v *Vault) EditionReport() EditionReport {
 	r := reportEdition(v.cfg.Edition)
 	if r.Edition == FIPS {
@@ -60,10 +60,11 @@ func reportEdition(e Edition) EditionReport {
 	return r
 }
 
-// restingKeys is what memguard does, in every edition.
+// restingKeys describes memguard's cryptography, which every edition uses.
 const restingKeys = "data keys at rest in this process's memory, between two uses: memguard's enclave (XSalsa20-Poly1305, BLAKE2b). The memory is locked as well, and nothing of it is stored"
 
-// outsideModule is what this project, and not Go's module, makes of the module's parts.
+// outsideModule lists what this project implements itself with the primitives of Go's
+// module.
 var outsideModule = []string{
 	"key derivation in counter mode (SP 800-108r1), over the module's HMAC-SHA-256",
 	"the iteration of PBKDF2 (SP 800-132), over the module's HMAC-SHA-256",
@@ -72,7 +73,7 @@ var outsideModule = []string{
 	"the check of imported RSA primes",
 }
 
-// moduleOf names the cryptographic module in use.
+// moduleOf returns the name of the cryptographic module in use.
 func moduleOf(e Edition) string {
 	switch {
 	case e == SM:
@@ -85,7 +86,7 @@ func moduleOf(e Edition) string {
 	return "uses Go's module " + fips140.Version() + " (in use)"
 }
 
-// editionDetail is what the audit keeps of the edition when a vault is opened.
+// editionDetail returns what the audit log records of the edition when a vault is opened.
 func editionDetail(e Edition) map[string]string {
 	return map[string]string{"edition": e.String(), "module": moduleOf(e)}
 }

@@ -9,16 +9,18 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// MaxPlaintext is how many bytes Encrypt takes. For more, take a data key.
+// MaxPlaintext is the maximum length of Encrypt's plaintext in bytes. Encrypt larger data
+// under a data key.
 const MaxPlaintext = ciphertext.MaxPlaintext
 
-// Overhead is how many bytes a ciphertext is longer than its plaintext.
+// Overhead is the difference in bytes between the lengths of a ciphertext and its
+// plaintext.
 const Overhead = ciphertext.Overhead
 
-// Encrypt encrypts plaintext (0 to MaxPlaintext bytes) under the CMK's primary
-// version, bound to the encryption context. The ciphertext names the CMK and its
-// version. Errors: ErrTooLarge, ErrNotFound, ErrDenied, ErrKeyState, ErrInvalid
-// for a bad context (see EncryptionContext).
+// Encrypt encrypts plaintext (0 to MaxPlaintext bytes) under the CMK's primary version and
+// binds it to the encryption context. The ciphertext names the CMK and its version. Errors:
+// ErrTooLarge; ErrNotFound; ErrDenied; ErrKeyState; ErrInvalid or ErrTooLarge for an
+// invalid context (see EncryptionContext).
 func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec EncryptionContext) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, c.reject(ctx, request{op: OpEncrypt, key: key}, fmt.Errorf("%w: plaintext has %d bytes, the limit is %d; use a data key", ErrTooLarge, len(plaintext), MaxPlaintext))
@@ -43,17 +45,17 @@ func (c Client) Encrypt(ctx context.Context, key string, plaintext []byte, ec En
 	return out, nil
 }
 
-// Decrypt decrypts what Encrypt, ReEncrypt or GenerateDataKey made, given the same
-// encryption context. The caller wipes the plaintext. Errors: ErrCiphertext for
-// every fault of the ciphertext, and for another context than its own; ErrInvalid and
-// ErrTooLarge for a context that none can have; ErrDenied, ErrKeyState.
+// Decrypt decrypts a ciphertext of Encrypt, ReEncrypt or GenerateDataKey, given the same
+// encryption context. The caller wipes the plaintext. Errors: ErrCiphertext for every fault
+// of the ciphertext and for a different context; ErrInvalid and ErrTooLarge for an invalid
+// context; ErrDenied; ErrKeyState.
 func (c Client) Decrypt(ctx context.Context, ct []byte, ec EncryptionContext) ([]byte, error) {
 	return c.DecryptTo(ctx, nil, ct, ec)
 }
 
-// DecryptTo is Decrypt into the caller's memory: the plaintext is appended to dst, which
-// may be ct[:0]. Memory behind dst's length is written once the record is durable, and is
-// left as it is after an error.
+// DecryptTo is like Decrypt, and appends the plaintext to dst, which may be ct[:0]. It
+// writes to dst once the audit record is durable, and leaves dst unchanged after an error.
+// The caller wipes the plaintext.
 func (c Client) DecryptTo(ctx context.Context, dst, ct []byte, ec EncryptionContext) ([]byte, error) {
 	own, plain := c.vault.own(ct[:min(len(ct), inputSize+1)]), c.vault.own(nil)
 	defer own.release()
@@ -106,8 +108,8 @@ func (v *Vault) seal(ctx context.Context, t *target, canonical, plaintext []byte
 	return ciphertext.Seal(h, canonical, root, plaintext)
 }
 
-// unseal decrypts m and appends the plaintext to dst. A version that the CMK never had
-// is a fault of the ciphertext.
+// unseal decrypts m and appends the plaintext to dst. It returns ErrCiphertext for a
+// version that the CMK never had.
 func (v *Vault) unseal(ctx context.Context, m message, dst []byte) ([]byte, error) {
 	t, err := v.keys.key(ctx, m.keyID())
 	if err != nil {

@@ -7,92 +7,94 @@ import (
 	"time"
 )
 
-// The errors that a caller tells apart, as targets for errors.Is. Every error of
-// this package is an [*Error] around one of them, or a context's: bare, or in an [*Error]
-// where it came from a device. Ask for that by errors.Is too.
+// The errors that a caller can distinguish, as targets for errors.Is. Every error of this
+// package is an [*Error] that wraps one of them, or the error of a context: unwrapped, or
+// in an [*Error] if it came from a device. Compare the error of a context with errors.Is
+// too.
 var (
-	// ErrNoVault: the directory, or its root file, is not there.
+	// ErrNoVault: the directory or its root file does not exist.
 	ErrNoVault = errors.New("no vault here")
-	// ErrExists: what was to be created is there already.
+	// ErrExists: the object to be created exists already.
 	ErrExists = errors.New("already exists")
-	// ErrInUse: another process, or this one, has the vault open.
+	// ErrInUse: this or another process has the vault open.
 	ErrInUse = errors.New("vault is in use")
 	// ErrUnlock: none of the given protectors opens the vault.
 	ErrUnlock = errors.New("no given protector opens the vault")
 	// ErrDenied: the principal may not do this.
 	ErrDenied = errors.New("denied")
-	// ErrNotFound: no such CMK, alias, version or protector.
+	// ErrNotFound: the CMK, alias, version or protector does not exist.
 	ErrNotFound = errors.New("not found")
 	// ErrKeyState: the CMK's state does not allow the operation.
 	ErrKeyState = errors.New("key state does not allow this")
-	// ErrUsage: the CMK is for another usage.
+	// ErrUsage: the CMK has another usage than the operation needs.
 	ErrUsage = errors.New("key is for another usage")
-	// ErrInvalid: the request is wrong; its text says how.
+	// ErrInvalid: the request is wrong. The text says how.
 	ErrInvalid = errors.New("invalid request")
-	// ErrTooLarge: the input is over the limit.
+	// ErrTooLarge: the input exceeds the limit.
 	ErrTooLarge = errors.New("too large")
-	// ErrUnsupported: the vault's edition or the key's driver cannot do this.
+	// ErrUnsupported: the vault's edition or the key's driver does not support this.
 	ErrUnsupported = errors.New("unsupported")
-	// ErrCiphertext: the ciphertext does not open. It is the one error for every way in
-	// which a ciphertext can be wrong, or the context be another than its own.
+	// ErrCiphertext: the ciphertext cannot be decrypted. The vault returns this one error
+	// for every fault of a ciphertext, and for an encryption context other than the one it
+	// was made with.
 	ErrCiphertext = errors.New("ciphertext does not open")
-	// ErrThrottled: the device is at its limit, the CMK changes faster than it can be used,
-	// or its import token has as many tries under way as it has left. Try again after
-	// RetryAfter.
+	// ErrThrottled: the device has reached its limit, the CMK changes faster than it can be
+	// used, or the import token has as many imports in progress as attempts left. Try again
+	// after RetryAfter.
 	ErrThrottled = errors.New("throttled")
-	// ErrUnavailable: the device, or the vault after a failure, cannot work now.
+	// ErrUnavailable: the device does not work now, or the vault does not after a failure.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrReplaced: the vault's directory, or a file in it, was moved, replaced or removed
-	// while the vault was open. The vault acknowledges nothing more and touches nothing by
-	// its path. It is an ErrUnavailable; the text names the file. Close the vault, put the
-	// directory in order, and open it again.
+	// while the vault was open. The vault acknowledges no further change and does not touch
+	// the path again. ErrReplaced matches ErrUnavailable, and the text names the file. Close
+	// the vault, restore the directory, and open the vault again.
 	ErrReplaced = fmt.Errorf("%w: the vault's directory or a file in it was replaced", ErrUnavailable)
-	// ErrAuditUnavailable: the audit record could not be made durable, so that the
-	// result was not released.
+	// ErrAuditUnavailable: the audit record could not be made durable, and so the result was
+	// not released.
 	ErrAuditUnavailable = errors.New("audit log cannot be written")
 	// ErrStorageFull: too little disk space is left.
 	ErrStorageFull = errors.New("storage is full")
-	// ErrLockedMemory: no more memory can be locked; raise RLIMIT_MEMLOCK.
+	// ErrLockedMemory: no more memory can be locked. Raise RLIMIT_MEMLOCK.
 	ErrLockedMemory = errors.New("locked memory is exhausted")
-	// ErrSelfTest: a cryptographic primitive of this process computes wrong results, so
-	// that nothing is created or opened by it; the text names the primitive. Nothing was
-	// changed. The fault is in the program's build, its Go release or the processor: use
-	// another build, and check this one by the tests of internal/suite.
+	// ErrSelfTest: a cryptographic primitive of this process computes wrong results, and so
+	// the vault was not created or opened. Nothing was changed. The text names the
+	// primitive. The fault is in the program's build, its Go release or the processor: use
+	// another build, and check this one with the tests of internal/suite.
 	ErrSelfTest = errors.New("the cryptographic self-test failed")
-	// ErrCorrupt: stored bytes are not what the vault wrote.
+	// ErrCorrupt: stored bytes are not the bytes that the vault wrote.
 	ErrCorrupt = errors.New("vault is damaged")
-	// ErrRolledBack: the store is older than the vault's own memory of it.
+	// ErrRolledBack: the store is older than the state that the vault recorded elsewhere.
 	ErrRolledBack = errors.New("vault was rolled back")
 	// ErrNotExportable: the material lives in a device and never leaves it.
 	ErrNotExportable = errors.New("material cannot leave its device")
-	// ErrImport: the import token or the imported material is not accepted; the text
-	// says which, and for a private key that unwrapped, what is wrong with it. Nothing was
-	// changed, but that failed tries are counted. ErrImportToken and ErrOtherMaterial are
-	// kinds of it.
+	// ErrImport: the vault rejects the import token or the imported material. The text says
+	// which; for a private key that unwrapped correctly it says what is wrong with it.
+	// Nothing was changed, except that failed attempts are counted. ErrImportToken and
+	// ErrOtherMaterial match ErrImport.
 	ErrImport = errors.New("import is not accepted")
-	// ErrImportToken: the import token expired, was replaced by a newer one, is used up, is
-	// another CMK's, or is not one of this vault. Call ParametersForImport again.
+	// ErrImportToken: the import token expired, was replaced by a newer one, has no attempts
+	// left, belongs to another CMK, or is not of this vault. Call ParametersForImport again.
 	ErrImportToken error = &kindOf{ErrImport, "import token is not accepted"}
-	// ErrOtherMaterial: the material is good, but not that of the CMK's first import.
+	// ErrOtherMaterial: the material is valid, but is not that of the CMK's first import.
 	ErrOtherMaterial error = &kindOf{ErrImport, "import of other material is not accepted"}
-	// ErrWrongDevice: the material, or the protector's blob, belongs to another device,
-	// or to this one before it was cleared. A protector that is not bound to the
-	// device, such as a recovery code, opens the vault.
+	// ErrWrongDevice: the material or the protector's blob belongs to another device, or to
+	// this one before it was cleared. A protector that is not bound to the device, such as a
+	// recovery code, opens the vault.
 	ErrWrongDevice = errors.New("this is not the device that it was made on")
-	// ErrWrongVault: the directory holds another vault than Config.VaultID or
+	// ErrWrongVault: the directory holds another vault than the one that Config.VaultID or
 	// Config.LogKey pins. Nothing was changed in it.
 	ErrWrongVault = errors.New("this is not the vault that is pinned")
-	// ErrKeyReplaced: the device has another key in the place of the CMK's: one that does
-	// not give the check value on record, or does not fit the public key on record. Nothing
-	// that it computed was released. Somebody who may write to the device replaced the
-	// key, or the device lost it: restore it from the device's own backup, or make another
-	// CMK. Every such attempt is on record as KEY_REPLACED.
+	// ErrKeyReplaced: the device has another key in the place of the CMK's key. The key's
+	// check value or public key differs from the recorded one. The vault released no result
+	// of that key. Either somebody with write access to the device replaced the key, or the
+	// device lost it: restore the key from the device's own backup, or create another CMK.
+	// Every such attempt is recorded as KEY_REPLACED.
 	ErrKeyReplaced = errors.New("the device holds another key in the place of this one")
-	// ErrClosed: the vault, or the data key, was closed, or Close has begun.
+	// ErrClosed: the vault or the data key is closed, or Close has begun.
 	ErrClosed = errors.New("closed")
 )
 
-// A kindOf is a sentinel that matches a wider one as well.
+// A kindOf is a sentinel that also matches a wider sentinel.
 type kindOf struct {
 	wider error
 	text  string
@@ -104,20 +106,21 @@ func (k *kindOf) Error() string { return k.text }
 // Unwrap returns the wider sentinel.
 func (k *kindOf) Unwrap() error { return k.wider }
 
-// An Error says which operation failed, and on what.
+// An Error describes the operation that failed, and the key it was for.
 type Error struct {
 	Op Operation
-	// Key is the CMK's id, or what the caller gave for it; empty where there is none.
+	// Key is the CMK's id, or the name that the caller gave. Empty if there is none.
 	Key string
-	// State is the CMK's state where that was the reason.
+	// State is the CMK's state if that was the reason.
 	State KeyState
-	// RetryAfter is when to try again after ErrThrottled; 0 for all others, of which
-	// ErrUnavailable may pass as well, nobody knows when.
+	// RetryAfter is the time to wait before the next attempt after ErrThrottled. It is 0 for
+	// every other error. An operation that failed with ErrUnavailable may succeed later too,
+	// but the vault cannot say when.
 	RetryAfter time.Duration
 	Err        error
 }
 
-// Error returns operation, key, cause and state.
+// Error returns the operation, key, cause and state as one line.
 func (e *Error) Error() string {
 	s := "strongroom: " + string(e.Op)
 	if e.Key != "" {
@@ -135,7 +138,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// sentinels are the errors of this package, with their names in the audit.
+// sentinels lists the errors of this package with their names in the audit log.
 var sentinels = []struct {
 	err  error
 	name string
@@ -149,7 +152,7 @@ var sentinels = []struct {
 	{context.Canceled, "CANCELLED"}, {context.DeadlineExceeded, "DEADLINE"},
 }
 
-// errorName returns the class of an error as the audit has it.
+// errorName returns the name of an error's class in the audit log.
 func errorName(err error) string {
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {
@@ -159,7 +162,7 @@ func errorName(err error) string {
 	return "UNKNOWN"
 }
 
-// wrap makes err a caller's error; a context's error stays bare.
+// wrap turns err into an *Error. It returns a context's error unwrapped.
 func wrap(op Operation, key string, err error) error {
 	if err == nil || err == context.Canceled || err == context.DeadlineExceeded {
 		return err
@@ -175,7 +178,7 @@ func wrap(op Operation, key string, err error) error {
 	return e
 }
 
-// invalid returns an ErrInvalid whose text says what is wrong.
+// invalid returns an ErrInvalid with the given text.
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }

@@ -8,40 +8,43 @@ import (
 	"strongroom.example/audit"
 )
 
-// Every call that fails is on record. A caller who fails again and again must not fill
-// the disk, so that only the first failures of a kind have records of their own; the rest
-// are counted in memory and written as one record with a count.
+// Every failed call is recorded. A caller who fails repeatedly must not fill the disk. Only
+// the first failures of a kind have records of their own, therefore; the others are counted
+// in memory and written as one record with a count.
 const (
 	// failuresEach is how many failures of one kind (principal, operation, class of error)
-	// have a record of their own in a window.
+	// get a record of their own in one window.
 	failuresEach  = 16
 	failureWindow = time.Minute
-	// failureRecords is how many failures of all principals together have a record of
-	// their own in a window. It bounds what invented names can write.
+	// failureRecords is how many failures of all principals together get a record of their
+	// own in one window. It bounds what a caller can write by inventing names.
 	failureRecords = 4096
-	// failureKinds is how many kinds are told apart for one principal, and allFailureKinds
-	// for all. Others share a count under their principal's name.
+	// failureKinds is how many kinds are counted separately for one principal, and
+	// allFailureKinds for all principals. Further kinds share one count under their
+	// principal's name.
 	failureKinds    = 512
 	allFailureKinds = 8192
-	// failureNames is how many principals are told apart. When there are more, the counts
-	// of the one with the fewest failures go to byMany, so that the newest one has a name.
+	// failureNames is how many principals are counted separately. If there are more, the
+	// counts of the principal with the fewest failures are moved to byMany, so that the
+	// newest principal has its own count.
 	failureNames = 1024
-	// countAfter is how long the first count waits before it is written. It doubles with
-	// each one that follows in the same window, up to the window. This is how much of a
-	// count a kill of the process can lose.
+	// countAfter is the delay before the first count is written. The delay doubles with each
+	// further count in the same window, up to the length of the window. Killing the process
+	// loses at most the counts of this delay.
 	countAfter = 2 * time.Second
 )
 
 const (
-	// byMany is the principal on record of failures that are counted for several.
+	// byMany is the recorded principal of failures that are counted for several principals.
 	byMany Principal = "(many)"
-	// byUnnamed is the principal on record for a name that is none (see Principal).
+	// byUnnamed is the recorded principal of calls whose principal is not valid (see
+	// Principal).
 	byUnnamed Principal = "(unnamed)"
-	// severalOperations stands on record for counts of kinds that are not told apart.
+	// severalOperations is the recorded operation of a count that covers several kinds.
 	severalOperations = "(several)"
 )
 
-// A failureKind is what failures are counted by, for one principal.
+// A failureKind identifies the failures that one principal's count covers.
 type failureKind struct {
 	op    string
 	class string
@@ -49,36 +52,36 @@ type failureKind struct {
 
 // tally counts the failures of one kind.
 type tally struct {
-	window   time.Time // when its window began
-	recorded int       // in this window
-	counted  uint64    // not yet written
-	since    time.Time // when the first of them was counted
+	window   time.Time // start of its window
+	recorded int       // records written in this window
+	counted  uint64    // failures not written yet
+	since    time.Time // time of the first of them
 	wait     time.Duration
 	last     audit.Record
 }
 
-// account is what one principal failed at.
+// account holds the counts of one principal.
 type account struct {
 	kinds map[failureKind]*tally
-	rest  tally // of kinds that are not told apart
+	rest  tally // failures beyond the limits of kinds
 	seen  time.Time
-	total uint64 // failures since it was opened
+	total uint64 // failures since the account was created
 }
 
-// failureCounts knows the failures of the last minute.
+// failureCounts counts the failures of the last window.
 type failureCounts struct {
 	mu       sync.Mutex
 	accounts map[string]*account
-	kinds    int // of all accounts
+	kinds    int // in all accounts
 	many     tally
 	window   time.Time
-	recorded int // in this window, of all
+	recorded int // records written in this window, of all principals
 }
 
 func newFailureCounts() *failureCounts { return &failureCounts{accounts: map[string]*account{}} }
 
-// admit reports whether the failure may have a record of its own. If not, the caller
-// counts it.
+// admit reports whether the failure may have a record of its own. If not, the caller counts
+// it.
 func (f *failureCounts) admit(rec audit.Record, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,8 +120,8 @@ func (t *tally) add(rec audit.Record, n uint64, now time.Time) {
 	t.last = rec
 }
 
-// account returns the account of a principal. Where there is no room for another one it
-// closes the one that matters least.
+// account returns the account of a principal. If there are too many accounts it first
+// evicts one.
 func (f *failureCounts) account(principal string, now time.Time) *account {
 	a := f.accounts[principal]
 	if a == nil {
@@ -132,8 +135,8 @@ func (f *failureCounts) account(principal string, now time.Time) *account {
 	return a
 }
 
-// evict closes the account with the fewest failures, the oldest of several, and counts
-// what it has for byMany. One of which all is written goes first.
+// evict removes the account with the fewest failures, and the oldest of several such, and
+// adds its counts to byMany. It prefers accounts without unwritten counts.
 func (f *failureCounts) evict(now time.Time) {
 	var least string
 	var worst *account
@@ -160,7 +163,7 @@ func (f *failureCounts) forget(principal string) {
 	delete(f.accounts, principal)
 }
 
-// before reports whether a is closed before b is.
+// before reports whether a is evicted before b.
 func (a *account) before(b *account) bool {
 	if a.pending() != b.pending() {
 		return !a.pending()
@@ -171,7 +174,7 @@ func (a *account) before(b *account) bool {
 	return a.seen.Before(b.seen)
 }
 
-// pending reports whether the account has counts that are not written.
+// pending reports whether the account has counts that are not written yet.
 func (a *account) pending() bool {
 	for _, t := range a.kinds {
 		if t.counted > 0 {
@@ -189,7 +192,7 @@ func (a *account) tallies() []*tally {
 	return all
 }
 
-// tally returns the tally of a kind, or the rest's where there are too many kinds.
+// tally returns the tally of a kind, or a.rest if there are too many kinds.
 func (f *failureCounts) tally(a *account, rec audit.Record, now time.Time) *tally {
 	kind := failureKind{rec.Operation, rec.Error}
 	t := a.kinds[kind]
@@ -204,7 +207,7 @@ func (f *failureCounts) tally(a *account, rec audit.Record, now time.Time) *tall
 	return t.at(now)
 }
 
-// at begins another window of the tally where the last one is over.
+// at starts a new window if the last one has ended, and returns t.
 func (t *tally) at(now time.Time) *tally {
 	if now.Sub(t.window) >= failureWindow {
 		t.window, t.recorded, t.wait = now, 0, countAfter
@@ -212,7 +215,8 @@ func (t *tally) at(now time.Time) *tally {
 	return t
 }
 
-// due takes the counts that have waited long enough, and forgets who did not fail lately.
+// due removes and returns the counts that have waited long enough, and removes the accounts
+// of principals with no failure in the last window.
 func (f *failureCounts) due(now time.Time) []audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -233,7 +237,7 @@ func (f *failureCounts) due(now time.Time) []audit.Record {
 	return out
 }
 
-// all takes every count.
+// all removes and returns every count.
 func (f *failureCounts) all() []audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -251,10 +255,10 @@ func (f *failureCounts) all() []audit.Record {
 	return out
 }
 
-// take returns the record of what was counted.
+// take removes the count and returns its record.
 func (t *tally) take() audit.Record {
 	rec := t.last
-	if rec.Count = 0; t.counted > 1 { // no count stands for one
+	if rec.Count = 0; t.counted > 1 { // a record without a count stands for one failure
 		rec.Count = t.counted
 	}
 	t.last, t.counted = audit.Record{}, 0

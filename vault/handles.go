@@ -7,24 +7,24 @@ import (
 	"strongroom.example/driver"
 )
 
-// handlesKept is how many opened keys are kept when nobody uses them.
+// handlesKept is the number of unused keys that are kept open.
 const handlesKept = 1024
 
-// handles keeps keys of drivers open between operations.
+// handles keeps the drivers' keys open between operations.
 type handles struct {
 	mu      sync.Mutex
 	open    map[driver.MaterialID]*handle
-	opening map[driver.MaterialID]int // who opens it just now
+	opening map[driver.MaterialID]int // number of goroutines that are opening the key
 	retired map[driver.MaterialID]*retirement
-	closing sync.WaitGroup // of retired keys
+	closing sync.WaitGroup // closing of drained keys
 }
 
-// handle is one opened key; users counts those who hold it.
+// handle is one opened key. users is the number of operations that hold it.
 type handle struct {
 	key   driver.Key
 	users int
-	// tracked is key where its driver may have to look it up again; else nil. checked is
-	// its number of lookups when it was last checked.
+	// tracked is key if its driver may have to look the key up again; otherwise nil. checked
+	// is the key's number of lookups at the time of its last check.
 	tracked driver.Tracked
 	checked atomic.Uint64
 }
@@ -36,7 +36,7 @@ func newHandles() *handles {
 	}
 }
 
-// take returns an open handle; give it back.
+// take returns an open handle. The caller must return it with give.
 func (h *handles) take(id driver.MaterialID) (*handle, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,16 +47,16 @@ func (h *handles) take(id driver.MaterialID) (*handle, bool) {
 	return one, ok
 }
 
-// put keeps a newly opened key, which was checked at a number of lookups, and returns its
-// handle, or the one that another goroutine opened before.
+// put keeps a newly opened key and returns its handle, or the handle that another goroutine
+// opened first. checked is the key's number of lookups when it was checked.
 func (h *handles) put(id driver.MaterialID, key driver.Key, checked uint64) *handle {
 	one, idle := h.keep(id, key, checked)
 	closeKeys(idle)
 	return one
 }
 
-// keep is put, but for the keys that are to be closed: a device takes its time, and
-// nobody shall wait for it with the lock held.
+// keep is put without closing keys: the caller closes the keys in idle after the lock is
+// released, because closing may take a device long.
 func (h *handles) keep(id driver.MaterialID, key driver.Key, checked uint64) (one *handle, idle []driver.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +89,8 @@ func (h *handles) give(one *handle) {
 	h.mu.Unlock()
 }
 
-// evict takes out up to n handles that nobody uses, for the caller, who holds the lock,
-// to close.
+// evict removes up to n unused handles and returns their keys. The caller holds h.mu and
+// closes the keys after releasing it.
 func (h *handles) evict(n int) (idle []driver.Key) {
 	for id, one := range h.open {
 		if len(idle) == n {
@@ -104,7 +104,7 @@ func (h *handles) evict(n int) (idle []driver.Key) {
 	return idle
 }
 
-// trim closes every handle that nobody uses, to free locked memory.
+// trim closes every unused handle, to free locked memory.
 func (h *handles) trim() {
 	h.mu.Lock()
 	idle := h.evict(len(h.open))
@@ -112,7 +112,8 @@ func (h *handles) trim() {
 	closeKeys(idle)
 }
 
-// begin lets the caller open material until end; false if it is being destroyed.
+// begin lets the caller open material until it calls end. It returns false if the material
+// is being destroyed.
 func (h *handles) begin(id driver.MaterialID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

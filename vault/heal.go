@@ -10,11 +10,11 @@ import (
 	"strongroom.example/keystore"
 )
 
-// heal makes a protector whole whose device was cleared or replaced, after another
-// one opened the vault: the root is protected by the device that is here now. That
-// takes the place of the one entry of its kind; where there are several, of other
-// machines perhaps, it is added to them. A device that does not do it leaves things
-// as they are, and so does a vault that has as many protectors as it may; that is recorded.
+// heal protects the root with the device of p, which was cleared or replaced, after another
+// protector opened the vault. The new entry replaces the entry of the same kind. If there
+// are several of that kind, perhaps of other machines, it is added to them. If the device
+// fails, or the vault has the maximum number of protectors, heal changes nothing and
+// records the failure.
 func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error {
 	rec := v.record(OpHealProtector, v.cfg.Owner)
 	rec.Detail = map[string]string{"kind": p.Kind()}
@@ -46,7 +46,7 @@ func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error
 	return err
 }
 
-// unhealed records that a protector stays as it is.
+// unhealed records that the protector was not replaced.
 func (v *Vault) unhealed(ctx context.Context, rec audit.Record, cause error) error {
 	rec.Result, rec.Error = audit.Failed, errorName(translate(cause))
 	return v.store.Commit(ctx, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })

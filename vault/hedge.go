@@ -10,18 +10,18 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// hedge makes randomness that does not rest on the operating system alone: a
-// machine that was cloned with its generator's state does not repeat itself.
+// hedge generates random bytes that do not depend on the operating system alone, so that a
+// machine that was cloned with the state of its generator does not repeat its output.
 type hedge struct {
 	suite   suite.ID
 	clock   clock.Clock
 	counter atomic.Uint64
 
-	mu  sync.RWMutex // of key, which is in locked memory
+	mu  sync.RWMutex // protects key, which is in locked memory
 	key []byte
 }
 
-// fill fills p from
+// fill fills p with
 //
 //	KDF(HMAC(key, OS random ‖ boot id ‖ time since boot ‖ clock ‖ counter ‖ hash of input))
 func (h *hedge) fill(p []byte, input ...[]byte) {
@@ -31,10 +31,10 @@ func (h *hedge) fill(p []byte, input ...[]byte) {
 	h.mix(p, &fixed, input)
 }
 
-// hedgeInput is all that the HMAC is taken of, but for the hash.
+// hedgeInput is the input of the HMAC except the hash.
 type hedgeInput [32 + 16 + 8 + 8 + 8]byte
 
-// mix is fill, given the operating system's random bytes in front of fixed.
+// mix is fill with the operating system's random bytes already at the beginning of fixed.
 func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 	boot := h.clock.Boot()
 	copy(fixed[32:48], boot.ID[:])
@@ -54,11 +54,11 @@ func (h *hedge) mix(p []byte, fixed *hedgeInput, input [][]byte) {
 	h.suite.KDF(p, seed, "strongroom/random", nil)
 }
 
-// stir mixes a device's random bytes into the key:
+// stir mixes random bytes of a device into the key:
 //
 //	key = HMAC(key, "strongroom/stir" ‖ random)
 //
-// Bytes that are known, or always the same, take nothing away from it.
+// Bytes that are known or constant do not weaken the key.
 func (h *hedge) stir(random []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,39 +9,40 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// A WrappingAlgorithm is how key material is wrapped on its way into the vault.
+// A WrappingAlgorithm is an algorithm that wraps key material for import.
 type WrappingAlgorithm string
 
-// The wrapping algorithms. Symmetric material takes any of them; a private key, as
-// PKCS #8 DER, those of RSA_AES_KEY_WRAP. The FIPS edition does without PKCS #1
-// v1.5, SHA-1 and SM2.
+// The wrapping algorithms. Symmetric material can be wrapped by any of them, and a private
+// key, as PKCS #8 DER, by those of RSA_AES_KEY_WRAP. The FIPS edition does not allow PKCS
+// #1 v1.5, SHA-1 and SM2.
 //
-// OAEP is without a label, and with one hash for OAEP and for MGF1. Not all libraries
-// do that unless they are told: Java's default is SHA-1 for MGF1, whatever the hash of
-// OAEP. There, pass OAEPParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256,
+// OAEP is used without a label, and with the same hash for OAEP and for MGF1. Some
+// libraries have other defaults: Java uses SHA-1 for MGF1 with every hash of OAEP. In Java,
+// pass OAEPParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256,
 // PSource.PSpecified.DEFAULT).
 const (
 	WrapRSAESPKCS1V15   WrappingAlgorithm = "RSAES_PKCS1_V1_5"
 	WrapRSAESOAEPSHA1   WrappingAlgorithm = "RSAES_OAEP_SHA_1"
 	WrapRSAESOAEPSHA256 WrappingAlgorithm = "RSAES_OAEP_SHA_256"
-	// WrapRSAAESSHA1 and WrapRSAAESSHA256 are CKM_RSA_AES_KEY_WRAP: a fresh AES key of
-	// 32 bytes (16 and 24 are taken as well) under OAEP with that hash, 256 bytes, followed
-	// by the material under that AES key, by AES-KWP (RFC 5649).
+	// WrapRSAAESSHA1 and WrapRSAAESSHA256 are CKM_RSA_AES_KEY_WRAP: a fresh AES key of 32
+	// bytes (16 and 24 are accepted too), encrypted by OAEP with that hash to 256 bytes,
+	// followed by the material wrapped under the AES key by AES-KWP (RFC 5649).
 	WrapRSAAESSHA1   WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_1"
 	WrapRSAAESSHA256 WrappingAlgorithm = "RSA_AES_KEY_WRAP_SHA_256"
 	// WrapSM2 is SM2 encryption with the ciphertext in ASN.1, C1 C3 C2 (GM/T 0009).
 	WrapSM2 WrappingAlgorithm = "SM2_C1C3C2_ASN1"
 )
 
-// An ImportPath says where imported material is unwrapped.
+// An ImportPath is the place where imported material is unwrapped.
 type ImportPath string
 
 // The paths.
 const (
-	// PathAuto: DEVICE where the CMK's driver unwraps by the algorithm, else HOST. Where the
-	// request leaves the algorithm of a private key open, one is chosen for DEVICE.
+	// PathAuto selects PathDevice if the CMK's driver can unwrap with the algorithm, and
+	// PathHost otherwise. If the request names no algorithm for a private key, the vault
+	// prefers one that the device unwraps.
 	PathAuto ImportPath = "AUTO"
-	// PathDevice: inside the device; the host never sees the material.
+	// PathDevice: inside the device. The host never sees the material.
 	PathDevice ImportPath = "DEVICE"
 	// PathHost: in this process, in locked memory.
 	PathHost ImportPath = "HOST"
@@ -50,16 +51,16 @@ const (
 // wrapRow is one wrapping algorithm.
 type wrapRow struct {
 	alg     WrappingAlgorithm
-	code    byte // in the import token
+	code    byte // code in the import token
 	key     KeySpec
-	seam    driver.WrapAlg      // as drivers and unwrap know it
-	host    driver.EncryptAlg   // what unwrapping in the host takes
-	private bool                // takes private keys
-	parts   []WrappingAlgorithm // what an edition may exclude
+	seam    driver.WrapAlg      // name in drivers and in package unwrap
+	host    driver.EncryptAlg   // decryption that unwrapping in the host uses
+	private bool                // can wrap private keys
+	parts   []WrappingAlgorithm // component algorithms that an edition may exclude
 }
 
-// wrapTable lists the wrapping algorithms. Of those that fit a CMK and a wrapping
-// key, the first is the default. Codes are never given twice.
+// wrapTable lists the wrapping algorithms. The first that fits a CMK and a wrapping key is
+// the default. A code is never reused.
 var wrapTable = []wrapRow{
 	{WrapRSAESOAEPSHA256, 1, RSA2048, driver.WrapRSAOAEPSHA256, driver.RSAOAEPSHA256, false, nil},
 	{WrapRSAAESSHA256, 2, RSA2048, unwrap.RSAAESKWPSHA256, driver.RSAOAEPSHA256, true, nil},
@@ -69,8 +70,8 @@ var wrapTable = []wrapRow{
 	{WrapSM2, 6, SM2, driver.WrapSM2, driver.SM2ASN1, false, nil},
 }
 
-// chooseWrap returns the rows that a request for a CMK leaves to choose from, in order of
-// preference. There is at least one where the error is nil.
+// chooseWrap returns the rows that satisfy a request, in order of preference. If the error
+// is nil there is at least one.
 func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (rows []wrapRow, err error) {
 	if r.WrappingKeySpec == "" && r.Algorithm == "" {
 		r.WrappingKeySpec = RSA2048
@@ -95,7 +96,7 @@ func chooseWrap(r ImportRequest, spec driver.KeySpec, e Edition) (rows []wrapRow
 	return nil, cmp.Or(err, invalid("no wrapping algorithm %.80q with a wrapping key %.80q for %s", r.Algorithm, r.WrappingKeySpec, spec))
 }
 
-// excluded returns an error if an edition does without the algorithm or a part of it.
+// excluded returns an error if an edition does not allow the algorithm or a part of it.
 func (r wrapRow) excluded(e Edition) error {
 	for _, part := range slices.Concat(r.parts, []WrappingAlgorithm{r.alg}) {
 		if err := excluded(e, part); err != nil {
@@ -105,11 +106,11 @@ func (r wrapRow) excluded(e Edition) error {
 	return nil
 }
 
-// symmetric reports whether material is raw bytes, and not PKCS #8.
+// symmetric reports whether material is raw bytes, not PKCS #8.
 func symmetric(spec driver.KeySpec) bool { return spec.Usage == driver.Derive }
 
-// materialSize is how many bytes symmetric material has to have: an AES key's, or in
-// the SM edition an SM4 key's for the CMKs that encrypt. 0 for private keys.
+// materialSize returns the required length of symmetric material in bytes: 32, or 16 for an
+// SM4 key of a CMK that encrypts in the SM edition. It returns 0 for private keys.
 func materialSize(k Key, spec driver.KeySpec, e Edition) int {
 	switch {
 	case !symmetric(spec):
@@ -120,12 +121,12 @@ func materialSize(k Key, spec driver.KeySpec, e Edition) int {
 	return 32
 }
 
-// choosePath returns the row and the path of a request, from the rows that are left.
+// choosePath returns the row and the path of a request.
 func choosePath(asked ImportPath, d driver.Driver, spec driver.KeySpec, rows []wrapRow) (wrapRow, ImportPath, error) {
 	inside := slices.IndexFunc(rows, func(row wrapRow) bool { return unwraps(d, spec, row) })
 	switch asked {
 	case "", PathAuto:
-		// What symmetric material is wrapped by is documented, and does not depend on the
+		// The algorithm for symmetric material is documented and does not depend on the
 		// device.
 		if inside == 0 || inside > 0 && !symmetric(spec) {
 			return rows[inside], PathDevice, nil
@@ -142,15 +143,15 @@ func choosePath(asked ImportPath, d driver.Driver, spec driver.KeySpec, rows []w
 	return wrapRow{}, "", invalid("path %.80q is none of %s, %s and %s", asked, PathAuto, PathDevice, PathHost)
 }
 
-// unwraps reports whether the CMK's driver unwraps by the algorithm inside its device.
+// unwraps reports whether the CMK's driver can unwrap with the algorithm inside its device.
 func unwraps(d driver.Driver, spec driver.KeySpec, row wrapRow) bool {
 	can, _ := d.Info().Find(spec)
 	_, able := d.(driver.WrappedImporter)
 	return able && slices.Contains(can.WrappedImport, row.seam)
 }
 
-// lacks says why a driver does not unwrap material of a spec inside its device by any of
-// the rows.
+// lacks returns the reason why a driver cannot unwrap material of a spec inside its device
+// with any of the rows.
 func lacks(d driver.Driver, spec driver.KeySpec, rows []wrapRow) string {
 	info := d.Info()
 	can, _ := info.Find(spec)
@@ -167,7 +168,7 @@ func lacks(d driver.Driver, spec driver.KeySpec, rows []wrapRow) string {
 	return fmt.Sprintf("the %s driver unwraps %s inside its device by %s alone, and not by %s", info.Name, spec, can.WrappedImport, asked)
 }
 
-// importable reports whether a driver takes material of that spec from outside.
+// importable reports whether a driver can import material of a spec.
 func importable(d driver.Driver, spec driver.KeySpec) bool {
 	can, _ := d.Info().Find(spec)
 	_, able := d.(driver.Importer)

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// importAsk is a request that was understood. Its parameters have no token and no public
-// key until it is issued.
+// importAsk is a validated request for import parameters. Its parameters have no token and
+// no public key yet.
 type importAsk struct {
 	parameters ImportParameters
 	row        wrapRow
@@ -19,13 +19,13 @@ type importAsk struct {
 	issued     issuedToken
 }
 
-// detail is what the record of the request tells of it.
+// detail returns the details for the audit record of the request.
 func (a importAsk) detail() map[string]string {
 	p := a.parameters
 	return map[string]string{"algorithm": string(p.Algorithm), "path": string(p.Path), "validTo": p.ValidTo.Format(time.RFC3339)}
 }
 
-// askImport decides algorithm and path, and what the token will say.
+// askImport chooses algorithm and path, and sets the fields of the token.
 func (v *Vault) askImport(t *target, r ImportRequest) (a importAsk, err error) {
 	spec, err := v.deviceSpec(t.Key)
 	if err != nil {
@@ -79,7 +79,7 @@ func (v *Vault) hostImporter(d driver.Driver, spec driver.KeySpec, row wrapRow) 
 	return importer, nil
 }
 
-// deviceSpec is what the driver knows a CMK's material as.
+// deviceSpec returns the spec of a CMK's material in the driver.
 func (v *Vault) deviceSpec(k Key) (driver.KeySpec, error) {
 	row, err := chooseSpec(k.Spec, k.Usage, v.cfg.Edition)
 	return row.device(v.suite), err

@@ -11,8 +11,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// clockPath keeps the latest time that the vault has seen, so that a clock that is
-// set back makes no token and no material valid again.
+// clockPath is the path of the record of the latest time that the vault has observed.
+// Because of it, setting the clock back does not make a token or material valid again.
 const clockPath = "clock"
 
 // clockMark is a stored clock.Mark.
@@ -30,8 +30,8 @@ func (m clockMark) mark() clock.Mark {
 	return out
 }
 
-// openClock starts the clock of deadlines at the latest time that is on record:
-// the stored mark, or the last audit record's.
+// openClock starts the expiry clock at the latest recorded time: that of the stored mark,
+// or of the last audit record.
 func (v *Vault) openClock(ctx context.Context) error {
 	var last clockMark
 	r, err := v.store.Get(ctx, clockPath)
@@ -56,7 +56,7 @@ func (v *Vault) openClock(ctx context.Context) error {
 	return nil
 }
 
-// markClock stores the latest time that was seen.
+// markClock stores the latest observed time.
 func (v *Vault) markClock(tx *keystore.Tx) {
 	m := v.deadline.Mark()
 	tx.Put(clockPath, encode(clockMark{m.Time, hex.EncodeToString(m.Boot.ID[:]), m.Boot.Since}))
@@ -65,8 +65,8 @@ func (v *Vault) markClock(tx *keystore.Tx) {
 // due reports whether the CMK's material has expired at now.
 func (k Key) due(now time.Time) bool { return !k.ValidTo.IsZero() && !now.Before(k.ValidTo) }
 
-// expireView shows a CMK whose material has expired as PendingImport, from that
-// instant on: it does not wait for the material to be destroyed.
+// expireView sets the state of a CMK with expired material to PendingImport. It does so
+// from the time of expiry on, even if the material is not destroyed yet.
 func (v *Vault) expireView(t *target) {
 	if t.ValidTo.IsZero() || !t.due(v.deadline.Now()) {
 		return
@@ -80,8 +80,8 @@ func (v *Vault) expiredSince(t *target) bool {
 	return !t.ValidTo.IsZero() && !t.expired && t.due(v.deadline.Now())
 }
 
-// withoutMaterial is the state of a CMK whose imported material is gone. Deletion
-// goes its way.
+// withoutMaterial returns the state that follows s when the imported material is removed.
+// The states of deletion do not change.
 func (s KeyState) withoutMaterial() KeyState {
 	if s == Enabled || s == Disabled || s == Archived {
 		return PendingImport

@@ -11,27 +11,27 @@ import (
 	"strongroom.example/keystore"
 )
 
-// DeleteImportedKeyMaterial destroys the material of a CMK of OriginExternal, which
-// is PendingImport from then on: nothing is encrypted or decrypted until the same
-// material is imported again, and that enables the CMK whatever it was before.
+// DeleteImportedKeyMaterial destroys the material of a CMK of OriginExternal, which then is
+// PendingImport: it cannot encrypt or decrypt until the same material is imported again.
+// That import enables the CMK, whatever its state was before.
 //
-// Once it returned nil, the material is gone from the device, and neither the
-// present files nor an old copy of the engine's directory beside the present root
-// file give it back; a copy of everything, with a protector of its time, does. An
-// import token that was tried ends as well, since its wrapping key would open what
-// was sent.
+// When the method returns nil, the material is gone from the device. It cannot be recovered
+// from the present files, nor from an old copy of the engine's directory together with the
+// present root file. It can be recovered from a copy of all files together with a protector
+// of that time. An import token with which an import was attempted is invalidated too,
+// because its wrapping key could decrypt the wrapped material.
 //
-// If the device fails the CMK is PendingImport all the same; the vault goes on with
-// the destruction by itself, also after a restart. Errors: ErrUnsupported for a CMK
-// of another origin, ErrKeyState, ErrUnavailable, ErrDenied.
+// If the device fails, the CMK is PendingImport nevertheless, and the vault continues the
+// destruction in the background, also after a restart. Errors: ErrUnsupported for a CMK of
+// another origin, ErrKeyState, ErrUnavailable, ErrDenied.
 func (c Client) DeleteImportedKeyMaterial(ctx context.Context, key string) error {
 	return c.onKey(ctx, request{op: OpDeleteImportedKeyMaterial, key: key}, func(ctx context.Context, t *target, e *entry) error {
 		return c.vault.deleteMaterial(ctx, t, e)
 	})
 }
 
-// deleteMaterial runs intent → destruction → outcome, which e commits. From the
-// intent on the CMK is PendingImport.
+// deleteMaterial runs intent → destruction → outcome; the caller commits the outcome in e.
+// The CMK is PendingImport from the intent on.
 func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	var in intent
 	announced := e.rec
@@ -54,7 +54,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	}
 	path := intentPath(in.Material)
 	if err := v.destroy(ctx, in); err != nil {
-		e.settled = true // its outcome is recorded when it has one
+		e.settled = true // its outcome is recorded by the retry
 		v.postpone(path)
 		return err
 	}
@@ -64,7 +64,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 		return nil
 	}
 	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
-		// The material is gone, whether the caller still waits or not.
+		// The material is destroyed even if ctx has ended since.
 		err := v.store.Commit(context.WithoutCancel(ctx), op)
 		if err != nil {
 			v.postpone(path)
@@ -74,7 +74,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	return nil
 }
 
-// forget takes the material from a CMK and returns the intent to destroy it.
+// forget removes the material from a CMK and returns the intent to destroy it.
 func (v *Vault) forget(tx *keystore.Tx, k Key) (in intent, err error) {
 	path := versionPath(k.ID, k.Version)
 	r, err := tx.Get(path)
@@ -102,7 +102,8 @@ func (v *Vault) forget(tx *keystore.Tx, k Key) (in intent, err error) {
 	return in, v.endTried(tx, k.ID)
 }
 
-// endTried drops the wrapping key of a token that brought material, or tried to.
+// endTried removes the wrapping key of a token with which an import succeeded or was
+// attempted.
 func (v *Vault) endTried(tx *keystore.Tx, key string) error {
 	state, err := getImport(tx, key)
 	if err != nil || state.Token == nil || !state.Token.Tried {
@@ -115,8 +116,8 @@ func (v *Vault) endTried(tx *keystore.Tx, key string) error {
 	return nil
 }
 
-// dropToken removes a token's wrapping key and marks the token. A key in a device is
-// put on the agenda.
+// dropToken marks a token as removed and deletes its wrapping key. A key in a device is
+// deleted by a background task.
 func (v *Vault) dropToken(tx *keystore.Tx, key string, is *issuedToken) error {
 	if is == nil || is.Gone {
 		return nil

@@ -8,10 +8,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// byItself is the principal on record of what the vault does when the time has come.
+// byItself is the recorded principal of the vault's background work.
 const byItself Principal = "(vault)"
 
-// expire ends what has expired of a CMK's import: its material and its token.
+// expire removes a CMK's expired material and token.
 func (v *Vault) expire(ctx context.Context, key string) error {
 	if err := errors.Join(v.expireMaterial(ctx, key), v.expireToken(ctx, key)); err != nil {
 		return err
@@ -20,8 +20,7 @@ func (v *Vault) expire(ctx context.Context, key string) error {
 	return nil
 }
 
-// expireMaterial deletes imported material whose time has come, as
-// DeleteImportedKeyMaterial does.
+// expireMaterial deletes expired imported material in the way of DeleteImportedKeyMaterial.
 func (v *Vault) expireMaterial(ctx context.Context, key string) error {
 	for range staleTries {
 		t, err := v.keys.key(ctx, key)
@@ -34,7 +33,7 @@ func (v *Vault) expireMaterial(ctx context.Context, key string) error {
 		rec := v.record(OpExpireKeyMaterial, byItself)
 		rec.Key, rec.KeyVersion, rec.Driver = t.ID, t.Version, t.Driver
 		rec.Detail = map[string]string{"validTo": t.ValidTo.Format(time.RFC3339)}
-		e := &entry{rec: rec, lenient: true} // nobody was asked
+		e := &entry{rec: rec, lenient: true} // no Authorizer was asked
 		err = v.deleteMaterial(ctx, t, e)
 		if err == nil {
 			return v.commit(ctx, nil, e)
@@ -46,7 +45,7 @@ func (v *Vault) expireMaterial(ctx context.Context, key string) error {
 	return errStale
 }
 
-// expireToken removes the wrapping key of a token whose day is over.
+// expireToken removes the wrapping key of an expired token.
 func (v *Vault) expireToken(ctx context.Context, key string) error {
 	state, err := v.importOf(ctx, key)
 	if err != nil {

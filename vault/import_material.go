@@ -12,58 +12,71 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// ImportMaterial is what the owner of material sends.
+// ImportMaterial is the wrapped material that its owner sends.
 type ImportMaterial struct {
-	// Token is that of ParametersForImport.
+	// Token is the token of ParametersForImport.
 	Token []byte
-	// EncryptedMaterial is the material, wrapped for the public key that came with
-	// the token, by its algorithm.
+	// EncryptedMaterial is the material, wrapped under the public key of ParametersForImport
+	// with the token's algorithm.
 	EncryptedMaterial []byte
-	// PublicKey, if it is not empty, is the public half that a private key must have, as X.509
-	// SubjectPublicKeyInfo in DER: another key is refused before the CMK is bound to it. On
-	// path DEVICE the host sees nothing else by which it could tell a damaged file.
+	// PublicKey is optional: the expected public half of a private key, as X.509
+	// SubjectPublicKeyInfo in DER. A private key with another public half is rejected before
+	// the CMK is bound to it. On PathDevice this is the only check by which the host can
+	// detect a damaged file.
 	PublicKey []byte
-	// ValidTo is when the vault destroys the material by itself; zero: never.
+	// ValidTo is the time at which the vault destroys the material. Zero means never.
 	ValidTo time.Time
 }
 
-// maxPublicKey is more bytes than the SubjectPublicKeyInfo of any spec has.
+// maxPublicKey is longer in bytes than the SubjectPublicKeyInfo of any spec.
 const maxPublicKey = 1024
 
 // errMaterial is the one error for every way in which material does not unwrap, and for
-// what unwrapped without authentication and has a wrong length.
+// material of a wrong length that was unwrapped without authentication.
 var errMaterial = fmt.Errorf("%w: the material does not unwrap by the token's algorithm to what the CMK takes", ErrImport)
 
-// ImportKeyMaterial brings material into a CMK of OriginExternal and enables it. The
-// first import binds the CMK for good: later ones take the same material only, after
-// it was deleted or expired, or to give it another ValidTo. Material that this vault
-// has for another usage or spec is refused; two CMKs of one usage and spec may have
-// the same, and do not decrypt for each other.
+// ImportKeyMaterial imports material into a CMK of OriginExternal and enables the CMK. The
+// first import binds the CMK permanently: later imports accept only the same material,
+// after it was deleted or expired, or to change ValidTo. Material that this vault has for
+// another usage or spec is rejected. Two CMKs of the same usage and spec may have the same
+// material, but do not decrypt each other's ciphertexts.
 //
-// A private key is PKCS #8 (RFC 5208, RFC 5958) in DER, without a password and with
-// nothing after it:
+// A private key is PKCS #8 (RFC 5208, RFC 5958) in DER, without a password and without
+// trailing data:
 //
-//   - RSA of the spec's length, with two primes and an odd public exponent from 65537
-//     to 2^31-1. A TPM takes 65537 alone. A key with the identifier id-RSASSA-PSS is
-//     taken to sign, and restricted to RSA-PSS (KeyVersion.SignAlgorithms).
-//   - EC on the spec's named curve, SM2, or Ed25519. A public half is optional, and must
-//     be that of the private number.
+//   - RSA of the spec's length, with two primes and an odd public exponent from 65537 to
+//     2^31-1. A TPM accepts 65537 only. A key with the identifier id-RSASSA-PSS can be
+//     imported for signing only, and is restricted to RSA-PSS
+//     (KeyVersion.SignAlgorithms).
+//   - EC on the spec's named curve, SM2, or Ed25519. The public half is optional, and
+//     must match the private key.
 //
-// What does not unwrap has one error for all causes, and counts: after five such tries
-// the token is dead. On path HOST, material that unwraps from RSA_AES_KEY_WRAP, and is no
-// key that the CMK takes, has an error that says what is wrong with it and by which
-// command it can be converted; that does not count, because AES-KWP authenticates. On
-// path DEVICE the device unwraps, and the host sees the public half of a private key
-// alone: a key that is refused by that, or does not compute, is destroyed in the device, and
-// counts; faults of the encoding that the device overlooks stay unseen (SECURITY.md).
+// Material that does not unwrap is reported with the same error for all causes, and counts
+// as a failed attempt: the token becomes invalid after five.
 //
-// To give material an earlier ValidTo than it has takes the permission to
-// DeleteImportedKeyMaterial as well, because that is what it comes to. A later one, none, or
-// any ValidTo for material that is not there does not.
+// On PathHost, material that unwraps correctly from RSA_AES_KEY_WRAP but is not a key that
+// the CMK accepts is reported with an error that says what is wrong and which command
+// converts it. That does not count as a failed attempt, because AES-KWP authenticates the
+// material.
 //
-// Errors: ErrImportToken, ErrOtherMaterial and for all else that is wrong with the
-// material ErrImport; ErrInvalid for a ValidTo that has passed, ErrTooLarge,
-// ErrUnsupported for a CMK of another origin, ErrKeyState, ErrDenied, ErrUnavailable.
+// On PathDevice the host sees only the public half of a private key. A key that is rejected
+// because of it, or that does not compute correctly, is destroyed in the device and counts
+// as a failed attempt. Encoding faults that the device accepts are not detected
+// (SECURITY.md).
+//
+// Setting an earlier ValidTo than the material has also needs the permission to
+// DeleteImportedKeyMaterial, because it deletes the material at that time. Setting a later
+// ValidTo or none does not, and neither does any ValidTo if the CMK has no material.
+//
+// Errors:
+//
+//   - ErrImportToken: the token is not accepted.
+//   - ErrOtherMaterial: the material is not that of the first import.
+//   - ErrImport: every other fault of the material.
+//   - ErrInvalid: ValidTo has passed, or PublicKey is not valid for the CMK.
+//   - ErrTooLarge: the wrapped material is too long.
+//   - ErrUnsupported: the CMK has another origin.
+//   - ErrKeyState, ErrDenied, ErrUnavailable.
 func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMaterial) (Key, error) {
 	if len(m.EncryptedMaterial) > unwrap.MaxCiphertext {
 		return Key{}, c.reject(ctx, request{op: OpImportKeyMaterial, key: key},
@@ -91,25 +104,25 @@ func (c Client) ImportKeyMaterial(ctx context.Context, key string, m ImportMater
 	return im.key, nil
 }
 
-// importing is one import on its way.
+// importing is one import in progress.
 type importing struct {
 	v        *Vault
 	t        *target
 	material ImportMaterial
-	expected crypto.PublicKey // nil: any
+	expected crypto.PublicKey // nil accepts any
 	token    token
 	row      wrapRow
 	ver      version
 	id       driver.MaterialID
-	// again: the CMK has its material, and this one only has to be the same.
+	// again: the CMK has its material already, and the imported material must be the same.
 	again  bool
 	issued issuedToken
 	marks  []mark
 	detail map[string]string
-	key    Key // as it is after
+	key    Key // after the import
 }
 
-// newImporting checks all that can be known before the try.
+// newImporting makes all checks that need no unwrapping.
 func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (*importing, error) {
 	now := v.deadline.Now()
 	if !m.ValidTo.IsZero() && (!m.ValidTo.After(now) || !m.ValidTo.Before(year10000())) {
@@ -142,7 +155,7 @@ func (v *Vault) newImporting(ctx context.Context, t *target, m ImportMaterial) (
 	return im, err
 }
 
-// expected parses PublicKey; nil if it is empty.
+// expected parses PublicKey. It returns nil if PublicKey is empty.
 func (m ImportMaterial) expected(k Key) (crypto.PublicKey, error) {
 	if len(m.PublicKey) == 0 {
 		return nil, nil
@@ -157,7 +170,7 @@ func (m ImportMaterial) expected(k Key) (crypto.PublicKey, error) {
 	return public, nil
 }
 
-// checkExpected refuses a private key that has not the expected public half.
+// checkExpected rejects a private key whose public half is not the expected one.
 func (im *importing) checkExpected(publicDER []byte) error {
 	if im.expected == nil {
 		return nil
@@ -172,14 +185,14 @@ func (im *importing) checkExpected(publicDER []byte) error {
 	return nil
 }
 
-// wipe wipes what was computed by the material.
+// wipe wipes the values that were computed with the material.
 func (im *importing) wipe() {
 	if im != nil {
 		wipeMarks(im.marks)
 	}
 }
 
-// readToken checks the token for itself; whether it is the newest is for begin.
+// readToken checks the token on its own; begin checks that it is the CMK's newest.
 func (im *importing) readToken() (err error) {
 	if im.token, err = im.v.openToken(im.material.Token); err != nil {
 		return err
@@ -196,6 +209,6 @@ func (im *importing) readToken() (err error) {
 	return nil
 }
 
-// year10000 is the first moment that no record can name. It is compared with as a time:
-// a year may have more bits than an int.
+// year10000 is the first time that a record cannot represent. It is compared as a time,
+// because a year may need more bits than an int has.
 func year10000() time.Time { return time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }

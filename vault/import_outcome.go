@@ -6,8 +6,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// keep stores the material and enables the CMK, unless it changed while the driver
-// worked or the material is not the CMK's.
+// keep stores the material and enables the CMK, unless the CMK changed while the driver
+// worked, or the material is not that of the CMK.
 func (im *importing) keep(tx *keystore.Tx, made madeKey) error {
 	k, err := im.current(tx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (im *importing) keepMaterial(tx *keystore.Tx, k *Key, made madeKey) error {
 	return keepVersion(tx, im.ver, made)
 }
 
-// current returns the CMK as it is now, if it still has or lacks its material.
+// current returns the CMK as it is now, or errStale if it gained or lost its material.
 func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
 	if k, err = keyIn(tx, im.t.ID); err != nil {
 		return k, err
@@ -64,7 +64,7 @@ func (im *importing) current(tx *keystore.Tx) (k Key, err error) {
 		return k, k.State.refuse(OpImportKeyMaterial, k.ID)
 	}
 	if now := (target{Key: k}); !k.ValidTo.Equal(im.t.ValidTo) && now.shortens(im.material.ValidTo) {
-		return k, errStale // another import gave it a later ValidTo: that may not be the caller's to shorten
+		return k, errStale // another import set a later ValidTo, which this caller may not be allowed to shorten
 	}
 	if has, err := hasMaterial(tx, k); err != nil || has != im.again {
 		return k, orElse(err, errStale)

@@ -11,30 +11,35 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Open opens the vault in dir by the first of the protectors that fits. Give those of
-// devices first: one whose device was cleared or replaced is protected again when a later
-// protector opens the vault, and that is recorded. A relative dir is resolved once, by the
-// working directory of the moment.
+// Open opens the vault in dir with the first of the protectors that fits. Give the
+// protectors of devices first: if a later protector opens the vault, Open re-seals the root
+// under each earlier protector whose device was cleared or replaced, and records that. A
+// relative dir is resolved once, against the working directory at the time of the call.
 //
-// Open acts on no byte of a root file before its MAC holds under the root that a
-// protector gave. Where root and root.copy differ, the one in force decides, whichever of
-// them a protector opened first, and the other is healed; that is recorded as
-// OpHealRootFile before it is done. ctx bounds the work that a passphrase costs, also
-// while it is done, and Config.UnlockWork bounds the work for a file that is not yet
+// Open uses no byte of a root file before it has verified the file's MAC under the root
+// that a protector returned. If root and root.copy differ, Open uses the newer one,
+// whichever of them a protector opened first, and replaces the other; it records
+// OpHealRootFile before it replaces the file. ctx also bounds the computation for a
+// passphrase while it runs. Config.UnlockWork bounds the work for a file that is not yet
 // authenticated.
 //
-// There is no read-only Open. ErrUnavailable is also returned for a directory that cannot
-// be used: it belongs to another user, others may write to it, or it is on a read-only
-// file system or one without locks; the text names path and remedy.
+// There is no read-only mode. Open also returns ErrUnavailable for a directory that cannot
+// be used: it belongs to another user, others may write to it, or it is on a file system
+// that is read-only or has no locks. The text names the path and the remedy.
 //
-// Calls that no protector opened are on record from the next call on that succeeds, with
-// their number and times as the file "refused" tells them, which is not authenticated.
+// Calls that no protector could open are counted in the file "refused", and the next
+// successful Open records their number and times. The file is not authenticated.
 //
-// Errors: ErrNoVault, ErrWrongVault, ErrUnlock, ErrWrongDevice, ErrInUse, ErrCorrupt,
-// ErrRolledBack, ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable, ErrUnavailable,
-// ErrInvalid where cfg names another edition than the vault's, ErrUnsupported where this
-// process cannot have it, ErrSelfTest where its cryptography computes wrong results, and
-// those of ctx.
+// Errors:
+//
+//   - ErrNoVault, ErrWrongVault, ErrInUse, ErrUnavailable: about the directory.
+//   - ErrUnlock, ErrWrongDevice: no protector opens the vault.
+//   - ErrCorrupt, ErrRolledBack: about the stored data.
+//   - ErrStorageFull, ErrLockedMemory, ErrAuditUnavailable: a resource is missing.
+//   - ErrInvalid: an argument is wrong, or cfg names another edition than the vault's.
+//   - ErrUnsupported: this process cannot use the edition.
+//   - ErrSelfTest: this process's cryptography computes wrong results.
+//   - The error of ctx.
 func Open(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpOpenVault, "", errNoContext)
@@ -55,7 +60,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	}
 	v := newVault(cfg)
 	defer func() { v.abandon(err, (*keystore.DirLock).Unlock) }()
-	if _, err = v.candidates(dir); err != nil { // before the lock is written
+	if _, err = v.candidates(dir); err != nil { // before Lock writes to the directory
 		return nil, unreadable(dir, err)
 	}
 	if v.lock, err = keystore.Lock(dir); err != nil {
@@ -88,7 +93,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	if err != nil {
 		return nil, err
 	}
-	_ = v.lock.RemoveBeside(refusedFile) // if it stays, it is on record once more
+	_ = v.lock.RemoveBeside(refusedFile) // if the file stays, the next Open records it again
 	for _, p := range unlocked.strangers {
 		if err = v.heal(ctx, p, unlocked.root.Bytes()); err != nil {
 			return nil, err
@@ -97,8 +102,8 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	return v, nil
 }
 
-// unreadable returns ErrInvalid for a path that cannot be a directory's, which is the
-// caller's mistake; other faults of a directory are not.
+// unreadable returns ErrInvalid for a path that cannot be that of a directory, because that
+// is a mistake of the caller. It returns err for other faults of a directory.
 func unreadable(dir string, err error) error {
 	if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
 		return invalid("%s is a file; a vault is a directory", dir)

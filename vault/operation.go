@@ -1,11 +1,12 @@
 package vault
 
-// An Operation is what a principal does; it names the operation in policies, in
-// errors and in the audit.
+// An Operation is an action of a principal. It names the action in policies, in errors and
+// in the audit log.
 type Operation string
 
-// The operations. OpDecrypt and OpOpenDataKey are one power under two names: what a
-// ciphertext holds is not written on it, so that either opens what was made for the other.
+// The operations. OpDecrypt and OpOpenDataKey are the same permission under two names,
+// because a ciphertext does not say what it holds: either operation opens the ciphertexts
+// made for the other.
 const (
 	OpCreateVault                     Operation = "CreateVault"
 	OpOpenVault                       Operation = "OpenVault"
@@ -40,7 +41,7 @@ const (
 	OpParametersForImport             Operation = "ParametersForImport"
 	OpImportKeyMaterial               Operation = "ImportKeyMaterial"
 	OpDeleteImportedKeyMaterial       Operation = "DeleteImportedKeyMaterial"
-	// What the vault does by itself when the time has come.
+	// The vault itself performs these when material or a token expires.
 	OpExpireKeyMaterial Operation = "ExpireKeyMaterial"
 	OpExpireImportToken Operation = "ExpireImportToken"
 	OpListProtectors    Operation = "ListProtectors"
@@ -49,8 +50,8 @@ const (
 	OpHealProtector     Operation = "HealProtector"
 	// OpHealRootFile is recorded by Open for each root file that it replaced or removed.
 	OpHealRootFile Operation = "HealRootFile"
-	// OpPinKey is recorded when the vault first stores the check value of a device's key
-	// whose record, of an earlier version of this package, has none.
+	// OpPinKey is recorded when the vault first stores the check value of a device key whose
+	// record has none because an earlier version of this package wrote it.
 	OpPinKey       Operation = "PinKey"
 	OpRotateRoot   Operation = "RotateRoot"
 	OpReadAudit    Operation = "ReadAudit"

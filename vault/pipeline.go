@@ -5,14 +5,16 @@ import (
 	"errors"
 )
 
-// errNoContext: a nil context would panic somewhere on its way.
+// errNoContext rejects a nil context at once, because it would panic later.
 var errNoContext = invalid("the context is nil; pass context.Background()")
 
 const (
-	// staleTries bounds how often an operation is done anew since what it rested on changed.
+	// staleTries bounds how often an operation is repeated because the key changed in
+	// between.
 	staleTries = 8
-	// decisions is how often the Authorizer is asked at least before alias and tags may be
-	// others than he saw: else who may tag could keep a CMK from being disabled.
+	// decisions is the number of times that the Authorizer is asked before a change of alias
+	// and tags no longer repeats the decision. Without this limit, a principal who may tag a
+	// CMK could keep others from disabling it.
 	decisions = 4
 )
 
@@ -20,9 +22,10 @@ const (
 //
 //	load key → authorize → state × operation → act → record, durably → release
 //
-// The caller releases its result only if onKey returns nil. At commit the key must be
-// what the decision rested on (see stands), else all is done again: nothing is used after
-// an acknowledged Disable. An error leaves one record, or is counted (see fail).
+// The caller releases its result only if onKey returns nil. At commit the key must still be
+// as it was at the decision (see stands); otherwise onKey repeats the operation, so that no
+// result computed before an acknowledged Disable is released after it. An error writes one
+// record or is counted (see fail).
 func (c Client) onKey(ctx context.Context, q request, act func(context.Context, *target, *entry) error) error {
 	v, err := c.begin(ctx, q)
 	if err != nil {
@@ -38,7 +41,7 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 		}
 		e, err = c.once(ctx, q, t, act)
 		if errors.Is(err, ErrDenied) {
-			return wrap(q.op, q.key, err) // a denied caller does not learn which CMK has the alias
+			return wrap(q.op, q.key, err) // a denied caller must not learn which CMK has the alias
 		}
 		if !errors.Is(err, errStale) {
 			return wrap(q.op, t.ID, err)
@@ -47,7 +50,7 @@ func (c Client) onKey(ctx context.Context, q request, act func(context.Context, 
 	return wrap(q.op, q.key, v.giveUp(ctx, e))
 }
 
-// onVault runs one operation that acts on no single CMK.
+// onVault runs one operation that does not act on a single CMK.
 func (c Client) onVault(ctx context.Context, q request, act func(context.Context, *entry) error) error {
 	v, err := c.begin(ctx, q)
 	if err != nil {
@@ -64,12 +67,12 @@ func (c Client) onVault(ctx context.Context, q request, act func(context.Context
 	return wrap(q.op, "", v.giveUp(ctx, e))
 }
 
-// begin lets the operation in; leave must follow where it returns nil. A call that it
-// turns away is counted under the principal's name.
+// begin admits the operation. If it returns a nil error, the caller must call leave. A call
+// that begin rejects is counted under the principal's name.
 func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 	v, err := c.vault, c.known()
 	if v == nil {
-		return nil, err // there is no log
+		return nil, err // without a vault there is no log
 	}
 	switch {
 	case err != nil:
@@ -79,7 +82,7 @@ func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 		err = ctx.Err()
 	}
 	if closed := v.enter(); closed != nil {
-		return nil, orElse(err, closed) // the log is closed as well
+		return nil, orElse(err, closed) // the log is closed too
 	}
 	if err != nil {
 		c.countTurnedAway(ctx, q, err)
@@ -89,7 +92,7 @@ func (c Client) begin(ctx context.Context, q request) (*Vault, error) {
 	return v, nil
 }
 
-// once is one pass through the pipeline; t is nil for operations on the vault.
+// once runs the pipeline once. t is nil for operations on the vault.
 func (c Client) once(ctx context.Context, q request, t *target, act func(context.Context, *target, *entry) error) (*entry, error) {
 	v := c.vault
 	e, err := c.decide(ctx, q, t)
@@ -105,7 +108,7 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 		}
 		if e.refusal == nil && !recordable(ctx, err) {
 			if err != nil && !e.settled && !errors.Is(err, errStale) {
-				v.countFailed(e.rec, err) // it could not be recorded
+				v.countFailed(e.rec, err) // its record could not be written
 			}
 			return e, err
 		}
@@ -116,8 +119,8 @@ func (c Client) once(ctx context.Context, q request, t *target, act func(context
 	return e, v.fail(ctx, t, e.rec, err)
 }
 
-// conclude commits what was done. While nothing but alias or tags changes, it is decided
-// again, and not done again.
+// conclude commits the operation. If only the alias or tags changed, it repeats the
+// decision but not the operation.
 func (c Client) conclude(ctx context.Context, q request, t *target, e *entry) (err error) {
 	if e.askAgain {
 		t, err = c.decideAgain(ctx, q, t, e)
@@ -134,7 +137,7 @@ func (c Client) conclude(ctx context.Context, q request, t *target, e *entry) (e
 	return err
 }
 
-// decide begins the record of an operation, and records a refusal.
+// decide starts the record of an operation and asks the Authorizer. It records a refusal.
 func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error) {
 	v := c.vault
 	e := &entry{rec: v.record(q.op, c.principal), lenient: q.lenient}
@@ -147,9 +150,9 @@ func (c Client) decide(ctx context.Context, q request, t *target) (*entry, error
 	return e, nil
 }
 
-// decideAgain asks the Authorizer by alias and tags as they are now, for each decision
-// that the operation rests on. It returns errStale where one does not stand; the next
-// pass then returns the reason.
+// decideAgain asks the Authorizer with the present alias and tags, for each decision that
+// the operation depends on. It returns errStale if a decision changed; the next pass then
+// returns the reason.
 func (c Client) decideAgain(ctx context.Context, q request, was *target, e *entry) (*target, error) {
 	now, err := c.reconsider(ctx, q, was, e)
 	if err == nil && e.also != nil {
@@ -159,8 +162,8 @@ func (c Client) decideAgain(ctx context.Context, q request, was *target, e *entr
 	return now, err
 }
 
-// reconsider asks the Authorizer again for one decision; was is nil where the operation
-// acts on no CMK, or on one that it creates.
+// reconsider repeats one decision. was is nil if the operation acts on no CMK, or on one
+// that it creates.
 func (c Client) reconsider(ctx context.Context, q request, was *target, e *entry) (now *target, err error) {
 	if was != nil {
 		now, err = c.vault.load(ctx, q.key)
@@ -174,8 +177,8 @@ func (c Client) reconsider(ctx context.Context, q request, was *target, e *entry
 	return now, nil
 }
 
-// join decides a second request that the operation of e rests on. A refusal is recorded
-// here, so that the operation leaves no other record.
+// join decides a second request that the operation of e depends on. It records a refusal
+// itself, and sets e.settled so that the operation writes no other record.
 func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error) {
 	t, err := c.vault.load(ctx, q.key)
 	if err != nil {
@@ -187,7 +190,7 @@ func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error)
 		e.settled = true
 		id := t.ID
 		if errors.Is(err, ErrDenied) {
-			id = q.key // a denied caller does not learn which CMK has the alias
+			id = q.key // a denied caller must not learn which CMK has the alias
 		}
 		return nil, wrap(q.op, id, err)
 	}
@@ -196,7 +199,7 @@ func (c Client) join(ctx context.Context, e *entry, q request) (*decided, error)
 }
 
 // absent ends an operation on a CMK that could not be loaded. A caller who would be denied
-// gets ErrDenied; only an authorized caller gets the reason.
+// gets ErrDenied; only an authorized caller gets missing.
 func (c Client) absent(ctx context.Context, q request, missing error) error {
 	e, err := c.decide(ctx, q, nil)
 	if err != nil {
@@ -205,9 +208,9 @@ func (c Client) absent(ctx context.Context, q request, missing error) error {
 	return c.vault.fail(ctx, nil, e.rec, missing)
 }
 
-// reject ends an operation whose arguments are wrong, before anything was done with them;
-// q has only those that are right. A caller who would be denied gets ErrDenied, whatever
-// the arguments are.
+// reject ends an operation whose arguments are invalid, before it has any effect. q holds
+// only the valid arguments. A caller who would be denied gets ErrDenied whatever the
+// arguments are.
 func (c Client) reject(ctx context.Context, q request, cause error) error {
 	v, err := c.begin(ctx, q)
 	if err != nil {
@@ -219,7 +222,7 @@ func (c Client) reject(ctx context.Context, q request, cause error) error {
 	e.rec.RequestID, e.rec.Reason = stamps(ctx)
 	var t *target
 	if q.key != "" {
-		t, _ = v.load(ctx, q.key) // absent or not: what is wrong comes first
+		t, _ = v.load(ctx, q.key) // an unknown key does not matter: the invalid argument is reported first
 	}
 	v.describe(&e.rec, q, t)
 	if err := c.allowed(ctx, c.asks(q, t), &e.rec); err != nil {

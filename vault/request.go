@@ -8,21 +8,21 @@ import (
 	"strongroom.example/keystore"
 )
 
-// request is one operation as a method describes it to the pipeline.
+// request describes one operation to the pipeline.
 type request struct {
 	op      Operation
-	key     string // CMK id or alias
-	version uint32 // the CMK's version; 0: the primary
+	key     string // the CMK's id or alias
+	version uint32 // the CMK's version; 0 is the primary
 	context boundContext
-	size    int    // bytes of input
-	alias   string // what is asked for; see Request
+	size    int    // length of the input in bytes
+	alias   string // the requested alias; see Request
 	tags    map[string]string
 	driver  string
-	validTo time.Time // of imported material
+	validTo time.Time // expiry of imported material
 	lenient bool      // see entry
 }
 
-// name returns what the caller gave for the CMK, as the one or the other.
+// name returns what the caller gave for the CMK, either as id or as alias.
 func (q request) name() (id, alias string) {
 	if _, ok := parseKeyID(q.key); ok {
 		return q.key, ""
@@ -33,46 +33,46 @@ func (q request) name() (id, alias string) {
 // target is the CMK that an operation acts on, as it was when it was loaded.
 type target struct {
 	Key
-	record uint64 // version of the stored record
-	// expired: its material had expired when it was loaded.
+	record uint64 // version number of the stored record
+	// expired reports that the material had expired when the CMK was loaded.
 	expired bool
 }
 
-// entry is what an operation leaves behind: its audit record, and its changes.
+// entry holds what an operation commits: its audit record and its changes.
 type entry struct {
 	rec audit.Record
-	// change alters the store in the very batch of the record.
+	// change alters the store in the same batch as the record.
 	change func(*keystore.Tx) error
-	// commit replaces the store's plain commit.
+	// commit is used instead of the store's Commit.
 	commit func(context.Context, func(*keystore.Tx) error) error
-	// refusal is change's error, when it was that which ended the commit.
+	// refusal is the error of change, if that error ended the commit.
 	refusal error
-	// also is a second decision that the operation rests on: its record is committed
-	// with rec, and both keys must be as they were.
+	// also is a second decision that the operation depends on. Its record is committed
+	// together with rec, and both keys must be unchanged.
 	also *decided
-	// detached: the change reads the key's record itself, and may find it altered.
+	// detached: change reads the key's record itself and accepts one that was altered.
 	detached bool
-	// outcome: the operation works with a device between its first commit and its last.
-	// The last commit then asks only that the key's state still allows the operation.
+	// outcome: the operation works with a device between its first commit and its last. The
+	// last commit therefore requires only that the key's state still allows the operation.
 	outcome bool
 	// askAgain: the Authorizer is asked once more right before the commit, because the
-	// operation takes long and its result rests on a permission that may have ended.
+	// operation takes long and the permission may have been withdrawn since.
 	askAgain bool
-	// alters: the change alters the key's record as it finds it, if its state allows that.
+	// alters: change alters the current record of the key, if the key's state allows that.
 	alters bool
-	// lenient: the Authorizer was asked often enough, and alias and tags may have changed
-	// since.
+	// lenient: the Authorizer was asked often enough; a later change of alias or tags is
+	// ignored.
 	lenient bool
-	// exact: any other record of the key is another key: what was not found was moved or
-	// deleted meanwhile.
+	// exact: any change of the key's record makes the decision stale, because the operation
+	// did not find something that may have been moved or deleted in between.
 	exact bool
-	// undo takes back what was done to the device when the commit failed.
+	// undo reverts the operation's effect on the device if the commit failed.
 	undo func(error) error
-	// settled: the failure is on record already.
+	// settled: the failure has been recorded already.
 	settled bool
 }
 
-// decided is a request for which the decision fell.
+// decided is a request that was decided.
 type decided struct {
 	q request
 	t *target

@@ -9,21 +9,22 @@ import (
 	"strongroom.example/keystore"
 )
 
-// errStale: what the decision rested on changed before the record was durable.
+// errStale reports that the key changed after the decision and before the record was
+// durable.
 var errStale = errors.New("it changed meanwhile")
 
-// errRelabelled: only alias or tags changed of that. What was done holds; who may do it
-// is asked again.
+// errRelabelled reports that only its alias or tags changed. The operation's result remains
+// valid, but the Authorizer is asked again.
 var errRelabelled = fmt.Errorf("%w: its alias or tags", errStale)
 
-// A reader reads records: in a commit, as those before in its group leave them, or as they
-// are stored.
+// A reader reads records: in a commit, including the changes of earlier commits in the same
+// group, or as stored.
 type reader interface {
 	Version(path string) uint64
 	Get(path string) (keystore.Record, error)
 }
 
-// storeReader reads what is stored.
+// storeReader reads stored records.
 type storeReader struct {
 	*keystore.Store
 	ctx context.Context
@@ -33,9 +34,9 @@ func (r storeReader) Get(path string) (keystore.Record, error) { return r.Store.
 
 func (v *Vault) reading(ctx context.Context) reader { return storeReader{v.store, ctx} }
 
-// stands checks in a commit that a decision stands. It rests on state, primary version,
-// place, expiry, alias and tags. The rest of the record may change, so that a change of the
-// description does not hold up those who use the CMK.
+// stands checks whether a decision is still valid at commit. The decision depends on state,
+// primary version, driver, expiry, alias and tags. Other fields may change, so that a new
+// description does not delay the users of the CMK.
 func (v *Vault) stands(tx reader, t *target, e *entry) error {
 	if t == nil || e.detached || tx.Version(keyPath(t.ID)) == t.record && !v.expiredSince(t) {
 		return nil
@@ -45,7 +46,7 @@ func (v *Vault) stands(tx reader, t *target, e *entry) error {
 	}
 	now, err := v.shownIn(tx, t.ID)
 	if errors.Is(err, keystore.ErrNotFound) {
-		return errStale // its creation was taken back
+		return errStale // the creation was rolled back
 	}
 	if err == nil {
 		err = e.allowedBy(now, t)
@@ -56,12 +57,12 @@ func (v *Vault) stands(tx reader, t *target, e *entry) error {
 	return err
 }
 
-// allowedBy checks the CMK as it is now against the CMK that the decision fell for.
+// allowedBy checks the current CMK against the CMK for which the decision was made.
 func (e *entry) allowedBy(now, then *target) error {
 	op := Operation(e.rec.Operation)
 	switch {
 	case e.outcome && now.expired && !then.expired:
-		return errStale // its material is gone, whatever the operation did with it
+		return errStale // the material is gone, so the result of the operation no longer matters
 	case e.outcome && !now.State.allows(op):
 		return now.State.refuse(op, then.ID)
 	case e.outcome:
@@ -72,9 +73,10 @@ func (e *entry) allowedBy(now, then *target) error {
 	return nil
 }
 
-// commitIf commits op if the decision stands. Else it waits for its group all the same:
-// then what made it stale is durable, and there is something new to decide by. Who came
-// back at once would meet the very same group, again and again.
+// commitIf commits op if the decision is still valid. If not, it waits for the end of its
+// commit group before it returns errStale: only then is the change that made it stale
+// durable, and the next attempt sees it. Without this wait the next attempt would join the
+// same group and fail again.
 func (v *Vault) commitIf(ctx context.Context, t *target, e *entry, op func(*keystore.Tx) error) error {
 	commit := e.commit
 	if commit == nil {
@@ -90,19 +92,19 @@ func (v *Vault) commitIf(ctx context.Context, t *target, e *entry, op func(*keys
 			return op(tx)
 		}
 		if errors.Is(stale, errStale) {
-			return nil // and changes nothing
+			return nil // commits no change
 		}
 		return stale
 	})
 	return orElse(err, stale)
 }
 
-// same reports whether what is done with the CMK would be done alike.
+// same reports whether the operation would use both states of the CMK in the same way.
 func (t *target) same(other *target) bool {
 	return t.ID == other.ID && t.State == other.State && t.Version == other.Version && t.Driver == other.Driver && t.ValidTo.Equal(other.ValidTo)
 }
 
-// shownIn is keyIn as everybody is shown it; see expireView.
+// shownIn returns the CMK as keyIn reads it, with expiry applied; see expireView.
 func (v *Vault) shownIn(tx reader, id string) (*target, error) {
 	k, err := keyIn(tx, id)
 	t := &target{Key: k}
@@ -110,7 +112,8 @@ func (v *Vault) shownIn(tx reader, id string) (*target, error) {
 	return t, err
 }
 
-// keyIn reads a CMK in a commit, as those before in its group leave it.
+// keyIn reads a CMK in a commit, including the changes of earlier commits in the same
+// group.
 func keyIn(tx reader, id string) (Key, error) {
 	path := keyPath(id)
 	r, err := tx.Get(path)

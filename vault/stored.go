@@ -16,7 +16,7 @@ func versionPath(id string, n uint32) string   { return "version/" + id + "/" + 
 func materialPath(id driver.MaterialID) string { return "material/" + id.String() }
 func intentPath(id driver.MaterialID) string   { return "intent/" + id.String() }
 
-// tenDigits writes n so that numbers sort as their texts do.
+// tenDigits formats n with ten digits, so that the texts sort in the order of the numbers.
 func tenDigits(n uint32) string {
 	digits := strconv.FormatUint(uint64(n), 10)
 	return "0000000000"[len(digits):] + digits
@@ -31,8 +31,8 @@ func decode[T any](path string, stored []byte) (T, error) {
 	return t, nil
 }
 
-// encode writes a record of this package, which always can be encoded. What HTML would
-// take for its own stays as it is.
+// encode encodes a record of this package as JSON, which cannot fail. It does not escape
+// the characters <, > and &.
 func encode(record any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -25,7 +25,7 @@ type Vault struct {
 	arena    *lockedmem.Arena
 	secrets  *secrets
 	drivers  map[string]driver.Driver
-	inputs   sync.Pool // of *[inputSize]byte, wiped
+	inputs   sync.Pool // of *[inputSize]byte, wiped before they are returned
 	handles  *handles
 	burials  *burials
 	keys     *keyCache
@@ -33,17 +33,17 @@ type Vault struct {
 	failures *failureCounts
 	rest     *restroom
 	clock    clock.Clock
-	deadline *clock.HighWater // by which things expire
+	deadline *clock.HighWater // the clock by which expiry is decided
 	agenda   *agenda
 
-	gate    gate.Gate // each operation enters
+	gate    gate.Gate // every operation enters it
 	closing sync.Mutex
-	awake   bool // background was started
+	awake   bool // the background goroutine was started
 	stopped chan struct{}
 	done    chan struct{}
 }
 
-// newVault returns a vault that has nothing open yet.
+// newVault returns a vault whose directory and store are not open yet.
 func newVault(cfg Config) *Vault {
 	return &Vault{
 		cfg: cfg, suite: suiteOf(cfg.Edition), clock: clock.Bounded(cfg.clock),
@@ -51,13 +51,13 @@ func newVault(cfg Config) *Vault {
 	}
 }
 
-// binding ties protectors' blobs to this vault.
+// binding returns the vault id and edition to which the protectors' blobs are bound.
 func (v *Vault) binding() driver.Binding {
 	return driver.Binding{VaultID: v.id, Edition: v.cfg.Edition}
 }
 
-// ID returns the vault's id, 32 hexadecimal digits. Keep it outside the directory, with
-// LogKey, for Config.VaultID.
+// ID returns the vault's id, 32 hexadecimal digits. Keep it outside the vault's directory,
+// together with LogKey, for Config.VaultID.
 func (v *Vault) ID() string { return idText(v.id) }
 
 func idText(id [16]byte) string { return hex.EncodeToString(id[:]) }
@@ -65,12 +65,12 @@ func idText(id [16]byte) string { return hex.EncodeToString(id[:]) }
 // Edition returns the vault's edition.
 func (v *Vault) Edition() Edition { return v.cfg.Edition }
 
-// LogKey returns the public key of the audit log, as a note verifier key
-// (golang.org/x/mod/sumdb/note). It never changes. Keep it outside the directory, for
-// Config.LogKey and for verifying exports.
+// LogKey returns the public key of the audit log as a note verifier key
+// (golang.org/x/mod/sumdb/note). It never changes. Keep it outside the vault's directory,
+// for Config.LogKey and for verifying exports.
 func (v *Vault) LogKey() string { return v.log.key.Load().Verifier() }
 
-// setOrigin names the log after the vault.
+// setOrigin creates the appender of the log, with the origin line that names this vault.
 func (v *Vault) setOrigin() {
 	v.log = &appender{tree: audit.Tree{Suite: v.suite}, origin: audit.Origin(v.ID())}
 }
@@ -83,7 +83,8 @@ func (v *Vault) storeConfig(root []byte) keystore.Config {
 	return cfg
 }
 
-// enter lets an operation in until leave; ErrClosed from the moment on at which Close began.
+// enter admits an operation, which calls leave when it ends. It fails with ErrClosed once
+// Close has begun.
 func (v *Vault) enter() error {
 	if !v.gate.Enter() {
 		return ErrClosed
