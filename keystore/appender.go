@@ -9,15 +9,15 @@ type LogState struct {
 	Checkpoint uint64
 }
 
-// Appender turns leaves into the next log state. It is pure: the same input
-// gives the same tree, and it keeps nothing. The committer calls it once a
-// group, Check calls it over the whole log. It must not keep the leaves.
+// An Appender computes the next state of the log's tree from new leaves. It is pure: the
+// same input gives the same result, and it keeps no state and none of the leaves. The
+// committer calls it once for each group; Check calls it over the whole log.
 type Appender interface {
 	Extend(from LogState, leaves [][]byte) (Extension, error)
 }
 
-// Extension is what Extend answers: the new state, and records to store in the
-// same batch.
+// Extension is the result of Extend: the new state, and the records to store in the same
+// batch.
 type Extension struct {
 	State LogState
 	Put   []SideRecord

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// commitGroup seals the group, with the head that follows from next, into one
-// batch and commits it. A group that changes nothing is no batch.
+// commitGroup seals the group, and the head derived from next, into one batch and commits
+// it. If neither the group nor the root hashes change anything, it commits nothing.
 func (s *Store) commitGroup(g *group, next head) error {
 	if g.empty() && next.rootHash == s.head.rootHash && next.nextRoot == s.head.nextRoot && s.sealed != nil {
 		return nil
@@ -34,8 +34,9 @@ func (s *Store) extend(from LogState, leaves [][]byte) (Extension, error) {
 	return s.cfg.Log.Extend(from, leaves)
 }
 
-// seal makes the group's batch, without the head, and what it makes of the
-// census. The batch lives until the next one is sealed.
+// seal seals the group's changes and leaves into a batch without the head, and returns
+// the census entries that the batch changes. The batch uses buffers that the next call
+// overwrites.
 func (s *Store) seal(g *group) (b Batch, pending map[string]pendingEntry, err error) {
 	s.slab = s.slab[:0]
 	b.Put = s.puts[:0]
@@ -72,7 +73,7 @@ func (s *Store) sealChange(b *Batch, g *group, path string, pending map[string]p
 	return nil
 }
 
-// sealLeaves seals the leaves in as few segments as hold them.
+// sealLeaves seals the leaves into as few segments as possible.
 func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
 	first := s.head.log.Size
 	for len(leaves) > 0 {
@@ -90,7 +91,7 @@ func (s *Store) sealLeaves(b *Batch, leaves [][]byte) error {
 	return nil
 }
 
-// sealInto seals into the slab, which the next batch uses again.
+// sealInto seals into the slab, which the next batch overwrites.
 func (s *Store) sealInto(r unsealed) ([]byte, error) {
 	start := len(s.slab)
 	slab, err := s.sealer.seal(s.slab, s.keys, r)
@@ -101,8 +102,8 @@ func (s *Store) sealInto(r unsealed) ([]byte, error) {
 	return slab[start:len(slab):len(slab)], nil
 }
 
-// commitBatch adds the head to b and commits; pending is what b makes of the
-// census.
+// commitBatch adds the head to b and commits it. pending holds the census entries that b
+// changes.
 func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry) error {
 	next.digest, next.count = s.applied(pending)
 	next.synced = s.tip.synced
@@ -134,7 +135,7 @@ func (s *Store) commitBatch(b Batch, next head, pending map[string]pendingEntry)
 	return s.look()
 }
 
-// applied is the digest and count of the census after pending.
+// applied returns the digest and count of the census after pending is applied.
 func (s *Store) applied(pending map[string]pendingEntry) ([32]byte, uint64) {
 	digest, count := s.census.digest, uint64(len(s.census.entries))
 	for path, p := range pending {

@@ -5,9 +5,10 @@ import (
 	"io/fs"
 )
 
-// ReadBeside reads a small file that stands beside the store's own and is none of them: of
-// at most limit bytes; of a longer one it returns limit+1. nil, without an error, if there
-// is none. Nothing authenticates the file.
+// ReadBeside reads a small file in the store's directory that is not one of the store's
+// own files. It returns at most limit+1 bytes, so a result of limit+1 bytes means that
+// the file is too long. It returns nil without an error if there is no such file. The
+// contents are not authenticated.
 func (l *DirLock) ReadBeside(name string, limit int) ([]byte, error) {
 	b, err := l.dir.readBounded(name, limit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -16,7 +17,8 @@ func (l *DirLock) ReadBeside(name string, limit int) ([]byte, error) {
 	return b, err
 }
 
-// ReplaceBeside puts b in the place of such a file, durably.
+// ReplaceBeside writes b to a file as ReadBeside reads it, replacing an earlier one, and
+// returns once the file is durable.
 func (l *DirLock) ReplaceBeside(name string, b []byte) error {
 	if err := l.dir.writeSynced(name+".new", b); err != nil {
 		return err
@@ -24,7 +26,8 @@ func (l *DirLock) ReplaceBeside(name string, b []byte) error {
 	return errors.Join(l.dir.root.Rename(name+".new", name), l.dir.sync())
 }
 
-// RemoveBeside removes such a file; an absent one is no error.
+// RemoveBeside removes a file as ReadBeside reads it. Removing an absent file is not an
+// error.
 func (l *DirLock) RemoveBeside(name string) error {
 	if err := l.dir.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// entry is what the census knows of one record.
+// entry is the census's knowledge of one record.
 type entry struct {
 	version uint64
 	hash    [32]byte
@@ -19,10 +19,10 @@ type entry struct {
 	epoch   uint32
 }
 
-// census knows every mutable record: a missing, added or older one does not
-// match it. Its digest stands in the head: the XOR of a keyed MAC of each
-// entry, so that a change costs the same at any size. Entries are distinct by
-// path, and the MACs never leave the store, so XOR loses nothing.
+// census has an entry for each mutable record, so a missing, added or older record is
+// detected. The head contains its digest: the XOR of a keyed MAC of each entry, so that
+// the cost of a change does not depend on the number of records. XOR is sound here
+// because entries are distinct by path and the MACs never leave the store.
 type census struct {
 	entries map[string]entry
 	digest  [32]byte
@@ -30,7 +30,7 @@ type census struct {
 
 func newCensus() *census { return &census{entries: map[string]entry{}} }
 
-// toggle adds an entry to a digest, or takes it away.
+// toggle adds an entry to a digest, or removes one that was added.
 func toggle(digest *[32]byte, k *keyring, path string, e entry) {
 	var n [10]byte
 	binary.BigEndian.PutUint16(n[:], uint16(len(path)))
@@ -52,7 +52,8 @@ func (c *census) paths(prefix string) []string {
 	return out
 }
 
-// takeCensus opens every mutable record into c and compares with the head.
+// takeCensus opens every mutable record, enters it into c and compares the result with
+// the head.
 func (s *Store) takeCensus(ctx context.Context, c *census) error {
 	var after []byte
 	var o sealer
@@ -63,7 +64,7 @@ func (s *Store) takeCensus(ctx context.Context, c *census) error {
 		}
 		for _, p := range pairs {
 			id, path, value, err := o.open(s.keys, p.Key, p.Value)
-			suite.Wipe(value) // all records pass here, and nobody reads them
+			suite.Wipe(value) // every record passes here, and its value is not used
 			if err != nil || id.class > Material || !bytes.Equal(p.Key, s.keys.engineKey(path)) {
 				return fmt.Errorf("%w: the record under engine key %x does not open", ErrCorrupt, p.Key)
 			}
@@ -79,9 +80,9 @@ func (s *Store) takeCensus(ctx context.Context, c *census) error {
 	return s.compareCensus(c)
 }
 
-// compareCensus holds a census that was taken against the head. Of a fault it
-// tells what can be told: the head has a digest only, so a record that does not
-// belong can be named, one that is missing or older cannot.
+// compareCensus compares a complete census with the head. The head has only a digest, so
+// the error names a record that does not belong to the store, but cannot name one that is
+// missing or older.
 func (s *Store) compareCensus(c *census) error {
 	got, want := uint64(len(c.entries)), s.head.count
 	if got == want && c.digest == s.head.digest {

@@ -8,10 +8,12 @@ import (
 	"slices"
 )
 
-// Check is the full integrity check: head, tip, both copies of the root file,
-// every record against the census, every leaf of the log and its tree, computed
-// anew. No commit runs meanwhile. ErrReplaced if the directory or a file in it is not the
-// one that the store has open.
+// Check is the full integrity check. It verifies the head, the tip, both copies of the
+// root file, every record against the census, and every leaf of the log with the tree
+// recomputed from them. No commit runs during the check. Errors:
+//   - ErrCorrupt: a stored byte is not what was written.
+//   - ErrReplaced: the directory or a file in it is not the one that the store has open.
+//   - ErrClosed, ErrUnavailable: the store is closed, or failed closed.
 func (s *Store) Check(ctx context.Context) error {
 	return s.alone(ctx, func() error { return s.check(ctx) })
 }

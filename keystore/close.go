@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Close syncs the tip, closes the engine and wipes the keys, by the handles that
-// the store has open and not by its path. Operations that
-// still wait get ErrClosed. ErrFull if the engine has no room to close: then all
-// else is done, nothing is lost, and Close may be called again once there is room.
-// Other repeats answer nil.
+// Close syncs the tip, closes the engine and wipes the keys. It works through the open
+// handles, not through the directory's path. Operations that are still queued fail with
+// ErrClosed. If the engine has no disk space to close, Close returns ErrFull: everything
+// else has been released, nothing is lost, and Close may be called again once there is
+// space. Further calls return nil.
 func (s *Store) Close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
@@ -17,10 +17,10 @@ func (s *Store) Close() error {
 		close(s.quit)
 		<-s.stopped
 	}
-	s.lead.Lock() // those who serve themselves have done so
+	s.lead.Lock() // callers that commit in their own goroutine have finished
 	defer s.lead.Unlock()
 	if s.Failed() == nil && s.tip != nil && s.engine != nil {
-		_ = s.lookClosely() // what it finds is written again, and Close goes on by handles
+		_ = s.lookClosely() // it rewrites lost files; closing continues through the handles
 	}
 	if s.tipTimer != nil {
 		s.tipTimer.Stop()
@@ -28,7 +28,7 @@ func (s *Store) Close() error {
 	return s.release()
 }
 
-// release gives back what is not given back yet.
+// release releases everything that is not released yet.
 func (s *Store) release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *Store) release() error {
 	return errors.Join(append(errs, s.arena.Close())...)
 }
 
-// releaseDir closes the handles of the directory that are the store's own.
+// releaseDir closes the directory handles that the store itself opened.
 func (s *Store) releaseDir() error {
 	if s.dirReleased {
 		return nil
@@ -74,8 +74,9 @@ func (s *Store) releaseDir() error {
 	return errors.Join(errs...)
 }
 
-// abandon releases what a failed Create or Open had taken. Nobody can ask again for
-// an engine that has no room to close, so it is closed here as soon as there is.
+// abandon releases the resources of a failed Create or Open. The caller has no store to
+// close again, so if the engine has no disk space to close, abandon retries in the
+// background until it has.
 func (s *Store) abandon() error {
 	err := s.release()
 	if s.engine != nil && !s.ended {
@@ -88,5 +89,5 @@ func (s *Store) abandon() error {
 	return err
 }
 
-// roomEvery is how often an engine without room to close is asked again.
+// roomEvery is the interval between attempts to close an engine that had no disk space.
 const roomEvery = time.Second

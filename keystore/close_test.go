@@ -10,7 +10,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// cramped is an engine that has no room to close while full is set.
+// cramped is an engine whose Close fails with ErrFull while full is set.
 type cramped struct {
 	keystore.Engine
 	full   atomic.Bool
@@ -25,7 +25,7 @@ func (e *cramped) Close() error {
 	return e.Engine.Close()
 }
 
-// openCramped has cfg open e.
+// openCramped makes cfg open e.
 func openCramped(cfg *keystore.Config, m *storetest.Memory, e *cramped) {
 	cfg.OpenEngine = func(dir string) (keystore.Engine, error) {
 		var err error
@@ -34,8 +34,8 @@ func openCramped(cfg *keystore.Config, m *storetest.Memory, e *cramped) {
 	}
 }
 
-// A store that a full disk keeps from closing is closed by the next Close with room,
-// and is shut to everybody from the first one on.
+// TestCloseOnAFullDisk: a Close that fails for lack of disk space can be repeated and
+// then succeeds, and the store refuses every operation from the first Close on.
 func TestCloseOnAFullDisk(t *testing.T) {
 	m, e := storetest.NewMemory(), &cramped{}
 	cfg := config(t, m)
@@ -56,7 +56,7 @@ func TestCloseOnAFullDisk(t *testing.T) {
 	e.full.Store(false)
 	must(t, s.Close())
 	if !e.closed.Load() {
-		t.Error("Close answered nil, and the engine is open")
+		t.Error("Close returned nil, but the engine is still open")
 	}
 	must(t, s.Close())
 	s, err := reopen(cfg)
@@ -64,7 +64,8 @@ func TestCloseOnAFullDisk(t *testing.T) {
 	checked(t, s)
 }
 
-// What a failed Open or Create had opened is closed once there is room.
+// TestFailedOpenOnAFullDisk: the engine that a failed Open or Create opened is closed
+// once there is disk space.
 func TestFailedOpenOnAFullDisk(t *testing.T) {
 	m, e := storetest.NewMemory(), &cramped{}
 	cfg := config(t, m)

@@ -6,16 +6,17 @@ import (
 )
 
 const (
-	// maxGroup is how many operations one batch holds at most.
+	// maxGroup is the largest number of operations in one batch.
 	maxGroup = 1024
-	// tipEvery is how long a tip may stay unsynced.
+	// tipEvery is the longest time for which a written tip stays unsynced.
 	tipEvery = time.Second
-	// lookEvery is how often a store compares all of its files with their names.
+	// lookEvery is the interval at which an idle store compares all of its files with
+	// their names.
 	lookEvery = time.Second
 )
 
-// run is the committer. It serves whoever queues; a caller who is alone serves
-// himself (direct). Nothing but these two, under s.lead, changes the store.
+// run is the committer: it serves the queued jobs. A caller that is alone commits in its
+// own goroutine (see direct). Only these two change the store, and both hold s.lead.
 func (s *Store) run() {
 	defer close(s.stopped)
 	looking := time.NewTicker(lookEvery)
@@ -29,8 +30,8 @@ func (s *Store) run() {
 	}
 }
 
-// await is the next job, nil at the end. One that was handed over came before those
-// who queue.
+// await returns the next job, or nil once the store closes. A job handed over through
+// s.next is older than the queued ones and is returned first.
 func (s *Store) await(look <-chan time.Time) *job {
 	select {
 	case j := <-s.next:
@@ -51,18 +52,18 @@ func (s *Store) await(look <-chan time.Time) *job {
 	}
 }
 
-// lookAgain compares every file, also when no name has changed: an engine looks into
-// some of them.
+// lookAgain compares every file even if no directory entry changed, because an engine may
+// also check the contents of its files.
 func (s *Store) lookAgain() {
 	s.lead.Lock()
 	defer s.lead.Unlock()
 	if s.Failed() == nil {
-		_ = s.lookClosely() // what it finds fails the next operation
+		_ = s.lookClosely() // a fault fails the next operation
 	}
 }
 
-// serve runs j, with those who come along: in a group, or by itself. It answers the
-// job that comes next, nil if none is known of.
+// serve runs j: by itself if it needs the committer alone, otherwise in a group with the
+// queued jobs. It returns the job to serve next, or nil if none was dequeued.
 func (s *Store) serve(j *job) (next *job) {
 	if j.alone != nil {
 		s.runAlone(j)
@@ -84,7 +85,7 @@ func (s *Store) runAlone(j *job) {
 	j.done <- err
 }
 
-// tipLater has the tip synced within tipEvery, if it was written since.
+// tipLater schedules a sync of the tip within tipEvery if the tip is dirty.
 func (s *Store) tipLater() {
 	if s.tip.dirty && !s.tipDue {
 		s.tipDue = true
@@ -104,8 +105,8 @@ func (s *Store) syncTip() {
 	}
 }
 
-// commitFrom commits the group that begins with j, and answers the job that comes
-// next, nil if none is known of.
+// commitFrom commits the group that begins with j. It returns the job to serve next, or
+// nil if none was dequeued.
 func (s *Store) commitFrom(j *job) (next *job) {
 	if err := s.ready(); err != nil {
 		if j.take() {
@@ -130,9 +131,10 @@ func (s *Store) commitFrom(j *job) (next *job) {
 	return next
 }
 
-// fill stages j and those who queue until the group is full, or nobody is waited
-// for any more. What is staged while others are on their way delays nobody. It tells
-// who is in the group (the others have their error), and who comes after it.
+// fill stages j and the queued jobs until the group is full or it does not pay to wait
+// for more. Staging while other callers are on their way delays none of them. fill
+// returns the jobs in the group and the job, if any, that was dequeued but is not in it.
+// A job whose operation fails gets its error at once.
 func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 	in = s.jobs[:0]
 	defer func() { s.jobs = in }()
@@ -142,7 +144,7 @@ func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 			return in, j
 		}
 		if !j.take() {
-			// he has gone
+			// the caller gave up
 		} else if err := g.stage(j.op); err != nil {
 			j.done <- err
 		} else if in = append(in, j); len(in) == maxGroup {
@@ -154,8 +156,8 @@ func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 	}
 }
 
-// another is the next who queues, after n who came, nil if the group is better off
-// without waiting for him.
+// another returns the next queued job, after n jobs were dequeued for the group. It
+// returns nil if the group should commit without waiting longer.
 func (s *Store) another(n int) *job {
 	for {
 		select {
@@ -169,7 +171,7 @@ func (s *Store) another(n int) *job {
 	}
 }
 
-// commitOne commits a job by itself, unless the store failed over the one before.
+// commitOne commits a job by itself, unless the store failed during an earlier one.
 func (s *Store) commitOne(j *job) error {
 	if err := s.ready(); err != nil {
 		return err

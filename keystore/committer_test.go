@@ -14,8 +14,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// occupy has the committer wait until release is called, and gives the store's
-// callers time to queue.
+// occupy makes the committer wait until release is called, and gives the store's callers
+// time to queue.
 func occupy(t *testing.T, s *keystore.Store) (release func()) {
 	t.Helper()
 	inside, leave, done := make(chan bool), make(chan bool), make(chan error)
@@ -34,8 +34,8 @@ func occupy(t *testing.T, s *keystore.Store) (release func()) {
 	}
 }
 
-// A failed engine commit is its callers' error; the store goes on if the engine
-// kept its head.
+// TestFailedCommitIsAnswered: a failed engine commit is returned to its callers; the
+// store continues if the engine still has the same head.
 func TestFailedCommitIsAnswered(t *testing.T) {
 	m := storetest.NewMemory()
 	s := createSmall(t, config(t, m))
@@ -61,8 +61,9 @@ func TestFailedCommitIsAnswered(t *testing.T) {
 	checked(t, s)
 }
 
-// If nobody can tell whether the batch is there, the store fails closed: it
-// serves what is durable, and changes nothing until it is opened again.
+// TestUncertainCommitFailsClosed: if it is unknown whether the batch was applied, the
+// store fails closed. It serves the durable records, and changes nothing until it is
+// opened again.
 func TestUncertainCommitFailsClosed(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -89,8 +90,9 @@ func TestUncertainCommitFailsClosed(t *testing.T) {
 	checked(t, s)
 }
 
-// An engine that applies a batch and then reports an error has changed the head:
-// the store fails closed, and what it holds is there after the next Open.
+// TestAppliedCommitFailsClosed: an engine that applies a batch and then reports an error
+// has changed the head. The store fails closed, and its records are there after the next
+// Open.
 func TestAppliedCommitFailsClosed(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -188,7 +190,7 @@ func TestDiskFull(t *testing.T) {
 	checked(t, s)
 }
 
-// A caller who stops waiting in the queue leaves nothing behind.
+// TestCancelledInTheQueue: a caller that stops waiting in the queue changes nothing.
 func TestCancelledInTheQueue(t *testing.T) {
 	s := createSmall(t, config(t, storetest.NewMemory()))
 	release := occupy(t, s)
@@ -238,7 +240,8 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 	checked(t, s)
 }
 
-// Readers see a value that was committed, whole, while it changes.
+// TestReadersDuringCommits: readers see only complete, committed values while the record
+// changes.
 func TestReadersDuringCommits(t *testing.T) {
 	s := createSmall(t, config(t, storetest.NewMemory()))
 	ctx, stop := context.WithCancel(t.Context())

@@ -14,13 +14,16 @@ import (
 	"strongroom.example/internal/selftest"
 )
 
-// Create makes a store in cfg.Dir, which is made, durably, if it is absent. root brings
-// the protectors; a zero vault id or creation time is filled in. first is the first
-// commit. A Create that fails, cfg.Ready included, removes what it made, so that it can
-// be called again; what it cannot remove, or a crash leaves, the next Create sets
-// aside. Errors: ErrExists if there is a root file, or part of a store that is not the
-// leftover of a Create; ErrDirectory, ErrFull; ErrSelfTest if the suite's cryptography
-// computes wrong results.
+// Create makes a store in cfg.Dir, and makes the directory, durably, if it is absent.
+// root supplies the protectors; a zero vault id or creation time is filled in. first is
+// the store's first commit. A Create that fails, or whose cfg.Ready fails, removes the
+// files that it made and can be called again. Files that it cannot remove, or that a
+// crash leaves, are set aside by the next Create. Errors:
+//   - ErrExists: there is a root file, or part of a store that is not the leftover of a
+//     Create.
+//   - ErrDirectory: the system does not let the store use the directory.
+//   - ErrFull: too little disk space.
+//   - ErrSelfTest: the suite's cryptography computes wrong results.
 func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (*Store, error) {
 	if err := selftest.Suite(cfg.Suite); err != nil {
 		return nil, err
@@ -28,7 +31,8 @@ func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (
 	return makeStore(ctx, cfg, func(s *Store) error { return s.create(ctx, cfg.Root, root, first) })
 }
 
-// makeStore makes a store by fill, which leaves it with its first commit.
+// makeStore opens the directory, calls fill, which makes the store and its first commit,
+// and then writes the root files. If a step fails it removes the files that it made.
 func makeStore(ctx context.Context, cfg Config, fill func(*Store) error) (*Store, error) {
 	if cfg.Lock == nil {
 		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -52,12 +56,13 @@ func makeStore(ctx context.Context, cfg Config, fill func(*Store) error) (*Store
 	return s, nil
 }
 
-// parts are the names that a store has in its directory beside the lock.
+// parts are the names of a store's files in its directory, without the lock.
 var parts = []string{rootFile, rootCopy, rootNext, rootOld, rootFile + ".new", rootCopy + ".new", tipFile, tipFile + ".new", engineDir}
 
-// prepare sets the marker of a Create that is under way, and sets aside what a Create
-// that was cut off left. A marker alone proves nothing, so nothing is removed: with the
-// root files put back later, what was set aside is a vault again.
+// prepare writes the marker of a Create in progress, and sets aside the leftovers of an
+// interrupted Create. It removes nothing, because the marker alone does not prove that
+// the files are leftovers: if the root files are put back later, the files that were set
+// aside are a vault again.
 func (d *directory) prepare() error {
 	for _, name := range []string{rootFile, rootCopy} {
 		if d.exists(name) {
@@ -81,8 +86,8 @@ func (d *directory) prepare() error {
 	return d.sync()
 }
 
-// undo closes a store that Create made, and removes what it made. An engine that has no
-// room to close is in use still, and stays.
+// undo closes a store that Create made and removes its files. It leaves them if the
+// engine has no disk space to close, because the engine still uses them.
 func (s *Store) undo(end func() error) error {
 	err := end()
 	if s.engine != nil && !s.ended {
@@ -157,8 +162,8 @@ func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
 	return s.commitGroup(g, next)
 }
 
-// certain makes a store that works one that is there after a crash. From the moment at
-// which the first root file has its name Open finds it.
+// certain makes the store permanent: from the moment at which the first root file has its
+// name, Open finds the store after a crash.
 func (s *Store) certain(ctx context.Context) error {
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(s); err != nil {
@@ -190,8 +195,8 @@ func (s *Store) finishCreate() error {
 	return s.unmark()
 }
 
-// unmark ends a Create: the store is whole. Open does it for a Create that was cut off
-// after it wrote the root files.
+// unmark removes the marker of a Create in progress, because the store is complete. Open
+// also calls it, for a Create that was interrupted after it wrote the root files.
 func (s *Store) unmark() error {
 	if err := s.step("unmark"); err != nil {
 		return err
@@ -202,8 +207,8 @@ func (s *Store) unmark() error {
 	return s.dir.sync()
 }
 
-// syncName makes the name of the store's directory durable, and those of the
-// directories above it: any of them may have been made for the store.
+// syncName makes the name of the store's directory durable, and the names of the
+// directories above it, because any of them may have been made for this store.
 func (s *Store) syncName() error {
 	if err := s.step("sync above"); err != nil {
 		return err

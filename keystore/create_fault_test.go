@@ -10,8 +10,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// A Create that fails at its n-th step, or whose Ready or n-th commit fails, leaves
-// nothing, and Create again works.
+// TestFailedCreateLeavesNothing: a Create that fails at its n-th step, or whose Ready or
+// n-th commit fails, leaves no files, and the next Create succeeds.
 func TestFailedCreateLeavesNothing(t *testing.T) {
 	broken := errors.New("broken")
 	faults := map[string]func(cfg *keystore.Config, m *storetest.Memory, n int) (reached func() bool){
@@ -83,8 +83,8 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 	}
 }
 
-// A Create that is cut off at its n-th step leaves a store that opens, or one that
-// Create sets aside.
+// TestCutCreateIsFinishedOrSetAside: a Create that is interrupted at its n-th step leaves
+// a store that opens, or files that the next Create sets aside.
 func TestCutCreateIsFinishedOrSetAside(t *testing.T) {
 	finished, aside := 0, 0
 	for n := 1; ; n++ {
@@ -110,7 +110,7 @@ func TestCutCreateIsFinishedOrSetAside(t *testing.T) {
 		} else if !errors.Is(err, keystore.ErrNoStore) {
 			t.Errorf("cut at step %d: Open: %v, want a store or ErrNoStore", n, err)
 		}
-		m.Restore(map[string][]byte{}) // as the engine's directory, it is set aside
+		m.Restore(map[string][]byte{}) // as if it had been set aside with the engine's directory
 		checked(t, create(t, cfg))
 		s, err := reopen(cfg)
 		must(t, err)

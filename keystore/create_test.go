@@ -9,7 +9,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// The directories that Create makes are durable before the store counts as made.
+// TestCreatedDirectoriesAreDurable: the directories that Create makes are durable before
+// the root file is written.
 func TestCreatedDirectoriesAreDurable(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	top := t.TempDir()

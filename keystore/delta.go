@@ -5,18 +5,18 @@ import (
 	"encoding/binary"
 )
 
-// A leaf in a segment is its difference from the one before it: records that are
-// written together differ in a number, a time and little else, and a busy log is a
-// third as long. The difference is the leaf's length, then steps until the leaf is
-// that long. A step is three numbers and some bytes: so many bytes as in the former
-// leaf, so many of its bytes left out, so many bytes that follow here. All numbers
-// are varints, as in encoding/binary.
+// A leaf in a segment is stored as its difference from the leaf before it. Records that
+// are written together differ in little more than a number and a time, so a busy log
+// takes a third of the space. The difference is the leaf's length followed by steps until
+// the leaf has that length. A step is three numbers and some bytes: the number of bytes
+// to copy from the former leaf, the number of its bytes to skip, and the number of new
+// bytes, which follow. All numbers are varints as in encoding/binary.
 
-// maxStep is what a leaf may be longer in a segment than it is: its length and one
-// step that has all of it.
+// maxStep is the largest number of bytes that a leaf may take in a segment beyond its own
+// length: the length field and one step that contains the whole leaf.
 const maxStep = 3 + 1 + 1 + 3
 
-// appendDelta appends leaf as its difference from former.
+// appendDelta appends leaf as its difference from the leaf before it.
 func appendDelta(dst, former, leaf []byte) []byte {
 	start, all := len(dst), leaf
 	dst = binary.AppendUvarint(dst, uint64(len(leaf)))
@@ -44,8 +44,9 @@ func appendStep(dst []byte, same, skip int, take []byte) []byte {
 	return append(dst, take...)
 }
 
-// toComma is the length of b up to a comma. A leaf is a JSON object, so what
-// differs is a field, and behind it the two go on alike.
+// toComma returns the length of b up to its first comma, or of all of b. A leaf is a JSON
+// object, so a difference usually ends with a field, and both leaves continue alike after
+// it.
 func toComma(b []byte) int {
 	if i := bytes.IndexByte(b, ','); i >= 0 {
 		return i
@@ -64,7 +65,7 @@ func commonPrefix(a, b []byte) int {
 	return n
 }
 
-// delta reads a leaf of at most limit bytes, given the one before it. r is bad if
+// delta reads a leaf of at most limit bytes, given the leaf before it. It sets r.bad if
 // there is none.
 func (r *reader) delta(former []byte, limit int) []byte {
 	size := r.varint(limit)
@@ -79,7 +80,7 @@ func (r *reader) delta(former []byte, limit int) []byte {
 	return leaf
 }
 
-// varint reads a number up to limit. It is 0, and r is bad, if there is none.
+// varint reads a number of at most limit. If there is none it returns 0 and sets r.bad.
 func (r *reader) varint(limit int) int {
 	n, used := binary.Uvarint(r.b)
 	if used <= 0 || limit < 0 || n > uint64(limit) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// record is a leaf as the vault writes it.
+// record returns a leaf in the format that the vault writes.
 func record(seq int, operation string) []byte {
 	return fmt.Appendf(nil, `{"seq":%d,"time":"2026-11-23T16:32:%02d.%09dZ","uptime":%d,"principal":"owner","operation":%q,"key":"%x","phase":"single","result":"ok"}`,
 		seq, seq%60, rand.Int64N(1e9), 1e12+rand.Int64N(1e12), operation, bytes.Repeat([]byte{7}, 16))
@@ -57,7 +57,8 @@ func TestDelta(t *testing.T) {
 	}
 }
 
-// A segment holds what fits, counted by the leaves and not by their differences.
+// TestSegmentsAreBounded: the size of the leaves limits a segment, not the size of their
+// differences.
 func TestSegmentsAreBounded(t *testing.T) {
 	leaf := bytes.Repeat([]byte("l"), 1000)
 	var leaves [][]byte
@@ -82,8 +83,8 @@ func TestSegmentsAreBounded(t *testing.T) {
 	}
 }
 
-// A segment of leaves that are shorter than their differences is as bounded as any:
-// the engine takes no more.
+// TestSegmentsOfTinyLeavesAreBounded: the limit also holds for leaves that are shorter
+// than their differences, because the engine accepts no larger value.
 func TestSegmentsOfTinyLeavesAreBounded(t *testing.T) {
 	var leaves [][]byte
 	for i := range 2 * maxSegment {

@@ -13,7 +13,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// inOwn commits once and tells whether the operation ran in the caller's goroutine.
+// inOwn commits once and reports whether the operation ran in the caller's goroutine.
 func inOwn(t *testing.T, s *keystore.Store) (own bool) {
 	t.Helper()
 	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
@@ -24,12 +24,12 @@ func inOwn(t *testing.T, s *keystore.Store) (own bool) {
 	return own
 }
 
-// A caller alone is served in his own goroutine, one among many by the committer;
-// once the others are gone he is alone again.
+// TestDirect: a lone caller's operation runs in its own goroutine, and those of several
+// callers run in the committer. A caller that is alone again is served directly again.
 func TestDirect(t *testing.T) {
 	s := createSmall(t, config(t, storetest.NewMemory()))
 	if !inOwn(t, s) {
-		t.Error("a caller alone went through the committer")
+		t.Error("Commit of a lone caller ran in the committer, want the caller's goroutine")
 	}
 	release := occupy(t, s)
 	var wg sync.WaitGroup
@@ -50,12 +50,12 @@ func TestDirect(t *testing.T) {
 		must(t, s.Commit(t.Context(), small))
 	}
 	if !inOwn(t, s) {
-		t.Error("a caller alone again went through the committer")
+		t.Error("Commit of a caller that is alone again ran in the committer, want the caller's goroutine")
 	}
 	checked(t, s)
 }
 
-// bulky fills the most part of a batch, so that a group with it takes nobody else.
+// bulky fills most of a batch, so that a group with it takes no other operation.
 func bulky(tx *keystore.Tx) error {
 	for i := range 14 {
 		tx.Put(fmt.Sprint("bulky/", i), make([]byte, 30<<10))
@@ -63,8 +63,8 @@ func bulky(tx *keystore.Tx) error {
 	return nil
 }
 
-// A caller who serves himself has his answer once his own group is durable, whoever
-// comes after it.
+// TestDirectEndsWithItsGroup: a caller that commits in its own goroutine returns once its
+// own group is durable, even if more operations have been queued.
 func TestDirectEndsWithItsGroup(t *testing.T) {
 	for name, after := range map[string]func(s *keystore.Store, op func(*keystore.Tx) error) error{
 		"operations": func(s *keystore.Store, op func(*keystore.Tx) error) error {
@@ -98,7 +98,7 @@ func TestDirectEndsWithItsGroup(t *testing.T) {
 		select {
 		case <-answered:
 		case <-time.After(2 * time.Second):
-			t.Errorf("%s: a caller serves others, and has no answer", name)
+			t.Errorf("%s: Commit has not returned: the caller's goroutine serves later groups", name)
 		}
 		close(gate)
 		others.Wait()

@@ -9,10 +9,10 @@ import (
 )
 
 // directory is a store's directory, held open. The store reaches its files through the
-// handle and not by their paths, because a path may come to name another directory
-// while the store is open.
+// handle and not through the path, because another directory may be put at the path while
+// the store is open.
 type directory struct {
-	path string // absolute: for messages, and to compare what it names with the handle
+	path string // absolute: for messages, and to check that it still names the open directory
 	root *os.Root
 	self *os.File // the directory itself
 	id   stamp    // of self
@@ -47,7 +47,7 @@ func newDirectory(path string, root *os.Root) (*directory, error) {
 	return &directory{path: path, root: root, self: self, id: id}, nil
 }
 
-// openSub opens a directory in this one.
+// openSub opens a subdirectory.
 func (d *directory) openSub(name string) (*directory, error) {
 	root, err := d.root.OpenRoot(name)
 	if err != nil {
@@ -58,11 +58,11 @@ func (d *directory) openSub(name string) (*directory, error) {
 
 func (d *directory) close() error { return errors.Join(d.self.Close(), d.root.Close()) }
 
-// join is the path of a file, for messages.
+// join returns the path of a file, for messages.
 func (d *directory) join(name string) string { return filepath.Join(d.path, name) }
 
-// open opens a file, and makes it if flag has os.O_CREATE. What is not a regular file
-// is refused: a link may name a file that is not the store's.
+// open opens a file, and makes it if flag has os.O_CREATE. It refuses anything but a
+// regular file, because a link may name a file that is not the store's.
 func (d *directory) open(name string, flag int) (*os.File, error) {
 	before, err := d.root.Lstat(name)
 	if err == nil && !before.Mode().IsRegular() {
@@ -87,11 +87,11 @@ func (d *directory) exists(name string) bool {
 	return err == nil
 }
 
-// sync makes the names in the directory durable.
+// sync makes the entries of the directory durable.
 func (d *directory) sync() error { return syncDirectory(d.self) }
 
-// setAside renames a file that is not the store's to a name that is free: what somebody
-// put there may be all that is left of something else. An absent file is no error.
+// setAside renames a file that is not known to be the store's to a free name, because it
+// may be the only copy of something else. An absent file is not an error.
 func (d *directory) setAside(name string) error {
 	for n := 1; ; n++ {
 		aside := fmt.Sprintf("%s.aside%d", name, n)

@@ -1,6 +1,5 @@
-// Package keystore keeps a vault's records: sealed, counted, ordered and
-// durable. It gives an embedded storage Engine what an engine does not have:
-// every record is sealed under a key of its own, a census tells a missing or
-// older record from the current one, and a tip outside the engine tells a
-// rolled back store from the newest.
+// Package keystore keeps a vault's records sealed, counted, ordered and durable. It adds
+// to an embedded storage Engine the protection that an engine lacks: every record is
+// sealed under its own key, a census detects a missing or older record, and a tip file
+// outside the engine detects a store that was rolled back.
 package keystore

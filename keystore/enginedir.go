@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// openEngine opens the engine in its directory, which is made if it is absent. The
-// engine gets a path through the handle of that directory where the system has such
-// paths: then nothing that it opens, renames or removes later is in a directory that was
-// put in the place of this one.
+// openEngine opens the engine in its directory, which is made if it is absent. Where the
+// system has paths that go through an open handle, the engine gets such a path: every
+// file that it opens, renames or removes is then in this directory, even if another
+// directory is put in its place.
 func (s *Store) openEngine() error {
 	err := s.dir.root.Mkdir(engineDir, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -32,8 +32,8 @@ func (s *Store) openEngine() error {
 	return s.inner.restrictAll()
 }
 
-// placedEngine is an engine that was opened by the path of a handle. Its errors name the
-// directory's own path.
+// placedEngine is an engine that was opened through the path of a handle. Its errors name
+// the directory's own path.
 type placedEngine struct {
 	Engine
 	handle, path string
@@ -48,24 +48,24 @@ func (e *placedEngine) named(err error) error {
 	return &placedError{err: err, handle: e.handle, path: e.path}
 }
 
-// Get is the engine's.
+// Get calls the engine's Get.
 func (e *placedEngine) Get(ctx context.Context, key []byte) ([]byte, error) {
 	value, err := e.Engine.Get(ctx, key)
 	return value, e.named(err)
 }
 
-// Scan is the engine's.
+// Scan calls the engine's Scan.
 func (e *placedEngine) Scan(ctx context.Context, prefix, after []byte, limit int) ([]Pair, error) {
 	pairs, err := e.Engine.Scan(ctx, prefix, after, limit)
 	return pairs, e.named(err)
 }
 
-// Commit is the engine's.
+// Commit calls the engine's Commit.
 func (e *placedEngine) Commit(ctx context.Context, b Batch) error {
 	return e.named(e.Engine.Commit(ctx, b))
 }
 
-// Intact is the engine's, nil if it has no such ability.
+// Intact calls the engine's Intact, and returns nil if the engine does not implement it.
 func (e *placedEngine) Intact() error {
 	if i, ok := e.Engine.(Intact); ok {
 		return e.named(i.Intact())
@@ -73,7 +73,7 @@ func (e *placedEngine) Intact() error {
 	return nil
 }
 
-// Rekey is the engine's, nil if it has no such ability.
+// Rekey calls the engine's Rekey, and returns nil if the engine does not implement it.
 func (e *placedEngine) Rekey(mac func(parts ...[]byte) [32]byte) error {
 	if r, ok := e.Engine.(RekeyEngine); ok {
 		return e.named(r.Rekey(mac))
@@ -81,10 +81,10 @@ func (e *placedEngine) Rekey(mac func(parts ...[]byte) [32]byte) error {
 	return nil
 }
 
-// Close is the engine's. The handle is released only after a clean Close: an engine that
-// failed may go on using its path, which would name something else once the handle's
-// number is used again. An engine without a handle is not closed at all if its path
-// names another directory, because it would write there; its files stay locked until
+// Close closes the engine. It releases the handle only after a clean Close, because an
+// engine that failed may continue to use its path, which would name another file once the
+// descriptor number is reused. An engine without a handle is not closed at all if its
+// path names another directory, because it would write there; its files stay locked until
 // the process ends.
 func (e *placedEngine) Close() error {
 	if e.handle == e.path {
@@ -100,14 +100,14 @@ func (e *placedEngine) Close() error {
 	return e.named(err)
 }
 
-// placedError is an error of an engine with the path of its directory in the place of
-// the handle's.
+// placedError is an engine's error whose text has the path of the directory in place of
+// the path of the handle.
 type placedError struct {
 	err          error
 	handle, path string
 }
 
-// Error returns the text with the directory's path.
+// Error returns the engine's text with the directory's path.
 func (e *placedError) Error() string { return strings.ReplaceAll(e.err.Error(), e.handle, e.path) }
 
 // Unwrap returns the engine's error.

@@ -6,9 +6,9 @@ import (
 	"errors"
 )
 
-// newEngine opens the engine in dir. The root files that were unlocked are all of this
-// store, as a rule, and then have one secret; one of another store does not open the
-// engine.
+// newEngine opens the engine in dir. It tries the secret of each unlocked root file. They
+// normally belong to the same store and share one secret; the secret of another store
+// does not open the engine.
 func (s *Store) newEngine(dir string) (e Engine, err error) {
 	if s.cfg.OpenKeyedEngine == nil {
 		return s.cfg.OpenEngine(dir)
@@ -36,7 +36,8 @@ func (s *Store) newEngine(dir string) (e Engine, err error) {
 	return nil, err
 }
 
-// keyrings are those in force or, while the store is being opened, those that may be.
+// keyrings returns the keyring in force or, while the store is being opened, those of all
+// unlocked root files.
 func (s *Store) keyrings() (all []*keyring) {
 	if s.keys != nil {
 		return []*keyring{s.keys}
@@ -47,14 +48,15 @@ func (s *Store) keyrings() (all []*keyring) {
 	return all
 }
 
-// engineMAC returns the MAC that the engine authenticates its files with. Its key is
-// derived from the vault's secret, which no change of the root or of an epoch replaces,
-// and stays in locked memory until the store is closed.
+// engineMAC returns the MAC with which the engine authenticates its files. Its key is
+// derived from the vault's secret, which does not change with the root or the epochs, and
+// stays in locked memory until the store is closed.
 func (s *Store) engineMAC(k *keyring) (func(parts ...[]byte) [32]byte, error) {
 	return s.macUnder(func(key []byte) { k.suite.KDF(key, k.secret(), "strongroom/engine", nil) })
 }
 
-// macUnder returns the MAC under the key that fill makes.
+// macUnder allocates a key in locked memory, calls fill to set it and returns a MAC under
+// it.
 func (s *Store) macUnder(fill func(key []byte)) (func(parts ...[]byte) [32]byte, error) {
 	key, err := s.arena.Alloc(keySize)
 	if err != nil {
@@ -67,8 +69,9 @@ func (s *Store) macUnder(fill func(key []byte)) (func(parts ...[]byte) [32]byte,
 	return func(parts ...[]byte) [32]byte { return id.MAC(key.Bytes(), parts...) }, nil
 }
 
-// newEngineUnderAnyKey opens an empty engine for a restore, which learns the vault's
-// secret at its end. rekeyEngine follows.
+// newEngineUnderAnyKey opens an empty engine under a random key for a restore, because
+// the vault's secret is known only at the end of the snapshot. The restore then calls
+// rekeyEngine.
 func (s *Store) newEngineUnderAnyKey(dir string) (Engine, error) {
 	mac, err := s.macUnder(func(key []byte) { rand.Read(key) })
 	if err != nil {
@@ -77,14 +80,14 @@ func (s *Store) newEngineUnderAnyKey(dir string) (Engine, error) {
 	return s.cfg.OpenKeyedEngine(EngineConfig{Dir: dir, MAC: mac})
 }
 
-// rekeyEngine gives the engine the key that the next Open derives.
+// rekeyEngine gives the engine the key that the next Open will derive.
 func (s *Store) rekeyEngine() error {
 	e, ok := s.engine.(RekeyEngine)
 	if !ok {
 		return nil
 	}
 	old := s.engineKey
-	s.engineKey = nil // the old key counts until Rekey returns
+	s.engineKey = nil // the old key is in use until Rekey returns
 	defer old.Free()
 	mac, err := s.engineMAC(s.keys)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// environmentFaults say what a fault of the system means for a store, and what to do
-// about it. The first row that has the error's number counts.
+// environmentFaults maps system errors to an error of this package and a remedy. The
+// first row that lists the error number applies.
 var environmentFaults = []struct {
 	kind   error
 	remedy string
@@ -34,15 +34,15 @@ var environmentFaults = []struct {
 		[]syscall.Errno{syscall.EIO, syscall.ESTALE, syscall.ENXIO, syscall.ENODEV, syscall.EBUSY, syscall.EINTR}},
 }
 
-// classified are the errors that environment leaves as they are.
+// classified are the errors that environment returns unchanged.
 var classified = []error{
 	ErrNoStore, ErrExists, ErrInUse, ErrUnlock, ErrCorrupt, ErrRolledBack, ErrFull, ErrNotFound,
 	ErrConflict, ErrTooLarge, ErrClosed, ErrUnfinished, ErrUnavailable, ErrDirectory, ErrReplaced,
 }
 
-// environment classes a fault of the system that came while doing something with a
-// path: ErrFull or ErrDirectory, with path and remedy. An error of this package, and
-// one that is not the system's, stays as it is.
+// environment converts a system error from an action on a path into ErrFull or
+// ErrDirectory, with the path and the remedy in the text. It returns other errors, and
+// those that have an error of this package already, unchanged.
 func environment(doing, path string, err error) error {
 	var code syscall.Errno
 	if err == nil || slices.ContainsFunc(classified, func(c error) bool { return errors.Is(err, c) }) || !errors.As(err, &code) {

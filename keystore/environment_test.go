@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Every fault of the system has its sentinel, its path and a remedy, wherever it came
-// from; none is the caller's mistake, and none means damage.
+// TestFaultsOfTheEnvironment: every system error becomes a sentinel error with path and
+// remedy, wherever it comes from.
 func TestFaultsOfTheEnvironment(t *testing.T) {
 	for code, want := range map[syscall.Errno]struct {
 		kind   error

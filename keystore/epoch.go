@@ -6,33 +6,33 @@ import (
 	"fmt"
 )
 
-// ChangeEpoch destroys the material that op deletes. A new material epoch begins,
-// what is left of class Material is sealed under its key, and the key of the past
-// epoch goes from both copies of the root file, whose old bytes are overwritten.
-// Once ChangeEpoch returned nil, no copy of the engine's directory opens the
-// deleted material beside the files of this store. A root file that was copied
-// before still does, for whoever has one of the protectors of its time.
+// ChangeEpoch destroys the material that op deletes. It begins a new material epoch,
+// re-seals the remaining records of class Material under the new key, and removes the old
+// epoch's key from both copies of the root file, whose old bytes are overwritten. Once
+// ChangeEpoch has returned nil, no copy of the engine's directory together with this
+// store's other files opens the deleted material. A copy of the root file from before the
+// change still opens it for a holder of one of its protectors.
 //
-// What op stages is durable at one moment: an error of op, or a crash before it,
-// leaves nothing; after it the change is ended whatever happens, by this call or
-// by the next Open. ErrUnfinished if a full disk or Close came between: then op is
-// durable, the past key not yet dropped, and FinishEpoch or Open ends it. ctx
-// bounds the waiting until op is taken.
+// The changes of op become durable at one moment. An error of op, or a crash before that
+// moment, leaves the store unchanged; after it, this call or the next Open completes the
+// change. ctx bounds the wait until op starts. If a full disk or Close interrupts the
+// change after that moment, ChangeEpoch returns ErrUnfinished: op is durable, the old key
+// is not yet destroyed, and FinishEpoch or Open completes the change.
 //
-// The survivors are sealed in batches between which other operations are served.
-// One change runs at a time; others wait for it.
+// Records are re-sealed in batches, between which other operations run. One change of
+// epoch runs at a time; other calls wait for it.
 func (s *Store) ChangeEpoch(ctx context.Context, op func(*Tx) error) error {
 	return s.changeEpoch(ctx, s.withRoom(func() error { return s.beginEpoch(op) }))
 }
 
-// FinishEpoch ends a ChangeEpoch that answered ErrUnfinished. It is nil if there
-// is none.
+// FinishEpoch completes a ChangeEpoch that returned ErrUnfinished. It returns nil if
+// there is none.
 func (s *Store) FinishEpoch(ctx context.Context) error {
 	return s.changeEpoch(ctx, func() error { return nil })
 }
 
-// changeEpoch has begin start a change in the committer, and ends it. One that an
-// earlier call left unfinished is ended first.
+// changeEpoch runs begin in the committer to start a change of epoch, and completes the
+// change. A change left unfinished by an earlier call is completed first.
 func (s *Store) changeEpoch(ctx context.Context, begin func() error) error {
 	if err := s.holdEpoch(ctx); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Store) changeEpoch(ctx context.Context, begin func() error) error {
 	return nil
 }
 
-// holdEpoch waits until no other change of epoch is under way.
+// holdEpoch waits until no other change of epoch is in progress.
 func (s *Store) holdEpoch(ctx context.Context) error {
 	select {
 	case s.epochs <- struct{}{}:
@@ -62,8 +62,8 @@ func (s *Store) holdEpoch(ctx context.Context) error {
 	}
 }
 
-// finishEpoch runs the steps of endEpoch through the queue, so that operations
-// which wait are served between them.
+// finishEpoch runs the steps of endEpoch through the queue, so that waiting operations
+// are served between them.
 func (s *Store) finishEpoch(ctx context.Context) error {
 	s.mu.RLock()
 	under := s.keys != nil && s.keys.pastMaterial()
@@ -74,8 +74,8 @@ func (s *Store) finishEpoch(ctx context.Context) error {
 	return s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(step)) })
 }
 
-// beginEpoch puts a root file in force that has the next material key beside the
-// present one.
+// beginEpoch puts a root file in force that has the next material key in addition to the
+// current one.
 func (s *Store) beginEpoch(op func(*Tx) error) error {
 	keys, err := s.keys.nextMaterial(s.arena)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Store) beginEpoch(op func(*Tx) error) error {
 	return s.replaceKeys(s.root.public().Protectors, keys, op)
 }
 
-// replaceKeys replaces the root file for another keyring under the same root.
+// replaceKeys replaces the root file to change the keyring, under the same root.
 func (s *Store) replaceKeys(p []Protector, keys *keyring, op func(*Tx) error) error {
 	err := s.replaceRoot(p, keys, s.rootKeys, op)
 	if s.keys != keys {
@@ -93,8 +93,8 @@ func (s *Store) replaceKeys(p []Protector, keys *keyring, op func(*Tx) error) er
 	return err
 }
 
-// endEpoch re-seals what past epochs sealed, then drops the past material key by
-// another replacement of the root file. run runs one step in the committer.
+// endEpoch re-seals the records of past epochs, then replaces the root file once more to
+// drop the old material key. run runs one step in the committer.
 func (s *Store) endEpoch(run func(step func() error) error) error {
 	var stale []string
 	if err := run(func() error { stale = s.stale(); return nil }); err != nil {
@@ -119,9 +119,9 @@ func (s *Store) stale() (out []string) {
 	return out
 }
 
-// reseal seals the first of the records anew, with their versions, as many as one
-// batch takes, and answers the others. What changed since the list was made is
-// sealed under the current epoch already.
+// reseal re-seals records from the front of the list, as many as fit in one batch, and
+// returns the rest. The records keep their versions. A record that changed since the list
+// was made is sealed under the current epoch already and is skipped.
 func (s *Store) reseal(stale []string) (rest []string, err error) {
 	g := s.newGroup()
 	defer g.wipe()
@@ -142,7 +142,8 @@ func (s *Store) reseal(stale []string) (rest []string, err error) {
 	return stale, s.commitGroup(g, s.head)
 }
 
-// dropPast ends the change, unless a record still needs the past key.
+// dropPast removes the old material key, which completes the change. It fails if a record
+// still needs the key.
 func (s *Store) dropPast() error {
 	if len(s.stale()) > 0 {
 		return errors.New("keystore: records of a past epoch are left")

@@ -15,7 +15,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// withMaterial makes a store with n survivors and one record to be destroyed.
+// withMaterial makes a store with n records that remain and one that is to be destroyed.
 func withMaterial(t *testing.T, cfg keystore.Config, n int) *keystore.Store {
 	t.Helper()
 	s, err := keystore.Create(t.Context(), cfg, keystore.Root{}, func(tx *keystore.Tx) error {
@@ -31,7 +31,7 @@ func withMaterial(t *testing.T, cfg keystore.Config, n int) *keystore.Store {
 	return s
 }
 
-// doom is an operation that deletes a record's material and says so.
+// doom returns an operation that deletes a record's material and logs it.
 func doom(path string) func(*keystore.Tx) error {
 	return func(tx *keystore.Tx) error {
 		tx.Delete(path)
@@ -45,7 +45,7 @@ func destroyDoomed(s *keystore.Store) error {
 	return s.ChangeEpoch(context.Background(), doom("m/doomed"))
 }
 
-// survived checks that n survivors are readable.
+// survived checks that the n remaining records are readable.
 func survived(t *testing.T, s *keystore.Store, n int) {
 	t.Helper()
 	for i := range n {
@@ -56,7 +56,7 @@ func survived(t *testing.T, s *keystore.Store, n int) {
 	}
 }
 
-// state is everything of a store on disk.
+// state is all of a store's data on disk.
 type state struct {
 	pairs map[string][]byte
 	files map[string][]byte
@@ -68,7 +68,7 @@ func stateOf(t *testing.T, dir string, m *storetest.Memory) state {
 	must(t, err)
 	out := state{m.Snapshot(), map[string][]byte{}}
 	for _, e := range entries {
-		if e.Type().IsRegular() { // the engine in memory leaves its directory empty
+		if e.Type().IsRegular() { // the engine in memory has no files
 			out.files[e.Name()] = read(t, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -102,7 +102,7 @@ func TestEpochChange(t *testing.T) {
 		survived(t, s, survivors)
 		for key, value := range m.Snapshot() {
 			if key[0] == 'r' && value[2] == byte(keystore.Material) && bytes.Equal(before[key], value) {
-				t.Errorf("%x was not sealed anew", key)
+				t.Errorf("%x was not re-sealed", key)
 			}
 		}
 		must(t, s.Check(t.Context()))
@@ -117,7 +117,7 @@ func TestEpochChange(t *testing.T) {
 	}
 }
 
-// An error of the operation changes nothing.
+// TestEpochChangeRefused: an error of the operation changes nothing.
 func TestEpochChangeRefused(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -134,8 +134,9 @@ func TestEpochChangeRefused(t *testing.T) {
 	checked(t, s)
 }
 
-// Old files in any mixture with the present ones are refused by name. Only a copy
-// of everything opens: nothing in the directory can tell it from the truth.
+// TestOldFilesAfterEpochChange: any mixture of old and current files is refused with its
+// error. Only a complete old copy opens, because nothing in the directory can distinguish
+// it from the current state.
 func TestOldFilesAfterEpochChange(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -162,7 +163,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 		}
 	}
 	if opened, err := keystore.Openable(cfg, before.files["root"], before.pairs); err != nil || opened[keystore.Material] != 6 {
-		t.Errorf("the old root file opens %v of its time, %v", opened, err)
+		t.Errorf("records of the old copy that the old root file opens: %v, %v", opened, err)
 	}
 	before.put(t, cfg.Dir, m)
 	s, err = reopen(cfg)
@@ -177,7 +178,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 	checked(t, s)
 }
 
-// Two who destroy the same, one after the other and at once.
+// TestDoubleDestroy: the same material is destroyed twice, in sequence and concurrently.
 func TestDoubleDestroy(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	s := withMaterial(t, cfg, 5)

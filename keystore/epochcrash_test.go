@@ -12,8 +12,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// crashes takes the state of the disk before each step of change, and after it:
-// what a process that is killed there would leave.
+// crashes records the state of the disk before each step of change and after it, that is,
+// the states in which a killed process would leave the disk.
 func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, change func(*keystore.Store) error) (steps []string, states []state) {
 	t.Helper()
 	armed := false
@@ -32,9 +32,9 @@ func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, change func
 	return steps, states
 }
 
-// Killed at any step, and from every sixth of them killed again at any step of the
-// Open that follows, the store has all of the operation or nothing, and after all
-// of it no key for what it destroyed.
+// TestEpochChangeKilledAnywhere: after a kill at any step, and after every sixth of them
+// another kill at any step of the following Open, the store has all of the operation's
+// changes or none. If it has them, no key for the destroyed material remains.
 func TestEpochChangeKilledAnywhere(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -70,8 +70,8 @@ func TestEpochChangeKilledAnywhere(t *testing.T) {
 	}
 }
 
-// A step that fails, and all after it, leaves a store that fails closed or goes on,
-// and that the next Open brings to the same end.
+// TestEpochChangeFailsAnywhere: if a step and all later ones fail, the store fails closed
+// or continues, and the next Open completes the change.
 func TestEpochChangeFailsAnywhere(t *testing.T) {
 	for cut := 1; ; cut++ {
 		m := storetest.NewMemory()
@@ -95,7 +95,7 @@ func TestEpochChangeFailsAnywhere(t *testing.T) {
 			t.Fatalf("step %d fails: %v", cut, err)
 		}
 		if applied := s.Version("m/doomed") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
-			t.Errorf("step %d fails: the operation is durable, which %v does not say", cut, err)
+			t.Errorf("step %d fails: the operation is durable, but the error is %v", cut, err)
 		}
 		s.Close()
 		s, openErr := reopen(cfg)
@@ -109,8 +109,9 @@ func TestEpochChangeFailsAnywhere(t *testing.T) {
 	}
 }
 
-// A Rekey that is killed at any step is opened by the old root or the new one. Once
-// the new one is in force, the old root file opens no mutable record.
+// TestRekeyKilledAnywhere: after a kill at any step of a Rekey the old or the new root
+// opens the store. Once the new one is in force, the old root file opens no mutable
+// record.
 func TestRekeyKilledAnywhere(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -144,7 +145,7 @@ func TestRekeyKilledAnywhere(t *testing.T) {
 	}
 }
 
-// settled checks a store after a change that was cut short, and closes it.
+// settled checks a store after an interrupted change, and closes it.
 func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.Memory, before state) {
 	t.Helper()
 	survived(t, s, 5)
@@ -167,8 +168,8 @@ func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.
 	}
 }
 
-// buried checks that a copy of the engine from before the destruction is of no use
-// beside the present files.
+// buried checks that a copy of the engine from before the destruction cannot be used with
+// the current files.
 func buried(t *testing.T, cfg keystore.Config, m *storetest.Memory, before, now state) {
 	t.Helper()
 	for name, x := range map[string]state{
@@ -188,7 +189,7 @@ func buried(t *testing.T, cfg keystore.Config, m *storetest.Memory, before, now 
 	now.put(t, cfg.Dir, m)
 }
 
-// mixed is files with some of the others in their place.
+// mixed returns files, with the named ones taken from others.
 func mixed(files, others map[string][]byte, names ...string) map[string][]byte {
 	out := maps.Clone(files)
 	for _, n := range names {
@@ -197,8 +198,8 @@ func mixed(files, others map[string][]byte, names ...string) map[string][]byte {
 	return out
 }
 
-// The file that began the change is lost in the one moment in which it stands
-// alone: Open begins the change again, since the head has it on record.
+// TestEpochChangeWithoutItsFile: if root.next is lost at the one moment at which only it
+// has the new keys, Open begins the change again, because the head records it.
 func TestEpochChangeWithoutItsFile(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -214,8 +215,8 @@ func TestEpochChangeWithoutItsFile(t *testing.T) {
 	settled(t, s, cfg, m, states[0])
 }
 
-// Both copies are damaged while they are replaced: the file that replaces them
-// opens the store.
+// TestOnlyTheNextRootFileIsLeft: if both copies are damaged while they are replaced,
+// root.next opens the store.
 func TestOnlyTheNextRootFileIsLeft(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// Wherever a replacement is cut, what it leaves is overwritten at the next Open: handles
-// of it show zeros.
+// TestLeftRootFilesAreErased: wherever a replacement is interrupted, the next Open
+// overwrites the files that it left; open handles of them read zeros.
 func TestLeftRootFilesAreErased(t *testing.T) {
 	for cut := 1; ; cut++ {
 		cfg := config(t, storetest.NewMemory())

@@ -4,14 +4,14 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-// SetStep has f asked before each step that a crash may cut.
+// SetStep makes the store call f before each step at which a crash may interrupt.
 func (c *Config) SetStep(f func(name string) error) { c.step = f }
 
-// Queued is how many operations wait for the committer, without the one that it holds.
+// Queued returns the number of queued jobs, without the one that the committer runs.
 func (s *Store) Queued() int { return len(s.queue) }
 
-// Openable counts, by class, the mutable records among pairs which the keys of a
-// root file open, whatever head and tip say of them.
+// Openable counts, by class, the mutable records among pairs that the keys of a root file
+// open, regardless of the head and the tip.
 func Openable(cfg Config, rootFile []byte, pairs map[string][]byte) (map[Class]int, error) {
 	arena := lockedmem.New(0)
 	defer arena.Close()

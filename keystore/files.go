@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// renameIfThere renames a file; an absent one is no error.
+// renameIfThere renames a file. An absent file is not an error.
 func (d *directory) renameIfThere(from, to string) error {
 	if err := d.root.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -15,13 +15,13 @@ func (d *directory) renameIfThere(from, to string) error {
 	return nil
 }
 
-// erase overwrites a file with zeros, durably, and removes it; an absent one is no
-// error. A file that has a second name, a link and what is not a file lose only the
-// name: what else refers to the bytes is not the store's.
+// erase overwrites a file with zeros, durably, and removes it. An absent file is not an
+// error. A file with a second hard link, a symbolic link and anything but a regular file
+// lose only the name, because other references to the bytes are not the store's.
 //
-// Overwriting is as much as a program can do, and not always enough: flash writes to
-// another place and keeps the old block for a while, as do file systems that copy on
-// write, and snapshots and backups keep what they have.
+// Overwriting is all that a program can do, and it is not always enough: flash storage
+// and copy-on-write file systems write to another place and keep the old block for a
+// while, and snapshots and backups keep their copies.
 func (d *directory) erase(name string) error {
 	info, err := d.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,8 +33,8 @@ func (d *directory) erase(name string) error {
 	return errors.Join(err, d.root.Remove(name))
 }
 
-// overwrite writes zeros over the file that want describes, up to the length of the
-// longest root file.
+// overwrite writes zeros over the file described by want, up to the length of the longest
+// root file.
 func (d *directory) overwrite(name string, want fs.FileInfo) error {
 	f, err := d.root.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *directory) overwrite(name string, want fs.FileInfo) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// writeSynced makes a file, durably, and erases the one that is in its place.
+// writeSynced makes a file, durably. It erases an existing file of that name first.
 func (d *directory) writeSynced(name string, b []byte) error {
 	if err := d.erase(name); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (d *directory) writeSynced(name string, b []byte) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// readBounded reads a file of at most limit bytes. Of a longer one it returns
-// limit+1 bytes.
+// readBounded reads a file of at most limit bytes. It returns limit+1 bytes of a longer
+// one.
 func (d *directory) readBounded(name string, limit int) ([]byte, error) {
 	f, err := d.open(name, os.O_RDONLY)
 	if err != nil {

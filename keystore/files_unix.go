@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncDirectory makes the names in an open directory durable.
+// syncDirectory makes the entries of an open directory durable.
 func syncDirectory(d *os.File) error { return d.Sync() }
 
-// syncAbove makes the names in the directories above dir durable, up to the first one
-// in which this user can have made no name: one that the user may not read, or one of
-// a file system that is not written.
+// syncAbove makes the entries of the directories above dir durable. It stops at the first
+// directory in which this user cannot have made an entry: one that the user may not read,
+// or one on a file system that cannot be written or synced.
 func syncAbove(dir string) error {
 	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
 		err := syncPath(up)
@@ -56,7 +56,7 @@ func lockFile(f *os.File) error {
 	return err
 }
 
-// retried runs a system call again for as long as a signal interrupts it.
+// retried repeats a system call for as long as a signal interrupts it.
 func retried(call func() error) error {
 	for {
 		if err := call(); err != unix.EINTR {
@@ -65,7 +65,7 @@ func retried(call func() error) error {
 	}
 }
 
-// hasOtherName reports whether a file has a second name.
+// hasOtherName reports whether a file has more than one hard link.
 func hasOtherName(info fs.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && s.Nlink > 1

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What cannot be synced above a store, since nobody writes there, is no fault of it.
+// TestSyncAbove: a directory above the store that cannot be synced, because this user
+// cannot write there, is not an error.
 func TestSyncAbove(t *testing.T) {
 	for _, dir := range []string{filepath.Join(t.TempDir(), "a"), "/proc/self/a", "/", "/a"} {
 		if err := syncAbove(dir); err != nil {

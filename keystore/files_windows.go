@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// syncDirectory does nothing: Windows has no call that syncs a directory, NTFS logs
+// syncDirectory does nothing: Windows has no call that syncs a directory, and NTFS logs
 // its renames.
 func syncDirectory(*os.File) error { return nil }
 
-// syncAbove does nothing, as syncDirectory.
+// syncAbove does nothing, like syncDirectory.
 func syncAbove(string) error { return nil }
 
 // freeDisk returns the number of bytes that this user may still write in the directory.
@@ -36,6 +36,6 @@ func lockFile(f *os.File) error {
 	return err
 }
 
-// hasOtherName is false: a link shows only in a call of its own there, and the files
-// it matters for are the user's either way.
+// hasOtherName returns false: on Windows the number of links needs a separate call, and
+// the files concerned belong to the user in either case.
 func hasOtherName(fs.FileInfo) bool { return false }

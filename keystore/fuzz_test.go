@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// fuzzKeys are fresh keys: what another process sealed is forged to this one.
+// fuzzKeys returns fresh keys, so that no input from another process is authentic.
 func fuzzKeys(f testing.TB, id suite.ID) (*keyring, *rootKeys) {
 	f.Helper()
 	arena := lockedmem.New(0)
@@ -35,8 +35,8 @@ func fuzzKeys(f testing.TB, id suite.ID) (*keyring, *rootKeys) {
 	return k, r
 }
 
-// FuzzParseRoot: what parses is written back as the same bytes, and nothing but
-// the file that was MACed is unlocked.
+// FuzzParseRoot: a file that parses is encoded again to the same bytes, and no file but
+// the one with the MAC is unlocked.
 func FuzzParseRoot(f *testing.F) {
 	arena := lockedmem.New(0)
 	f.Cleanup(func() { arena.Close() })
@@ -73,7 +73,7 @@ func FuzzParseRoot(f *testing.F) {
 		}
 		again = append(binary.BigEndian.AppendUint32(again, uint32(len(r.sealed))), r.sealed...)
 		if !bytes.Equal(again, b[:len(b)-64]) {
-			t.Error("parsed and written again it is another file")
+			t.Error("a root file that parses is encoded to different bytes")
 		}
 		k, err := r.unlock(arena, roots[r.suite])
 		if err != nil {
@@ -106,7 +106,7 @@ func FuzzHead(f *testing.F) {
 	f.Add(head{generation: 7, log: LogState{Size: 3, Frontier: make([][32]byte, 2)}, epoch: 1}.encode(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := parseHead(b); err == nil && !bytes.Equal(h.encode(nil), b) {
-			t.Error("parsed and written again it is another head")
+			t.Error("a head that parses is encoded to different bytes")
 		}
 	})
 }
@@ -120,12 +120,12 @@ func FuzzTip(f *testing.F) {
 		if len(b) != tipUsed {
 			return
 		}
-		if forge { // a MAC that fits
+		if forge { // with a valid MAC
 			mac := k.suite.MAC(k.tipKey(), b[:tipBody])
 			b = append(bytes.Clone(b[:tipBody]), mac[:]...)
 		}
 		if s, ok := parseTip(k, b); ok && !bytes.Equal((&tip{}).encode(k, s), b) {
-			t.Error("parsed and written again it is another slot")
+			t.Error("a tip slot that parses is encoded to different bytes")
 		}
 	})
 }
@@ -145,7 +145,7 @@ func FuzzSegment(f *testing.F) {
 		for len(leaves) > 0 {
 			again, taken := appendSegment(nil, leaves)
 			if same, ok := parseSegment(again, uint64(taken)); !ok || !slices.EqualFunc(same, leaves[:taken], bytes.Equal) {
-				t.Fatal("parsed and written again it is another segment")
+				t.Fatal("a segment that parses is encoded to different leaves")
 			}
 			if len(again) > maxSegment && len(leaves[0]) < MaxValue-maxStep {
 				t.Fatalf("a segment of %d bytes", len(again))
@@ -155,7 +155,7 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-// FuzzRecord: no bytes but those that seal made are opened.
+// FuzzRecord: only bytes that seal produced are opened.
 func FuzzRecord(f *testing.F) {
 	k, _ := fuzzKeys(f, suite.AES)
 	at := k.engineKey("path")

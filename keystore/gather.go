@@ -6,46 +6,56 @@ import (
 )
 
 // gather lets a group grow before it is committed. Those whom the last group
-// released come back a few tens of microseconds later, each after its own
-// cryptography. Whoever comes first would lead alone, and all the others wait for
-// that whole sync: one group of one and one of the rest, for ever.
+// gather decides how long a group waits for further callers before it is committed. The
+// callers of the last group return a few tens of microseconds after it, each after its
+// own cryptography. If the first of them committed at once, the others would wait for
+// that whole sync, and groups of one and groups of the rest would alternate for ever.
 type gather struct {
-	released int           // how many callers the last group let go, or kept waiting
-	at       time.Time     // when it did
+	released int           // how many callers the last group served, or left in the queue
+	at       time.Time     // when the last group ended
 	took     time.Duration // how long its batch took to become durable
-	patience time.Duration // how long it pays to wait, if that is longer than half of took
-	missed   int           // how many groups in a row did not see all of them back
-	gave     bool          // this group has given way once
+	patience time.Duration // how long to wait, if that is longer than half of took
+	missed   int           // how many groups in a row committed before all callers were back
+	gave     bool          // this group has yielded once
 }
 
 const (
-	// perCore is how many callers a core brings back within a sync, roughly.
+	// perCore is roughly how many callers one core can bring back within a sync.
 	perCore = 8
-	// mayMiss is how many groups may miss somebody before the next one waits longer.
+	// mayMiss is how many groups in a row may miss a caller before the next group waits
+	// longer.
 	mayMiss = 2
-	// mayTake is how many times as long as a commit it may pay to wait.
+	// mayTake is the longest wait, as a multiple of the time of a commit.
 	mayTake = 3
-	// busy is how long a group waits by looking again and again. Those who are near come
-	// within it; on a slow disk the rest of the wait would cost a whole processor.
+	// busy is how long a group polls for callers without sleeping. Callers that are close
+	// arrive within this time; polling through the rest of the wait on a slow disk would
+	// occupy a whole processor.
 	busy = 2 * time.Millisecond
-	// nap is how long it sleeps between two looks after that.
+	// nap is the sleep between two polls after that.
 	nap = 500 * time.Microsecond
 )
 
-// begin begins a group.
+// begin starts a new group.
 func (g *gather) begin() { g.gave = false }
 
-// wait tells whether a group to which n came had better wait for others, and has given
-// way to them then. Each group gives way once, since somebody may be about to queue; then it
-// does so until as many are there as were last. It gives up once half a commit has
-// passed since then: waiting longer costs those who are here more than another sync
-// saves. Where groups miss somebody again and again it tries up to three commits, since
-// callers who sign come back later than those who encrypt, and all in one group is
-// best for them too. Nobody waits after a group of one, so a caller who stays alone
-// never does, nor do callers who take much longer to come back than a commit takes,
-// as with keys in a TPM or HSM: for them the time is over when the first one comes.
-// Nor does a group wait for very many: their cryptography keeps all cores busy for
-// longer than a sync takes, so the sync had better run meanwhile.
+// wait reports whether a group with n callers should wait for more. If so it has already
+// yielded the processor or slept briefly.
+//
+// The rules, in order:
+//   - After a group of more callers than the cores can bring back within a sync, wait
+//     returns false: their cryptography keeps all cores busy for longer than a sync
+//     takes, so the sync should run in parallel.
+//   - Each group yields once, because another goroutine may be about to queue.
+//   - After a group of one caller, wait returns false: a caller that stays alone never
+//     waits.
+//   - The group waits until it has as many callers as the last one.
+//   - It stops waiting when half the time of a commit has passed since the last group
+//     ended, because a longer wait costs the present callers more than another sync
+//     saves. Callers that take much longer than a commit to return, as with keys in a
+//     TPM or HSM, therefore never wait.
+//   - If groups miss callers repeatedly, the limit grows up to three commits: callers
+//     that sign return later than callers that encrypt, and one group with all of them
+//     is best for both.
 func (g *gather) wait(n int) bool {
 	if g.released > perCore*runtime.GOMAXPROCS(0) {
 		return false
@@ -74,15 +84,15 @@ func (g *gather) wait(n int) bool {
 	return true
 }
 
-// miss notes that somebody was not back within limit.
+// miss records that a caller did not return within limit.
 func (g *gather) miss(limit time.Duration) {
 	if g.missed++; g.missed > mayMiss {
 		g.patience = 2 * limit
 	}
 }
 
-// release notes that n callers are there: they are let go now, after a commit that
-// began at begin, or queued meanwhile.
+// release records that n callers are active: those that the commit that began at begin
+// has served, and those that queued during it.
 func (g *gather) release(n int, begin time.Time) {
 	g.released, g.at = n, time.Now()
 	g.took = g.at.Sub(begin)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// waited is how long a group of one waits that follows one of n callers, and whether
-// it saw the others come.
+// waited returns how long a group of one waits after a group of n callers, and whether it
+// still waited when the others returned.
 func waited(g *gather, others int, after time.Duration) (time.Duration, bool) {
 	begin, n := time.Now(), 1
 	for g.begin(); g.wait(n); {
@@ -20,7 +20,7 @@ func waited(g *gather, others int, after time.Duration) (time.Duration, bool) {
 func TestGather(t *testing.T) {
 	const long = 5 * time.Second
 	if _, all := waited(&gather{released: 4, at: time.Now(), took: long}, 3, 10*time.Millisecond); !all {
-		t.Error("a group left before the others came")
+		t.Error("the group stopped waiting before the other callers returned")
 	}
 	for name, g := range map[string]gather{
 		"the first of all":          {},
@@ -36,7 +36,7 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// On a slow disk a group sleeps between its looks.
+// TestGatherSleeps: on a slow disk a group sleeps between polls.
 func TestGatherSleeps(t *testing.T) {
 	begin, looks := time.Now(), 0
 	g := gather{released: 4, at: begin.Add(-busy), took: 5 * time.Second}
@@ -48,26 +48,27 @@ func TestGatherSleeps(t *testing.T) {
 	}
 }
 
-// Callers who are always a little late are waited for, once groups have missed them.
+// TestGatherLearns: a group waits longer for callers that are always a little late, once
+// several groups have missed them.
 func TestGatherLearns(t *testing.T) {
 	const took = 200 * time.Millisecond
 	g := gather{released: 4, took: took}
 	for n := range mayMiss + 1 {
 		g.at = time.Now()
 		if _, all := waited(&g, 3, took*3/4); all {
-			t.Errorf("group %d waited for who comes after three quarters of a commit", n)
+			t.Errorf("group %d waited for callers that return after three quarters of a commit", n)
 		}
 	}
 	g.at = time.Now()
 	if _, all := waited(&g, 3, took*3/4); !all {
-		t.Error("a group left without those whom the ones before missed")
+		t.Error("the group did not wait for callers that the groups before it had missed")
 	}
 	g.at = time.Now()
 	if _, all := waited(&g, 3, took/4); !all || g.missed != 0 {
-		t.Error("a group left without those who were early")
+		t.Error("the group did not wait for callers that returned early")
 	}
 	g.at = time.Now()
 	if _, all := waited(&g, 3, took*3/4); all {
-		t.Error("the patience outlived its reason")
+		t.Error("the group still waits longer although no caller is late any more")
 	}
 }

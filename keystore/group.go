@@ -7,7 +7,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// group is what the committer has staged for one batch.
+// group holds the changes that the committer has staged for one batch.
 type group struct {
 	redacted
 	ctx        context.Context
@@ -18,8 +18,8 @@ type group struct {
 	size       int // estimate of the batch
 }
 
-// pairOverhead is what a sealed record adds to its path and value, its engine
-// key included.
+// pairOverhead is the number of bytes that sealing adds to a record's path and value,
+// including its engine key.
 const pairOverhead = 33 + recordHeader + suite.Overhead + 2
 
 func (s *Store) newGroup() *group {
@@ -29,11 +29,11 @@ func (s *Store) newGroup() *group {
 	}
 }
 
-// groupOverhead is what the head and the segments add to a batch.
+// groupOverhead is the number of bytes that the head and the segments add to a batch.
 const groupOverhead = 16*pairOverhead + headFixed + 32*maxFrontier
 
-// stage runs op on its own overlay and merges it; on an error nothing of op
-// stays.
+// stage runs op on its own overlay and merges the overlay into the group. If op fails,
+// none of its changes are kept and its staged values are wiped.
 func (g *group) stage(op func(*Tx) error) error {
 	t := &Tx{group: g}
 	leaves, err := t.run(op)
@@ -55,8 +55,9 @@ func (g *group) stage(op func(*Tx) error) error {
 	return nil
 }
 
-// run calls op and its encoders. A panic becomes op's error: it must not take
-// the committer with it, and its value is left out since it may hold a secret.
+// run calls op and its encoders. A panic becomes op's error, so that it does not end the
+// committer. The error has only the type of the panic's value, because the value may
+// contain a secret.
 func (t *Tx) run(op func(*Tx) error) (leaves [][]byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handlePath returns a path that stands for an open directory wherever it is moved, and
-// what releases it. Where the process has no /proc the path is plain, the directory's
-// own. The descriptor is not an os.File: the collector would close that behind an
-// engine that did not end.
+// handlePath returns a path that names an open directory wherever the directory is moved,
+// and a function that releases it. Without /proc it returns plain, the directory's own
+// path. The descriptor is not an os.File, because the garbage collector would close that
+// while an engine that failed to close still uses it.
 func handlePath(dir *os.File, plain string) (path string, release func() error) {
 	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -4,8 +4,8 @@ package keystore
 
 import "os"
 
-// handlePath returns the directory's own path: these systems have none that stands for
-// an open directory.
+// handlePath returns the directory's own path, because these systems have no path that
+// names an open directory.
 func handlePath(_ *os.File, plain string) (path string, release func() error) {
 	return plain, func() error { return nil }
 }

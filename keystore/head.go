@@ -5,16 +5,15 @@ import (
 	"fmt"
 )
 
-// head is the one record that speaks for the whole store. It is part of each
-// batch.
+// head is the record with the state of the whole store. Every batch writes it.
 type head struct {
 	generation uint64
 	log        LogState
 	digest     [32]byte
 	count      uint64
 	rootHash   [32]byte
-	nextRoot   [32]byte // zero: no replacement of the root file is under way
-	epoch      uint32   // the material epoch that is, or must come to be, current
+	nextRoot   [32]byte // zero: no replacement of the root file is in progress
+	epoch      uint32   // the material epoch that is current, or will be once a change in progress is complete
 	synced     uint64   // the newest generation that a durable tip had when the batch was made
 }
 

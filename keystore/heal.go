@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// A RootFault is a root file that Open found other than it had to be, and replaced or
+// A RootFault describes a root file that Open found in a wrong state and replaced or
 // removed.
 type RootFault struct {
 	// File is the file's name in the directory: root, root.copy or root.next.
 	File string
-	// Fault is what was wrong with it, one of the constants below.
+	// Fault is the fault, one of the constants below.
 	Fault string
 }
 
@@ -20,16 +20,16 @@ type RootFault struct {
 const (
 	FaultMissing      = "missing"
 	FaultDamaged      = "damaged"       // its unkeyed hash does not hold
-	FaultNotAuthentic = "not authentic" // its MAC holds under no root given to Open
-	FaultOlder        = "older"         // it was in force once
-	FaultOtherStore   = "other store"   // it is authentic, but another store's
-	// FaultAbandoned: it announces a replacement that Open could not finish, such as a
+	FaultNotAuthentic = "not authentic" // its MAC does not hold under any root given to Open
+	FaultOlder        = "older"         // an earlier root file of this store
+	FaultOtherStore   = "other store"   // it is authentic, but belongs to another store
+	// FaultAbandoned: it announces a replacement that Open could not complete, such as a
 	// Rekey whose new root was not given.
 	FaultAbandoned = "abandoned"
 )
 
-// rootFaults lists the root files that are not as the head wants them, without those
-// that a replacement cut short leaves.
+// rootFaults lists the root files whose state does not match the head, except for states
+// that an interrupted replacement leaves.
 func (s *Store) rootFaults() []RootFault {
 	var out []RootFault
 	for _, name := range []string{rootFile, rootCopy} {
@@ -43,7 +43,7 @@ func (s *Store) rootFaults() []RootFault {
 	return out
 }
 
-// faultOf compares a root file with the one in force; empty: it has its bytes.
+// faultOf compares a root file with the one in force. It returns "" if they are equal.
 func (s *Store) faultOf(name string) string {
 	b, err := s.dir.readBounded(name, maxRootFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,8 +68,9 @@ func (s *Store) faultOf(name string) string {
 	return FaultOlder
 }
 
-// cutShort reports whether the replacement that the head announces explains a file: it
-// is missing while it is renamed, and has the bytes from before or after.
+// cutShort reports whether the replacement announced in the head explains the state of a
+// file: it is missing during the rename, and has the bytes from before or after the
+// replacement.
 func (s *Store) cutShort(name string) bool {
 	if s.head.nextRoot == [32]byte{} {
 		return false
@@ -78,10 +79,11 @@ func (s *Store) cutShort(name string) bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && (f.hash() == s.head.rootHash || f.hash() == s.head.nextRoot)
 }
 
-// faultOfNext judges root.next. It is as it has to be if it is the file that the head
-// announces and that is now in force; if it is a replacement that was cut short before
-// the head named it, or after the head took it as the present one; and if it is absent
-// where the head announces none, or both copies were written.
+// faultOfNext returns the fault of root.next, or "" if its state is one of these:
+//   - It is the file that the head announces, and is now in force.
+//   - It is a replacement that was interrupted before the head announced it, or after
+//     the head recorded it as current.
+//   - It is absent, and the head announces none or the announced file is in force.
 func (s *Store) faultOfNext() string {
 	f, err := s.dir.readRootFile(rootNext)
 	announced := s.head.nextRoot != [32]byte{}
@@ -105,7 +107,7 @@ func (s *Store) faultOfNext() string {
 	return fault
 }
 
-// recordHealing has Config.Healed put the faults on record.
+// recordHealing commits the record that Config.Healed makes of the faults.
 func (s *Store) recordHealing(faults []RootFault) error {
 	if len(faults) == 0 || s.cfg.Healed == nil {
 		return nil

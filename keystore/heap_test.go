@@ -13,9 +13,10 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// A store that is opened and checked leaves no record's plaintext on the heap.
+// TestCensusLeavesNoPlaintext: opening and checking a store leaves no record's plaintext
+// on the heap.
 func TestCensusLeavesNoPlaintext(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // what is garbage stays to be found
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // keeps garbage on the heap, so that the test finds it
 	cfg := config(t, storetest.NewMemory())
 	secret, masked := make([]byte, 32), make([]byte, 32)
 	rand.Read(secret)

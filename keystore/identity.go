@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Intact is an optional ability of an Engine that keeps files: the store asks it,
-// between batches, whether they are still there.
+// Intact is an optional interface of an Engine that keeps files. The store calls it
+// between batches to check that the files are still there.
 type Intact interface {
-	// Intact is nil if every file that the engine relies on has its name. Else it is
-	// ErrReplaced, and the engine has written again under its name what it can.
-	// It is not called while a Commit runs.
+	// Intact returns nil if every file that the engine relies on still has its name.
+	// Otherwise it writes again, under their names, the files that it can, and returns
+	// ErrReplaced. It is not called while a Commit runs.
 	Intact() error
 }
 
-// isAt is ErrReplaced unless a name in the directory is that of the open file f. A fault
-// that leaves the question open, such as EIO, is nil.
+// isAt returns ErrReplaced unless the name in the directory is that of the open file f.
+// It returns nil for an error that does not decide the question, such as EIO.
 func (d *directory) isAt(name string, f *os.File) error {
 	want, err := stampOf(f)
 	if err != nil {
@@ -30,13 +30,14 @@ func (d *directory) isAt(name string, f *os.File) error {
 	return replaced(d.join(name), found.same, want, err)
 }
 
-// isHere is ErrReplaced unless the directory's path names it still.
+// isHere returns ErrReplaced unless the directory's path still names it.
 func (d *directory) isHere() error {
 	found, err := stampPath(d.path)
 	return replaced(d.path, found.same, d.id, err)
 }
 
-// replaced judges what was found at a path where want should be.
+// replaced returns ErrReplaced if the stamp found at a path shows that the file is not
+// the wanted one.
 func replaced(path string, same func(stamp) bool, want stamp, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
@@ -47,26 +48,26 @@ func replaced(path string, same func(stamp) bool, want stamp, err error) error {
 	return nil
 }
 
-// settledAfter is how long a directory must have kept its time of change before that
-// time proves that no name in it changed: two changes within the resolution of a file
-// system's clock, up to 10 ms on older kernels, leave the same time.
+// settledAfter is how long a directory's time of change must stay the same before it
+// proves that no entry changed: two changes within the resolution of the file system's
+// clock, up to 10 ms on older kernels, leave the same time.
 const settledAfter = 50 * time.Millisecond
 
-// watched is a directory whose list of names the store relies on.
+// watched is a directory whose entries the store relies on.
 type watched struct {
 	dir     *os.File
-	changed int64     // as of the last close look
+	changed int64     // as of the last lookClosely
 	since   time.Time // when changed was first seen
 	settled bool
 }
 
-// quiet reports whether no name in the directory has changed since the last close look.
+// quiet reports whether no entry of the directory has changed since the last lookClosely.
 func (w *watched) quiet() bool {
 	now, err := stampOf(w.dir)
 	return err == nil && w.settled && now.changed == w.changed
 }
 
-// note takes the directory's time of change, before a close look.
+// note records the directory's time of change, before lookClosely compares the files.
 func (w *watched) note() {
 	now, err := stampOf(w.dir)
 	if err != nil || now.changed != w.changed {
@@ -76,9 +77,9 @@ func (w *watched) note() {
 	w.settled = time.Since(w.since) > settledAfter
 }
 
-// look is ErrReplaced, and the store has failed closed, if the directory or a file in
-// it is not the one that the store has open. It runs before a commit is acknowledged.
-// Three system calls, a microsecond in all, do where no name has changed.
+// look returns ErrReplaced, and the store fails closed, if the directory or a file in it
+// is not the one that the store has open. It runs before a commit is acknowledged. If no
+// entry has changed it makes three system calls, about a microsecond in all.
 func (s *Store) look() error {
 	if err := s.dir.isHere(); err != nil {
 		return s.displaced(err)
@@ -89,7 +90,7 @@ func (s *Store) look() error {
 	return s.lookClosely()
 }
 
-// lookClosely compares every file, whatever the directories' times say.
+// lookClosely compares every file, regardless of the directories' times of change.
 func (s *Store) lookClosely() error {
 	s.names.note()
 	s.engineNames.note()
@@ -99,7 +100,8 @@ func (s *Store) lookClosely() error {
 	return s.inner.restrictAll()
 }
 
-// compare compares every file of the store with what its name stands for.
+// compare checks that every name in the store's directory is that of the file that the
+// store has open.
 func (s *Store) compare() error {
 	if err := s.dir.isHere(); err != nil {
 		return err
@@ -122,7 +124,7 @@ func (s *Store) compare() error {
 	return errors.Join(errs...)
 }
 
-// lookAtRoots is ErrReplaced if a copy of the root file is not the one in force.
+// lookAtRoots returns ErrReplaced if a copy of the root file is not the one in force.
 func (s *Store) lookAtRoots() error {
 	for _, name := range []string{rootFile, rootCopy} {
 		b, err := s.dir.readBounded(name, maxRootFile)
@@ -134,8 +136,8 @@ func (s *Store) lookAtRoots() error {
 	return nil
 }
 
-// displaced fails closed over what compare found, and writes again under their names
-// the tip and the root files.
+// displaced makes the store fail closed if cause is ErrReplaced, and writes the tip and
+// the root files again under their names.
 func (s *Store) displaced(cause error) error {
 	if !errors.Is(cause, ErrReplaced) {
 		return cause
@@ -147,9 +149,9 @@ func (s *Store) displaced(cause error) error {
 	return fmt.Errorf("%w; close the vault, see that its directory is in place and nobody else's, and open it", err)
 }
 
-// writeAgain puts the tip and the root files, which the store has in memory or open,
-// back under their names, so that the next Open finds them. It does nothing unless the
-// directory is the store's beyond doubt: in its place, and locked by this store.
+// writeAgain writes the tip and the root files, which the store has in memory or open,
+// again under their names, so that the next Open finds them. It does so only if the
+// directory is certainly the store's: it is at its path, and this store holds its lock.
 func (s *Store) writeAgain() error {
 	if s.cfg.Lock == nil || s.dir.isHere() != nil || s.dir.isAt(lockName, s.cfg.Lock.file) != nil {
 		return nil

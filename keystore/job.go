@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// job is one operation on its way through the committer. alone, if set, runs
-// in place of op with the committer to itself.
+// job is one operation for the committer. If alone is set, the committer runs it in place
+// of op, outside a group.
 type job struct {
 	op    func(*Tx) error
 	alone func() error
@@ -14,16 +14,21 @@ type job struct {
 	done  chan error
 }
 
-// Commit runs op in the committer and returns once its batch is durable and the
-// tip written, or with op's own error; then nothing of op is applied. ctx bounds
-// the waiting until op is taken, which is at once if nobody else is there; then its
-// batch is waited for. op may run more than once and must not call Commit. Its panic is an error that names
-// the type of the panic's value only.
+// Commit runs op in the committer and returns nil once its batch is durable and the tip
+// is written. If Commit returns op's error, none of op's changes are applied. ctx bounds
+// the wait until op starts; after that Commit waits for the batch. op may run more than
+// once and must not call Commit. A panic in op becomes an error with only the type of the
+// panic's value. Other errors:
+//   - ErrFull, ErrTooLarge: nothing was changed.
+//   - ErrClosed: the store is closed.
+//   - ErrUnavailable: the store failed closed; the batch may be there after the next
+//     Open.
 func (s *Store) Commit(ctx context.Context, op func(*Tx) error) error {
 	return s.enqueue(ctx, &job{op: op, done: make(chan error, 1)})
 }
 
-// alone runs f in the committer while nothing else does. f asks for room if it writes.
+// alone runs f in the committer while no other job runs. f must check for disk space (see
+// withRoom) if it writes.
 func (s *Store) alone(ctx context.Context, f func() error) error {
 	return s.enqueue(ctx, &job{alone: f, done: make(chan error, 1)})
 }
@@ -60,5 +65,6 @@ func (s *Store) enqueue(ctx context.Context, j *job) error {
 	return <-j.done
 }
 
-// take tells whether the job is still the caller's who asks.
+// take claims the job: it reports true to the first caller only, either the committer,
+// which then runs the job, or the queued caller, which gives up.
 func (j *job) take() bool { return j.taken.CompareAndSwap(false, true) }

@@ -13,18 +13,18 @@ const (
 	keySize       = 32
 	keyringHeader = keySize + 2
 	materialSize  = 4 + keySize
-	// maxRecordEpochs is how many roots a store may have in its life: the record
-	// key of each stays for the audit records of its time.
+	// maxRecordEpochs is the largest number of roots over the life of a store. The record
+	// key of each epoch is kept, because it opens the audit records of that epoch.
 	maxRecordEpochs = 512
-	// maxMaterialEpochs: the current one, and the past one while it changes.
+	// maxMaterialEpochs allows for the current epoch and, during a change, the past one.
 	maxMaterialEpochs = 2
 )
 
-// keyring holds the vault secret and the epoch keys in locked memory, in the
-// layout in which the root file seals them: the secret, the record key of every
-// record epoch, and the material keys that are not dropped. The two kinds of
-// epoch count apart, so that a keyring does not grow with what was destroyed. A
-// keyring never changes: a new epoch makes a new one.
+// keyring holds the vault secret and the epoch keys in locked memory, in the layout that
+// the root file seals: the secret, the record key of every record epoch, and the material
+// keys that are not destroyed. Record and material epochs are counted separately, so that
+// a keyring does not grow with destroyed keys. A keyring is immutable; a new epoch makes
+// a new keyring.
 type keyring struct {
 	redacted
 	suite    suite.ID
@@ -34,7 +34,8 @@ type keyring struct {
 	material []materialEpoch   // ascending, the last is current
 }
 
-// materialEpoch is where a material key stands in the buffer, behind its number.
+// materialEpoch is the number of a material epoch and the offset of its key in the
+// buffer.
 type materialEpoch struct {
 	n   uint32
 	off int
@@ -54,7 +55,8 @@ func newKeyring(a *lockedmem.Arena, id suite.ID) (*keyring, error) {
 	})
 }
 
-// renewed answers a keyring with one more epoch of both kinds.
+// renewed returns a copy of the keyring with one more epoch of both kinds. ErrTooLarge if
+// the store has had maxRecordEpochs roots.
 func (k *keyring) renewed(a *lockedmem.Arena) (*keyring, error) {
 	if k.records == maxRecordEpochs {
 		return nil, fmt.Errorf("%w: a store has at most %d roots in its life", ErrTooLarge, maxRecordEpochs)
@@ -62,18 +64,18 @@ func (k *keyring) renewed(a *lockedmem.Arena) (*keyring, error) {
 	return k.remake(a, k.records+1, k.material, true)
 }
 
-// nextMaterial answers a keyring with one more material epoch.
+// nextMaterial returns a copy of the keyring with one more material epoch.
 func (k *keyring) nextMaterial(a *lockedmem.Arena) (*keyring, error) {
 	return k.remake(a, k.records, k.material, true)
 }
 
-// dropMaterial answers a keyring without the past material keys.
+// dropMaterial returns a copy of the keyring without the past material keys.
 func (k *keyring) dropMaterial(a *lockedmem.Arena) (*keyring, error) {
 	return k.remake(a, k.records, k.material[len(k.material)-1:], false)
 }
 
-// remake copies the secret, the record keys and the material keys in keep. What
-// is to be added is fresh.
+// remake copies the secret, the record keys and the material keys in keep into a new
+// keyring. Added keys are random.
 func (k *keyring) remake(a *lockedmem.Arena, records int, keep []materialEpoch, fresh bool) (*keyring, error) {
 	material := len(keep)
 	if fresh {
@@ -95,7 +97,8 @@ func (k *keyring) remake(a *lockedmem.Arena, records int, keep []materialEpoch, 
 	})
 }
 
-// buildKeyring fills a locked buffer and reads it back as a keyring.
+// buildKeyring allocates a locked buffer, calls fill to set it, and parses it as a
+// keyring.
 func buildKeyring(a *lockedmem.Arena, id suite.ID, size int, fill func([]byte)) (*keyring, error) {
 	buf, err := a.Alloc(size)
 	if err != nil {
@@ -148,7 +151,7 @@ func (k *keyring) pathKey() []byte   { return k.derived.Bytes()[:keySize] }
 func (k *keyring) censusKey() []byte { return k.derived.Bytes()[keySize : 2*keySize] }
 func (k *keyring) tipKey() []byte    { return k.derived.Bytes()[2*keySize : 3*keySize] }
 
-// current is the epoch in which records of class are sealed now.
+// current returns the epoch in which records of class are sealed now.
 func (k *keyring) current(class Class) uint32 {
 	if class == Material {
 		return k.material[len(k.material)-1].n
@@ -156,7 +159,7 @@ func (k *keyring) current(class Class) uint32 {
 	return uint32(k.records)
 }
 
-// key is the epoch key that seals records of class, nil if there is none.
+// key returns the key of epoch n for records of class, or nil if there is none.
 func (k *keyring) key(n uint32, class Class) []byte {
 	if class != Material {
 		if n == 0 || n > uint32(k.records) {
@@ -173,7 +176,7 @@ func (k *keyring) key(n uint32, class Class) []byte {
 	return nil
 }
 
-// pastMaterial tells whether a past material key is still there.
+// pastMaterial reports whether the keyring has a past material key.
 func (k *keyring) pastMaterial() bool { return len(k.material) > 1 }
 
 func (k *keyring) free() {

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A keyring's way through its epochs: past record keys stay, past material keys
-// go, and no key is like another.
+// TestKeyringEpochs: over several epochs past record keys are kept, past material keys
+// are dropped, and no two keys are equal.
 func TestKeyringEpochs(t *testing.T) {
 	arena := lockedmem.New(0)
 	k, err := newKeyring(arena, suite.AES)
@@ -24,7 +24,7 @@ func TestKeyringEpochs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(k.secret(), old.secret()) || !bytes.Equal(k.key(1, Meta), old.key(1, Meta)) {
-			t.Error("a key that stays is another")
+			t.Error("remake changed a key that it keeps")
 		}
 		old.free()
 	}
@@ -43,7 +43,7 @@ func TestKeyringEpochs(t *testing.T) {
 	}
 	for _, none := range [][]byte{k.key(0, Meta), k.key(3, classLog), k.key(0, Material), k.key(1, Material), k.key(4, Material)} {
 		if none != nil {
-			t.Error("a key of no epoch")
+			t.Error("key returned a key for an epoch that does not exist")
 		}
 	}
 	k.free()
@@ -66,7 +66,7 @@ func TestKeyringIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := k.renewed(arena); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("one epoch too many: %v", err)
+		t.Errorf("renewed beyond maxRecordEpochs: %v, want ErrTooLarge", err)
 	}
 	k.free()
 	if err := arena.Close(); err != nil {

@@ -1,7 +1,7 @@
 package keystore
 
-// knowledge is what the store knows of one record at a generation: what is durable,
-// and what a batch under way makes of it. Either may be in the engine.
+// knowledge is the state of one record at a generation: the durable entry, and the change
+// by a batch in flight. The engine may hold either.
 type knowledge struct {
 	generation uint64
 	durable    entry
@@ -10,7 +10,7 @@ type knowledge struct {
 	pending    bool
 }
 
-// knowledge of path. The caller holds s.mu.
+// knowledge returns what is known of path. The caller holds s.mu.
 func (s *Store) knowledge(path string) (k knowledge) {
 	k.generation = s.head.generation
 	k.durable, k.there = s.census.entries[path]
@@ -18,10 +18,10 @@ func (s *Store) knowledge(path string) (k knowledge) {
 	return k
 }
 
-// allows tells whether sealed bytes with this hash may be in the engine.
+// allows reports whether the engine may hold sealed bytes with this hash.
 func (k knowledge) allows(hash [32]byte) bool {
 	return k.there && hash == k.durable.hash || k.pending && !k.next.deleted && hash == k.next.hash
 }
 
-// allowsNone tells whether the engine may have no record.
+// allowsNone reports whether the record may be absent from the engine.
 func (k knowledge) allowsNone() bool { return !k.there || k.pending && k.next.deleted }

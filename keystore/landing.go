@@ -7,13 +7,13 @@ import (
 	"fmt"
 )
 
-// pendingEntry is what a batch under way makes of a census entry.
+// pendingEntry is the change that a batch in flight makes to a census entry.
 type pendingEntry struct {
 	entry
 	deleted bool
 }
 
-// land makes a durable batch the store's state.
+// land updates the store's state in memory after a batch has become durable.
 func (s *Store) land(next head, sealed []byte, pending map[string]pendingEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,8 +28,8 @@ func (s *Store) land(next head, sealed []byte, pending map[string]pendingEntry) 
 	s.head, s.sealed = next, sealed
 }
 
-// writeTip writes the tip of the head, and syncs it at once if sync is set. The
-// batch is durable by then, so a fault fails closed.
+// writeTip writes the tip of the current head, and syncs it at once if sync is set. The
+// batch is already durable, so an error makes the store fail closed.
 func (s *Store) writeTip(sync bool) error {
 	err := s.step("tip")
 	if err == nil {
@@ -44,9 +44,10 @@ func (s *Store) writeTip(sync bool) error {
 	return nil
 }
 
-// settle decides after a failed commit: if the head is unchanged nothing happened,
-// otherwise the store fails closed. So it does if the engine is not available any
-// more: then the batch may be there after the next Open.
+// settle decides on the store's state after a failed commit. If the head in the engine is
+// unchanged, the batch was not applied and the store continues. Otherwise, and if the
+// engine has become unavailable, the store fails closed, because the batch may be there
+// after the next Open.
 func (s *Store) settle(cause error) error {
 	now, err := s.engine.Get(context.Background(), []byte(keyHead))
 	unchanged := err == nil && bytes.Equal(now, s.sealed) || errors.Is(err, ErrNotFound) && s.sealed == nil
@@ -59,7 +60,8 @@ func (s *Store) settle(cause error) error {
 	return fmt.Errorf("keystore: commit: %w", cause)
 }
 
-// Failed is ErrUnavailable with its cause once the store failed closed.
+// Failed returns ErrUnavailable with its cause if the store has failed closed, otherwise
+// nil.
 func (s *Store) Failed() error {
 	if p := s.failed.Load(); p != nil {
 		return *p

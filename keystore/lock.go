@@ -10,16 +10,17 @@ import (
 
 const lockName = "lock"
 
-// DirLock is the lock of one store's directory, and holds the directory open.
+// DirLock is the lock of one store's directory. It also holds the directory open.
 type DirLock struct {
 	dir  *directory
 	file *os.File
-	// What MakeAndLock made: the lock file, and directories, the lock's own first.
+	// Made by MakeAndLock: the lock file, and directories, the lock's own first.
 	fresh bool
 	made  []string
 }
 
-// Lock takes the directory's lock before anything else is touched. Errors:
+// Lock takes the lock of the directory. It must be held before anything else in the
+// directory is accessed. Errors:
 //   - ErrInUse: this or another process has it.
 //   - ErrNoStore: there is no directory. Lock does not make one.
 //   - ErrDirectory: the directory belongs to another user, others may write to it, or
@@ -59,7 +60,7 @@ func MakeAndLock(dir string) (*DirLock, error) {
 	return l, nil
 }
 
-// missing lists the directories that have to be made for dir, itself first.
+// missing lists the directories that do not exist, from dir upwards.
 func missing(dir string) (paths []string) {
 	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -78,8 +79,8 @@ func remove(paths []string) {
 	}
 }
 
-// Discard is Unlock after a Create that failed: the lock file goes, and so do the
-// directories that MakeAndLock made, unless there is something in them.
+// Discard is Unlock after a failed Create: it also removes the lock file if this lock
+// made it, and the empty directories that MakeAndLock made.
 func (l *DirLock) Discard() error {
 	var err error
 	if l.fresh {
@@ -118,5 +119,5 @@ func (l *DirLock) take() error {
 	return fmt.Errorf("%w: %s is replaced all the time", ErrInUse, path)
 }
 
-// Unlock releases the directory. The lock file stays.
+// Unlock releases the lock and closes the directory. The lock file stays.
 func (l *DirLock) Unlock() error { return errors.Join(l.file.Close(), l.dir.close()) }

@@ -6,14 +6,14 @@ import (
 	"iter"
 )
 
-// LogEntry is one audit record and its place.
+// LogEntry is one audit record and its sequence number.
 type LogEntry struct {
 	Seq  uint64
 	Leaf []byte
 }
 
-// LogRecord answers one audit record: ErrNotFound beyond the end, ErrCorrupt if
-// it is missing or does not open.
+// LogRecord returns one audit record. Errors: ErrNotFound beyond the end of the log,
+// ErrCorrupt if the record is missing or does not open.
 func (s *Store) LogRecord(ctx context.Context, seq uint64) ([]byte, error) {
 	for e, err := range s.LogRange(ctx, seq, seq+1) {
 		return e.Leaf, err
@@ -21,8 +21,8 @@ func (s *Store) LogRecord(ctx context.Context, seq uint64) ([]byte, error) {
 	return nil, ErrNotFound
 }
 
-// LogRange yields the audit records from, up to but without to, in order, and
-// ends at the durable end of the log. After an error it ends.
+// LogRange yields the audit records from, up to but not including to, in order. It stops
+// at the durable end of the log, and after an error.
 func (s *Store) LogRange(ctx context.Context, from, to uint64) iter.Seq2[LogEntry, error] {
 	return func(yield func(LogEntry, error) bool) {
 		to = min(to, s.LogState().Size)
@@ -45,7 +45,8 @@ func (s *Store) LogRange(ctx context.Context, from, to uint64) iter.Seq2[LogEntr
 // scanSegments is how many segments one scan reads: up to 2 MiB.
 const scanSegments = 64
 
-// readLeaves reads some leaves in order, at least one if there is no error.
+// readLeaves reads consecutive leaves from number from. It returns at least one if there
+// is no error.
 func (s *Store) readLeaves(ctx context.Context, from, to uint64) ([][]byte, error) {
 	pairs, err := s.engine.Scan(ctx, []byte{prefixLog}, before(from), int(min(to-from, scanSegments)))
 	if err != nil {
@@ -75,7 +76,8 @@ func (s *Store) readLeaves(ctx context.Context, from, to uint64) ([][]byte, erro
 	return leaves[:min(uint64(len(leaves)), to-from)], nil
 }
 
-// before is the engine key after which the segment with seq stands first.
+// before returns the engine key after which a scan finds first the segment that holds
+// seq.
 func before(seq uint64) []byte {
 	if seq == 0 {
 		return nil
@@ -83,7 +85,8 @@ func before(seq uint64) []byte {
 	return logKey(seq - 1)
 }
 
-// checkTail reads the last records of the log and looks for one beyond its end.
+// checkTail reads the last records of the log and checks that none is stored beyond its
+// end.
 func (s *Store) checkTail(ctx context.Context) error {
 	size := s.head.log.Size
 	for _, err := range s.LogRange(ctx, size-min(size, 64), size) {

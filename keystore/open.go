@@ -8,18 +8,28 @@ import (
 	"strongroom.example/internal/selftest"
 )
 
-// Open opens the store of which root is a root file. It finds the root files in the
-// directory that cfg.Root and cfg.Roots authenticate (ErrUnlock if there is none), has
-// cfg.Admit judge each, checks the head against the tip, and takes the file that the head
-// names (ErrRolledBack if that is not among them, or one of them is newer). After
-// cfg.Accept it checks every record against the census, and the tail of the log
-// (ErrCorrupt). A replacement of the root file that was cut short is then finished or
-// abandoned, a bad copy recorded by cfg.Healed and healed, a change of epoch ended;
-// ErrFull if the disk has no room for that. ErrDirectory if the system does not allow it;
-// ErrSelfTest if the suite's cryptography computes wrong results.
+// Open opens the store whose root file is root. In this order, it
+//   - finds the root files in the directory that cfg.Root and cfg.Roots authenticate,
+//     and calls cfg.Admit for each,
+//   - checks the head against the tip, and selects the root file that the head names,
+//   - calls cfg.Accept,
+//   - checks every record against the census, and the tail of the log,
+//   - completes or abandons an interrupted replacement of the root file, records a bad
+//     copy by cfg.Healed and repairs it, and completes a change of epoch.
 //
-// An engine that has no room to close after a failed Open is closed later, by itself;
-// until then the next Open returns ErrInUse.
+// Errors:
+//   - ErrNoStore: the directory does not exist.
+//   - ErrUnlock: no given root authenticates a root file.
+//   - ErrRolledBack: the store is older than its tip, or the root file that the head
+//     names is missing, or a newer one is there.
+//   - ErrCorrupt: a stored byte is not what was written.
+//   - ErrFull: the disk has no space for the repairs.
+//   - ErrDirectory: the system does not let the store use its directory.
+//   - ErrSelfTest: the suite's cryptography computes wrong results.
+//   - The errors of cfg.Admit and cfg.Accept.
+//
+// If the engine has no disk space to close after a failed Open, it is closed in the
+// background as soon as there is some; until then the next Open returns ErrInUse.
 func Open(ctx context.Context, cfg Config, root *Root) (*Store, error) {
 	if cfg.Suite != root.suite {
 		return nil, fmt.Errorf("%w: the root file names suite %v, not %v", ErrCorrupt, root.suite, cfg.Suite)
@@ -77,7 +87,7 @@ func (s *Store) open(ctx context.Context, root *Root, secrets [][]byte) error {
 	return s.writeTip(true)
 }
 
-// accept asks Config.Accept about the root file in force.
+// accept calls Config.Accept with the root file in force.
 func (s *Store) accept() error {
 	if s.cfg.Accept == nil {
 		return nil
@@ -85,8 +95,8 @@ func (s *Store) accept() error {
 	return s.cfg.Accept(s.root)
 }
 
-// settleEpoch ends a change of epoch that was cut short. The head has it on record
-// even if the root file that began it is lost.
+// settleEpoch completes an interrupted change of epoch. The head records the change even
+// if the root file that began it is lost.
 func (s *Store) settleEpoch() error {
 	if s.head.epoch > s.keys.current(Material) {
 		if err := s.beginEpoch(nil); err != nil {

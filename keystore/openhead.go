@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// checkHead reads the head and compares it with the tip. A head that is newer than the tip
-// is what a power cut leaves, but no tip is older than one that was durable when the
-// head was made.
+// checkHead reads the head and compares it with the tip. The head may be newer than the
+// tip after a power cut, but the tip is never older than the newest durable tip known
+// when the head was made.
 func (s *Store) checkHead(ctx context.Context) (err error) {
 	var seen tipState
 	if s.tip, seen, err = openTip(s.dir, s.keys); err != nil {
@@ -31,8 +31,8 @@ func (s *Store) checkHead(ctx context.Context) (err error) {
 	return nil
 }
 
-// readHead reads and opens the head. A root file that lacks the head's epoch,
-// and is not the one that the tip has seen, is the older of the two.
+// readHead reads and opens the head. If the root file lacks the head's epoch and is not
+// the file recorded in the tip, the root file is older than the store.
 func (s *Store) readHead(ctx context.Context, seen tipState) error {
 	sealed, err := s.engine.Get(ctx, []byte(keyHead))
 	if errors.Is(err, ErrNotFound) {

@@ -12,13 +12,14 @@ import (
 	"syscall"
 )
 
-// checkOwner is ErrDirectory unless the directory belongs to the user of this process
-// and no other user may write to it. Files of a store belong to the user who opened it;
-// one opened by another user, root included, would lock its owner out afterwards.
+// checkOwner returns ErrDirectory unless the directory belongs to the user of this
+// process and no other user may write to it. The files of a store belong to the user that
+// opened it, so if another user, root included, opened it, its owner could no longer do
+// so.
 //
-// A group may write where the directory has the set-group-ID bit and the group is one
-// of this process: Kubernetes sets a volume with an fsGroup so at each mount. restrict
-// takes that right away.
+// A group may write if the directory has the set-group-ID bit and the group is one of
+// this process, because Kubernetes sets a volume with an fsGroup so at each mount.
+// restrict removes that permission.
 func (d *directory) checkOwner() error {
 	info, err := d.self.Stat()
 	if err != nil {
@@ -51,10 +52,10 @@ func inGroup(group int) bool {
 	return group == os.Getegid() || err == nil && slices.Contains(groups, group)
 }
 
-// restrict takes from the directory, and from what the store has in it, the rights that
-// others have: files become 0600, directories 0700, whatever the umask was when they
-// were made. ErrDirectory if a file belongs to another user. Names that are not the
-// store's, such as lost+found, stay as they are.
+// restrict removes the permissions of group and others from the directory and the store's
+// files in it: files become 0600 and directories 0700, whatever the umask was. It returns
+// ErrDirectory if a file belongs to another user. Names that are not the store's, such as
+// lost+found, are not changed.
 func (d *directory) restrict() error {
 	for _, name := range append([]string{".", lockName, createFile, engineDir}, parts...) {
 		if err := d.restrictOne(name); err != nil {
@@ -71,7 +72,7 @@ func (d *directory) restrict() error {
 	return errors.Join(inner.restrictAll(), inner.close())
 }
 
-// restrictAll is restrict for every name in the directory.
+// restrictAll does the same as restrict for every name in the directory.
 func (d *directory) restrictAll() error {
 	if _, err := d.self.Seek(0, io.SeekStart); err != nil {
 		return environment("list", d.path, err)

@@ -1,11 +1,11 @@
 package keystore
 
-// checkOwner does nothing: who may use a directory is the access list's affair there,
-// which files inherit.
+// checkOwner does nothing: on Windows an access control list, which files inherit,
+// controls the use of a directory.
 func (d *directory) checkOwner() error { return nil }
 
-// restrict does nothing, as checkOwner.
+// restrict does nothing, like checkOwner.
 func (d *directory) restrict() error { return nil }
 
-// restrictAll does nothing, as checkOwner.
+// restrictAll does nothing, like checkOwner.
 func (d *directory) restrictAll() error { return nil }

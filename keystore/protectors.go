@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// EncodeProtectors returns protectors as the root file has them: their number, then each.
-// ErrTooLarge for more than 64 of them, or for a field over its limit.
+// EncodeProtectors returns protectors in the encoding of the root file: their number,
+// then each of them. It returns ErrTooLarge if there are more than MaxProtectors, or if a
+// field exceeds its limit.
 func EncodeProtectors(all []Protector) ([]byte, error) {
 	if len(all) > MaxProtectors {
 		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, MaxProtectors)
@@ -21,7 +22,8 @@ func EncodeProtectors(all []Protector) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeProtectors reads what EncodeProtectors wrote. ErrCorrupt if b is anything else.
+// DecodeProtectors decodes the output of EncodeProtectors. It returns ErrCorrupt for any
+// other input.
 func DecodeProtectors(b []byte) (all []Protector, err error) {
 	in := reader{b: b}
 	n := in.uint(2)

@@ -6,15 +6,17 @@ import (
 	"fmt"
 )
 
-// Get answers the durable record under path: ErrNotFound, or ErrCorrupt with
-// the path if it is not what the census knows.
+// Get returns the durable record under path. Errors: ErrNotFound; ErrCorrupt, with the
+// path in the text, if the stored record does not match the census; ErrClosed;
+// ErrUnavailable if the record cannot be verified because the store failed closed.
 func (s *Store) Get(ctx context.Context, path string) (Record, error) {
 	for {
 		q, err := s.query(path)
 		if err != nil {
 			return Record{}, err
 		}
-		// Without the lock: a reader who waits for the engine holds up nobody.
+		// The lock is not held here: a reader that waits for the engine must not delay
+		// others.
 		sealed, err := s.engine.Get(ctx, q.at)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Record{}, err
@@ -32,8 +34,8 @@ func (s *Store) Get(ctx context.Context, path string) (Record, error) {
 	}
 }
 
-// query is one look for a record: where it stands in the engine, and what was known
-// of it before the engine was asked.
+// query is one lookup of a record: its engine key, and what was known of it before the
+// engine was read.
 type query struct {
 	path   string
 	at     []byte
@@ -54,9 +56,9 @@ func (s *Store) query(path string) (query, error) {
 	return q, nil
 }
 
-// answer opens what the engine answered, nil for an absent record. It must be what
-// was known before or what is known now; if it is neither, moved tells that commits
-// came between, so that the query is worth another try.
+// answer opens the bytes that the engine returned, nil for an absent record. They must
+// match what was known before the read or what is known now. If they match neither, moved
+// reports whether a commit came between, so that the query is worth repeating.
 func (s *Store) answer(q query, sealed []byte) (rec Record, moved bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -71,8 +73,8 @@ func (s *Store) answer(q query, sealed []byte) (rec Record, moved bool, err erro
 	return Record{Path: got, Version: id.version, Value: value}, moved, nil
 }
 
-// verify compares the hash of what the engine returned with the census, and returns it.
-// moved is that of answer. The caller holds s.mu.
+// verify compares the hash of the bytes that the engine returned with the census, and
+// returns the hash. moved is as for answer. The caller holds s.mu.
 func (s *Store) verify(q query, sealed []byte) (hash [32]byte, moved bool, err error) {
 	if s.keys == nil {
 		return hash, false, ErrClosed

@@ -10,11 +10,11 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// slow is an engine that keeps one reader of records or of the log, once it is armed.
+// slow is an engine that blocks one read of a record or of the log once it is armed.
 type slow struct {
 	keystore.Engine
 	armed atomic.Bool
-	kept  chan bool // closed while the reader is kept
+	kept  chan bool // closed while the read is blocked
 	leave chan bool
 }
 
@@ -39,8 +39,8 @@ func (e *slow) Scan(ctx context.Context, prefix, after []byte, limit int) ([]key
 	return e.Engine.Scan(ctx, prefix, after, limit)
 }
 
-// A reader who waits for the engine holds up neither commits nor other readers, and
-// what he reads in the end is what was durable then.
+// TestReaderHoldsUpNobody: a reader that waits for the engine delays neither commits nor
+// other readers, and it returns a value that was durable during the call.
 func TestReaderHoldsUpNobody(t *testing.T) {
 	for name, read := range map[string]func(s *keystore.Store) error{
 		"a record": func(s *keystore.Store) error {
@@ -77,7 +77,7 @@ func TestReaderHoldsUpNobody(t *testing.T) {
 			must(t, err)
 			others <- nil
 		case <-time.After(2 * time.Second):
-			t.Errorf("%s: all wait for one reader", name)
+			t.Errorf("%s: commits and readers wait for a blocked reader", name)
 		}
 		close(e.leave)
 		must(t, <-first)

@@ -8,23 +8,23 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// Class tells which epoch key seals a record.
+// Class determines which epoch key seals a record.
 type Class uint8
 
 const (
-	// Meta records are sealed under the record key of their epoch; it stays.
+	// Meta records are sealed under the record key of their epoch, which is kept.
 	Meta Class = iota
 	// Material records are sealed under the material key of their epoch, which
-	// ChangeEpoch and Rekey drop.
+	// ChangeEpoch and Rekey destroy.
 	Material
 
 	classLog  Class = 2
 	classHead Class = 3
 )
 
-// Record is one mutable record. Version is the generation of the store that
-// wrote it: it grows with each batch that changes the record. Operations that share
-// a batch share it.
+// Record is one mutable record. Version is the generation of the store at which it was
+// last written; it grows with each batch that changes the record. Operations in the same
+// batch share it.
 type Record struct {
 	Path    string
 	Version uint64
@@ -39,22 +39,22 @@ const (
 	// MaxPath is the longest path, in bytes.
 	MaxPath = 512
 
-	// The log comes first in the order of keys, and what changes in place behind it:
-	// an engine that keeps sorted tables then merges new tables with the end of what
-	// it has, and not with all of it.
+	// The log comes first in key order, and the records that change in place after it. An
+	// engine that keeps sorted tables then merges new tables with the end of its data
+	// only.
 	prefixLog    = 'a'
 	keyHead      = "h"
 	prefixRecord = 'r'
 )
 
-// recordID is what a sealed record is bound to besides its engine key.
+// recordID is the data, besides the engine key, to which a sealed record is bound.
 type recordID struct {
 	class   Class
 	epoch   uint32
 	version uint64
 }
 
-// unsealed is a record and where it stands in the engine.
+// unsealed is a record with its engine key, before it is sealed.
 type unsealed struct {
 	redacted
 	id    recordID
@@ -63,21 +63,21 @@ type unsealed struct {
 	value []byte
 }
 
-// sealer seals and opens records; it holds scratch space only and is not safe
-// for concurrent use.
+// sealer seals and opens records. It holds only scratch space, and is not safe for
+// concurrent use.
 type sealer struct {
 	redacted
 	plain, bound []byte
-	key          []byte // on the heap, where it stays when a stack grows
+	key          []byte // on the heap, because a growing stack would leave copies
 }
 
-// engineKey is where the record of path stands in the engine.
+// engineKey returns the engine key of the record at path.
 func (k *keyring) engineKey(path string) []byte {
 	mac := k.suite.MAC(k.pathKey(), []byte(path))
 	return append(append(make([]byte, 0, 33), prefixRecord), mac[:]...)
 }
 
-// seal appends the sealed record to dst.
+// seal appends the sealed record to dst. It wipes its plaintext and the record's key.
 func (s *sealer) seal(dst []byte, k *keyring, r unsealed) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, recordFormat, byte(k.suite), byte(r.id.class))
@@ -96,8 +96,8 @@ func (s *sealer) seal(dst []byte, k *keyring, r unsealed) ([]byte, error) {
 	return dst, err
 }
 
-// open checks and opens a sealed record: its id, its path and its value. The
-// value is the caller's.
+// open authenticates and decrypts a sealed record, and returns its id, path and value.
+// The caller owns the value and wipes it if it is secret.
 func (s *sealer) open(k *keyring, at, sealed []byte) (recordID, string, []byte, error) {
 	id, err := parseRecordID(k.suite, sealed)
 	if err != nil {
@@ -134,7 +134,8 @@ func parseRecordID(want suite.ID, sealed []byte) (recordID, error) {
 	}, nil
 }
 
-// deriveKey is the record's own key: KDF over its engine key and header.
+// deriveKey sets s.key to the record's own key: a KDF, under the epoch key, over its
+// engine key and header.
 func (s *sealer) deriveKey(k *keyring, id recordID, at, header []byte) error {
 	epochKey := k.key(id.epoch, id.class)
 	if epochKey == nil {

@@ -8,10 +8,10 @@ import (
 	"strongroom.example/internal/redact"
 )
 
-// redacted keeps what embeds it out of everything that prints.
+// redacted, when embedded, keeps a type from printing its contents.
 type redacted = redact.Secret
 
-// String answers path and version; the value may be a secret.
+// String returns the path and version. It omits the value, which may be a secret.
 func (r Record) String() string {
 	return fmt.Sprintf("record %q, version %d, %s", r.Path, r.Version, redact.Text)
 }
@@ -19,11 +19,11 @@ func (r Record) String() string {
 // Format prints String under every verb.
 func (r Record) Format(f fmt.State, _ rune) { io.WriteString(f, r.String()) }
 
-// LogValue answers String.
+// LogValue returns String.
 func (r Record) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// MarshalText answers String.
+// MarshalText returns String.
 func (r Record) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// GobEncode answers String, which nothing decodes.
+// GobEncode returns String, which no decoder accepts.
 func (r Record) GobEncode() ([]byte, error) { return []byte(r.String()), nil }

@@ -8,7 +8,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// Nothing that holds a secret prints it, whatever prints it.
+// TestNothingPrintsASecret: types that hold a secret print redacted under every verb and
+// encoder.
 func TestNothingPrintsASecret(t *testing.T) {
 	const secret = "TellNobodyTellNobodyTellNobody!!"
 	s := create(t, config(t, storetest.NewMemory()))

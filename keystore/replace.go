@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// Rekeying is what Rekey needs. Root is read during the call only.
+// Rekeying is the argument of Rekey. Root is read during the call only; the caller wipes
+// it.
 type Rekeying struct {
 	redacted
 	Root       []byte
@@ -13,22 +14,23 @@ type Rekeying struct {
 	Op         func(*Tx) error
 }
 
-// ReplaceProtectors writes the next generation of the root file. What op stages
-// is committed at the one moment from which the change is certain: a crash before
-// it leaves neither, after it Open completes the change.
+// ReplaceProtectors writes the next generation of the root file with the protectors p.
+// The changes of op are committed in the batch that makes the replacement certain: a
+// crash before that leaves the store unchanged, and after it Open completes the
+// replacement.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
 	return s.alone(ctx, s.withRoom(func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) }))
 }
 
 // Rekey puts a new root and new epochs in force, re-seals every mutable record and
-// drops the past material key; as in ChangeEpoch, other operations are served
-// meanwhile. Past record keys stay for past log records: a store has at most 512
-// roots in its life (ErrTooLarge).
+// destroys the past material key. Other operations run between its batches, as in
+// ChangeEpoch. Past record keys are kept for past log records, so a store has at most 512
+// roots in its life; then Rekey fails with ErrTooLarge.
 //
-// What op stages is durable before the first copy of the root file changes. If a
-// crash comes between, the old root still opens the store, and then the Rekey is
-// abandoned, with op's record of it; the new root completes it. Any fault after
-// that moment fails closed.
+// The changes of op are durable before the first copy of the root file changes. After a
+// crash between the two, opening the store with the new root completes the Rekey. Opening
+// it with the old root abandons the Rekey and keeps the changes of op. Any error after
+// that moment makes the store fail closed.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
 	err := s.changeEpoch(ctx, s.withRoom(func() error { return s.rekey(r) }))
 	if errors.Is(err, ErrUnfinished) {
@@ -55,11 +57,11 @@ func (s *Store) rekey(r Rekeying) error {
 	return err
 }
 
-// replaceRoot runs the replacement. The next file is written beside the present
-// one; a head names it, in one batch with what op stages: from then on there is
-// a record of the change, and Open completes it. Both copies are written, and a
-// head takes the file as the present one. Op runs first: its error changes
-// nothing. Once the head names the next file any fault fails closed.
+// replaceRoot replaces the root file. It runs op first, whose error changes nothing, and
+// writes the next file beside the current one. One batch then commits op's changes and a
+// head that names the next file; from then on Open completes the replacement. Both copies
+// are written, and another head records the new file as current. Any error after the
+// first head makes the store fail closed.
 func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op func(*Tx) error) error {
 	public := s.root.public()
 	public.Generation++
@@ -92,8 +94,8 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 	return nil
 }
 
-// announce writes the next root file and commits a head that names it and the
-// material epoch it brings, with what op stages.
+// announce writes the next root file and commits, with the changes of op, a head that
+// names the file and its material epoch.
 func (s *Store) announce(root *Root, keys *keyring, op func(*Tx) error) error {
 	g := s.newGroup()
 	defer g.wipe()
@@ -110,7 +112,7 @@ func (s *Store) announce(root *Root, keys *keyring, op func(*Tx) error) error {
 	return s.commitGroup(g, next)
 }
 
-// swap puts the new root file and keys in force and wipes those they replace.
+// swap puts the new root file and keys in force and wipes the keys that they replace.
 func (s *Store) swap(root *Root, keys *keyring, rootKeys *rootKeys) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

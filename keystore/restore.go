@@ -11,16 +11,18 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// restoreLead is what a restored store adds to the generations of the snapshot, so that
-// it is ahead of the store that was saved, however much that one did since. A copy of one
-// is then no newer state of the other.
+// restoreLead is added to the generations of the snapshot, so that a restored store is
+// ahead of the store that was saved, however many commits that store has made since. A
+// copy of one is then not accepted as a newer state of the other.
 const restoreLead = 1 << 32
 
-// Restore makes a store in cfg.Dir, as Create does, with the contents of snapshots: a full
-// one, and those that are each based on the one before. root brings the protectors and the
-// vault's id; first is the first commit. The contents are held against the head and the
-// log's tree before the store counts as made. Errors: those of Create, ErrCorrupt for a
-// snapshot that is not whole or not based on its predecessor, and the readers' own.
+// Restore makes a store in cfg.Dir, as Create does, with the contents of snapshots: a
+// full one, followed by snapshots that are each based on the one before. root supplies
+// the protectors and the vault id; first is the first commit. The contents are verified
+// against the head and the log's tree before the store becomes permanent. Errors:
+//   - Those of Create.
+//   - ErrCorrupt: a snapshot is incomplete or not based on its predecessor.
+//   - The errors of the readers.
 func Restore(ctx context.Context, cfg Config, root Root, snapshots []io.Reader, first func(*Tx) error) (*Store, error) {
 	return makeStore(ctx, cfg, func(s *Store) error { return s.restore(ctx, cfg.Root, root, snapshots, first) })
 }
@@ -55,8 +57,7 @@ func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots
 	return s.begin(ctx, first)
 }
 
-// checkRestored verifies the records that were loaded against the head that came with
-// them.
+// checkRestored verifies the loaded records against the head that came with them.
 func (s *Store) checkRestored(ctx context.Context) error {
 	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), s.sealed)
 	if err != nil || id.class != classHead {
@@ -78,11 +79,11 @@ type restorer struct {
 	r              io.Reader
 	batch          Batch
 	at             map[string]bool // keys in the batch
-	live           map[string]bool // the records that are there at the end
+	live           map[string]bool // the records that exist at the end
 	rootGeneration uint64
 }
 
-// errItem is for a snapshot that does not parse.
+// errItem is returned for a snapshot that does not parse.
 var errItem = fmt.Errorf("%w: the snapshot is cut or damaged", ErrCorrupt)
 
 func (x *restorer) load(ctx context.Context) error {
@@ -113,7 +114,7 @@ func (x *restorer) load(ctx context.Context) error {
 	}
 }
 
-// item reads one item. The value of a keyring is the caller's to wipe.
+// item reads one item. The caller wipes the value of a keyring.
 func (x *restorer) item() (kind byte, key, value []byte, err error) {
 	var header [7]byte
 	if _, err := io.ReadFull(x.r, header[:]); err != nil {
@@ -131,7 +132,8 @@ func (x *restorer) item() (kind byte, key, value []byte, err error) {
 	return kind, body[:n:n], body[n:], nil
 }
 
-// cut makes the end of the input errItem; the reader's own errors stay.
+// cut converts the end of the input to errItem. It returns the reader's other errors
+// unchanged.
 func cut(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errItem
@@ -139,13 +141,13 @@ func cut(err error) error {
 	return err
 }
 
-// put adds a pair to the batch, and commits the batch before it is too large. A key that
-// comes again replaces the value that it had.
+// put adds a pair to the batch, and commits the batch before it becomes too large. A key
+// that occurs again replaces its earlier value.
 func (x *restorer) put(ctx context.Context, p Pair) error {
 	if len(p.Key) == 0 || len(p.Value) == 0 || p.Key[0] != prefixLog && p.Key[0] != prefixRecord {
 		return errItem
 	}
-	const most = 1000 // an engine bounds the entries of a batch too
+	const most = 1000 // an engine also bounds the number of entries in a batch
 	full := x.batch.Size()+len(p.Key)+len(p.Value) > x.store.engine.MaxBatch()/2
 	if full || len(x.batch.Put) == most || x.at[string(p.Key)] {
 		if err := x.flush(ctx); err != nil {
@@ -187,7 +189,8 @@ func (x *restorer) keyring(plain []byte) error {
 	return nil
 }
 
-// end takes the head, and removes the records that are not there any more.
+// end reads the last item, which has the head, removes the records that no longer exist
+// and stores the head.
 func (x *restorer) end(ctx context.Context, generation, head []byte) error {
 	var one [1]byte
 	if n, err := x.r.Read(one[:]); n != 0 || err != io.EOF {
@@ -206,13 +209,15 @@ func (x *restorer) end(ctx context.Context, generation, head []byte) error {
 	if err := x.removeDead(ctx); err != nil {
 		return err
 	}
-	// The head goes in as it was, so that the first commit finds its predecessor.
+	// The head is stored unchanged, because the first commit expects it as its
+	// predecessor.
 	x.store.sealed = head
 	x.batch.Put = []Pair{{[]byte(keyHead), head}}
 	return x.flush(ctx)
 }
 
-// removeDead deletes the records that are not among those that are there at the end.
+// removeDead deletes the records that are not listed as existing at the end of the
+// snapshot.
 func (x *restorer) removeDead(ctx context.Context) error {
 	var after []byte
 	for {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A call that a signal interrupts is made again; other faults are returned at once.
+// TestInterruptedCallsAreRetried: a system call that a signal interrupts is repeated;
+// other errors are returned at once.
 func TestInterruptedCallsAreRetried(t *testing.T) {
 	for _, last := range []error{nil, unix.ENOLCK, unix.EWOULDBLOCK} {
 		calls := 0

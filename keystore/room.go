@@ -2,7 +2,8 @@ package keystore
 
 import "fmt"
 
-// ready tells whether a batch may be tried at all.
+// ready returns nil if a batch may be tried. Errors: ErrUnavailable, and ErrFull if less
+// than Config.MinFree is free.
 func (s *Store) ready() error {
 	if err := s.Failed(); err != nil {
 		return err
@@ -17,7 +18,7 @@ func (s *Store) ready() error {
 	return nil
 }
 
-// withRoom is f, but asks first whether a batch may be tried at all.
+// withRoom returns f with a preceding call of ready.
 func (s *Store) withRoom(f func() error) func() error {
 	return func() error {
 		if err := s.ready(); err != nil {

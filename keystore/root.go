@@ -15,15 +15,15 @@ const (
 	rootFile    = "root"
 	rootCopy    = "root.copy"
 	rootNext    = "root.next" // while the file is being replaced
-	rootOld     = "root.old"  // a replaced copy, until it is erased
+	rootOld     = "root.old"  // a replaced copy that is not erased yet
 	createFile  = "creating"
 	engineDir   = "store"
 	maxRootFile = 1 << 20
 )
 
-// Root is a root file as it was read. Its exported fields are the public part, which
-// is readable without any protector and authentic only once Authenticates returned
-// true for a root, or Open returned the store.
+// Root is a parsed root file. Its exported fields are the public part, which can be read
+// without a protector. They are authentic only once Authenticates has returned true for a
+// root, or Open has returned the store.
 type Root struct {
 	VaultID    [16]byte
 	Edition    uint8
@@ -36,7 +36,7 @@ type Root struct {
 	raw    []byte // the file as read
 }
 
-// Protector is one way to the root. Its blob is the driver's.
+// Protector is one way to recover the root. The format of Blob belongs to the driver.
 type Protector struct {
 	ID           string // short random hex, unique in the file
 	Name, Kind   string
@@ -54,16 +54,16 @@ func ReadRoot(dir string) (*Root, error) {
 	return files[0], nil
 }
 
-// ReadRoots reads the root file, its copy, and the file that was to replace both, in
-// that order. It leaves out a file that is missing or damaged and one whose bytes are
-// those of an earlier one, so that more than one is returned only after damage, a change
-// by somebody else, or a crash during a replacement.
+// ReadRoots reads the root file, its copy, and the file that was to replace both, in that
+// order. It omits files that are missing or damaged, and files with the same bytes as an
+// earlier one. It therefore returns more than one only after damage, a change by another
+// program, or a crash during a replacement.
 //
-// Nothing in the files is authentic yet. Their unkeyed hash finds accidents only: the
-// caller must not act on a field before Authenticates returned true for that file.
+// The files are not authenticated. Their unkeyed hash detects only accidental damage: the
+// caller must not act on a field before Authenticates has returned true for that file.
 //
 // Errors: ErrNoStore if the directory or all of the files are missing, ErrCorrupt if the
-// files that are there are damaged, ErrDirectory if the system does not allow it.
+// files that are there are damaged, ErrDirectory if the system does not let them be read.
 func ReadRoots(dir string) ([]*Root, error) {
 	d, err := openDirectory(dir)
 	if err != nil {
@@ -92,8 +92,8 @@ func (d *directory) readRoots() ([]*Root, error) {
 	return nil, d.unreadable(faults)
 }
 
-// unreadable says what helps where neither root, root.copy nor root.next, whose faults
-// stand in that order, can be read.
+// unreadable returns an error with a remedy when no root file can be read. faults has the
+// errors of root, root.copy and root.next in that order.
 func (d *directory) unreadable(faults []error) error {
 	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 	damaged := func(err error) bool { return errors.Is(err, ErrCorrupt) }
@@ -108,7 +108,7 @@ func (d *directory) unreadable(faults []error) error {
 	return faults[0]
 }
 
-// putBack says which backups help where no root file of the present is left.
+// putBack is the advice on which backups help when no current root file is left.
 const putBack = "put one back from a copy of the directory that was made since the last change of protectors or of the root " +
 	"and the last destruction of key material (a move of a key is one); if there is none, put back a copy of the whole directory"
 
@@ -125,9 +125,9 @@ func (r *Root) hash() [32]byte { return r.suite.Hash(r.raw) }
 // Suite returns the suite that the file names.
 func (r *Root) Suite() Suite { return r.suite }
 
-// Authenticates reports whether the file's MAC holds under root: whether the holder of
-// root wrote the file as it is. A root of another length than 32 bytes authenticates
-// none. The keys that are derived for it are wiped.
+// Authenticates reports whether the file's MAC holds under root, that is, whether a
+// holder of root wrote exactly this file. It is false for a root that is not 32 bytes
+// long. The keys that it derives are wiped.
 func (r *Root) Authenticates(root []byte) bool {
 	if len(root) != keySize || r.raw == nil {
 		return false
@@ -138,7 +138,7 @@ func (r *Root) Authenticates(root []byte) bool {
 	return r.macHolds(key)
 }
 
-// public is a deep copy without the sealed keyring.
+// public returns a deep copy without the sealed keyring.
 func (r *Root) public() Root {
 	out := *r
 	out.sealed, out.raw = nil, nil

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	rootFormat = 2 // 1 had epochs of one kind and was never released
+	rootFormat = 2 // format 1 had one kind of epoch and was never released
 	rootFixed  = 6 + 1 + 1 + 1 + 16 + 8 + 8 + 2
 	maxName    = 1024
 	maxBlob    = 64 << 10
 )
 
-// MaxProtectors is how many protectors a vault has at most.
+// MaxProtectors is the largest number of protectors of a vault.
 const MaxProtectors = 64
 
 var rootMagic = []byte("SRROOT")
 
-// encodeRoot makes the root file's bytes: the public part, the keyring sealed
-// under the root, a MAC under the root over both, and a plain hash so that
-// damage is seen before anything is unlocked.
+// encodeRoot builds a root file: the public part, the keyring sealed under the root, a
+// MAC under the root over both, and an unkeyed hash that detects damage before any file
+// is unlocked.
 func encodeRoot(r Root, k *keyring, keys *rootKeys) (*Root, error) {
 	if len(r.Protectors) > MaxProtectors {
 		return nil, fmt.Errorf("%w: more than %d protectors", ErrTooLarge, MaxProtectors)
@@ -77,7 +77,7 @@ func appendProtector(b []byte, p Protector) []byte {
 	return append(b, p.Blob...)
 }
 
-// parseRoot reads a root file's bytes and checks their plain hash.
+// parseRoot parses a root file and checks its unkeyed hash.
 func parseRoot(b []byte) (*Root, error) {
 	bad := fmt.Errorf("%w: root file", ErrCorrupt)
 	if len(b) < rootFixed+4+64 || len(b) > maxRootFile || !bytes.Equal(b[:6], rootMagic) || b[6] != rootFormat || !suite.ID(b[7]).Valid() {
@@ -119,13 +119,13 @@ func (r *Root) unlock(a *lockedmem.Arena, keys *rootKeys) (*keyring, error) {
 	return buildKeyring(a, r.suite, len(plain), func(b []byte) { copy(b, plain) })
 }
 
-// macHolds reports whether the file's MAC is that of its bytes under key.
+// macHolds reports whether the file's MAC is valid under key.
 func (r *Root) macHolds(key []byte) bool {
 	mac := r.suite.MAC(key, r.raw[:len(r.raw)-64])
 	return hmac.Equal(mac[:], r.raw[len(r.raw)-64:len(r.raw)-32])
 }
 
-// reader takes fields from the front of b and remembers the first fault.
+// reader consumes fields from the front of b and sets bad at the first fault.
 type reader struct {
 	b   []byte
 	bad bool

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// settleRoot makes both copies equal to the file in force and ends a replacement
-// that was cut short. What it overwrites or removes, and a crash does not explain, is
-// given to Config.Healed first, in a commit of its own: were it healed before it is on
-// record, a crash between the two would hide it.
+// settleRoot makes both copies equal to the file in force and completes an interrupted
+// replacement. Faults that a crash does not explain are first committed by Config.Healed,
+// in a batch of their own: if the file were repaired before the record is durable, a
+// crash between the two would hide the fault.
 func (s *Store) settleRoot() error {
 	if err := s.recordHealing(s.rootFaults()); err != nil {
 		return err
@@ -46,9 +46,9 @@ func (s *Store) writeRoot(r *Root) error {
 	return s.putRoot(rootCopy, r.raw)
 }
 
-// putRoot replaces one copy, durably, and erases what it replaces, and before that
-// what a crash left of an earlier replacement. The name is missing for a moment; the
-// other copy and the next file are there meanwhile.
+// putRoot replaces one copy, durably, and erases the replaced file. Before that it erases
+// the leftovers of an interrupted replacement. The name is missing for a moment, during
+// which the other copy and root.next are there.
 func (s *Store) putRoot(name string, b []byte) error {
 	for _, do := range []struct {
 		step string
@@ -70,8 +70,7 @@ func (s *Store) putRoot(name string, b []byte) error {
 	return nil
 }
 
-// writeNext puts the file beside its predecessor, durably, before a head names
-// it.
+// writeNext writes root.next, durably, before a head names it.
 func (s *Store) writeNext(r *Root) error {
 	if err := s.step(rootNext); err != nil {
 		return err
@@ -82,7 +81,7 @@ func (s *Store) writeNext(r *Root) error {
 	return s.dir.sync()
 }
 
-// dropNext erases what writeNext put there.
+// dropNext erases root.next.
 func (s *Store) dropNext() error {
 	if err := s.step("drop " + rootNext); err != nil {
 		return err
@@ -90,8 +89,8 @@ func (s *Store) dropNext() error {
 	return s.dropLeftover(rootNext)
 }
 
-// dropLeftover erases a file that a replacement of the root file left. A name proves
-// nothing: the root file of another vault is set aside instead.
+// dropLeftover erases a file left by a replacement of the root file. The name alone does
+// not prove that it is one: the root file of another vault is set aside instead.
 func (s *Store) dropLeftover(name string) error {
 	if r, err := s.dir.readRootFile(name); err == nil && r.VaultID != s.root.VaultID {
 		return s.dir.setAside(name)
@@ -99,7 +98,7 @@ func (s *Store) dropLeftover(name string) error {
 	return s.dir.erase(name)
 }
 
-// checkRoots is ErrCorrupt if a copy of the root file is not the one in force.
+// checkRoots returns ErrCorrupt if a copy of the root file is not the one in force.
 func (s *Store) checkRoots() error {
 	for _, name := range []string{rootFile, rootCopy} {
 		b, err := s.dir.readBounded(name, maxRootFile)

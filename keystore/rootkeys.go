@@ -9,8 +9,8 @@ import (
 
 const labelRootMAC = "strongroom/rootmac"
 
-// rootKeys are the two keys derived from the root: one seals the keyring, one
-// MACs the root file. The root itself is not kept.
+// rootKeys are the two keys derived from the root: one seals the keyring, the other
+// authenticates the root file. The root itself is not kept.
 type rootKeys struct {
 	redacted
 	buf *lockedmem.Buffer

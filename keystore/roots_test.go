@@ -14,8 +14,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// forged is a root file with another generation and a fitting plain hash: what
-// somebody without the root can make.
+// forged returns a root file with another generation and a valid unkeyed hash, as can be
+// made without knowing the root.
 func forged(raw []byte, generation uint64) []byte {
 	b := bytes.Clone(raw)
 	binary.BigEndian.PutUint64(b[25:], generation)
@@ -35,8 +35,8 @@ func write(t *testing.T, path string, b []byte) {
 	must(t, os.WriteFile(path, b, 0o600))
 }
 
-// Whatever happened to one copy of the root file, the other opens the store, and
-// both are equal afterwards.
+// TestOneRootFileIsEnough: after any fault of one copy of the root file the other opens
+// the store, and then both are equal.
 func TestOneRootFileIsEnough(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	s := create(t, cfg)
@@ -106,7 +106,8 @@ func TestNoRootFile(t *testing.T) {
 	checked(t, s)
 }
 
-// A root file from before a Rekey is told as older, not as damage.
+// TestRootFileFromBeforeRekey: a root file from before a Rekey is reported as older, not
+// as damaged.
 func TestRootFileFromBeforeRekey(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	s := create(t, cfg)
@@ -127,8 +128,8 @@ func TestRootFileFromBeforeRekey(t *testing.T) {
 	checked(t, s)
 }
 
-// Wherever a replacement of the protectors is cut, the record of it and the
-// change are both there or both not.
+// TestReplaceCutAnywhere: wherever a replacement of the protectors is interrupted, either
+// both the change and its audit record are there, or neither.
 func TestReplaceCutAnywhere(t *testing.T) {
 	for cut := 1; ; cut++ {
 		cfg := config(t, storetest.NewMemory())
@@ -157,8 +158,8 @@ func TestReplaceCutAnywhere(t *testing.T) {
 	}
 }
 
-// cutAt makes a store, lets op fail as a crash would at its step number cut, and
-// closes the store. It answers the steps that were asked and op's error.
+// cutAt makes a store, runs op with its step number cut and all later ones failing, as
+// after a crash, and closes the store. It returns the steps reached and op's error.
 func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store) error) ([]string, error) {
 	t.Helper()
 	armed, crash := false, errors.New("crash")
@@ -179,8 +180,8 @@ func cutAt(t *testing.T, cfg *keystore.Config, cut int, op func(*keystore.Store)
 	return steps, err
 }
 
-// A root file is healed after that is on record, wherever a crash cuts the Open that heals
-// it.
+// TestHealingIsRecordedFirst: a root file is repaired only after the repair has been
+// recorded, wherever a crash interrupts the Open that repairs it.
 func TestHealingIsRecordedFirst(t *testing.T) {
 	for _, file := range []string{"root", "root.copy"} {
 		for cut := 1; ; cut++ {
@@ -226,8 +227,8 @@ func TestHealingIsRecordedFirst(t *testing.T) {
 	}
 }
 
-// A root file that is authentic under the root of somebody else, with the store's own id
-// and a higher generation, is no newer file of the store.
+// TestRootFileOfAnotherRoot: a root file with the store's own id and a higher generation
+// that is authentic under another root does not count as a newer file of the store.
 func TestRootFileOfAnotherRoot(t *testing.T) {
 	cfg, theirs := config(t, storetest.NewMemory()), config(t, storetest.NewMemory())
 	checked(t, create(t, cfg))

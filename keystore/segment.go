@@ -5,16 +5,17 @@ import (
 	"fmt"
 )
 
-// A segment holds one leaf of any size, or as many as have maxSegment bytes
-// together, each counted with perLeaf more. It is not longer than that either:
-// the differences of leaves of a byte or two are longer than they are.
+// A segment holds one leaf of any size, or several leaves of at most maxSegment bytes
+// together, counting perLeaf bytes extra for each. Its encoding is also at most that
+// long, which matters because the differences of leaves of one or two bytes are longer
+// than the leaves.
 const (
 	perLeaf    = 2
 	maxSegment = perLeaf + MaxValue
 )
 
-// appendSegment appends as many of the leaves as one segment holds, at least
-// one, and tells how many.
+// appendSegment appends as many leaves as fit in one segment, at least one, and returns
+// their number.
 func appendSegment(dst []byte, leaves [][]byte) ([]byte, int) {
 	var former []byte
 	start, size := len(dst), 0
@@ -30,7 +31,8 @@ func appendSegment(dst []byte, leaves [][]byte) ([]byte, int) {
 	return dst, len(leaves)
 }
 
-// parseSegment takes a segment of n leaves apart.
+// parseSegment splits a segment into its n leaves. It returns false if the segment is
+// malformed.
 func parseSegment(b []byte, n uint64) ([][]byte, bool) {
 	if n > maxSegment/perLeaf {
 		return nil, false
@@ -45,14 +47,15 @@ func parseSegment(b []byte, n uint64) ([][]byte, bool) {
 	return leaves, !in.bad && len(in.b) == 0
 }
 
-// logKey is where the segment stands whose last leaf is seq. A scan that begins
-// behind logKey(seq-1) therefore finds the segment that holds seq.
+// logKey returns the engine key of the segment whose last leaf is seq. A scan that begins
+// after logKey(seq-1) therefore finds the segment that holds seq.
 func logKey(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), prefixLog), seq)
 }
 
-// openSegment answers the leaves of a segment from number from on. The segment
-// must hold it, and begin with it unless loose is set.
+// openSegment returns the leaves of a segment starting with number from. The segment must
+// contain that leaf, and must begin with it unless loose is set. Otherwise the error is
+// ErrCorrupt.
 func (s *sealer) openSegment(k *keyring, p Pair, from uint64, loose bool) ([][]byte, error) {
 	if len(p.Key) != 9 {
 		return nil, fmt.Errorf("%w: audit record %d: engine key %x", ErrCorrupt, from, p.Key)

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// A Position is the state of a store that a snapshot holds. A later snapshot may
-// contain only what changed since.
+// A Position is the state of a store in a snapshot. A later snapshot may be limited to
+// the changes since then.
 type Position struct {
 	Generation uint64
 	Log        LogState
@@ -19,11 +19,11 @@ type Position struct {
 	RecordEpoch, MaterialEpoch uint32
 }
 
-// The items of a snapshot, each with its kind in the first byte. docs/formats.md has
-// the bytes.
+// The items of a snapshot. The first byte of an item is its kind; docs/formats.md
+// specifies the encoding.
 const (
 	itemPair    = 'p' // one sealed record or audit segment
-	itemLive    = 'l' // the engine key of a record that is there at the end
+	itemLive    = 'l' // the engine key of a record that exists at the end
 	itemKeyring = 'k'
 	itemEnd     = 'e'
 )
@@ -31,19 +31,19 @@ const (
 const (
 	maxItemKey   = 1 << 10
 	maxItemValue = 64 << 10
-	// maxPasses bounds how often a snapshot reads what changed while it was written,
-	// before it stops the committer for whatever is left.
+	// maxPasses bounds how often a snapshot writes the changes made while it was being
+	// written, before it stops the committer for the rest.
 	maxPasses = 10
 )
 
-// Snapshot writes a consistent copy of the store to w while it works: every record and
-// audit segment, sealed as they are stored, and at the end the keyring in the clear. The
-// caller encrypts what w gets, and wipes it. Each record is compared with the census, and
-// the log's tree is computed from its records, so that damage ends the snapshot with
-// ErrCorrupt.
+// Snapshot writes a consistent copy of the store to w while the store is in use: every
+// record and audit segment, sealed as stored, and at the end the keyring in the clear.
+// The caller must encrypt the data written to w and wipe the plaintext. Each record is
+// compared with the census, and the log's tree is recomputed from its records; damage
+// ends the snapshot with ErrCorrupt.
 //
-// The state that is written is the one at the end of the call. With a since that is not
-// zero, records that did not change after it are left out.
+// The snapshot has the state at the end of the call. If since is not zero, it omits
+// records that did not change after it.
 func (s *Store) Snapshot(ctx context.Context, w io.Writer, since Position) (Position, error) {
 	x := &snapshot{store: s, since: since, out: itemWriter{w: w}, log: since.Log.clone(), written: map[string][32]byte{}}
 	for pass := range maxPasses {
@@ -62,7 +62,7 @@ func (s *Store) Snapshot(ctx context.Context, w io.Writer, since Position) (Posi
 	return x.end, x.finish()
 }
 
-// snapshot is a Snapshot under way.
+// snapshot is the state of a call of Snapshot.
 type snapshot struct {
 	redacted
 	store   *Store
@@ -71,17 +71,17 @@ type snapshot struct {
 	log     LogState            // the part of the log that was written
 	written map[string][32]byte // the hash of each record that was written, by path
 
-	// The state at the end, taken while the committer stood still.
+	// The state at the end, copied while the committer was stopped.
 	rest           []Pair
-	live           []string // else a record that was deleted after it was written would stay
+	live           []string // without it, a restore would keep records that were deleted after they were written
 	keys           *keyring
 	end            Position
 	head           []byte
 	rootGeneration uint64
 }
 
-// writeChanges writes what is not written yet. Commits go on in between, so that some of
-// it may be out of date at the end of the call.
+// writeChanges writes the records and segments that are not yet written. Commits continue
+// during the call, so some of them may be out of date when it returns.
 func (x *snapshot) writeChanges(ctx context.Context) error {
 	s := x.store
 	s.mu.RLock()
@@ -106,8 +106,8 @@ func (x *snapshot) writeChanges(ctx context.Context) error {
 	return x.segments(ctx, x.out.pair)
 }
 
-// changed lists the records that are not written as they are now. The caller holds s.mu,
-// or the committer.
+// changed lists the records whose current state is not yet written. The caller holds
+// s.mu, or runs in the committer.
 func (x *snapshot) changed() (paths []string) {
 	for path, e := range x.store.census.entries {
 		hash, ok := x.written[path]
@@ -119,8 +119,9 @@ func (x *snapshot) changed() (paths []string) {
 	return paths
 }
 
-// unchanged reports whether a record stands in the snapshot on which this one is based. A
-// new epoch seals a record again without giving it a new version.
+// unchanged reports whether the snapshot on which this one is based has the record. It
+// compares the epoch too, because a new epoch re-seals a record without changing its
+// version.
 func (x *snapshot) unchanged(e entry) bool {
 	epoch := x.since.RecordEpoch
 	if e.class == Material {
@@ -129,7 +130,7 @@ func (x *snapshot) unchanged(e entry) bool {
 	return x.since.Generation != 0 && e.version <= x.since.Generation && e.epoch <= epoch
 }
 
-// segments passes the audit segments behind those that were written to put.
+// segments passes the audit segments that are not yet written to put.
 func (x *snapshot) segments(ctx context.Context, put func(Pair) error) error {
 	s := x.store
 	for x.log.Size < s.LogState().Size {
@@ -145,7 +146,7 @@ func (x *snapshot) segments(ctx context.Context, put func(Pair) error) error {
 		}
 		for _, p := range pairs {
 			if len(p.Key) == 9 && binary.BigEndian.Uint64(p.Key[1:]) >= s.LogState().Size {
-				return nil // of a commit that is not finished
+				return nil // its commit is still in flight
 			}
 			if err := errors.Join(x.extend(p), put(p)); err != nil {
 				return err
@@ -173,8 +174,8 @@ func (x *snapshot) extend(p Pair) error {
 	return err
 }
 
-// sealedRecord returns a record as it is stored. It is compared with the census by its
-// hash, and not opened, because Open opened it or this process sealed it.
+// sealedRecord returns a record as it is stored. It compares its hash with the census and
+// does not open it, because Open already did so or this process sealed it.
 func (s *Store) sealedRecord(ctx context.Context, path string) (Pair, [32]byte, error) {
 	for {
 		q, err := s.query(path)
@@ -200,9 +201,9 @@ func (s *Store) sealedRecord(ctx context.Context, path string) (Pair, [32]byte, 
 	}
 }
 
-// hold stops the committer, and takes the state at the end of the snapshot if little of
-// it is unwritten. It returns false if there is more than a moment's work, which grows
-// with each pass.
+// hold stops the committer and copies the state at the end of the snapshot if few records
+// are unwritten. Otherwise it returns false. The number that counts as few grows with
+// each pass.
 func (x *snapshot) hold(ctx context.Context, pass int) (done bool, err error) {
 	s := x.store
 	err = s.alone(ctx, func() error {
@@ -231,7 +232,7 @@ func (x *snapshot) hold(ctx context.Context, pass int) (done bool, err error) {
 	return done, err
 }
 
-// take copies what the end of the snapshot holds, in the committer.
+// take copies the state for the end of the snapshot. It runs in the committer.
 func (x *snapshot) take() (err error) {
 	s := x.store
 	x.head, x.rootGeneration = bytes.Clone(s.sealed), s.root.Generation
@@ -244,7 +245,7 @@ func (x *snapshot) take() (err error) {
 	return err
 }
 
-// finish writes what hold took.
+// finish writes the state that hold copied.
 func (x *snapshot) finish() error {
 	for _, p := range x.rest {
 		if err := x.out.pair(p); err != nil {
@@ -263,7 +264,7 @@ func (x *snapshot) finish() error {
 	return x.out.item(itemEnd, binary.BigEndian.AppendUint64(nil, x.rootGeneration), x.head)
 }
 
-// itemWriter writes items.
+// itemWriter writes the items of a snapshot.
 type itemWriter struct {
 	w      io.Writer
 	header []byte

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// restored makes a store from snapshots under another root.
+// restored makes a store from snapshots, under another root.
 func restored(t *testing.T, snapshots ...[]byte) (*keystore.Store, error) {
 	t.Helper()
 	cfg := config(t, storetest.NewMemory())
@@ -31,7 +31,7 @@ func logRestore(tx *keystore.Tx) error {
 	return nil
 }
 
-// snapshot writes a snapshot into memory.
+// snapshot writes a snapshot to memory.
 func snapshot(t *testing.T, s *keystore.Store, since keystore.Position) ([]byte, keystore.Position) {
 	t.Helper()
 	var b bytes.Buffer
@@ -117,8 +117,8 @@ func TestSnapshotAndRestore(t *testing.T) {
 	}
 }
 
-// TestRestoredStoreIsAhead holds a restored store to a higher generation than the one
-// that was saved can reach, and reopens it by the new root only.
+// TestRestoredStoreIsAhead checks that a restored store has a higher generation than the
+// saved one can reach, and that only the new root opens it.
 func TestRestoredStoreIsAhead(t *testing.T) {
 	s := create(t, config(t, storetest.NewMemory()))
 	defer s.Close()
@@ -155,8 +155,8 @@ func TestTornSnapshot(t *testing.T) {
 		if n%7 != 0 {
 			continue
 		}
-		// What encloses a snapshot authenticates it. By itself it never restores to
-		// anything but what was saved.
+		// The container of a snapshot authenticates it. Without it, a changed snapshot
+		// still never restores to other contents than those that were saved.
 		bad := bytes.Clone(saved)
 		bad[n] ^= 1
 		r, err := restored(t, bad)
@@ -177,7 +177,7 @@ func TestSnapshotOfDamage(t *testing.T) {
 	defer s.Close()
 	for key, value := range m.Snapshot() {
 		if key == "h" {
-			continue // the snapshot has the committer's copy of the head
+			continue // the snapshot contains the committer's copy of the head
 		}
 		for _, bad := range [][]byte{nil, append(bytes.Clone(value[:len(value)-1]), value[len(value)-1]^1)} {
 			m.Change(key, bad)
@@ -189,8 +189,8 @@ func TestSnapshotOfDamage(t *testing.T) {
 	}
 }
 
-// TestSnapshotDuringCommits takes snapshots while 16 goroutines move a unit between
-// records. Each restored store has as many units as there ever were.
+// TestSnapshotDuringCommits takes snapshots while 16 goroutines move units between
+// records. Each restored store must have the same total number of units.
 func TestSnapshotDuringCommits(t *testing.T) {
 	s := create(t, config(t, storetest.NewMemory()))
 	defer s.Close()
@@ -204,7 +204,7 @@ func TestSnapshotDuringCommits(t *testing.T) {
 	}))
 	ctx, stop := context.WithCancel(t.Context())
 	var movers sync.WaitGroup
-	movers.Go(func() { // records come and go
+	movers.Go(func() { // adds and removes records
 		for n := 0; ctx.Err() == nil; n++ {
 			err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
 				tx.Put(fmt.Sprintf("short-lived/%d", n), []byte("x"))
@@ -270,8 +270,8 @@ func TestSnapshotDuringCommits(t *testing.T) {
 	}
 }
 
-// TestSnapshotStopsAtErrors holds Snapshot and Restore to the errors of what they write to
-// and read from.
+// TestSnapshotStopsAtErrors checks that Snapshot and Restore return the errors of their
+// writer and readers.
 func TestSnapshotStopsAtErrors(t *testing.T) {
 	s := create(t, config(t, storetest.NewMemory()))
 	defer s.Close()

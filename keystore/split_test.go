@@ -14,7 +14,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// A group larger than a batch is split; no operation notices.
+// TestGroupsAreSplit: a group larger than a batch is split, and every operation succeeds.
 func TestGroupsAreSplit(t *testing.T) {
 	m := storetest.NewMemory()
 	s := createSmall(t, config(t, m))
@@ -50,8 +50,8 @@ func TestGroupsAreSplit(t *testing.T) {
 	checked(t, s)
 }
 
-// If the store fails closed in the midst of a split group, nothing that follows is
-// committed.
+// TestSplitEndsWithTheStore: if the store fails closed while it commits a split group,
+// none of the later operations is committed.
 func TestSplitEndsWithTheStore(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	broken, armed := errors.New("broken"), false
@@ -75,7 +75,7 @@ func TestSplitEndsWithTheStore(t *testing.T) {
 			})
 		}()
 	}
-	for s.Queued() < cap(answers)-1 { // one is the committer's
+	for s.Queued() < cap(answers)-1 { // the committer has one
 		runtime.Gosched()
 	}
 	armed = true

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// stamp is which file a name or handle stands for, and when that file last changed.
+// stamp identifies the file behind a name or handle and has its time of change.
 type stamp struct {
 	info    fs.FileInfo
 	changed int64 // ns
@@ -20,11 +20,11 @@ func stampFrom(info fs.FileInfo, err error) (stamp, error) {
 	return stamp{info, info.ModTime().UnixNano()}, nil
 }
 
-// stampOf is the stamp of an open file.
+// stampOf returns the stamp of an open file.
 func stampOf(f *os.File) (stamp, error) { return stampFrom(f.Stat()) }
 
-// stampAt is the stamp of a name in the directory.
+// stampAt returns the stamp of a name in the directory, without following a link.
 func (d *directory) stampAt(name string) (stamp, error) { return stampFrom(d.root.Lstat(name)) }
 
-// stampPath is the stamp of what a path names.
+// stampPath returns the stamp of the file at a path, following links.
 func stampPath(path string) (stamp, error) { return stampFrom(os.Stat(path)) }

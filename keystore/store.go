@@ -8,47 +8,48 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-// Config is what Create and Open need. It prints redacted, since it holds the root.
+// Config configures Create and Open. It holds the root and therefore prints redacted.
 type Config struct {
 	redacted
 	// Dir is the store's directory. A relative path is resolved when Create or Open is
-	// called. It is not read if Lock is set.
+	// called. Dir is not used if Lock is set.
 	Dir string
 	// Lock, if set, is the lock of the directory, which the caller releases after Close.
-	// Without one a second process is kept out by the engine alone, and a file that
-	// was removed under the store is not written again.
+	// Without a lock only the engine keeps out a second process, and a file that is
+	// removed while the store is open is not written again.
 	Lock  *DirLock
 	Suite Suite
 	Root  []byte // 32 bytes; read during the call only, the caller wipes it
-	// Roots are further roots that Open tries on the root files in the directory: they
-	// need not all be of one root after a Rekey that was cut short, or where somebody put
-	// a file of another time back. As Root they are read during the call only.
+	// Roots are further roots that Open tries on the root files in the directory, because
+	// the files may be sealed under different roots after an interrupted Rekey, or if an
+	// older file was put back. Like Root they are read during the call only.
 	Roots [][]byte
-	// Admit, if it is set, is called by Open for each root file whose MAC holds, before
-	// the engine is opened. secret derives what Store.Secret will. A file for which Admit
-	// returns an error is not used; Open returns that error if it has no other file.
+	// Admit, if set, is called by Open for each root file whose MAC holds, before the
+	// engine is opened. secret derives the same values as Store.Secret. A file for which
+	// Admit returns an error is not used; Open returns that error if no other file can be
+	// used.
 	Admit func(f *Root, secret func(label string, dst []byte)) error
-	// Accept, if it is set, is called by Open with the root file in force, once head and
-	// tip are checked and before Open changes a root file or commits. Open returns its
-	// error.
+	// Accept, if set, is called by Open with the root file in force, after the head and
+	// the tip are checked and before Open changes a root file or commits. Open returns
+	// its error.
 	Accept func(inForce *Root) error
-	// Healed, if it is set, is called by Open to record root files that it is about to
-	// replace or remove. What it stages is durable before Open does that.
+	// Healed, if set, is called by Open to record the root files that it is about to
+	// replace or remove. The changes that it stages are durable before Open does so.
 	Healed     func(*Tx, []RootFault)
 	OpenEngine func(dir string) (Engine, error)
 	// OpenKeyedEngine, if set, is called in place of OpenEngine. It opens an engine that
 	// authenticates its own files.
 	OpenKeyedEngine func(EngineConfig) (Engine, error)
 	Log             Appender
-	// Ready, if set, is called by Create when the store works and nothing of it is
-	// certain yet. It acquires what the caller needs beside the store: if it fails,
-	// Create closes the store and removes it.
+	// Ready, if set, is called by Create when the store works but is not yet permanent.
+	// It acquires further resources that the caller needs: if it fails, Create closes and
+	// removes the store.
 	Ready func(*Store) error
-	// MinFree is the free disk, in bytes, below which commits answer ErrFull.
-	// 0 means 16 MiB: a segment of the redo log, a table, and as much again.
+	// MinFree is the free disk space, in bytes, below which commits fail with ErrFull. 0
+	// means 16 MiB: a segment of the redo log, a table, and as much again.
 	MinFree uint64
 
-	step func(name string) error // asked before each step that a crash may cut
+	step func(name string) error // called before each step at which a crash may interrupt
 }
 
 // Store is an open store. It is safe for concurrent use.
@@ -56,13 +57,13 @@ type Store struct {
 	redacted
 	cfg    Config
 	dir    *directory
-	inner  *directory // the engine's
+	inner  *directory // the engine's directory
 	engine Engine
 	arena  *lockedmem.Arena
 	tip    *tip
 
-	names       watched // the directory's names
-	engineNames watched // those of the engine's directory
+	names       watched // the entries of dir
+	engineNames watched // the entries of inner
 	whole       bool    // the root files are in place
 
 	engineKey *lockedmem.Buffer // nil if the engine has none
@@ -79,23 +80,23 @@ type Store struct {
 	pending  map[string]pendingEntry
 	ended    bool // the engine is closed
 
-	dirReleased bool // what the store itself had open of its directory is closed
+	dirReleased bool // the directory handles opened by the store are closed
 
-	epochs  chan struct{} // full while an epoch changes
+	epochs  chan struct{} // holds an element while an epoch changes
 	queue   chan *job
-	next    chan *job // holds whom a caller who served himself hands to the committer
+	next    chan *job // a job that direct dequeued and did not commit
 	quit    chan struct{}
 	stopped chan struct{}
 	closing sync.Mutex // one Close at a time
 	closed  atomic.Bool
 	failed  atomic.Pointer[error]
 
-	lead     sync.Mutex // held by whoever serves jobs; guards what follows
+	lead     sync.Mutex // held while jobs are served; guards what follows
 	gather   gather
 	tipDue   bool // tipTimer runs
 	tipTimer *time.Timer
 
-	// Used again by each batch.
+	// Reused by each batch.
 	sealer  sealer
 	jobs    []*job
 	puts    []Pair
@@ -103,7 +104,7 @@ type Store struct {
 	segment []byte // leaves, before they are sealed
 }
 
-// newStore returns a store that has nothing open but its directory.
+// newStore returns a store for which only the directory is open.
 func newStore(cfg Config) (*Store, error) {
 	if cfg.MinFree == 0 {
 		cfg.MinFree = 16 << 20
@@ -132,8 +133,8 @@ func (s *Store) step(name string) error {
 	return s.cfg.step(name)
 }
 
-// Secret fills dst with a secret that lasts as long as the vault, one for each
-// label. The caller wipes it. After Close dst is left as it is.
+// Secret fills dst with the secret derived for label, which stays the same for the life
+// of the vault. The caller wipes it. After Close, dst is left unchanged.
 func (s *Store) Secret(label string, dst []byte) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -142,14 +143,14 @@ func (s *Store) Secret(label string, dst []byte) {
 	}
 }
 
-// Root is the public part of the current root file.
+// Root returns the public part of the current root file.
 func (s *Store) Root() Root {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.root.public()
 }
 
-// Version is the durable version of path, 0 if it is absent.
+// Version returns the durable version of path, 0 if it is absent.
 func (s *Store) Version(path string) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -163,7 +164,7 @@ func (s *Store) Paths(prefix string) []string {
 	return s.census.paths(prefix)
 }
 
-// LogState is the durable state of the audit log.
+// LogState returns the durable state of the audit log.
 func (s *Store) LogState() LogState {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -36,7 +36,7 @@ func config(t *testing.T, m *storetest.Memory) keystore.Config {
 	}
 }
 
-// suiteOf is AES, but SM for what TestInTheSMSuite runs.
+// suiteOf returns SM within TestInTheSMSuite, otherwise AES.
 func suiteOf(t *testing.T) suite.ID {
 	if strings.HasPrefix(t.Name(), "TestInTheSMSuite/") {
 		return suite.SM
@@ -44,7 +44,7 @@ func suiteOf(t *testing.T) suite.ID {
 	return suite.AES
 }
 
-// The store's tests, once more in the other suite.
+// TestInTheSMSuite runs the tests of the store again in the SM suite.
 func TestInTheSMSuite(t *testing.T) {
 	if !suite.SM.Usable() {
 		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
@@ -94,7 +94,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// checked closes s after the full integrity check.
+// checked runs the full integrity check and closes s.
 func checked(t *testing.T, s *keystore.Store) {
 	t.Helper()
 	must(t, s.Check(context.Background()))
@@ -207,8 +207,8 @@ func TestOperationsAreApart(t *testing.T) {
 	checked(t, s)
 }
 
-// The error of an operation that panicked tells the type only: neither the value,
-// which may be a secret, nor where it happened.
+// TestPanicIsSilent: the error of an operation that panicked has only the type of the
+// value. It has neither the value, which may be a secret, nor a stack trace.
 func TestPanicIsSilent(t *testing.T) {
 	s := create(t, config(t, storetest.NewMemory()))
 	const secret = "TellNobody"

@@ -2,8 +2,8 @@ package keystore
 
 import "strongroom.example/internal/suite"
 
-// A Suite says by which algorithms a store is sealed, and its records and root file are
-// bound.
+// A Suite is the set of algorithms that seals a store, and to which its records and root
+// file are bound.
 type Suite = suite.ID
 
 // The suites.

@@ -12,7 +12,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// keysOf answers the engine keys that start with prefix, in order.
+// keysOf returns the engine keys that start with prefix, in order.
 func keysOf(pairs map[string][]byte, prefix string) []string {
 	var out []string
 	for k := range pairs {
@@ -24,8 +24,8 @@ func keysOf(pairs map[string][]byte, prefix string) []string {
 	return out
 }
 
-// corruptPaths answers the paths whose Get says corrupt; any other fault fails
-// the test.
+// corruptPaths returns the paths for which Get fails with ErrCorrupt. Any other error
+// fails the test.
 func corruptPaths(t *testing.T, s *keystore.Store) (out []string) {
 	t.Helper()
 	for _, path := range s.Paths("") {
@@ -39,7 +39,7 @@ func corruptPaths(t *testing.T, s *keystore.Store) (out []string) {
 	return out
 }
 
-// small is an operation with two records, a deletion and audit records.
+// small stages two records, a deletion and audit records.
 func small(tx *keystore.Tx) error {
 	tx.Put("a", []byte("value of a"))
 	tx.PutMaterial("b", []byte("value of b"))
@@ -56,7 +56,8 @@ func createSmall(t *testing.T, cfg keystore.Config) *keystore.Store {
 	return s
 }
 
-// An open store finds each changed byte when it reads it, and names the record.
+// TestEveryFlipIsFoundWhileOpen: an open store detects each changed byte when it reads
+// it, and names the record.
 func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
 	m := storetest.NewMemory()
 	s := createSmall(t, config(t, m))
@@ -88,8 +89,8 @@ func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
 	checked(t, s)
 }
 
-// An older record that is put back under an open store is found when it is read,
-// though it opens under the store's own keys.
+// TestOlderIsFoundWhileOpen: an older version of a record that is put back while the
+// store is open is detected when it is read, although it opens under the store's keys.
 func TestOlderIsFoundWhileOpen(t *testing.T) {
 	m := storetest.NewMemory()
 	s := createSmall(t, config(t, m))
@@ -114,7 +115,7 @@ func TestOlderIsFoundWhileOpen(t *testing.T) {
 	checked(t, s)
 }
 
-// Records that changed places are both found.
+// TestSwappedIsFound: both of two exchanged records are detected.
 func TestSwappedIsFound(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -143,8 +144,8 @@ func TestSwappedIsFound(t *testing.T) {
 	checked(t, s)
 }
 
-// A record that was deleted and put back by hand is named by its path, and an
-// audit record beyond the end of the log is found.
+// TestAddedIsFound: a deleted record that is put back is named by its path, and an audit
+// record beyond the end of the log is detected.
 func TestAddedIsFound(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)

@@ -20,7 +20,7 @@ const (
 
 var tipMagic = []byte("SRT\x01")
 
-// tipState is what the tip says of the newest commit.
+// tipState is the tip's record of the newest commit.
 type tipState struct {
 	generation uint64
 	size       uint64
@@ -32,20 +32,19 @@ func (h head) tip() tipState {
 	return tipState{h.generation, h.log.Size, h.log.Root, h.rootHash}
 }
 
-// tip is the file outside the engine that tells an older store from the
-// newest. Of its two slots one holds what was last synced, and is left alone; all
-// that is written until the next sync goes into the other. So whatever of that a
-// power cut leaves, one slot is whole.
+// tip is the file outside the engine by which an older store is detected. It has two
+// slots. One holds the last synced state and is not touched; all writes until the next
+// sync go to the other. A power cut can therefore damage only one slot.
 type tip struct {
 	file    *os.File
-	slot    int64 // the one that is written
+	slot    int64 // the slot to write
 	dirty   bool
 	written uint64 // the generation written last
 	synced  uint64 // the newest generation that is durable
 	buf     [tipUsed]byte
 }
 
-// createTip makes the file at its full size; it has no valid slot yet.
+// createTip makes the file at its full size. Neither slot is valid yet.
 func createTip(d *directory) (*tip, error) {
 	f, err := d.open(tipFile, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
@@ -57,7 +56,8 @@ func createTip(d *directory) (*tip, error) {
 	return &tip{file: f}, nil
 }
 
-// openTip answers the newest valid slot, which is durable then.
+// openTip opens the file, syncs it and returns the newest valid slot. It returns
+// ErrCorrupt if the file is missing or neither slot is valid.
 func openTip(d *directory, k *keyring) (*tip, tipState, error) {
 	var best tipState
 	f, err := d.open(tipFile, os.O_RDWR)
@@ -68,7 +68,7 @@ func openTip(d *directory, k *keyring) (*tip, tipState, error) {
 		return nil, best, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 2*tipSlot))
-	if err = errors.Join(err, f.Sync()); err != nil { // a killed process may have left it unsynced
+	if err = errors.Join(err, f.Sync()); err != nil { // a process that was killed may have left it unsynced
 		return nil, best, errors.Join(err, f.Close())
 	}
 	t, valid := &tip{file: f}, false
@@ -96,8 +96,8 @@ func parseTip(k *keyring, b []byte) (tipState, bool) {
 	return s, true
 }
 
-// write puts the state into the slot that does not hold the last one synced. It is
-// durable with the next sync.
+// write writes the state to the slot that does not hold the last synced one. The next
+// sync makes it durable.
 func (t *tip) write(k *keyring, s tipState) error {
 	b := t.encode(k, s)
 	t.dirty, t.written = true, s.generation
@@ -105,7 +105,7 @@ func (t *tip) write(k *keyring, s tipState) error {
 	return err
 }
 
-// encode makes a slot's bytes, which last until the next call.
+// encode returns a slot's bytes, which are valid until the next call.
 func (t *tip) encode(k *keyring, s tipState) []byte {
 	b := append(t.buf[:0], tipMagic...)
 	b = binary.BigEndian.AppendUint64(b, s.generation)
@@ -116,8 +116,8 @@ func (t *tip) encode(k *keyring, s tipState) []byte {
 	return append(b, mac[:]...)
 }
 
-// writeAgain makes the file anew under its name, which is free, durably, and goes on
-// with it.
+// writeAgain writes the contents of the open file to a new file under the tip's name,
+// durably, and continues with the new file. The name must be free.
 func (t *tip) writeAgain(d *directory) error {
 	b := make([]byte, 2*tipSlot)
 	if _, err := t.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {

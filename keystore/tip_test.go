@@ -42,7 +42,7 @@ func TestTipDamage(t *testing.T) {
 		"cut in the first":  {good[:50], keystore.ErrCorrupt},
 		"empty":             {good[:0], keystore.ErrCorrupt},
 		"zero":              {make([]byte, len(good)), keystore.ErrCorrupt},
-		"older":             {olderTip, nil}, // as after a crash: the store is ahead of it
+		"older":             {olderTip, nil}, // as after a crash: the store is newer
 	} {
 		write(t, path, c.tip)
 		s, err := reopen(cfg)
@@ -69,8 +69,8 @@ func TestTipDamage(t *testing.T) {
 	checked(t, s)
 }
 
-// A store that went another way from the same generation is told from the one
-// that the tip has seen.
+// TestOtherHistoryIsFound: a store that continued differently from the same generation is
+// detected by the tip.
 func TestOtherHistoryIsFound(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)

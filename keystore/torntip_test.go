@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// The power goes at any time: what was written to the tip since its last sync is torn,
-// all of it, and the last state synced is there.
+// TestTornTip: after a power cut at any time, with all writes to the tip since its last
+// sync torn, the last synced state is still there.
 func TestTornTip(t *testing.T) {
 	k, _ := fuzzKeys(t, suite.AES)
 	dir := t.TempDir()
@@ -62,7 +62,7 @@ func TestTornTip(t *testing.T) {
 	check(now.file.Close())
 }
 
-// torn spoils each slot of a tip that is not as it was.
+// torn damages each slot in which is differs from was.
 func torn(was, is []byte) []byte {
 	out := bytes.Clone(is)
 	for at := 0; at < len(out); at += tipSlot {

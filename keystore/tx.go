@@ -11,13 +11,12 @@ type change struct {
 	redacted
 	value   []byte
 	class   Class
-	version uint64 // 0: the generation to come
+	version uint64 // 0: the generation of the group
 	deleted bool
 }
 
-// Tx is one operation's own overlay over the store. It lives in the committer,
-// while the operation runs, and not longer. An operation may be run again on a
-// fresh Tx if its group has to be split.
+// Tx is the overlay of one operation over the store. It is valid only while the operation
+// runs. An operation may be run again on a fresh Tx if its group has to be split.
 type Tx struct {
 	redacted
 	group  *group
@@ -26,8 +25,9 @@ type Tx struct {
 	err    error
 }
 
-// Get answers the record as this operation and those before it leave it. The
-// version of a record that is staged is the generation to come.
+// Get returns the record as seen after this operation's changes so far and those of
+// earlier operations in the group. The version of a staged record is the group's
+// generation.
 func (t *Tx) Get(path string) (Record, error) {
 	if c, ok := t.staged(path); ok {
 		if c.deleted {
@@ -39,7 +39,7 @@ func (t *Tx) Get(path string) (Record, error) {
 	return t.group.store.Get(t.group.ctx, path)
 }
 
-// Version is the version of path as Get would answer it, 0 if it is absent.
+// Version returns the version that Get would return for path, 0 if it is absent.
 func (t *Tx) Version(path string) uint64 {
 	if c, ok := t.staged(path); ok {
 		if c.deleted {
@@ -58,12 +58,12 @@ func (t *Tx) staged(path string) (change, bool) {
 	return c, ok
 }
 
-// Put stages a record of class Meta. The value is copied; over MaxValue the
-// operation fails with ErrTooLarge.
+// Put stages a record of class Meta. The value is copied. A path or value over its limit
+// makes the operation fail with ErrTooLarge.
 func (t *Tx) Put(path string, value []byte) { t.put(path, value, Meta) }
 
-// PutMaterial stages a record of class Material: once it is deleted in a
-// ChangeEpoch, no old copy of the engine's directory opens it.
+// PutMaterial stages a record of class Material, with the same limits as Put. Once the
+// record is deleted in a ChangeEpoch, no old copy of the engine's directory opens it.
 func (t *Tx) PutMaterial(path string, value []byte) { t.put(path, value, Material) }
 
 func (t *Tx) put(path string, value []byte, class Class) {
@@ -74,7 +74,7 @@ func (t *Tx) put(path string, value []byte, class Class) {
 	t.set(path, change{value: append([]byte(nil), value...), class: class})
 }
 
-// Delete stages the removal of path; an absent one is no error.
+// Delete stages the removal of path. An absent path is not an error.
 func (t *Tx) Delete(path string) { t.set(path, change{deleted: true}) }
 
 func (t *Tx) set(path string, c change) {
@@ -85,7 +85,7 @@ func (t *Tx) set(path string, c change) {
 	t.puts[path] = c
 }
 
-// Log appends one record to the audit log. encode gets its sequence number; it
-// runs in the committer after the operation, once for each time the operation
-// is staged.
+// Log appends one record to the audit log. encode gets the record's sequence number and
+// returns its bytes; it runs in the committer after the operation, each time that the
+// operation is staged.
 func (t *Tx) Log(encode func(seq uint64) []byte) { t.leaves = append(t.leaves, encode) }

@@ -15,9 +15,9 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// A disk that is full while the survivors are sealed stops the change, not the
-// store: it goes on once there is room, by FinishEpoch, by the next change, or at
-// the next Open.
+// TestEpochChangeOnAFullDisk: a disk that is full while records are re-sealed stops the
+// change, but not the store. FinishEpoch, the next change or the next Open completes it
+// once there is space.
 func TestEpochChangeOnAFullDisk(t *testing.T) {
 	for name, finish := range map[string]func(cfg keystore.Config, s *keystore.Store) (*keystore.Store, error){
 		"FinishEpoch": func(_ keystore.Config, s *keystore.Store) (*keystore.Store, error) {
@@ -40,7 +40,7 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 			s := withMaterial(t, cfg, 5)
 			before := stateOf(t, cfg.Dir, m)
 			m.Fault(func(b keystore.Batch) error {
-				if len(b.Put) > 4 { // that of the survivors
+				if len(b.Put) > 4 { // the batch with the re-sealed records
 					return keystore.ErrFull
 				}
 				return nil
@@ -63,7 +63,8 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 	}
 }
 
-// Open does not end a change on a full disk, and spoils nothing.
+// TestOpenOnAFullDisk: Open does not complete a change on a full disk, and damages
+// nothing.
 func TestOpenOnAFullDisk(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -85,7 +86,8 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	}
 }
 
-// Close in the midst of a change: the caller learns it, and Open ends it.
+// TestCloseDuringEpochChange: a caller whose change Close interrupts gets an error, and
+// Open completes the change.
 func TestCloseDuringEpochChange(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -116,7 +118,8 @@ func TestCloseDuringEpochChange(t *testing.T) {
 	settled(t, s, cfg, m, before)
 }
 
-// The context bounds the waiting, not the change once it is taken.
+// TestCancelledEpochChange: the context bounds the wait, not the change once it has
+// started.
 func TestCancelledEpochChange(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -135,7 +138,8 @@ func TestCancelledEpochChange(t *testing.T) {
 	settled(t, s, cfg, m, before)
 }
 
-// What is replaced is overwritten: handles of the old files show zeros.
+// TestOldRootFilesAreErased: replaced files are overwritten; open handles of them read
+// zeros.
 func TestOldRootFilesAreErased(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
@@ -165,7 +169,7 @@ func TestOldRootFilesAreErased(t *testing.T) {
 	}
 }
 
-// held opens a file, which can be read also when it has no name any more.
+// held opens a file, so that it can be read after it has lost its name.
 func held(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.Open(path)
@@ -181,8 +185,8 @@ func readHeld(t *testing.T, f *os.File) []byte {
 	return b
 }
 
-// A root file that is a link to another file is replaced; what it names is left
-// alone.
+// TestLinksAreNotErased: a root file that is a symbolic link is replaced, and the target
+// of the link is not changed.
 func TestLinksAreNotErased(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	must(t, withMaterial(t, cfg, 1).Close())
@@ -198,7 +202,7 @@ func TestLinksAreNotErased(t *testing.T) {
 	}
 }
 
-// Destroying again and again leaves nothing that grows.
+// TestKeyringStaysSmall: repeated destruction does not make the root file grow.
 func TestKeyringStaysSmall(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	s := withMaterial(t, cfg, 1)

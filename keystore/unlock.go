@@ -10,17 +10,17 @@ import (
 )
 
 // An unlockedRoot is a root file whose MAC holds under one of the roots given to Open,
-// with the keys that this root opened. Those of several files may share rootKeys.
+// with the keys opened by that root. Several files may share rootKeys.
 type unlockedRoot struct {
 	file     *Root
 	keys     *keyring
 	rootKeys *rootKeys
 }
 
-// unlock finds the root files that the given roots authenticate: the file given to Open,
-// and those in the directory. Config.Admit then refuses those of another vault. If none
-// is left, unlock returns the first error: that of the given file where it does not
-// authenticate.
+// unlock finds the root files that the given roots authenticate, among the file given to
+// Open and those in the directory, and calls Config.Admit to refuse files of another
+// vault. If no file is left, unlock returns the first error, which is that of the given
+// file if it does not authenticate.
 func (s *Store) unlock(given *Root, roots [][]byte) error {
 	files := []*Root{given}
 	if inDir, err := s.dir.readRoots(); err == nil {
@@ -51,7 +51,7 @@ func (s *Store) unlock(given *Root, roots [][]byte) error {
 	return nil
 }
 
-// unlockFile tries every root on one file.
+// unlockFile tries each root on one file.
 func (s *Store) unlockFile(f *Root) error {
 	var first error
 	for _, rootKeys := range s.derived {
@@ -70,7 +70,7 @@ func (s *Store) unlockFile(f *Root) error {
 	return first
 }
 
-// admit asks Config.Admit about an authenticated file.
+// admit calls Config.Admit with an authenticated file.
 func (s *Store) admit(f *Root, keys *keyring) error {
 	if s.cfg.Admit == nil {
 		return nil
@@ -87,8 +87,9 @@ func (s *Store) use(u unlockedRoot) {
 	s.root, s.keys, s.rootKeys = u.file, u.keys, u.rootKeys
 }
 
-// openHead opens the head by the first unlocked file, newest first, whose keyring has
-// its epoch, and checks it against the tip. The error is that of the newest file.
+// openHead opens the head with the newest unlocked file whose keyring has the head's
+// epoch, and checks the head against the tip. If no file works it returns the error of
+// the newest.
 func (s *Store) openHead(ctx context.Context) error {
 	var first error
 	for _, u := range s.unlocked {
@@ -108,8 +109,9 @@ func (s *Store) openHead(ctx context.Context) error {
 	return first
 }
 
-// chooseRoot puts the root file in force that the head names: the next one if it was
-// written and a given root opens it, else the current one.
+// chooseRoot puts the root file that the head names in force: the next one if it was
+// written and a given root opens it, otherwise the current one. It returns ErrRolledBack
+// if neither is there.
 func (s *Store) chooseRoot() error {
 	for _, want := range [][32]byte{s.head.nextRoot, s.head.rootHash} {
 		for _, u := range s.unlocked {
@@ -123,10 +125,10 @@ func (s *Store) chooseRoot() error {
 }
 
 // checkGenerations returns ErrRolledBack if an authenticated root file of this store is
-// newer than the one that the head names. Only root.next may be, by one: a crash between
-// its writing and the commit of the head that names it leaves it so. root and root.copy
-// are written after that commit is durable, so that a newer one of them shows that head
-// and tip are of an earlier time.
+// newer than the one that the head names. Only root.next may be newer, by one, after a
+// crash between writing it and committing the head that names it. root and root.copy are
+// written after that commit is durable, so a newer one shows that the head and the tip
+// were put back from an earlier time.
 func (s *Store) checkGenerations() error {
 	for _, u := range s.unlocked {
 		f := u.file
@@ -142,9 +144,9 @@ func (s *Store) checkGenerations() error {
 	return nil
 }
 
-// ours reports whether a root file is one of the store's. It has the store's secret then,
-// which no change of the root changes; its vault id could be copied into a file that is
-// authentic under a root of somebody else.
+// ours reports whether a root file belongs to this store. It compares the store's secret,
+// which no change of the root changes, and not the vault id, which could be copied into a
+// file that is authentic under another root.
 func (s *Store) ours(u unlockedRoot) bool { return hmac.Equal(u.keys.secret(), s.keys.secret()) }
 
 // isCopy reports whether root or root.copy has the bytes of f.
@@ -155,7 +157,8 @@ func (s *Store) isCopy(f *Root) bool {
 	})
 }
 
-// dropUnlocked wipes the keys of the files that are not in force. It may be called again.
+// dropUnlocked wipes the keys of the files that are not in force. It may be called more
+// than once.
 func (s *Store) dropUnlocked() {
 	for _, u := range s.unlocked {
 		if u.keys != s.keys {
@@ -170,7 +173,7 @@ func (s *Store) dropUnlocked() {
 	s.unlocked, s.derived = nil, nil
 }
 
-// AuthenticatesRoot reports whether root is the root of the store. It is false after
+// AuthenticatesRoot reports whether root is the root of the store. It returns false after
 // Close.
 func (s *Store) AuthenticatesRoot(root []byte) bool {
 	s.mu.RLock()
@@ -178,5 +181,5 @@ func (s *Store) AuthenticatesRoot(root []byte) bool {
 	return s.keys != nil && s.root.Authenticates(root)
 }
 
-// labelSecret is the label under which the secrets of Store.Secret are derived.
+// labelSecret is the KDF label of Store.Secret.
 const labelSecret = "strongroom/secret"

@@ -6,9 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// yield lets other goroutines run, and other threads on this processor: the system
-// may have put there the very one whose goroutine is waited for, while another
-// processor is idle.
+// yield lets other goroutines run, and other threads on this processor, because the
+// thread of the awaited goroutine may be queued on this processor while another is idle.
 func yield() {
 	runtime.Gosched()
 	unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)

@@ -12,7 +12,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// broken is an engine with one fault; a nil function is no fault.
+// broken is an engine with one fault. A nil function field means no fault.
 type broken struct {
 	keystore.Engine
 	get    func(v []byte, err error) ([]byte, error)
@@ -53,8 +53,8 @@ func (b broken) Close() error {
 
 const faultName = "STORETEST_FAULT"
 
-// Every fault is found: each engine is tested by a process of its own, which must
-// fail, and the one without a fault must not.
+// TestFaultsAreFound: Run fails for each engine with a fault and passes for the one
+// without. Each engine is tested in a process of its own.
 func TestFaultsAreFound(t *testing.T) {
 	if name, child := os.LookupEnv(faultName); child {
 		storetest.Run(t, withFault(faults()[name]))
@@ -86,7 +86,7 @@ func withFault(b broken) storetest.Opener {
 	}
 }
 
-// faults are engines that break one promise each.
+// faults returns engines that each break one rule of the contract.
 func faults() map[string]broken {
 	return map[string]broken{
 		"none": {},

@@ -42,7 +42,7 @@ func cancelled(t *testing.T, open Opener) {
 	holds(t, e, "k", "v")
 }
 
-// concurrentReaders: a Scan sees a batch whole or not at all, and a Get never an
+// concurrentReaders: a Scan sees all of a batch or none of it, and a Get never returns an
 // older value than one seen before.
 func concurrentReaders(t *testing.T, open Opener) {
 	e := fresh(t, open)
@@ -81,7 +81,7 @@ func concurrentReaders(t *testing.T, open Opener) {
 	readers.Wait()
 }
 
-// concurrentWriters: of many that expect the same, one is applied.
+// concurrentWriters: of several batches with the same expectation exactly one is applied.
 func concurrentWriters(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	for round := range 5 {

@@ -1,5 +1,5 @@
-// Package storetest is the contract of a keystore.Engine in the form of tests,
-// and an engine in memory whose contents a test may read, change and restore.
+// Package storetest tests a keystore.Engine against its contract. It also has an engine
+// in memory whose contents a test may read, change and restore.
 package storetest
 
 import (
@@ -13,21 +13,22 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Memory is an engine in memory. It outlives Close: Open gives it free again.
+// Memory is an engine in memory. Its contents outlive Close: Open opens it again.
 type Memory struct {
 	mu     sync.Mutex
 	pairs  map[string][]byte
-	keys   []string // of pairs, sorted; nil after one came or went
+	keys   []string // of pairs, sorted; nil after a pair was added or removed
 	closed bool
 	fault  func(b keystore.Batch) error
 }
 
 const memoryBatch = 512 << 10
 
-// NewMemory makes an empty, open engine.
+// NewMemory returns an empty, open engine.
 func NewMemory() *Memory { return &Memory{pairs: map[string][]byte{}} }
 
-// Open opens the engine again with what it holds; it fits Config.OpenEngine.
+// Open opens the engine again with its contents. It has the signature of
+// Config.OpenEngine.
 func (m *Memory) Open(string) (keystore.Engine, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -35,29 +36,29 @@ func (m *Memory) Open(string) (keystore.Engine, error) {
 	return m, nil
 }
 
-// Fault has f asked before each commit; its error is the commit's. f may change
-// what the engine holds. nil ends it.
+// Fault sets a function that is called before each commit; the commit fails with its
+// error. f may change the contents of the engine. nil removes the function.
 func (m *Memory) Fault(f func(b keystore.Batch) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = f
 }
 
-// Snapshot is a copy of all pairs.
+// Snapshot returns a copy of all pairs.
 func (m *Memory) Snapshot() map[string][]byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.pairs) // values are never changed in place
 }
 
-// Restore puts a snapshot in place of all pairs.
+// Restore replaces all pairs by those of a snapshot.
 func (m *Memory) Restore(pairs map[string][]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.pairs, m.keys = maps.Clone(pairs), nil
 }
 
-// Change sets one value behind the store's back; nil deletes it.
+// Change sets one value without a commit, as a tampering program would; nil deletes it.
 func (m *Memory) Change(key string, value []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -149,8 +150,8 @@ func (m *Memory) Commit(ctx context.Context, b keystore.Batch) error {
 	return nil
 }
 
-// Apply puts what b changes into the engine behind the store's back, without
-// asking for its expectations: a Fault may do so and then report an error.
+// Apply applies the puts and deletes of b without checking its expectations. A Fault may
+// call it and then return an error.
 func (m *Memory) Apply(b keystore.Batch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -166,7 +167,7 @@ func (m *Memory) apply(b keystore.Batch) {
 	}
 }
 
-// ask asks the fault.
+// ask calls the fault function, if one is set.
 func (m *Memory) ask(b keystore.Batch) error {
 	m.mu.Lock()
 	f := m.fault

@@ -24,8 +24,8 @@ func get(t *testing.T, open Opener) {
 	}
 }
 
-// scanOrder: pairs come in byte order of their keys, those with the prefix only,
-// and not more than were asked for.
+// scanOrder: a scan returns pairs in byte order of their keys, only those with the
+// prefix, and not more than the limit.
 func scanOrder(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	keys := []string{"b", "a\xff\xff", "a", "a\x00", "ab", "a\x80", "c", "\x00", "\xff", "aab"}
@@ -43,7 +43,7 @@ func scanOrder(t *testing.T, open Opener) {
 	}
 }
 
-// scanAfter: a scan goes on behind a key, whether it is there or not.
+// scanAfter: a scan continues after a key, whether the key exists or not.
 func scanAfter(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	must(t, e.Commit(t.Context(), puts("a", "x", "p", "x", "p1", "x", "p3", "x", "q", "x")))
@@ -63,7 +63,7 @@ func scanAfter(t *testing.T, open Opener) {
 	}
 }
 
-// A scan is what is asked of an engine.
+// A scan has the arguments of a Scan.
 type scan struct {
 	prefix, after string
 	limit         int
@@ -81,7 +81,7 @@ func scanned(t *testing.T, e keystore.Engine, ask scan, want []string) {
 	for _, p := range pairs {
 		got = append(got, string(p.Key))
 		if len(p.Value) == 0 {
-			t.Errorf("Scan answers %q without its value", p.Key)
+			t.Errorf("Scan returned %q without its value", p.Key)
 		}
 	}
 	if !slices.Equal(got, want) {
@@ -89,8 +89,8 @@ func scanned(t *testing.T, e keystore.Engine, ask scan, want []string) {
 	}
 }
 
-// copies: the engine keeps none of the caller's slices, and the caller may change
-// what it was given.
+// copies: the engine keeps none of the caller's slices, and the caller may change the
+// results.
 func copies(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	b := puts("k", "value", "l", "value")

@@ -7,12 +7,12 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Opener opens the engine in dir, with what an earlier one left there. It fails
-// the test if it cannot.
+// Opener opens the engine in dir, with the data that an earlier engine left there. It
+// fails the test if it cannot.
 type Opener func(t *testing.T, dir string) keystore.Engine
 
-// Run tests an engine against the contract of keystore.Engine, one promise a test.
-// Each opens engines of its own and closes them.
+// Run tests an engine against the contract of keystore.Engine, with one subtest for each
+// rule. Each subtest opens and closes its own engines.
 func Run(t *testing.T, open Opener) {
 	for _, promise := range []struct {
 		name string
@@ -35,7 +35,7 @@ func Run(t *testing.T, open Opener) {
 	}
 }
 
-// fresh is an empty engine that is closed with the test.
+// fresh returns an empty engine that is closed at the end of the test.
 func fresh(t *testing.T, open Opener) keystore.Engine {
 	t.Helper()
 	e := open(t, t.TempDir())
@@ -50,7 +50,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// puts is a batch of pairs: key, value, key, value.
+// puts returns a batch of pairs, given as key, value, key, value.
 func puts(keysAndValues ...string) keystore.Batch {
 	var b keystore.Batch
 	for i := 0; i < len(keysAndValues); i += 2 {

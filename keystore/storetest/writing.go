@@ -8,7 +8,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// expectations: a batch is applied if all of them hold, exactly.
+// expectations: a batch is applied only if all of its expectations hold exactly.
 func expectations(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	must(t, e.Commit(t.Context(), puts("k", "one", "l", "other")))
@@ -45,8 +45,8 @@ func expectations(t *testing.T, open Opener) {
 	holds(t, e, "k", "two")
 }
 
-// atomicity: a batch that is refused for any part of it changes nothing, one that
-// is not is there whole.
+// atomicity: a batch that is refused changes nothing, and one that is accepted is applied
+// completely.
 func atomicity(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	must(t, e.Commit(t.Context(), puts("a", "1", "b", "1", "c", "1")))
@@ -62,8 +62,8 @@ func atomicity(t *testing.T, open Opener) {
 	holds(t, e, "a", "2", "c", "1", "d", "2")
 }
 
-// largestBatch: a batch of MaxBatch bytes is taken, a larger one is ErrTooLarge
-// and changes nothing.
+// largestBatch: a batch of MaxBatch bytes is accepted; a larger one fails with
+// ErrTooLarge and changes nothing.
 func largestBatch(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	if e.MaxBatch() < 4*keystore.MaxValue {
@@ -82,8 +82,8 @@ func largestBatch(t *testing.T, open Opener) {
 	}
 }
 
-// batchOf makes a batch of exactly size bytes, whose pairs are about as large as
-// the largest of a store.
+// batchOf returns a batch of exactly size bytes. Its pairs are about as large as the
+// largest that a store writes.
 func batchOf(size int) (b keystore.Batch) {
 	n := size/keystore.MaxValue + 1
 	for i := range n {
@@ -96,7 +96,7 @@ func batchOf(size int) (b keystore.Batch) {
 	return b
 }
 
-// durability: what was committed is there when the engine is opened again.
+// durability: committed data is there after the engine is opened again.
 func durability(t *testing.T, open Opener) {
 	dir := t.TempDir()
 	var want []string
