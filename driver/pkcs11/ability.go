@@ -42,7 +42,7 @@ func checkAbilities(list []Ability) error {
 	names := abilityNames()
 	for _, a := range list {
 		if !slices.Contains(names, a) {
-			return fmt.Errorf("Without names no ability: there are %v", names)
+			return fmt.Errorf("an entry of Config.Without is no ability; the abilities are %v", names)
 		}
 	}
 	return nil
