@@ -25,9 +25,9 @@ func BenchmarkEngine(b *testing.B) {
 	drivertest.Bench(b, newDriver(b, soft.Config{}))
 }
 
-// BenchmarkOverBare sets each operation of the engine against the bare algorithm,
-// one call of each in turn, so that both meet the same machine. It reports the
-// quotient of the medians as x-bare.
+// BenchmarkOverBare compares each operation of the engine with the bare algorithm. It
+// calls one and the other in turn, so that both run under the same load, and reports the
+// ratio of the medians as x-bare.
 func BenchmarkOverBare(b *testing.B) {
 	for _, c := range bareSigners(b) {
 		b.Run("Sign/"+string(c.alg), func(b *testing.B) { overBare(b, c.engine, c.bare) })
@@ -62,7 +62,7 @@ func median(times []time.Duration) time.Duration {
 	return times[len(times)/2]
 }
 
-// A duel is one operation, through the engine and without it.
+// A duel is one operation, through the engine and by the bare algorithm.
 type duel[A any] struct {
 	alg          A
 	engine, bare func() error
@@ -92,8 +92,8 @@ func bareSigners(b *testing.B) []duel[driver.SignAlg] {
 	return list
 }
 
-// bareDecrypters sets raw RSA, which the standard library does not offer, against
-// its OAEP, which is little more than the same primitive.
+// bareDecrypters compares raw RSA with the standard library's OAEP, because the library
+// does not offer raw RSA and OAEP costs little more than the primitive.
 func bareDecrypters(b *testing.B) []duel[driver.EncryptAlg] {
 	d := newDriver(b, soft.Config{})
 	opened, private := bothKeys(b, d, driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt})
@@ -127,7 +127,7 @@ func bareDecrypters(b *testing.B) []duel[driver.EncryptAlg] {
 	}
 }
 
-// bothKeys makes a key, opens it in the engine, and takes it out.
+// bothKeys generates a key, opens it in the engine, and exports its material.
 func bothKeys(b *testing.B, d *soft.Driver, spec driver.KeySpec) (opened driver.Key, private any) {
 	b.Helper()
 	ctx, id := context.Background(), driver.MaterialID{1}

@@ -17,13 +17,13 @@ const (
 
 var errBlob = errors.New("blob does not open")
 
-// A name is what a blob is bound to.
+// A name identifies the key to which a blob is bound.
 type name struct {
 	id   driver.MaterialID
 	spec driver.KeySpec
 }
 
-// binding is header, id and spec: the associated data of a blob, and the context
+// binding returns header, id and spec: the associated data of a blob, and the context
 // from which its key is derived.
 func (n name) binding(header []byte) []byte {
 	b := append([]byte(nil), header...)
@@ -31,8 +31,8 @@ func (n name) binding(header []byte) []byte {
 	return append(b, n.spec.String()...)
 }
 
-// seal wraps material. Each blob has a key of its own, derived from the wrapping
-// key, so no number of blobs wears the wrapping key out.
+// seal wraps material. Each blob is sealed under a key of its own, derived from the
+// wrapping key, so that the wrapping key has no limit on the number of blobs.
 func (d *Driver) seal(n name, material []byte) (driver.Blob, error) {
 	header := append([]byte(blobMagic), byte(d.suite))
 	bound := n.binding(header)
@@ -41,7 +41,7 @@ func (d *Driver) seal(n name, material []byte) (driver.Blob, error) {
 	return d.suite.Seal(header, key, material, bound)
 }
 
-// unseal opens a blob into locked memory. The caller frees.
+// unseal opens a blob into locked memory. The caller frees it.
 func (d *Driver) unseal(op string, n name, blob driver.Blob) (*lockedmem.Buffer, error) {
 	if len(blob) <= blobHeader+suite.Overhead || len(blob) > maxBlob ||
 		string(blob[:len(blobMagic)]) != blobMagic || blob[blobHeader-1] != byte(d.suite) {

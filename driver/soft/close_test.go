@@ -10,8 +10,9 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// TestCloseWhileRunning: each call gives a right answer or Unavailable, and nothing
-// touches memory that Close has unmapped.
+// TestCloseWhileRunning checks that each call during Close either returns a correct
+// result or fails with Unavailable, and that no call reads memory that Close has
+// unmapped.
 func TestCloseWhileRunning(t *testing.T) {
 	ctx := context.Background()
 	for range 20 {

@@ -13,23 +13,26 @@ import (
 // KeySize is the length in bytes of the wrapping key.
 const KeySize = 32
 
-// Config says how an engine is set up. Its zero value works. It prints redacted.
+// Config configures an engine. Its zero value is usable. It prints redacted.
 type Config struct {
 	redacted
-	// Key is the wrapping key of KeySize bytes. It is copied into locked memory;
-	// the caller wipes its own. Nil means a fresh random key, with which every blob
-	// dies when the driver is closed.
+	// Key is the wrapping key of KeySize bytes. New copies it into locked memory; the
+	// caller wipes Key. If it is nil, New draws a random key, and every blob becomes
+	// unusable when the driver is closed.
 	Key []byte
-	// Edition fixes the algorithms. Blobs are sealed with its suite, and FIPS hides
-	// the SM specs.
+	// Edition fixes the algorithms. Blobs are sealed with the edition's cipher suite. The
+	// FIPS edition does not offer the SM specs.
 	Edition driver.Edition
-	// MaxLocked bounds the locked memory in bytes; 0 is what the system allows.
+	// MaxLocked is the limit on locked memory in bytes. 0 means the limit of the system.
 	MaxLocked int
 }
 
-// New opens an engine. A key of another length or an unknown edition is Invalid, the
-// SM edition in a process that enforces FIPS 140 is Unsupported; too little lockable
-// memory is Throttled and wraps the cause.
+// New returns an engine.
+//
+// Errors:
+//   - Invalid: the key has another length, or the edition is unknown.
+//   - Unsupported: the edition is SM, and the process enforces FIPS 140.
+//   - Throttled: the system allows too little locked memory. The error wraps the cause.
 func New(cfg Config) (*Driver, error) {
 	const op = "New"
 	id, err := suiteOf(op, cfg.Edition)
@@ -68,8 +71,8 @@ var (
 	errSM      = errors.New("the SM algorithms are refused in a process that enforces FIPS 140")
 )
 
-// suiteOf returns the suite of an edition. Where the process enforces FIPS 140, Go
-// panics on SM3.
+// suiteOf returns the cipher suite of an edition. It rejects the SM edition where the
+// process enforces FIPS 140, because SM3 panics there.
 func suiteOf(op string, e driver.Edition) (suite.ID, error) {
 	switch {
 	case e == driver.Standard || e == driver.FIPS:

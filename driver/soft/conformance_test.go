@@ -14,9 +14,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// TestConformance holds the engine to the contract of a driver in every edition.
-// The large RSA keys take long to make and are the same in all, so one edition
-// stands for them.
+// TestConformance runs the conformance suite over the engine in every edition. Large RSA
+// keys take long to generate and are the same in all editions, so they are tested in one.
 func TestConformance(t *testing.T) {
 	for _, e := range []driver.Edition{driver.Standard, driver.FIPS, driver.SM} {
 		t.Run(e.String(), func(t *testing.T) {
@@ -32,7 +31,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// harness opens engines with one wrapping key. A restart is a new engine with it.
+// harness opens engines with one wrapping key. A restart is a new engine with the same
+// key.
 func harness(e driver.Edition) drivertest.Harness {
 	key := make([]byte, soft.KeySize)
 	rand.Read(key)
@@ -52,7 +52,8 @@ func harness(e driver.Edition) drivertest.Harness {
 
 func large(alg driver.KeyAlgorithm) bool { return alg == driver.RSA3072 || alg == driver.RSA4096 }
 
-// TestProtectorConformance holds each protector to the contract in every edition.
+// TestProtectorConformance runs the conformance suite over each protector in every
+// edition.
 func TestProtectorConformance(t *testing.T) {
 	for kind := range protectors(t) {
 		t.Run(kind, func(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 
 var errCiphertext = errors.New("ciphertext does not decrypt")
 
-// A decryptKey is a private key of usage Decrypt. An RSA key has its primitive
-// beside it.
+// A decryptKey is an open private key of usage Decrypt. An RSA key has its raw primitive
+// too.
 type decryptKey struct {
 	handle
 	pair pair
@@ -45,7 +45,8 @@ func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 		return nil, fault(op, driver.Unknown, err)
 	}
 	if err != nil {
-		// One error for every way to be wrong; the cause would tell them apart.
+		// Every wrong ciphertext is the same error, because the cause would distinguish
+		// them.
 		return nil, fault(op, driver.Authentic, errCiphertext)
 	}
 	return append(dst, plaintext...), nil
@@ -54,7 +55,7 @@ func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 func (k *decryptKey) decrypt(alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	switch key := k.pair.private.(type) {
 	case *sm2.PrivateKey:
-		// gmsm alone would take raw forms and compressed points as well.
+		// gmsm would also accept raw forms and compressed points.
 		if _, ok := sm2ciphertext.Parse(ciphertext); !ok {
 			return nil, errCiphertext
 		}
@@ -63,7 +64,7 @@ func (k *decryptKey) decrypt(alg driver.EncryptAlg, ciphertext []byte) ([]byte, 
 		if alg == driver.RSARaw {
 			return k.raw.decrypt(ciphertext)
 		}
-		// The length is fixed by RFC 8017; Go alone would take a shorter one.
+		// RFC 8017 fixes the length; Go's own OAEP would accept a shorter ciphertext.
 		if len(ciphertext) != key.Size() {
 			return nil, errCiphertext
 		}

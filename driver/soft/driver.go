@@ -11,8 +11,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Driver is the software engine: a [driver.Driver] and a [driver.Importer]. Its
-// keys live in blobs, so DestroyKey does nothing lasting.
+// A Driver is the software engine: a [driver.Driver] and a [driver.Importer]. Its keys
+// exist only in their blobs, so that DestroyKey has no lasting effect.
 type Driver struct {
 	redacted
 	info  driver.Info
@@ -30,10 +30,10 @@ var (
 	_ driver.Importer = (*Driver)(nil)
 )
 
-// Info returns the capability table. Nothing is resident.
+// Info returns the capability table. No spec is Resident.
 func (d *Driver) Info() driver.Info { return d.info }
 
-// enter checks the context before anything else, then lets a call on spec in.
+// enter checks the context first, then admits a call on spec.
 func (d *Driver) enter(ctx context.Context, op string, spec driver.KeySpec) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -48,9 +48,8 @@ func (d *Driver) enter(ctx context.Context, op string, spec driver.KeySpec) erro
 	return nil
 }
 
-// GenerateKey makes fresh material from the operating system's random source and
-// returns it as a blob. Called again it returns another key. RSA keys of 4096 bits
-// take seconds.
+// GenerateKey generates material from the operating system's random source and returns it
+// as a blob. A second call returns another key. An RSA key of 4096 bits takes seconds.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "GenerateKey"
 	if err := d.enter(ctx, op, spec); err != nil {
@@ -64,9 +63,9 @@ func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	return d.created(op, name{id, spec}, m)
 }
 
-// ImportKey stores material: 32 bytes for HMAC-SHA-256, 32 or 16 for HMAC-SM3,
-// PKCS #8 DER for asymmetric keys, as package pkcs8 takes it. Other material is Invalid,
-// with a cause that says what is wrong with it.
+// ImportKey seals material into a blob: 32 bytes for HMAC-SHA-256, 32 or 16 for HMAC-SM3,
+// PKCS #8 DER for asymmetric keys, as package pkcs8 accepts it. Other material is
+// Invalid, with a cause that names the fault. The caller wipes material.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
 	const op = "ImportKey"
 	if err := d.enter(ctx, op, spec); err != nil {
@@ -90,7 +89,8 @@ func (d *Driver) created(op string, n name, m material) (driver.Created, error) 
 	return driver.Created{Blob: blob, PublicDER: m.public}, nil
 }
 
-// DestroyKey does nothing lasting: the key dies with the key that wraps its blob.
+// DestroyKey has no lasting effect: a key becomes unusable when the key that wraps its
+// blob is destroyed.
 func (d *Driver) DestroyKey(ctx context.Context, _ driver.MaterialID, _ driver.Blob) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -14,10 +14,13 @@ import (
 	"strongroom.example/driver"
 )
 
-// Encrypt encrypts text in software to a public key, as SubjectPublicKeyInfo, for what
-// [driver.Decrypter] decrypts by alg. RSARaw takes text as a big-endian number below the
-// modulus. A key that is not one for alg, or a text that is too long, is Invalid; an
-// unknown alg is Unsupported.
+// Encrypt encrypts text in software to a public key (X.509 SubjectPublicKeyInfo), in the
+// form that a [driver.Decrypter] decrypts by alg. For RSARaw, text is a big-endian number
+// below the modulus.
+//
+// Errors:
+//   - Invalid: the key is not one for alg, or text is too long.
+//   - Unsupported: alg is unknown.
 func Encrypt(publicDER []byte, alg driver.EncryptAlg, text []byte) ([]byte, error) {
 	const op = "Encrypt"
 	public, err := smx509.ParsePKIXPublicKey(publicDER)

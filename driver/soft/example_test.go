@@ -10,8 +10,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A key file opens a vault without a person. Its contents are the secret: keep it on
-// another medium than the vault.
+// A key file opens a vault without a person present. The file's contents are the secret,
+// so it must be kept on another medium than the vault.
 func ExampleCreateKeyFile() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {
@@ -30,7 +30,8 @@ func ExampleCreateKeyFile() {
 	// Output: -rw------- key-file
 }
 
-// A recovery code has check symbols, so that a mistyped one is refused at once.
+// A recovery code has check symbols, so that ParseRecoveryCode rejects a mistyped code at
+// once.
 func ExampleParseRecoveryCode() {
 	code, err := soft.NewRecoveryCode()
 	if err != nil {

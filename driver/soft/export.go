@@ -6,11 +6,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// ExportMaterial appends the material in blob to dst, in the clear: raw bytes for
-// symmetric keys, PKCS #8 DER for asymmetric ones. It is for a vault that moves a
-// wrapped key into a device; nobody else should call it. The caller wipes, and so
-// should give dst a capacity of 4096 bytes, which holds every spec. Errors are
-// those of OpenKey.
+// ExportMaterial appends the material in blob to dst in the clear: raw bytes for
+// symmetric keys, PKCS #8 DER for asymmetric ones. It exists for a vault that moves a
+// wrapped key into a device; other callers must not use it.
+//
+// The caller wipes the result, and therefore should pass a dst with a capacity of 4096
+// bytes, which suffices for every spec. Errors are those of OpenKey.
 func (d *Driver) ExportMaterial(ctx context.Context, n Material, dst []byte) ([]byte, error) {
 	const op = "ExportMaterial"
 	if err := d.enter(ctx, op, n.Spec); err != nil {
@@ -25,7 +26,7 @@ func (d *Driver) ExportMaterial(ctx context.Context, n Material, dst []byte) ([]
 	return append(dst, buf.Bytes()...), nil
 }
 
-// Material names what ExportMaterial exports.
+// Material identifies the material that ExportMaterial exports.
 type Material struct {
 	ID   driver.MaterialID
 	Spec driver.KeySpec

@@ -7,13 +7,13 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-// fault makes a driver.Error. The cause must hold no secret.
+// fault returns a driver.Error. The cause must not hold a secret.
 func fault(op string, class driver.Class, cause error) error {
 	return &driver.Error{Op: op, Class: class, Err: cause}
 }
 
-// lockedFault classifies a failure to get locked memory: a limit passes when other
-// keys are closed.
+// lockedFault classifies a failed allocation of locked memory. Exceeding a limit is
+// Throttled, because memory becomes free when other keys are closed.
 func lockedFault(op string, err error) error {
 	if errors.Is(err, lockedmem.ErrExhausted) {
 		return fault(op, driver.Throttled, err)

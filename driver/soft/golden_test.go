@@ -10,9 +10,9 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// The frozen blobs of each edition. They must open for ever: root is 32 bytes of
-// A5, the vault and material ids are 01 02 03 and zeros, the passphrase is "correct
-// horse", the wrapping key is 32 bytes of 07.
+// The frozen blobs of each edition, which every later version must open. root is 32 bytes
+// of A5, the vault and material ids are 01 02 03 and zeros, the passphrase is "correct
+// horse", and the wrapping key is 32 bytes of 07.
 var golden = map[driver.Edition]struct{ protector, material string }{
 	driver.Standard: {
 		"5352500101010100000001000000400798313a47eeb14e74e2ce98b55c26ce850a99b0aad6848fb3d11f84bc02237cc4cb01e4cafa70081bc8b84ed5ac3ffdb2e128c4de3355ebb580d02aba588886c7e53b98a8b94987ffd29ef89683040b440526766d920438307a4eb4d48f0b57371f1120",

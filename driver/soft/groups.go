@@ -9,7 +9,7 @@ import (
 )
 
 // A code is 256 bits as 52 characters of Crockford's base 32, in 13 groups of 4
-// and a check character. The 4 bits left over are zero.
+// characters and a check character. The 4 unused bits are zero.
 const (
 	codeSecret = 32
 	codeGroups = 13
@@ -18,14 +18,15 @@ const (
 	alphabet   = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 )
 
-// A MistypedError says where a recovery code is mistyped, and never what was typed.
+// A MistypedError reports which group of a recovery code is mistyped. It does not hold
+// the typed text.
 type MistypedError struct {
-	// Group counts from 1, as printed. It is 0 if there are too many or too few
+	// Group counts from 1, as printed. It is 0 if the code has too many or too few
 	// characters.
 	Group int
 }
 
-// Error names the group.
+// Error returns the number of the group.
 func (e *MistypedError) Error() string {
 	if e.Group == 0 {
 		return fmt.Sprintf("a recovery code has %d groups of %d characters", codeGroups, groupSize)
@@ -35,7 +36,7 @@ func (e *MistypedError) Error() string {
 
 var errSymbol = errors.New("not a character of a recovery code")
 
-// symbolValue reads one character, as an element of GF(32).
+// symbolValue parses one character as an element of GF(32).
 func symbolValue(c byte) (byte, error) {
 	if c >= 'a' && c <= 'z' {
 		c -= 'a' - 'A'
@@ -58,9 +59,9 @@ func double(v byte) byte {
 	return v ^ v>>5*0b100101
 }
 
-// checkSymbol makes the last symbol of a group. Each place weighs differently, so
-// one wrong character or two swapped ones never pass, and the group's number
-// counts, so swapped groups do not either.
+// checkSymbol returns the last symbol of a group. Each position has another weight, so
+// that one wrong character and two swapped characters are always detected. The number of
+// the group is included, so that swapped groups are detected too.
 func checkSymbol(data []byte, group int) byte {
 	sum := byte(group)
 	for _, v := range data {
@@ -69,7 +70,7 @@ func checkSymbol(data []byte, group int) byte {
 	return sum
 }
 
-// appendGroups writes a secret of codeSecret bytes.
+// appendGroups appends the code for a secret of codeSecret bytes.
 func appendGroups(dst, secret []byte) []byte {
 	symbols := toSymbols(secret)
 	defer suite.Wipe(symbols)
@@ -86,7 +87,7 @@ func appendGroups(dst, secret []byte) []byte {
 	return dst
 }
 
-// decodeGroups reads what appendGroups wrote, as a person types it.
+// decodeGroups decodes a code as a person types it.
 func decodeGroups(text []byte) ([]byte, error) {
 	typed := make([]byte, 0, codeGroups*groupSize)
 	defer func() { suite.Wipe(typed) }()
@@ -113,7 +114,7 @@ func decodeGroups(text []byte) ([]byte, error) {
 	return fromSymbols(symbols)
 }
 
-// appendSymbols reads one group.
+// appendSymbols decodes one group.
 func appendSymbols(dst, typed []byte, group int) ([]byte, bool) {
 	start := len(dst)
 	for _, c := range typed[:groupData] {
@@ -127,7 +128,7 @@ func appendSymbols(dst, typed []byte, group int) ([]byte, bool) {
 	return dst, err == nil && check == checkSymbol(dst[start:], group)
 }
 
-// toSymbols cuts a secret into 5-bit symbols, highest bits first.
+// toSymbols splits a secret into 5-bit symbols, the highest bits first.
 func toSymbols(secret []byte) []byte {
 	symbols := make([]byte, 0, codeGroups*groupData)
 	var acc, bits uint
@@ -142,7 +143,7 @@ func toSymbols(secret []byte) []byte {
 	return append(symbols, byte(acc<<(5-bits))&31)
 }
 
-// fromSymbols is the inverse; the bits left over must be zero.
+// fromSymbols is the inverse of toSymbols. The unused bits must be zero.
 func fromSymbols(symbols []byte) ([]byte, error) {
 	secret := make([]byte, 0, codeSecret)
 	var acc, bits uint

@@ -8,8 +8,8 @@ import (
 	"strongroom.example/internal/gate"
 )
 
-// A handle is what every opened key has: its gate, and how it lets go of its
-// material.
+// A handle is the part that every open key has in common: its gate, and the function that
+// releases its material.
 type handle struct {
 	redacted
 	driver *Driver
@@ -18,7 +18,7 @@ type handle struct {
 	drop   func()
 }
 
-// enter checks the context, then lets a call into the driver and the key.
+// enter checks the context, then admits a call into the driver and the key.
 func (h *handle) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -38,18 +38,18 @@ func (h *handle) leave() {
 	h.driver.gate.Leave()
 }
 
-// Close waits for running calls and lets the material go.
+// Close waits for running calls and releases the material.
 func (h *handle) Close() error {
 	h.gate.Shut()
 	h.driver.forget(h)
 	return nil
 }
 
-// release drops the material. Nothing runs on the key any more.
+// release drops the material. No call runs on the key at this point.
 func (h *handle) release() { h.once.Do(h.drop) }
 
-// keep remembers an opened key, so that Close of the driver can release it. drop is
-// called once.
+// keep records an open key, so that Close of the driver can release it. drop is called
+// once.
 func (d *Driver) keep(h *handle, drop func()) {
 	h.driver, h.drop = d, drop
 	d.mu.Lock()
@@ -57,8 +57,8 @@ func (d *Driver) keep(h *handle, drop func()) {
 	d.mu.Unlock()
 }
 
-// forget releases a key. Both happen under the lock, so that Close of the driver
-// finds the key either here or released.
+// forget removes and releases a key. It does both under the lock, so that Close of the
+// driver finds the key either in the table or released.
 func (d *Driver) forget(h *handle) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

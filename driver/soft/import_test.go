@@ -48,7 +48,7 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
-// sm2PKCS8 makes a key whose scalar is the order of the curve and so much.
+// sm2PKCS8 returns a key whose scalar is the order of the curve plus more.
 func sm2PKCS8(t *testing.T, more int64) []byte {
 	t.Helper()
 	d := new(big.Int).Add(sm2.P256().Params().N, big.NewInt(more))
@@ -80,8 +80,8 @@ func encodePKCS8(t *testing.T, alg pkix.AlgorithmIdentifier, inner []byte) []byt
 	return outer
 }
 
-// rsaPKCS8 makes a key of 2048 bits whose first factor is the product of so many
-// primes. Its numbers fit each other all the same.
+// rsaPKCS8 returns a 2048-bit key whose first factor is the product of the given number
+// of primes. Its parts are consistent all the same.
 func rsaPKCS8(t *testing.T, primes int) []byte {
 	t.Helper()
 	one, e := big.NewInt(1), big.NewInt(65537)

@@ -19,17 +19,20 @@ const (
 	maxKeyFile = 4096
 )
 
-// A KeyFileProtector wraps a root under the contents of a file, read anew for each
-// call. It is of kind "key-file" and not machine-bound: the file can be copied.
+// A KeyFileProtector wraps a root under the contents of a file, which it reads in each
+// call. It is of kind "key-file" and not machine-bound, because the file can be copied.
 type KeyFileProtector struct{ path string }
 
 var _ driver.Protector = (*KeyFileProtector)(nil)
 
-// KeyFile names a key file of 32 to 4096 random bytes, such as CreateKeyFile makes.
-// A file that is not there or not readable is Unavailable when it is needed; one of
-// another length, one that is no regular file, or one that on Unix its group or
-// others have any permission for, is Invalid. A relative path is resolved now, by the
-// working directory of this moment.
+// KeyFile returns a protector for a key file of 32 to 4096 random bytes, such as
+// CreateKeyFile makes. It resolves a relative path against the present working directory;
+// it does not open the file.
+//
+// Errors of Protect and Recover:
+//   - Unavailable: the file does not exist or cannot be read.
+//   - Invalid: the file has another length, is not a regular file or, on Unix, gives its
+//     group or others any permission.
 func KeyFile(path string) *KeyFileProtector {
 	if absolute, err := filepath.Abs(path); err == nil && path != "" {
 		path = absolute
@@ -37,9 +40,10 @@ func KeyFile(path string) *KeyFileProtector {
 	return &KeyFileProtector{path: path}
 }
 
-// CreateKeyFile writes a new file of 32 random bytes for its owner alone (mode
-// 0600; on Windows the folder's access list decides), durable on return. A file
-// that exists is left alone, and the error is fs.ErrExist.
+// CreateKeyFile creates a file of 32 random bytes that only its owner may read (mode
+// 0600; on Windows the folder's access list applies). The file is durable when
+// CreateKeyFile returns. If the file exists it is not changed, and the error is
+// fs.ErrExist.
 func CreateKeyFile(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -56,7 +60,7 @@ func CreateKeyFile(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes a new name durable, where a folder can be synced at all.
+// syncDir makes a new name in dir durable, on systems that can sync a folder.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -74,7 +78,7 @@ func (*KeyFileProtector) Kind() string { return "key-file" }
 // MachineBound returns false.
 func (*KeyFileProtector) MachineBound() bool { return false }
 
-// Protect wraps root.
+// Protect wraps root under the contents of the file.
 func (p *KeyFileProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -100,9 +104,9 @@ func (p *KeyFileProtector) Recover(ctx context.Context, dst []byte, b driver.Bin
 	return recoverRoot(dst, sealedRoot{kindKeyFile, b, blob}, func(work, []byte) ([]byte, error) { return key, nil })
 }
 
-// readKeyFile reads and checks a key file. The caller wipes.
+// readKeyFile reads and checks a key file. The caller wipes the result.
 func readKeyFile(op, path string) ([]byte, error) {
-	// Looked at before it is opened, since opening a pipe would wait.
+	// Check before opening, because opening a pipe would block.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fault(op, driver.Unavailable, err)
@@ -115,7 +119,7 @@ func readKeyFile(op, path string) ([]byte, error) {
 		return nil, fault(op, driver.Unavailable, err)
 	}
 	defer f.Close()
-	// And again, since another file may have the name by now.
+	// Check again, because another file may have the name by now.
 	if info, err = f.Stat(); err != nil {
 		return nil, fault(op, driver.Unavailable, err)
 	}

@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A key file is the one that its path named when KeyFile was called, also after a change
-// of the working directory.
+// TestRelativeKeyFile checks that KeyFile resolves its path once: a later change of the
+// working directory does not select another file.
 func TestRelativeKeyFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := soft.CreateKeyFile("key"); err != nil {

@@ -9,20 +9,20 @@ import (
 	"strongroom.example/internal/pkcs8"
 )
 
-// material is a key in the clear: private as raw bytes or PKCS #8, which whoever
-// holds it wipes, and public as SubjectPublicKeyInfo.
+// material is a key in the clear. private is raw bytes or PKCS #8, which the holder
+// wipes; public is SubjectPublicKeyInfo.
 type material struct {
 	private, public []byte
 }
 
 var errMaterial = errors.New("material of a wrong length or form")
 
-// symmetric reports whether an algorithm's material is raw bytes.
+// symmetric reports whether the material of an algorithm is raw bytes.
 func symmetric(alg driver.KeyAlgorithm) bool {
 	return alg == driver.HMACSHA256 || alg == driver.HMACSM3
 }
 
-// generate makes fresh material.
+// generate returns fresh material.
 func generate(alg driver.KeyAlgorithm) (material, error) {
 	if symmetric(alg) {
 		raw := make([]byte, 32)
@@ -36,8 +36,8 @@ func generate(alg driver.KeyAlgorithm) (material, error) {
 	return pair.encode()
 }
 
-// adopt checks imported material. Asymmetric keys are encoded again, so that a blob
-// keeps nothing else that the imported encoding has, such as attributes.
+// adopt checks imported material. It encodes an asymmetric key again, so that the blob
+// holds nothing else that the imported encoding may contain, such as attributes.
 func adopt(spec driver.KeySpec, raw []byte) (material, error) {
 	if !symmetric(spec.Algorithm) {
 		key, err := pkcs8.Parse(spec, raw)

@@ -8,9 +8,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// OpenKey opens a blob. Symmetric material stays in locked memory. An asymmetric
-// key is parsed once into Go's own struct, which lives on the heap until the key
-// is closed. Locked memory at its limit is Throttled and wraps the cause.
+// OpenKey opens a blob. Symmetric material stays in locked memory. An asymmetric key is
+// parsed once into Go's own struct, which lives on the heap until the key is closed.
+//
+// Errors:
+//   - Authentic: the blob was changed, or belongs to another id, spec or wrapping key.
+//   - Throttled: the limit of locked memory is reached. The error wraps the cause.
+//   - Unsupported: Info does not list spec.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	const op = "OpenKey"
 	if err := d.enter(ctx, op, spec); err != nil {

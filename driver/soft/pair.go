@@ -17,14 +17,14 @@ import (
 )
 
 // A pair is an asymmetric private key in Go's own struct: *rsa.PrivateKey,
-// *ecdsa.PrivateKey, ed25519.PrivateKey or *sm2.PrivateKey. It lives on the heap
-// and cannot be wiped there.
+// *ecdsa.PrivateKey, ed25519.PrivateKey or *sm2.PrivateKey. It lives on the heap and
+// cannot be wiped there.
 type pair struct {
 	redacted
 	private crypto.Signer
 }
 
-// generatePair makes a pair.
+// generatePair generates a pair.
 func generatePair(alg driver.KeyAlgorithm) (pair, error) {
 	var key crypto.Signer
 	var err error
@@ -72,8 +72,9 @@ func rsaBits(alg driver.KeyAlgorithm) int {
 	return 0
 }
 
-// parsePair reads the PKCS #8 DER of a blob, which encode wrote. What comes from outside
-// is read by package pkcs8, whose rule may become stricter than what blobs hold.
+// parsePair parses the PKCS #8 DER in a blob, which encode wrote. Imported material is
+// parsed by package pkcs8 instead, whose rules may become stricter than those that
+// existing blobs satisfy.
 func parsePair(alg driver.KeyAlgorithm, der []byte) (pair, error) {
 	var whole asn1.RawValue
 	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) != 0 {
@@ -83,7 +84,7 @@ func parsePair(alg driver.KeyAlgorithm, der []byte) (pair, error) {
 	if alg == driver.SM2 {
 		parse = smx509.ParsePKCS8PrivateKey
 	}
-	// The parser's own error is dropped, since it may quote what it read.
+	// Drop the parser's own error, because it may quote its input.
 	key, err := parse(der)
 	if err != nil || !fits(alg, key) {
 		return pair{}, errMaterial
@@ -91,7 +92,7 @@ func parsePair(alg driver.KeyAlgorithm, der []byte) (pair, error) {
 	return pair{private: key.(crypto.Signer)}, nil
 }
 
-// fits reports whether a parsed private key is one of alg.
+// fits reports whether a parsed private key is of algorithm alg.
 func fits(alg driver.KeyAlgorithm, key any) bool {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:

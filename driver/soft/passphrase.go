@@ -12,14 +12,15 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// PassphraseParams is the work that a passphrase costs. Its zero value is what a
-// vault should use; lighter parameters are for tests.
+// PassphraseParams is the amount of work to stretch a passphrase. Its zero value is what
+// a vault should use; smaller amounts are for tests.
 type PassphraseParams struct {
-	// Memory in KiB (0: 65,536, which is 64 MiB; at most 1 GiB) and Time in passes
-	// (0: 3; at most 16) are for Argon2id (RFC 9106), the Standard edition's.
+	// Memory (in KiB; 0 means 65,536, which is 64 MiB; at most 1 GiB) and Time (in
+	// passes; 0 means 3; at most 16) are the parameters of Argon2id (RFC 9106), which the
+	// Standard edition uses.
 	Memory, Time uint32
-	// Iterations (0: 600,000; at most 10,000,000) are for PBKDF2 (SP 800-132), with
-	// HMAC-SHA-256 in the FIPS and HMAC-SM3 in the SM edition.
+	// Iterations (0 means 600,000; at most 10,000,000) is the parameter of PBKDF2 (SP
+	// 800-132), with HMAC-SHA-256 in the FIPS edition and HMAC-SM3 in the SM edition.
 	Iterations uint32
 }
 
@@ -39,23 +40,23 @@ type PassphraseProtector struct {
 
 var _ driver.Protector = (*PassphraseProtector)(nil)
 
-// Passphrase makes a protector with the default work. It keeps a copy of
-// passphrase in locked memory until Wipe, taken byte for byte: the same passphrase typed in another
-// Unicode form is another. With an empty one Protect and Recover return Invalid. The
-// caller wipes its own.
+// Passphrase returns a protector with the default work. It copies passphrase into locked
+// memory, until Wipe; the caller wipes passphrase. The bytes are used unchanged: the same
+// text in another Unicode normalization form is another passphrase. If passphrase is
+// empty, Protect and Recover fail with Invalid.
 func Passphrase(passphrase []byte) *PassphraseProtector {
 	return PassphraseParams{}.Passphrase(passphrase)
 }
 
-// Passphrase is the function Passphrase with the work p for Protect. Recover does
-// the work that the blob demands, up to the limits.
+// Passphrase is like the function Passphrase, with the work p for Protect. Recover does
+// the work that the blob demands, up to the limits of PassphraseParams.
 func (p PassphraseParams) Passphrase(passphrase []byte) *PassphraseProtector {
 	kept := keepSecret(len(passphrase), func(b []byte) { copy(b, passphrase) })
 	return &PassphraseProtector{passphrase: kept, params: p}
 }
 
-// Wipe zeroes the passphrase; the protector is then as if it were empty. Not while
-// another call runs.
+// Wipe zeroes the passphrase. Protect and Recover then fail with Invalid. Wipe must not
+// be called while another call runs.
 func (p *PassphraseProtector) Wipe() {
 	p.passphrase.wipe()
 	p.passphrase = nil
@@ -72,8 +73,8 @@ var (
 	errWork  = errors.New("parameters beyond the limits")
 )
 
-// Protect wraps root. It takes the time and memory of the parameters; beyond the
-// limits they are Invalid. As in Recover it returns when ctx ends.
+// Protect wraps root, with the work of the parameters. Parameters beyond the limits are
+// Invalid. If ctx ends, Protect returns as Recover does.
 func (p *PassphraseProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	const op = "Protect"
 	if err := p.ready(ctx, op); err != nil {
@@ -87,9 +88,9 @@ func (p *PassphraseProtector) Protect(ctx context.Context, b driver.Binding, roo
 }
 
 // Recover appends the root to dst. It returns the context's error as soon as ctx ends.
-// The work that is under way then cannot be stopped: it goes on by itself, with its
-// memory and a copy of the passphrase that is wiped at its end. At most two of a process
-// are under way at a time; another call waits for one of them to end.
+// The stretching that has begun cannot be stopped: it continues in the background, with
+// its memory and a copy of the passphrase that is wiped at its end. At most two
+// stretchings run in a process at a time; a further call waits for one of them to end.
 func (p *PassphraseProtector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
 	if err := p.ready(ctx, "Recover"); err != nil {
 		return nil, err
@@ -122,11 +123,11 @@ func (p *PassphraseProtector) ready(ctx context.Context, op string) error {
 	return nil
 }
 
-// stretchers bounds how many passphrases the process stretches at a time, those
-// included that a context's end left running: each may take 1 GiB.
+// stretchers limits the number of concurrent stretchings in the process, including those
+// that continue after their context has ended, because each may take 1 GiB.
 var stretchers = make(chan struct{}, 2)
 
-// stretching returns a stretcher that gives up when ctx ends.
+// stretching returns a stretcher that returns early when ctx ends.
 func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 	return func(w work, salt []byte) ([]byte, error) {
 		select {
@@ -134,7 +135,7 @@ func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		defer runtime.KeepAlive(p.passphrase) // or it could be wiped meanwhile
+		defer runtime.KeepAlive(p.passphrase) // or the passphrase could be wiped during the call
 		if ctx.Done() == nil {
 			defer func() { <-stretchers }()
 			return stretch(p.passphrase.bytes(), w, salt), nil
@@ -157,8 +158,8 @@ func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 	}
 }
 
-// stretch makes a 32-byte key of a passphrase, which the caller wipes. The memory that
-// Argon2id fills, and its hash state, which holds the passphrase, are on the heap and
+// stretch derives a 32-byte key from a passphrase; the caller wipes it. The memory that
+// Argon2id fills, and its hash state, which holds the passphrase, are on the heap and are
 // not wiped.
 func stretch(passphrase []byte, w work, salt []byte) []byte {
 	switch w.kdf {

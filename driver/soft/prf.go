@@ -14,7 +14,7 @@ const maxPRFInput = 4096
 
 var errLength = errors.New("input of a wrong length")
 
-// A prfKey is HMAC with SHA-256 or SM3.
+// A prfKey is an open key for HMAC with SHA-256 or SM3.
 type prfKey struct {
 	handle
 	suite    suite.ID

@@ -19,8 +19,8 @@ import (
 	"strongroom.example/internal/vectors"
 )
 
-// A primalityVector is a number in two's complement, and whether it is prime. The
-// negative of a prime is acceptable to the vectors, and refused here.
+// A primalityVector is a number in two's complement, and whether it is prime. The vectors
+// allow the negative of a prime; this package rejects it.
 type primalityVector struct {
 	TcID   int
 	Value  vectors.Hex
@@ -35,9 +35,9 @@ func (v primalityVector) number() *big.Int {
 	return n
 }
 
-// TestWycheproofPrimality runs the file through two entry points: every number
-// through the test that ImportKey uses, and through ImportKey itself each number
-// that is as long as a factor of a key, which are all composite.
+// TestWycheproofPrimality runs the vectors through two entry points: every number through
+// the test that ImportKey uses, and each number that is as long as a factor of a key
+// through ImportKey itself. The latter are all composite.
 func TestWycheproofPrimality(t *testing.T) {
 	const (
 		file         = "primality_test.json"
@@ -79,7 +79,7 @@ func TestWycheproofPrimality(t *testing.T) {
 	if probed != casesProbe || primes != primesInFile || imported != casesImport {
 		t.Errorf("probed %d numbers, %d of them prime, and imported %d", probed, primes, imported)
 	}
-	// The keys that are made here are refused for their factor alone.
+	// The keys below have no other fault than their factor.
 	p, err := rand.Prime(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +89,13 @@ func TestWycheproofPrimality(t *testing.T) {
 	}
 }
 
-// importFactor imports an RSA-2048 key of which one factor is p, prime or not. All
-// its numbers fit each other.
+// importFactor imports an RSA-2048 key with p as one factor, prime or not. The parts of
+// the key are consistent.
 func importFactor(t *testing.T, d *soft.Driver, p *big.Int) error {
 	t.Helper()
 	one, e := big.NewInt(1), big.NewInt(65537)
 	p1 := new(big.Int).Sub(p, one)
-	// Just below 2^1024, so that the product has 2048 bits whatever p is.
+	// q is just below 2^1024, so that the product has 2048 bits for every p.
 	q := new(big.Int).Sub(new(big.Int).Lsh(one, 1024), one)
 	for !q.ProbablyPrime(20) {
 		q.Sub(q, big.NewInt(2))

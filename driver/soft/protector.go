@@ -10,14 +10,14 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// The kinds of protector, as they stand in blobs.
+// The kinds of protector, as encoded in blobs.
 const (
 	kindPassphrase   = 1
 	kindRecoveryCode = 2
 	kindKeyFile      = 3
 )
 
-// A protector's blob is header ‖ sealed root. See the format specification.
+// A protector's blob is header ‖ sealed root; see docs/formats.md.
 const (
 	rootMagic  = "SRP\x01" // the last byte is the format
 	rootSize   = 32
@@ -35,24 +35,24 @@ var (
 	errRootSize = errors.New("a root is 32 bytes long")
 )
 
-// shape is what a blob's header says.
+// A shape is the content of a blob's header: the kind of protector and the work.
 type shape struct {
 	kind byte
 	work work
 }
 
-// sealedRoot is a blob, with what it must be of.
+// A sealedRoot is a blob, with the kind and the binding that it must have.
 type sealedRoot struct {
 	kind byte
 	b    driver.Binding
 	blob driver.Blob
 }
 
-// A stretcher makes a secret into a 32-byte key, which the caller wipes. Its error is a
+// A stretcher derives a 32-byte key from a secret; the caller wipes it. Its error is a
 // context's.
 type stretcher func(w work, salt []byte) ([]byte, error)
 
-// protect wraps root under what stretch makes of a secret.
+// protect wraps root under the key that stretch derives.
 func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.Blob, error) {
 	const op = "Protect"
 	id, err := suiteOf(op, b.Edition)
@@ -76,9 +76,9 @@ func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.
 	return blob, nil
 }
 
-// recoverRoot opens what protect made. The header's checksum turns accidents and
-// other vaults' blobs away before any work is done; it is no protection against
-// malice, and the limits on work are.
+// recoverRoot opens a blob of protect. The header's checksum rejects accidental changes
+// and other vaults' blobs before any work is done. It does not protect against an
+// attacker; the limits on work do.
 func recoverRoot(dst []byte, r sealedRoot, stretch stretcher) ([]byte, error) {
 	const op = "Recover"
 	id, err := suiteOf(op, r.b.Edition)
@@ -113,7 +113,7 @@ func kdfFor(kind byte, e driver.Edition) byte {
 	return kdfNone
 }
 
-// header writes a header with a fresh salt.
+// header returns a header with a fresh salt.
 func (s shape) header(id suite.ID, b driver.Binding) []byte {
 	h := append(make([]byte, 0, rootHeader+rootSize+suite.Overhead), rootMagic...)
 	h = append(h, s.kind, byte(id), s.work.kdf)
@@ -124,7 +124,7 @@ func (s shape) header(id suite.ID, b driver.Binding) []byte {
 	return append(h, checksum(id, h, b)...)
 }
 
-// parseHeader reads a header; false means that it is not one of this vault's.
+// parseHeader parses a header. It returns false if the header is not one of this vault.
 func parseHeader(id suite.ID, b driver.Binding, blob []byte) (shape, bool) {
 	if len(blob) != rootHeader+rootSize+suite.Overhead || string(blob[:4]) != rootMagic || blob[5] != byte(id) ||
 		!bytes.Equal(blob[checkAt:rootHeader], checksum(id, blob[:checkAt], b)) {
@@ -142,12 +142,12 @@ func checksum(id suite.ID, header []byte, b driver.Binding) []byte {
 	return sum[:checkSize]
 }
 
-// bound is header, vault id and edition: the associated data of a sealed root.
+// bound returns header, vault id and edition: the associated data of a sealed root.
 func bound(header []byte, b driver.Binding) []byte {
 	return append(append(bytes.Clone(header), b.VaultID[:]...), byte(b.Edition))
 }
 
-// rootKey derives the sealing key and wipes the secret it came from.
+// rootKey derives the sealing key from secret and wipes secret.
 func rootKey(id suite.ID, secret, context []byte) []byte {
 	defer suite.Wipe(secret)
 	key := suite.NewSecret(id.KeySize())

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// light is for tests that are not about the work.
+// light is for tests that do not depend on the work.
 var light = soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 10}
 
 func newKeyFile(t *testing.T) string {
@@ -35,7 +35,7 @@ func newCode(t *testing.T) *soft.RecoveryCode {
 	return code
 }
 
-// protectors returns two of each kind, with different secrets.
+// protectors returns two protectors of each kind, with different secrets.
 func protectors(t *testing.T) map[string][2]driver.Protector {
 	return map[string][2]driver.Protector{
 		"passphrase":    {light.Passphrase([]byte("one")), light.Passphrase([]byte("two"))},
@@ -90,7 +90,7 @@ func checkProtector(t *testing.T, kind string, e driver.Edition, pair [2]driver.
 	}
 }
 
-// TestPassphraseDefaults does the real work once in each edition.
+// TestPassphraseDefaults does the default work once in each edition.
 func TestPassphraseDefaults(t *testing.T) {
 	ctx := context.Background()
 	for _, e := range []driver.Edition{driver.Standard, driver.FIPS, driver.SM} {

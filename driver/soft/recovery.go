@@ -11,8 +11,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A RecoveryCode is a protector of kind "recovery-code": 256 random bits, written
-// down by a person.
+// A RecoveryCode is a protector of kind "recovery-code": 256 random bits that a person
+// writes down.
 type RecoveryCode struct {
 	redacted
 	secret *keptSecret
@@ -20,14 +20,14 @@ type RecoveryCode struct {
 
 var _ driver.Protector = (*RecoveryCode)(nil)
 
-// NewRecoveryCode makes a fresh code. Print it once with AppendCode, protect the
-// vault with it, then Wipe it.
+// NewRecoveryCode returns a fresh code. The caller prints it once with AppendCode,
+// protects the vault with it, and then calls Wipe.
 func NewRecoveryCode() (*RecoveryCode, error) {
 	return &RecoveryCode{secret: keepSecret(codeSecret, func(b []byte) { rand.Read(b) })}, nil
 }
 
-// ParseRecoveryCode reads a code as a person types it: upper or lower case, with or
-// without spaces and hyphens, O for 0 and I or L for 1. A mistyped one is Denied
+// ParseRecoveryCode parses a code as a person types it: in upper or lower case, with or
+// without spaces and hyphens, with O for 0 and I or L for 1. A mistyped code is Denied
 // and wraps a *MistypedError. The caller wipes text.
 func ParseRecoveryCode(text []byte) (*RecoveryCode, error) {
 	secret, err := decodeGroups(text)
@@ -38,15 +38,15 @@ func ParseRecoveryCode(text []byte) (*RecoveryCode, error) {
 	return &RecoveryCode{secret: keepSecret(len(secret), func(b []byte) { copy(b, secret) })}, nil
 }
 
-// AppendCode appends the code to dst: 13 groups of 5 characters with hyphens
-// between, 77 bytes. It is the secret itself; the caller wipes.
+// AppendCode appends the code to dst: 13 groups of 5 characters with hyphens between
+// them, 77 bytes. It is the secret itself; the caller wipes it.
 func (c *RecoveryCode) AppendCode(dst []byte) []byte {
 	defer runtime.KeepAlive(c.secret)
 	return appendGroups(dst, c.secret.bytes())
 }
 
-// Wipe zeroes the code; Protect and Recover then answer Invalid. Not while another
-// call runs.
+// Wipe zeroes the code. Protect and Recover then fail with Invalid. Wipe must not be
+// called while another call runs.
 func (c *RecoveryCode) Wipe() {
 	c.secret.wipe()
 	c.secret = nil
@@ -60,7 +60,7 @@ func (*RecoveryCode) MachineBound() bool { return false }
 
 var errWiped = errors.New("the recovery code was wiped")
 
-// Protect wraps root.
+// Protect wraps root under the code.
 func (c *RecoveryCode) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	if err := c.ready(ctx, "Protect"); err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (c *RecoveryCode) ready(ctx context.Context, op string) error {
 	return nil
 }
 
-// key needs no stretching: the secret is as strong as the key.
+// key returns the secret without stretching, because it is as strong as the key.
 func (c *RecoveryCode) key(work, []byte) ([]byte, error) {
 	defer runtime.KeepAlive(c.secret)
 	return slices.Clone(c.secret.bytes()), nil

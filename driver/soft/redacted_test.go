@@ -22,7 +22,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 }
 
-// ed25519PKCS8 is RFC 8410's encoding of a seed.
+// ed25519PKCS8 returns the PKCS #8 encoding of a seed (RFC 8410).
 func ed25519PKCS8(seed []byte) []byte {
 	return append([]byte{0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20}, seed...)
 }

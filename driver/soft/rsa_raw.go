@@ -12,19 +12,19 @@ var (
 	errComputing = errors.New("the result does not check: a computing fault")
 )
 
-// A rawRSA is the RSA decryption primitive by the Chinese remainder theorem (RFC
-// 8017, 5.1.2), with what it needs worked out once. It is constant in time. Like
-// every RSA key of Go it lives on the heap.
+// A rawRSA is the RSA decryption primitive by the Chinese remainder theorem (RFC 8017,
+// 5.1.2), with its constants precomputed. It runs in constant time. Like every RSA key in
+// Go it lives on the heap.
 type rawRSA struct {
 	redacted
 	n, p, q *bigmod.Modulus
-	factor  *bigmod.Nat // q, as long as n
-	inverse *bigmod.Nat // of q, mod p
+	factor  *bigmod.Nat // q, expanded to the length of n
+	inverse *bigmod.Nat // q⁻¹ mod p
 	dP, dQ  []byte
 	e       uint
 }
 
-// newRawRSA takes a key of two primes.
+// newRawRSA returns the primitive of a key with two primes.
 func newRawRSA(key *rsa.PrivateKey) (*rawRSA, error) {
 	if len(key.Primes) != 2 {
 		return nil, errMaterial
@@ -44,15 +44,15 @@ func newRawRSA(key *rsa.PrivateKey) (*rawRSA, error) {
 		n: n, p: p, q: q,
 		factor:  q.Nat().ExpandFor(n),
 		inverse: inverse,
-		// In full length, so that an exponent's leading zeros tell nothing.
+		// At full length, so that leading zeros of an exponent do not affect the timing.
 		dP: key.Precomputed.Dp.FillBytes(make([]byte, p.Size())),
 		dQ: key.Precomputed.Dq.FillBytes(make([]byte, q.Size())),
 		e:  uint(key.E),
 	}, nil
 }
 
-// decrypt returns c^d mod n, as long as the modulus. The result is checked, since a
-// wrong one would give the factors away.
+// decrypt returns c^d mod n, as long as the modulus. It verifies the result, because a
+// wrong one would disclose the factors.
 func (k *rawRSA) decrypt(ciphertext []byte) ([]byte, error) {
 	if len(ciphertext) != k.n.Size() {
 		return nil, errRange
@@ -69,7 +69,7 @@ func (k *rawRSA) decrypt(ciphertext []byte) ([]byte, error) {
 	return m.Bytes(k.n), nil
 }
 
-// power returns c^d mod n: its residues mod p and mod q, joined after Garner as
+// power returns c^d mod n. It combines the residues mod p and mod q by Garner's formula:
 // inQ + q·((inP − inQ)·q⁻¹ mod p).
 func (k *rawRSA) power(c *bigmod.Nat) *bigmod.Nat {
 	inP := residue(c, k.dP, k.p)
@@ -82,7 +82,7 @@ func (k *rawRSA) power(c *bigmod.Nat) *bigmod.Nat {
 	return m
 }
 
-// residue returns c^d mod a prime.
+// residue returns c^d mod prime.
 func residue(c *bigmod.Nat, d []byte, prime *bigmod.Modulus) *bigmod.Nat {
 	return bigmod.NewNat().Exp(bigmod.NewNat().Mod(c, prime), d, prime)
 }

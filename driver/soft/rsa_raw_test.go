@@ -21,8 +21,8 @@ func newRaw(t *testing.T, bits int) (*rsa.PrivateKey, *rawRSA) {
 	return key, raw
 }
 
-// TestRawRSA compares with big integers, at the edges and at multiples of the
-// factors, whose residues are zero.
+// TestRawRSA compares the result with math/big, at the edges of the range and at
+// multiples of the factors, whose residues are zero.
 func TestRawRSA(t *testing.T) {
 	key, raw := newRaw(t, 2048)
 	one := big.NewInt(1)
@@ -48,8 +48,8 @@ func TestRawRSA(t *testing.T) {
 	}
 }
 
-// TestRawRSAComputingFault spoils each half of the computation. The wrong result
-// must not come out: the factors could be worked out from it.
+// TestRawRSAComputingFault corrupts each half of the computation. decrypt must not return
+// the wrong result, from which the factors could be computed.
 func TestRawRSAComputingFault(t *testing.T) {
 	for _, half := range []func(*rawRSA) []byte{
 		func(k *rawRSA) []byte { return k.dP },

@@ -7,21 +7,21 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A keptSecret is the secret of a protector, from its creation to wipe. It is in locked
-// memory, and on the heap only where there is none to be had: a protector has no way to
-// report that, and opens a vault all the same.
+// A keptSecret is the secret of a protector, from its creation until wipe. It is in
+// locked memory. If the process can get no locked memory it is on the heap, because a
+// protector cannot report that and must open the vault all the same.
 type keptSecret struct {
 	redacted
 	locked *lockedmem.Buffer
 	heap   []byte
 }
 
-// keepSecret returns a secret of n bytes that fill writes. A secret that the caller
-// forgets to wipe is wiped once nothing refers to it.
+// keepSecret returns a secret of n bytes, which fill writes. If the caller does not wipe
+// the secret, it is wiped when it becomes unreachable.
 func keepSecret(n int, fill func([]byte)) *keptSecret {
 	s := new(keptSecret)
 	buf, err := lockedmem.Process.Alloc(n)
-	if err != nil { // also where n is 0, or too much
+	if err != nil { // also if n is 0 or too large
 		s.heap = make([]byte, n)
 	} else {
 		s.locked = buf
@@ -31,8 +31,8 @@ func keepSecret(n int, fill func([]byte)) *keptSecret {
 	return s
 }
 
-// bytes returns the secret itself, nil after wipe and of a nil *keptSecret. The caller
-// keeps the *keptSecret alive while it uses them.
+// bytes returns the secret itself. It returns nil after wipe and for a nil *keptSecret.
+// The caller must keep the *keptSecret reachable while it uses the result.
 func (s *keptSecret) bytes() []byte {
 	switch {
 	case s == nil:
@@ -43,7 +43,7 @@ func (s *keptSecret) bytes() []byte {
 	return s.heap
 }
 
-// wipe zeroes the secret. Wiping twice is fine, and so is wiping nil.
+// wipe zeroes the secret. Calling it twice, or on nil, has no effect.
 func (s *keptSecret) wipe() {
 	if s == nil {
 		return

@@ -17,7 +17,7 @@ const maxMessage = 4096
 
 var errAlgorithm = errors.New("algorithm not offered for this key")
 
-// A signKey is a private key of usage Sign.
+// A signKey is an open private key of usage Sign.
 type signKey struct {
 	handle
 	pair pair
@@ -46,7 +46,7 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 	return sig, nil
 }
 
-// fitsInput reports whether input is as long as alg wants it.
+// fitsInput reports whether input has the length that alg requires.
 func fitsInput(alg driver.SignAlg, input []byte) bool {
 	if alg.TakesMessage() {
 		return len(input) <= maxMessage
@@ -56,13 +56,13 @@ func fitsInput(alg driver.SignAlg, input []byte) bool {
 
 func sign(key crypto.Signer, alg driver.SignAlg, input []byte) ([]byte, error) {
 	if s, ok := key.(*sm2.PrivateKey); ok {
-		// Without options the input is e itself.
+		// Without options, input is the digest e itself.
 		return sm2.SignASN1(rand.Reader, s, input, nil)
 	}
 	return key.Sign(rand.Reader, input, signOpts(alg))
 }
 
-// signOpts returns what crypto.Signer wants to know of alg.
+// signOpts returns the crypto.SignerOpts for alg.
 func signOpts(alg driver.SignAlg) crypto.SignerOpts {
 	if alg.IsPSS() {
 		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash()}

@@ -6,7 +6,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// specs is the capability table of an edition.
+// specs returns the capability table of an edition.
 func specs(e driver.Edition) []driver.SpecInfo {
 	table := []driver.SpecInfo{prfSpec(driver.HMACSHA256)}
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
@@ -25,8 +25,8 @@ func specs(e driver.Edition) []driver.SpecInfo {
 		signSpec(driver.SM2, driver.SM2DSA), decryptSpec(driver.SM2, driver.SM2ASN1))
 }
 
-// rsaEncryption leaves OAEP with SHA-1 out where the process enforces FIPS 140,
-// since Go refuses SHA-1 there.
+// rsaEncryption omits OAEP with SHA-1 where the process enforces FIPS 140, because Go
+// refuses SHA-1 there.
 func rsaEncryption() []driver.EncryptAlg {
 	if fips140.Enforced() {
 		return []driver.EncryptAlg{driver.RSARaw, driver.RSAOAEPSHA256}

@@ -18,11 +18,14 @@ var (
 	errSignature = errors.New("signature does not verify")
 )
 
-// Verify checks a signature in software, with the public key as
-// SubjectPublicKeyInfo and input as [driver.Signer] takes it. A signature that does
-// not verify is Authentic; a key that is not one for alg (RSA of 2048, 3072 or 4096
-// bits, the curve that goes with the digest), or an input of a wrong length, is
-// Invalid; an unknown alg is Unsupported.
+// Verify verifies a signature in software. The public key is X.509 SubjectPublicKeyInfo,
+// and input is that of [driver.Signer].
+//
+// Errors:
+//   - Authentic: the signature does not verify, or is not in strict DER.
+//   - Invalid: the key is not one for alg (RSA of 2048, 3072 or 4096 bits, or the curve
+//     that belongs to the digest), or input has a wrong length.
+//   - Unsupported: alg is unknown.
 func Verify(publicDER []byte, alg driver.SignAlg, input, signature []byte) error {
 	const op = "Verify"
 	check := verifier(alg)
@@ -91,7 +94,7 @@ func verifyECDSA(key any, alg driver.SignAlg, digest, signature []byte) error {
 	return nil
 }
 
-// ecdsaKey returns the key algorithm that goes with a digest.
+// ecdsaKey returns the key algorithm that belongs to a digest.
 func ecdsaKey(alg driver.SignAlg) driver.KeyAlgorithm {
 	switch alg {
 	case driver.ECDSASHA384:

@@ -13,9 +13,9 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// TestVerifyTakesOneForm: a signature on a curve verifies in strict DER alone. Another
-// encoding of the same numbers is Authentic, and a public key with something after it
-// Invalid.
+// TestVerifyTakesOneForm checks that an elliptic-curve signature verifies in strict DER
+// only. Another encoding of the same numbers is Authentic, and a public key with trailing
+// data is Invalid.
 func TestVerifyTakesOneForm(t *testing.T) {
 	d := newDriver(t, soft.Config{})
 	for alg, sign := range map[driver.KeyAlgorithm]driver.SignAlg{driver.ECP256: driver.ECDSASHA256, driver.SM2: driver.SM2DSA} {
@@ -47,7 +47,7 @@ func TestVerifyTakesOneForm(t *testing.T) {
 	}
 }
 
-// signatureForms encodes the numbers of a signature in other forms than DER.
+// signatureForms returns the numbers of a signature in other encodings than DER.
 func signatureForms(t *testing.T, der []byte) map[string][]byte {
 	t.Helper()
 	var s struct{ R, S *big.Int }

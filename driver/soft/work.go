@@ -6,7 +6,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// The ways to stretch a secret. The numbers stand in blobs.
+// The key derivation functions for passphrases. The numbers are encoded in blobs.
 const (
 	kdfNone      = 0
 	kdfArgon2id  = 1
@@ -14,14 +14,14 @@ const (
 	kdfPBKDF2SM3 = 3
 )
 
-// work is what it costs to stretch a secret: passes over memory KiB, or iterations
-// over none.
+// work is the cost of stretching a secret: passes over memory KiB or, if memory is 0,
+// iterations.
 type work struct {
 	kdf          byte
 	time, memory uint32
 }
 
-// work picks an edition's way and fills in the defaults.
+// work returns the edition's function with its parameters, defaults filled in.
 func (p PassphraseParams) work(e driver.Edition) work {
 	w := work{kdf: passphraseKDF(e), time: cmp.Or(p.Iterations, 600_000)}
 	if w.kdf == kdfArgon2id {
@@ -30,7 +30,8 @@ func (p PassphraseParams) work(e driver.Edition) work {
 	return w
 }
 
-// passphraseKDF is the one way that an edition stretches passphrases.
+// passphraseKDF returns the key derivation function by which an edition stretches
+// passphrases.
 func passphraseKDF(e driver.Edition) byte {
 	switch e {
 	case driver.FIPS:
@@ -41,7 +42,7 @@ func passphraseKDF(e driver.Edition) byte {
 	return kdfArgon2id
 }
 
-// sane reports whether the work is within the limits: a blob is read before it is
+// sane reports whether the work is within the limits. A blob is parsed before it is
 // authenticated, and must not exhaust the machine.
 func (w work) sane() bool {
 	switch w.kdf {
@@ -53,7 +54,7 @@ func (w work) sane() bool {
 	return w.time >= 1 && w.time <= maxIterations && w.memory == 0
 }
 
-// units is the work in the unit of driver.WorkEstimator.
+// units returns the work in the unit of driver.WorkEstimator.
 func (w work) units() uint64 {
 	const pass, iterations = 1 << 10, 3000
 	if w.kdf == kdfArgon2id {

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// demanding is a blob of this vault that demands work.
+// demanding returns a blob of this vault that demands the given work.
 func demanding(t *testing.T, p *PassphraseProtector, b driver.Binding, passes, memory uint32) driver.Blob {
 	t.Helper()
 	blob, err := p.Protect(t.Context(), b, make([]byte, rootSize))
@@ -25,8 +25,8 @@ func demanding(t *testing.T, p *PassphraseProtector, b driver.Binding, passes, m
 	return blob
 }
 
-// TestWorkEndsWithContext: Recover returns when the context ends, whatever work the blob
-// demands, and the protector can be wiped at once.
+// TestWorkEndsWithContext checks that Recover returns when the context ends, whatever
+// work the blob demands, and that the protector can be wiped at once.
 func TestWorkEndsWithContext(t *testing.T) {
 	for edition, row := range map[driver.Edition][2]uint32{
 		driver.Standard: {16, 64 << 10}, driver.FIPS: {2_000_000, 0}, driver.SM: {300_000, 0},
@@ -45,7 +45,7 @@ func TestWorkEndsWithContext(t *testing.T) {
 			t.Errorf("%v: Recover: %v, want %v", edition, err, context.DeadlineExceeded)
 		}
 	}
-	for range cap(stretchers) { // what is under way ends
+	for range cap(stretchers) { // wait for the stretchings that continue in the background
 		stretchers <- struct{}{}
 	}
 	for range cap(stretchers) {
@@ -53,8 +53,8 @@ func TestWorkEndsWithContext(t *testing.T) {
 	}
 }
 
-// TestWork: the work of a blob is known before it is done; of one that Recover refuses it
-// is none.
+// TestWork checks that Work returns the cost of a blob, and 0 for a blob that Recover
+// rejects.
 func TestWork(t *testing.T) {
 	p := PassphraseParams{Memory: 64, Time: 1, Iterations: 1}.Passphrase([]byte("p"))
 	for _, row := range []struct {

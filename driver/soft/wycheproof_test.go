@@ -37,7 +37,7 @@ var vectorFiles = []vectorFile{
 	{"rsa_pss_4096_sha256_mgf1_32_test.json", runVerify(driver.RSAPSSSHA256), 108},
 }
 
-// TestWycheproof runs the vectors of keys through the seam.
+// TestWycheproof runs the vectors for private keys through the driver.
 func TestWycheproof(t *testing.T) {
 	d := newDriver(t, soft.Config{})
 	vectors.Run(t, vectors.Subject{Info: d.Info(), Files: 29, Import: func(t *testing.T, spec driver.KeySpec, material []byte) (driver.Key, func(), error) {
@@ -51,7 +51,7 @@ func TestWycheproof(t *testing.T) {
 	}})
 }
 
-// TestWycheproofVerify runs the vectors of signatures.
+// TestWycheproofVerify runs the vectors for signatures.
 func TestWycheproofVerify(t *testing.T) {
 	d := newDriver(t, soft.Config{})
 	total := 0
@@ -70,8 +70,8 @@ func TestWycheproofVerify(t *testing.T) {
 	t.Logf("%d cases in %d files", total, len(vectorFiles))
 }
 
-// runVerify runs soft.Verify. What the vectors call acceptable is old encoding, and
-// is refused.
+// runVerify runs soft.Verify. The vectors call some outdated encodings acceptable;
+// soft.Verify rejects them.
 func runVerify(alg driver.SignAlg) func(*testing.T, *soft.Driver, vectors.Group) int {
 	return func(t *testing.T, _ *soft.Driver, g vectors.Group) int {
 		for _, v := range g.Tests {
@@ -84,7 +84,7 @@ func runVerify(alg driver.SignAlg) func(*testing.T, *soft.Driver, vectors.Group)
 	}
 }
 
-// digest is the input that alg takes for a message.
+// digest returns the input of alg for a message.
 func digest(alg driver.SignAlg, msg []byte) []byte {
 	if alg.TakesMessage() {
 		return msg
