@@ -27,7 +27,8 @@ func seal(t tb, k driver.AEAD, plaintext, aad []byte) []byte {
 	return ciphertext
 }
 
-// refusesToOpen checks for the one class, and for no output beside it.
+// refusesToOpen checks that a ciphertext does not open: the class is Authentic and there
+// is no output.
 func refusesToOpen(t tb, k driver.AEAD, ciphertext, aad []byte, what string) {
 	t.Helper()
 	out, err := k.Open(context.Background(), nil, ciphertext, aad)

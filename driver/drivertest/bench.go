@@ -10,8 +10,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// Bench measures every advertised spec: names are Operation/spec/callers, for
-// benchstat, and ops/s is reported. Keys are made outside the timer.
+// Bench measures every advertised spec. Names are Operation/spec/callers, for benchstat;
+// each reports ops/s. Keys are generated outside the timer.
 func Bench(b *testing.B, d driver.Driver) {
 	for _, row := range d.Info().Specs {
 		if row.Spec.Usage == driver.Unwrap {
@@ -33,7 +33,7 @@ func Bench(b *testing.B, d driver.Driver) {
 	}
 }
 
-// A benchCallFunc runs once, appending to dst where it has output.
+// A benchCallFunc is one measured call, which appends to dst if it has output.
 type benchCallFunc func(ctx context.Context, dst []byte) error
 
 func benchCall(b *testing.B, callers int, act benchCallFunc) {
@@ -60,7 +60,7 @@ func benchCall(b *testing.B, callers int, act benchCallFunc) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
 
-// benchCalls lists what is measured of a key.
+// benchCalls returns the calls to measure on a key.
 func benchCalls(b *testing.B, k key, opened driver.Key) map[string]benchCallFunc {
 	b.Helper()
 	calls := make(map[string]benchCallFunc)

@@ -9,7 +9,7 @@ import (
 
 const maxBlob = 16 << 10
 
-// refusesBlob checks that a key does not open.
+// refusesBlob checks that OpenKey of a key fails with one of the classes.
 func refusesBlob(t tb, s *subject, k key, what string, classes ...driver.Class) {
 	t.Helper()
 	opened, err := s.OpenKey(context.Background(), k.id, k.row.Spec, k.created.Blob)
@@ -39,8 +39,8 @@ func blobOfOtherKeyRefused(t tb, s *subject) {
 	})
 }
 
-// blobOfOtherSpecRefused opens each key as if it were of each other spec. Objects
-// may be looked for by their kind, and so be NotFound.
+// blobOfOtherSpecRefused opens each key under each other spec. A driver may look for an
+// object by its kind, so that NotFound is allowed.
 func blobOfOtherSpecRefused(t tb, s *subject) {
 	for _, row := range s.generated() {
 		k := s.key(t, row)

@@ -7,8 +7,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// canceledNeverReachesDevice calls every method with a context that is done, often,
-// since a driver that leaves the choice to a select is right every other time.
+// canceledNeverReachesDevice calls every method with a context that is done. It does so
+// many times, because a driver that leaves the choice to a select is right only every
+// other time.
 func canceledNeverReachesDevice(t tb, s *subject) {
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -37,7 +38,7 @@ func canceledNeverReachesDevice(t tb, s *subject) {
 	}
 }
 
-// contextNotKept ends the context in which keys were opened. The keys must go on.
+// contextNotKept ends the context with which keys were opened. The keys must stay usable.
 func contextNotKept(t tb, s *subject) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var keys []opening
@@ -51,7 +52,7 @@ func contextNotKept(t tb, s *subject) {
 		keys = append(keys, opening{k, opened})
 	}
 	cancel()
-	time.Sleep(10 * time.Millisecond) // for whoever watches the context
+	time.Sleep(10 * time.Millisecond) // time for a driver that watches the context to react
 	for _, k := range keys {
 		if err := use(context.Background(), k.key, k.opened); err != nil {
 			t.Errorf("%v: after the context of OpenKey ended: %v", k.row.Spec, err)
@@ -75,8 +76,8 @@ func traces(t tb, s *subject) (ids int, count uint64) {
 	return ids, count
 }
 
-// canceledOutput covers what has a result beside its error: Random's buffer, and
-// the import of wrapped material, which names another key.
+// canceledOutput covers methods that have output beside their error (Random), and the
+// import of wrapped material, which uses a second key.
 func canceledOutput(t tb, s *subject, canceled context.Context) {
 	if s.info.Random {
 		p := make([]byte, 32)

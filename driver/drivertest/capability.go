@@ -8,7 +8,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// known lists every spec that the seam knows.
+// known returns every spec that package driver defines.
 func known() []driver.KeySpec {
 	list := []driver.KeySpec{
 		{Algorithm: driver.HMACSHA256, Usage: driver.Derive},
@@ -33,7 +33,8 @@ func asymmetric() []driver.KeyAlgorithm {
 		driver.ECP256, driver.ECP384, driver.ECP521, driver.Ed25519, driver.SM2}
 }
 
-// crossed lists each algorithm under each usage, sense or nonsense, and strangers.
+// crossed returns each algorithm under each usage, sensible or not, and undefined
+// algorithms.
 func crossed() []driver.KeySpec {
 	list := []driver.KeySpec{{}, {Algorithm: "ROT_13", Usage: driver.Derive}, {Algorithm: driver.HMACSHA256, Usage: "GUESS"}}
 	algs := append(asymmetric(), driver.HMACSHA256, driver.HMACSM3, driver.AES256GCM)
@@ -45,7 +46,7 @@ func crossed() []driver.KeySpec {
 	return list
 }
 
-// capabilityTable checks that Info is in order and agrees with the Go types.
+// capabilityTable checks that Info is well-formed and agrees with the Go types.
 func capabilityTable(t tb, s *subject) {
 	info := s.Info()
 	if !reflect.DeepEqual(info, s.Driver.Info()) {
@@ -68,7 +69,7 @@ func capabilityTable(t tb, s *subject) {
 	optionalFlags(t, s.Driver, info)
 }
 
-// tableRow checks one row. A key of the spec must have the interface of its usage.
+// tableRow checks one row. A key of the spec must implement the interface of its usage.
 func tableRow(t tb, s *subject, row driver.SpecInfo) {
 	spec := row.Spec
 	if !slices.Contains(known(), spec) {
@@ -107,7 +108,8 @@ func optionalFlags(t tb, d driver.Driver, info driver.Info) {
 	}
 }
 
-// unadvertisedIsUnsupported checks the table in the other direction.
+// unadvertisedIsUnsupported checks that everything that Info does not list is
+// Unsupported.
 func unadvertisedIsUnsupported(t tb, s *subject) {
 	ctx := context.Background()
 	info := s.Driver.Info()

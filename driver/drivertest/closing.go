@@ -7,8 +7,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// closeWaits closes a driver under load. Calls that were running must succeed, and
-// be over when Close returns; all others are Unavailable.
+// closeWaits closes a driver under load. Calls that were running must succeed, and must
+// have ended when Close returns; all others are Unavailable.
 func closeWaits(t tb, s *subject) {
 	d := s.open(t)
 	keys := openSamples(t, s, d)
@@ -25,7 +25,7 @@ func closeWaits(t tb, s *subject) {
 	tidy(t, s, d, keys)
 }
 
-// keyCloseWaits closes each handle under load, and the driver goes on.
+// keyCloseWaits closes each key under load. The driver must stay usable.
 func keyCloseWaits(t tb, s *subject) {
 	for _, row := range s.samples() {
 		k := s.key(t, row)
@@ -36,8 +36,8 @@ func keyCloseWaits(t tb, s *subject) {
 	}
 }
 
-// slow names a key that most devices take long to make, so that Close has something
-// to wait for.
+// slow returns a key that most devices take long to generate, so that Close has a call to
+// wait for.
 func (s *subject) slow() (key, bool) {
 	i := slices.IndexFunc(s.generated(), func(row driver.SpecInfo) bool { return modulusBits(row.Spec.Algorithm) != 0 })
 	if i < 0 {
@@ -46,7 +46,7 @@ func (s *subject) slow() (key, bool) {
 	return key{id: freshID(), row: s.generated()[i]}, true
 }
 
-// generation makes a key, again and again under its one id.
+// generation returns an operation that generates a key repeatedly under one id.
 func generation(d driver.Driver, k key) operation {
 	return operation{"GenerateKey of " + k.row.Spec.String(), func(ctx context.Context) error {
 		_, err := d.GenerateKey(ctx, k.id, k.row.Spec)
@@ -54,8 +54,8 @@ func generation(d driver.Driver, k key) operation {
 	}}
 }
 
-// tidy destroys the keys of a driver that is closed, so that a device is not filled.
-// Without Reopen nothing is left of them.
+// tidy destroys the keys of a closed driver, so that a device does not fill up. A driver
+// without Reopen has no keys left.
 func tidy(t tb, s *subject, d driver.Driver, keys []opening) {
 	t.Helper()
 	if s.reopen == nil {
@@ -92,7 +92,7 @@ func closeTwice(t tb, s *subject) {
 	closeDriver(t, d)
 }
 
-// useAfterKeyClose closes a key twice. It must be shut, and no other with it.
+// useAfterKeyClose closes a key twice. The key must be closed, and no other key with it.
 func useAfterKeyClose(t tb, s *subject) {
 	for _, row := range s.samples() {
 		k := s.key(t, row)

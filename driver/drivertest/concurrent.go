@@ -9,8 +9,8 @@ import (
 
 const callers = 16
 
-// concurrent uses every key from many goroutines through one handle, and has them
-// make, open and destroy keys of their own meanwhile.
+// concurrent uses every key from many goroutines through one handle. At the same time
+// they generate, open and destroy keys of their own.
 func concurrent(t tb, s *subject) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -38,8 +38,8 @@ func concurrent(t tb, s *subject) {
 	}
 }
 
-// lifecycle makes, uses and destroys a key like k. It runs beside the test's own
-// goroutine, and so ends no test.
+// lifecycle generates, uses and destroys a key of the same spec as like. It runs outside
+// the test's goroutine, and therefore must not end the test.
 func lifecycle(t tb, s *subject, like key) {
 	ctx := context.Background()
 	k := key{id: freshID(), row: like.row}

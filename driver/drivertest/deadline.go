@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A Hanger is a driver whose device can be made to hang, for the check that a deadline ends
-// the caller's wait. A driver without it is not checked.
+// A Hanger is a driver whose device can be made to hang, for the check that a deadline
+// ends the caller's wait. The check passes over a driver that is not a Hanger.
 type Hanger interface {
 	driver.Driver
 	// Hang makes calls into the device hang until release is called.
@@ -17,14 +17,14 @@ type Hanger interface {
 }
 
 const (
-	// hangDeadline is that of a call that hangs, and hangLimit how long after the call it
-	// is held to hang for good.
+	// hangDeadline is the deadline of a call that hangs. hangLimit is how long after the
+	// call the check waits before it fails.
 	hangDeadline = 20 * time.Millisecond
 	hangLimit    = 10 * time.Second
 )
 
 // deadlineEndsWait uses a key of each usage while the device hangs. A call that does not
-// reach what hangs may succeed.
+// need the hanging part may succeed.
 func deadlineEndsWait(t tb, s *subject) {
 	device, ok := s.Driver.(Hanger)
 	if !ok {

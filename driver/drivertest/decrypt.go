@@ -39,8 +39,8 @@ func mustEncrypt(t tb, public crypto.PublicKey, alg driver.EncryptAlg) (plaintex
 	return plaintext, ciphertext
 }
 
-// decryptRoundTrip decrypts what the standard library, gmsm or big integers have
-// encrypted, from the shortest to the longest.
+// decryptRoundTrip decrypts ciphertexts made by the standard library, gmsm or math/big,
+// of the shortest to the longest plaintext.
 func decryptRoundTrip(t tb, s *subject) {
 	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
 		for _, size := range plaintextSizes(public, alg) {
@@ -56,7 +56,7 @@ func decryptRoundTrip(t tb, s *subject) {
 	})
 }
 
-// decryptEveryFaultAuthentic checks that all wrong ciphertexts answer alike.
+// decryptEveryFaultAuthentic checks that all wrong ciphertexts fail with the same class.
 func decryptEveryFaultAuthentic(t tb, s *subject) {
 	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
 		_, good := mustEncrypt(t, public, alg)
@@ -74,8 +74,8 @@ func decryptEveryFaultAuthentic(t tb, s *subject) {
 	})
 }
 
-// leadingZero makes a ciphertext that begins with a zero, as one in 256 does. A
-// driver that reads numbers does not miss the zero.
+// leadingZero returns a ciphertext that begins with a zero byte, as one in 256 does. It
+// detects a driver that converts to a number and drops the zero.
 func leadingZero(t tb, public crypto.PublicKey, alg driver.EncryptAlg) []byte {
 	t.Helper()
 	for {
@@ -85,8 +85,8 @@ func leadingZero(t tb, public crypto.PublicKey, alg driver.EncryptAlg) []byte {
 	}
 }
 
-// wrongCiphertexts spoils a ciphertext in many ways. For RSARaw only length and
-// range can be wrong.
+// wrongCiphertexts returns a ciphertext corrupted in many ways. For RSARaw only length
+// and range can be wrong.
 func wrongCiphertexts(public crypto.PublicKey, alg driver.EncryptAlg, good []byte) map[string][]byte {
 	wrong := map[string][]byte{
 		"nil":             nil,
@@ -126,10 +126,10 @@ func decryptUnlistedAlgorithm(t tb, s *subject) {
 	}
 }
 
-// publicDERMatches checks that the public half is there exactly where there is one,
-// that it is of the algorithm, and that it has the encoding that all drivers give it,
-// because a vault compares encodings when it moves a key. That it belongs to the private half is shown by
-// the signatures and decryptions.
+// publicDERMatches checks that a public key is present exactly for asymmetric specs, that
+// it is of the algorithm, and that it has the encoding that all drivers use, because a
+// vault compares encodings when it moves a key. The checks of signatures and decryption
+// show that it belongs to the private key.
 func publicDERMatches(t tb, s *subject) {
 	for _, row := range s.generated() {
 		der := s.key(t, row).created.PublicDER

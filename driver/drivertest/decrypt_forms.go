@@ -11,9 +11,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// decryptOtherFormAuthentic checks that SM2 ciphertexts are taken in the form of SM2ASN1
-// alone. A ciphertext that one driver opens and another does not is lost when its key
-// moves.
+// decryptOtherFormAuthentic checks that a driver decrypts SM2 ciphertexts in the form of
+// SM2ASN1 only. A ciphertext that one driver opens and another rejects would be lost when
+// its key moves.
 func decryptOtherFormAuthentic(t tb, s *subject) {
 	eachDecrypter(t, s, func(k driver.Decrypter, public crypto.PublicKey, alg driver.EncryptAlg) {
 		key, ok := public.(*ecdsa.PublicKey)
@@ -40,8 +40,8 @@ type sm2Ciphertext struct {
 // parts lists the parts of a ciphertext.
 func parts(c sm2Ciphertext) []any { return []any{c.X, c.Y, c.Hash, c.Body} }
 
-// otherForms returns ciphertexts whose content is right and whose form is another. The
-// sizes are such that the SEQUENCE has one length byte.
+// otherForms returns ciphertexts with correct content in another form. Their sizes are
+// such that the SEQUENCE has one length byte.
 func otherForms(t tb, key *ecdsa.PublicKey) map[string][]byte {
 	t.Helper()
 	var c sm2Ciphertext

@@ -13,13 +13,13 @@ type appender struct {
 	name    string
 	good    func(dst []byte) ([]byte, error)
 	bad     func(dst []byte) ([]byte, error)
-	want    []byte // what good appends, nil if that is not known
-	secret  bool   // the output must be in place where dst has room
-	visible bool   // want is derived from bad's input: it must not be left in dst
+	want    []byte // the bytes that good appends, nil if not known
+	secret  bool   // the output must be in place if dst has room
+	visible bool   // want derives from bad's input: it must not be left in dst
 }
 
-// dstAppended checks what becomes of dst: its prefix is kept, output is in place
-// where there is room, and an error extends nothing and leaves no plaintext.
+// dstAppended checks the treatment of dst: its prefix is kept, output is in place if
+// there is room, and after an error dst is not extended and holds no plaintext.
 func dstAppended(t tb, s *subject) {
 	for _, row := range s.rows(driver.Derive) {
 		k := sharedKey[driver.PRF](t, s, row)

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// A device that dies after it made a key: the caller has no answer, and the key is
-// there. Since creation is repeatable, the caller asks again under the same id.
+// A device dies after it has generated a key: the caller has no result, and the key
+// exists. Because creation is repeatable, the caller repeats the call with the same id.
 func ExampleFaulty() {
 	ctx := context.Background()
 	device := drivertest.NewFaulty(drivertest.NewMemory())
@@ -27,7 +27,7 @@ func ExampleFaulty() {
 	// <nil> 2
 }
 
-// A Memory that does two specs stands for a device that does no others.
+// A Memory with two specs stands for a device that supports no others.
 func ExampleMemory() {
 	device := drivertest.NewMemory(
 		driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive},

@@ -21,8 +21,7 @@ func wantClass(t tb, err error, what string, classes ...driver.Class) {
 	}
 }
 
-// wantClassified checks that err, if there is one, is a *driver.Error that says
-// what it is.
+// wantClassified checks that err, if not nil, is a *driver.Error with an Op and a Class.
 func wantClassified(t tb, err error, what string) {
 	t.Helper()
 	if err == nil {
@@ -41,7 +40,7 @@ func wantClassified(t tb, err error, what string) {
 	}
 }
 
-// wantBare checks that err is the context's own error.
+// wantBare checks that err is the context's own error, unwrapped.
 func wantBare(t tb, err error, what string, want error) {
 	t.Helper()
 	if err != want {
@@ -49,7 +48,7 @@ func wantBare(t tb, err error, what string, want error) {
 	}
 }
 
-// positions picks at most most indexes below n, spread evenly, both ends included.
+// positions returns at most most indexes below n, evenly spread, including both ends.
 func positions(n, most int) []int {
 	list := make([]int, 0, most)
 	for i := range min(n, most) {

@@ -12,7 +12,7 @@ import (
 // a protector.
 type Method string
 
-// The methods that a [Faulty] counts and can make fail.
+// The methods that a [Faulty] counts and can fail.
 const (
 	MethodGenerateKey         Method = "GenerateKey"
 	MethodOpenKey             Method = "OpenKey"
@@ -34,10 +34,10 @@ const (
 	MethodRecover             Method = "Recover"
 )
 
-// A Fault is what happens to one call, or to all, of a [Faulty]. In order: the
-// call waits for Delay and for Block; with Fail it then ends in an error of Class,
-// and with After as well the device does the work first and its result is lost.
-// The zero Fault changes nothing.
+// A Fault describes what happens to one call, or to all calls, of a [Faulty]. The call
+// waits for Delay and then for Block. If Fail is set, it then ends with an error of
+// Class; if After is set too, the device first does the work, and the result is lost. The
+// zero Fault changes nothing.
 //
 //	Fault{Method: MethodSign, Nth: 3, Fail: true, Class: driver.Throttled} // the third signature is refused
 //	Fault{Fail: true, Class: driver.Unavailable}                           // the device is gone
@@ -45,25 +45,25 @@ const (
 //	Fault{Method: MethodPRF, Delay: 20 * time.Millisecond}                 // a slow device
 //	Fault{Method: MethodPRF, Nth: 1, Block: proceed}                       // a call hangs until proceed is closed
 type Fault struct {
-	// Method is the one method concerned; empty for any.
+	// Method is the method that the fault applies to; empty means every method.
 	Method Method
-	// Nth is the call concerned, counted from 1 since the fault was added, among
-	// the calls of Method; 0 for each.
+	// Nth is the number of the call that the fault applies to, counted from 1 since Add,
+	// among the calls of Method. 0 means every call.
 	Nth int
-	// Delay is added latency. A context that ends cuts it short.
+	// Delay is added latency. A context that ends shortens it.
 	Delay time.Duration
 	// Block, if not nil, holds the call until it is closed or the context ends.
 	Block <-chan struct{}
 	// Fail makes the call end in an error of Class.
 	Fail  bool
 	Class driver.Class
-	// After makes a call that fails act first: the device dies after the work.
+	// After makes a failing call act first, as when the device dies after the work.
 	After bool
 }
 
 var errInjected = errors.New("injected fault")
 
-// wait holds a call up. Its error is the context's, bare.
+// wait delays and blocks a call. It returns the context's error, unwrapped.
 func (x Fault) wait(ctx context.Context) error {
 	if x.Delay > 0 {
 		timer := time.NewTimer(x.Delay)

@@ -7,15 +7,14 @@ import (
 	"strongroom.example/driver"
 )
 
-// Faulty wraps a driver and makes its calls fail, block, die after acting or take
-// long, as told by [Faulty.Add]. Without faults it is transparent. It has every
-// optional interface; where the inner driver lacks one, its methods are
-// Unsupported. Info is the inner driver's, so a caller that reads it sees no
-// difference.
+// Faulty wraps a driver and makes its calls fail, block, die after acting or take long,
+// according to the faults of [Faulty.Add]. Without faults it is transparent. It has every
+// optional interface; the methods that the inner driver lacks fail with Unsupported. Info
+// is the inner driver's, so that a caller that reads it sees no difference.
 //
-// Keys that it opens are Faulty too, and so are protectors that [Faulty.Protector]
-// wraps. A call whose context is done is neither counted nor passed on. Info and the
-// Close of drivers and keys are never faulty. It is safe for concurrent use.
+// Keys that it opens are faulty too, and so are protectors that [Faulty.Protector] wraps.
+// A call whose context is done is neither counted nor passed on. Faults do not apply to
+// Info, nor to Close of the driver and of keys. A Faulty is safe for concurrent use.
 type Faulty struct {
 	inner driver.Driver
 	gate  gate
@@ -27,7 +26,7 @@ type Faulty struct {
 	waiting int
 }
 
-// counted is a fault and the calls that it has seen.
+// counted is a fault with the number of calls that it has counted.
 type counted struct {
 	Fault
 	seen int
@@ -42,27 +41,27 @@ var (
 	_ driver.Counter         = (*Faulty)(nil)
 )
 
-// NewFaulty wraps inner, which Close closes.
+// NewFaulty returns a Faulty over inner. Close closes inner.
 func NewFaulty(inner driver.Driver) *Faulty {
 	return &Faulty{inner: inner, calls: make(map[Method]int)}
 }
 
-// Add adds a fault. Where several concern a call, the first added has it.
+// Add adds a fault. If several faults apply to a call, the one added first takes effect.
 func (f *Faulty) Add(x Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = append(f.faults, &counted{Fault: x})
 }
 
-// Clear takes all faults away. Calls that already wait go on waiting.
+// Clear removes all faults. Calls that already wait continue to wait.
 func (f *Faulty) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
 }
 
-// Calls returns how often a method was called, or any method if m is empty. Calls
-// that a fault ended are among them.
+// Calls returns how often a method was called, or the number of all calls if m is empty.
+// Calls that a fault ended are included.
 func (f *Faulty) Calls(m Method) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,15 +71,15 @@ func (f *Faulty) Calls(m Method) int {
 	return f.calls[m]
 }
 
-// Waiting returns how many calls a fault holds up just now.
+// Waiting returns how many calls are presently held by a fault.
 func (f *Faulty) Waiting() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.waiting
 }
 
-// next counts a call and picks its fault. Every fault counts every call that it
-// concerns, whichever has it.
+// next counts a call and returns the fault that takes effect. Every fault counts every
+// call that it applies to, whichever takes effect.
 func (f *Faulty) next(m Method) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +129,7 @@ func (f *Faulty) wait(by int) {
 	f.waiting += by
 }
 
-// create runs a call that makes material. A fault loses its result.
+// create runs a call that creates material. A fault discards its result.
 func (f *Faulty) create(ctx context.Context, m Method, act func() (driver.Created, error)) (driver.Created, error) {
 	var made driver.Created
 	err := f.do(ctx, m, func() (err error) {
@@ -146,12 +145,13 @@ func (f *Faulty) create(ctx context.Context, m Method, act func() (driver.Create
 // Info returns the inner driver's.
 func (f *Faulty) Info() driver.Info { return f.inner.Info() }
 
-// GenerateKey passes through.
+// GenerateKey calls the inner driver's GenerateKey.
 func (f *Faulty) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	return f.create(ctx, MethodGenerateKey, func() (driver.Created, error) { return f.inner.GenerateKey(ctx, id, spec) })
 }
 
-// OpenKey passes through. A key that a fault loses is closed.
+// OpenKey calls the inner driver's OpenKey. If a fault discards the key, OpenKey closes
+// it.
 func (f *Faulty) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	var key driver.Key
 	err := f.do(ctx, MethodOpenKey, func() (err error) {
@@ -167,13 +167,13 @@ func (f *Faulty) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return nil, err
 }
 
-// DestroyKey passes through.
+// DestroyKey calls the inner driver's DestroyKey.
 func (f *Faulty) DestroyKey(ctx context.Context, id driver.MaterialID, blob driver.Blob) error {
 	return f.do(ctx, MethodDestroyKey, func() error { return f.inner.DestroyKey(ctx, id, blob) })
 }
 
-// Close waits for running calls, those that a fault holds up among them, and
-// closes the inner driver. No fault concerns it.
+// Close waits for running calls, including those that a fault holds, and closes the inner
+// driver. No fault applies to it.
 func (f *Faulty) Close() error {
 	f.gate.close()
 	return f.inner.Close()

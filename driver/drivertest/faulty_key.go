@@ -6,13 +6,13 @@ import (
 	"strongroom.example/driver"
 )
 
-// A faultyKey is a key of a Faulty. It has the interface that the inner key has.
+// A faultyKey is a key of a Faulty. It implements the interface of the inner key.
 type faultyKey struct {
 	driver.Key
 	of *Faulty
 }
 
-// Lookups passes through; a key that is not tracked is never looked up again.
+// Lookups returns the inner key's Lookups, or 0 if that key is not Tracked.
 func (k faultyKey) Lookups() uint64 {
 	if inner, ok := k.Key.(driver.Tracked); ok {
 		return inner.Lookups()
@@ -35,7 +35,8 @@ func (f *Faulty) wrap(key driver.Key) driver.Key {
 	return outer
 }
 
-// output runs a call that appends to dst. What a fault loses is wiped.
+// output runs a call that appends to dst. If a fault discards the output, output wipes
+// it.
 func (f *Faulty) output(ctx context.Context, m Method, dst []byte, act func() ([]byte, error)) ([]byte, error) {
 	out := dst
 	err := f.do(ctx, m, func() (err error) {

@@ -10,7 +10,8 @@ import (
 
 var errLacking = errors.New("the inner driver lacks this interface")
 
-// innards returns the inner key of a wrapped one, so that a driver sees its own.
+// innards returns the inner key of a wrapped key, because a driver accepts only its own
+// keys.
 func innards(key driver.Key) driver.Key {
 	if k, ok := key.(faultyKey); ok {
 		return k.Key
@@ -18,7 +19,7 @@ func innards(key driver.Key) driver.Key {
 	return key
 }
 
-// ImportKey passes through.
+// ImportKey calls the inner driver's ImportKey.
 func (f *Faulty) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, material []byte) (driver.Created, error) {
 	return f.create(ctx, MethodImportKey, func() (driver.Created, error) {
 		if inner, ok := f.inner.(driver.Importer); ok {
@@ -28,7 +29,7 @@ func (f *Faulty) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	})
 }
 
-// GenerateWrappingKey passes through.
+// GenerateWrappingKey calls the inner driver's GenerateWrappingKey.
 func (f *Faulty) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
 	return f.create(ctx, MethodGenerateWrappingKey, func() (driver.Created, error) {
 		if inner, ok := f.inner.(driver.WrappedImporter); ok {
@@ -38,7 +39,7 @@ func (f *Faulty) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 	})
 }
 
-// ImportWrapped passes through, with the inner wrapping key.
+// ImportWrapped calls the inner driver's ImportWrapped, with the inner wrapping key.
 func (f *Faulty) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	return f.create(ctx, MethodImportWrapped, func() (driver.Created, error) {
 		inner, ok := f.inner.(driver.WrappedImporter)
@@ -50,8 +51,8 @@ func (f *Faulty) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 	})
 }
 
-// ListKeys passes through. A fault comes before the first id, or with After in the
-// place of what follows the last.
+// ListKeys calls the inner driver's ListKeys. A fault takes effect before the first id
+// or, with After, after the last.
 func (f *Faulty) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, error] {
 	return func(yield func(driver.MaterialID, error) bool) {
 		stopped := false
@@ -76,7 +77,7 @@ func (f *Faulty) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, erro
 	}
 }
 
-// Random passes through.
+// Random calls the inner driver's Random.
 func (f *Faulty) Random(ctx context.Context, p []byte) error {
 	return f.do(ctx, MethodRandom, func() error {
 		if inner, ok := f.inner.(driver.Random); ok {
@@ -86,22 +87,22 @@ func (f *Faulty) Random(ctx context.Context, p []byte) error {
 	})
 }
 
-// Identity passes through.
+// Identity calls the inner counter's Identity.
 func (f *Faulty) Identity(ctx context.Context) (string, error) {
 	return count(ctx, f, MethodIdentity, driver.Counter.Identity)
 }
 
-// Read passes through.
+// Read calls the inner counter's Read.
 func (f *Faulty) Read(ctx context.Context) (uint64, error) {
 	return count(ctx, f, MethodRead, driver.Counter.Read)
 }
 
-// Increment passes through.
+// Increment calls the inner counter's Increment.
 func (f *Faulty) Increment(ctx context.Context) (uint64, error) {
 	return count(ctx, f, MethodIncrement, driver.Counter.Increment)
 }
 
-// count runs a method of the inner driver's counter.
+// count calls a method of the inner driver's counter.
 func count[T any](ctx context.Context, f *Faulty, m Method, act func(driver.Counter, context.Context) (T, error)) (T, error) {
 	var value, none T
 	err := f.do(ctx, m, func() (err error) {

@@ -6,8 +6,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// Protector wraps a protector, which falls under the faults of f like a key. A device
-// that protects roots is thus one device with the driver, and fails with it.
+// Protector wraps a protector. The faults of f apply to it as to a key. A device that
+// also protects roots thus fails as one device.
 func (f *Faulty) Protector(inner driver.Protector) driver.Protector {
 	return faultyProtector{inner, f}
 }

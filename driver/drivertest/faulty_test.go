@@ -13,7 +13,7 @@ import (
 
 var prfSpec = driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
 
-// faultyKey opens a key behind a driver without faults.
+// faultyKey opens a key of a Faulty that has no faults yet.
 func faultyKey(t *testing.T) (*drivertest.Faulty, driver.PRF) {
 	t.Helper()
 	ctx, id := context.Background(), driver.MaterialID{1}
@@ -69,7 +69,7 @@ func TestFaultyEveryCall(t *testing.T) {
 	}
 }
 
-// TestFaultyAfter: the device acted, and the caller does not know.
+// TestFaultyAfter checks that with After the device acts, and the caller gets an error.
 func TestFaultyAfter(t *testing.T) {
 	ctx, id := context.Background(), driver.MaterialID{2}
 	f, k := faultyKey(t)
@@ -116,7 +116,7 @@ func TestFaultyDelayAndBlock(t *testing.T) {
 	}
 }
 
-// TestFaultyLacks: what the inner driver lacks is Unsupported.
+// TestFaultyLacks checks that methods that the inner driver lacks are Unsupported.
 func TestFaultyLacks(t *testing.T) {
 	inner, err := soft.New(soft.Config{})
 	if err != nil {

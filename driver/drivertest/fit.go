@@ -10,7 +10,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// fits reports whether a public key is one of the algorithm.
+// fits returns an error unless a public key is of the algorithm.
 func fits(alg driver.KeyAlgorithm, public crypto.PublicKey) error {
 	switch key := public.(type) {
 	case *rsa.PublicKey:

@@ -10,14 +10,14 @@ import (
 
 var errClosed = errors.New("it is closed")
 
-// A gate lets calls in until it is shut, and then waits for those inside.
+// A gate admits calls until it is closed, and then waits for the calls inside.
 type gate struct {
 	mu      sync.Mutex
 	shut    bool
 	running sync.WaitGroup
 }
 
-// enter lets a call in, which must leave. A context that is done keeps it out.
+// enter admits a call, which must call leave. It rejects a call whose context is done.
 func (g *gate) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (g *gate) enter(ctx context.Context, op string) error {
 
 func (g *gate) leave() { g.running.Done() }
 
-// close shuts the gate and waits. It may be called again.
+// close closes the gate and waits. It may be called again.
 func (g *gate) close() {
 	g.mu.Lock()
 	g.shut = true

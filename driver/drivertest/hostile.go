@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// errorsAreClassified collects the errors of ordinary mistakes. Each is a
-// *driver.Error that names its operation and a class.
+// errorsAreClassified checks the errors of ordinary mistakes. Each must be a
+// *driver.Error with an operation and a class.
 func errorsAreClassified(t tb, s *subject) {
 	ctx := context.Background()
 	mistake := func(what string, err error) {
@@ -35,7 +35,7 @@ func errorsAreClassified(t tb, s *subject) {
 	}
 }
 
-// wrongCall calls a key in a way that is wrong for all of its kind.
+// wrongCall makes a call that is wrong for every key of its kind.
 func wrongCall(ctx context.Context, opened driver.Key) error {
 	var err error
 	switch k := opened.(type) {
@@ -51,8 +51,8 @@ func wrongCall(ctx context.Context, opened driver.Key) error {
 	return err
 }
 
-// hostileInput gives every method nothing, and far too much. It may answer or
-// refuse, with a class; it may not panic, and the keys go on working.
+// hostileInput passes empty and far too long input to every method. A method may succeed
+// or fail with a class; it must not panic, and the keys must stay usable.
 func hostileInput(t tb, s *subject) {
 	for _, input := range [][]byte{nil, {}, make([]byte, 1<<20)} {
 		for _, row := range s.samples() {
@@ -70,7 +70,7 @@ func hostileInput(t tb, s *subject) {
 	}
 }
 
-// survives runs one call. A panic is a failure, not the end of the suite.
+// survives runs one call. It reports a panic as a failure of the test.
 func survives(t tb, what string, call func() error) {
 	t.Helper()
 	defer func() {
@@ -89,8 +89,8 @@ func hostileOpen(s *subject, k key, input []byte) error {
 	return opened.Close()
 }
 
-// hostileCall gives input to every method of a key. Its error is the last
-// unclassified one, if there is one.
+// hostileCall passes input to every method of a key. It returns the last error that is
+// not classified, or nil.
 func hostileCall(k key, opened driver.Key, input []byte) error {
 	ctx := context.Background()
 	var errs []error
@@ -115,7 +115,7 @@ func hostileCall(k key, opened driver.Key, input []byte) error {
 	return firstUnclassified(errs)
 }
 
-// firstUnclassified returns the first error that is no *driver.Error, else nil.
+// firstUnclassified returns the first error that is not a *driver.Error, or nil.
 func firstUnclassified(errs []error) error {
 	for _, err := range errs {
 		if _, ok := err.(*driver.Error); err != nil && !ok {
@@ -149,7 +149,7 @@ func hostileImport(t tb, s *subject, input []byte) {
 	}
 }
 
-// A strangeKey is a key of no driver.
+// A strangeKey is a key that belongs to no driver.
 type strangeKey struct{}
 
 func (strangeKey) Close() error { return nil }

@@ -17,12 +17,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// importable lists the advertised specs that take material in the clear.
+// importable returns the advertised specs that can be imported in the clear.
 func (s *subject) importable() []driver.SpecInfo {
 	return slices.DeleteFunc(s.generated(), func(row driver.SpecInfo) bool { return !row.Import })
 }
 
-// encoded returns the shared test material of an algorithm as it is imported.
+// encoded returns the shared test material of an algorithm in its import encoding.
 func (s *subject) encoded(t tb, alg driver.KeyAlgorithm) []byte {
 	t.Helper()
 	in, err := s.material(t, alg).encode()
@@ -32,7 +32,7 @@ func (s *subject) encoded(t tb, alg driver.KeyAlgorithm) []byte {
 	return in
 }
 
-// importRoundTrip imports material, wipes it as the caller does, and uses the key.
+// importRoundTrip imports material, wipes it as a caller does, and uses the key.
 func importRoundTrip(t tb, s *subject) {
 	for _, row := range s.importable() {
 		in := s.encoded(t, row.Spec.Algorithm)
@@ -50,7 +50,7 @@ func importRoundTrip(t tb, s *subject) {
 	}
 }
 
-// samePublic compares keys and not encodings.
+// samePublic compares the keys, not their encodings.
 func samePublic(alg driver.KeyAlgorithm, a, b []byte) bool {
 	if symmetric(alg) {
 		return len(a) == 0 && len(b) == 0
@@ -98,7 +98,7 @@ func importWrongLength(t tb, s *subject) {
 	}
 }
 
-// otherAlgorithm returns a cheap algorithm of another kind.
+// otherAlgorithm returns an algorithm of another kind whose keys are cheap to generate.
 func otherAlgorithm(alg driver.KeyAlgorithm) driver.KeyAlgorithm {
 	if alg == driver.ECP256 {
 		return driver.Ed25519
@@ -106,8 +106,8 @@ func otherAlgorithm(alg driver.KeyAlgorithm) driver.KeyAlgorithm {
 	return driver.ECP256
 }
 
-// blobHidesMaterial looks for parts of imported secrets in what comes back, as they
-// are and in hexadecimal.
+// blobHidesMaterial searches the results of an import for parts of the secrets, in binary
+// and in hexadecimal.
 func blobHidesMaterial(t tb, s *subject) {
 	for _, row := range s.importable() {
 		k := importKey(t, s.Driver, row, s.encoded(t, row.Spec.Algorithm))
@@ -124,7 +124,7 @@ func blobHidesMaterial(t tb, s *subject) {
 	}
 }
 
-// shows reports whether 8 bytes of a secret stand in b.
+// shows reports whether b contains any 8 consecutive bytes of a secret.
 func shows(b, secret []byte) bool {
 	lower := bytes.ToLower(b)
 	for part := range slices.Chunk(secret, 8) {
@@ -136,7 +136,7 @@ func shows(b, secret []byte) bool {
 	return false
 }
 
-// secrets lists the numbers that are the secret of material.
+// secrets returns the secret numbers of material.
 func secrets(m material) [][]byte {
 	switch private := m.private.(type) {
 	case *rsa.PrivateKey:
@@ -144,7 +144,7 @@ func secrets(m material) [][]byte {
 	case *ecdsa.PrivateKey:
 		d, err := private.Bytes()
 		if err != nil {
-			panic(err) // made by this package, so it is a key
+			panic(err) // cannot fail, because this package generated the key
 		}
 		return [][]byte{d}
 	case *sm2.PrivateKey:

@@ -16,8 +16,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// importContradiction imports private keys whose parts are of two keys. A vault binds a
-// CMK for good to the first key that it is given, so that such a key is Invalid.
+// importContradiction imports private keys whose parts belong to two keys. Such a key is
+// Invalid, because a vault binds a CMK permanently to the first key that it is given.
 func importContradiction(t tb, s *subject) {
 	for _, row := range s.importable() {
 		if symmetric(row.Spec.Algorithm) {
@@ -34,7 +34,7 @@ func importContradiction(t tb, s *subject) {
 	}
 }
 
-// contradictions returns PKCS #8 keys of an algorithm whose parts are of two keys.
+// contradictions returns PKCS #8 keys of an algorithm whose parts belong to two keys.
 func (s *subject) contradictions(t tb, alg driver.KeyAlgorithm) map[string][]byte {
 	t.Helper()
 	good := s.encoded(t, alg)
@@ -67,7 +67,7 @@ func (s *subject) contradictions(t tb, alg driver.KeyAlgorithm) map[string][]byt
 	return list
 }
 
-// otherPoint returns the public half of a fresh key.
+// otherPoint returns the public key of a fresh key.
 func (s *subject) otherPoint(t tb, alg driver.KeyAlgorithm) []byte {
 	t.Helper()
 	private, err := generatePrivate(alg)
@@ -77,17 +77,17 @@ func (s *subject) otherPoint(t tb, alg driver.KeyAlgorithm) []byte {
 	return pointOf(private.Public().(*ecdsa.PublicKey))
 }
 
-// pointOf returns 4 ‖ x ‖ y.
+// pointOf returns the uncompressed point, 4 ‖ x ‖ y.
 func pointOf(key *ecdsa.PublicKey) []byte {
 	size := (key.Params().BitSize + 7) / 8
-	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, on SM2's curve too
+	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, also for SM2
 	if err != nil {
-		panic(err) // the key was made here
+		panic(err) // cannot fail, because this package generated the key
 	}
 	return der[len(der)-1-2*size:]
 }
 
-// ed25519WithPublic is OneAsymmetricKey of version 2 (RFC 8410, 7).
+// ed25519WithPublic returns a OneAsymmetricKey of version 2 (RFC 8410, 7).
 func ed25519WithPublic(seed, public []byte) []byte {
 	return slices.Concat([]byte{0x30, 0x51, 2, 1, 1, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20}, seed,
 		[]byte{0x81, 0x21, 0}, public)

@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// An untouched is an input and a copy of it, with spare capacity that nobody may
-// write to either.
+// An untouched is an input with spare capacity, and a copy of both. A driver must write
+// neither to the input nor to its capacity.
 type untouched struct {
 	name       string
 	given, was []byte
@@ -27,7 +27,7 @@ func (u *untouched) check(t tb) {
 	}
 }
 
-// inputNotModified watches each input of each method.
+// inputNotModified checks each input of each method for modifications.
 func inputNotModified(t tb, s *subject) {
 	for _, row := range s.generated() {
 		k := s.key(t, row)

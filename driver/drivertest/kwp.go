@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// kwp is AES key wrap with padding (RFC 5649), the host's half of RSA_AES_KEY_WRAP.
+// kwp is AES key wrap with padding (RFC 5649), the host's part of RSA_AES_KEY_WRAP.
 func kwp(key, material []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	// closeLimit is how long Close may wait for running calls before it hangs. Some
-	// chips take a minute to make an RSA key.
+	// closeLimit is how long Close may wait for running calls before the check treats it
+	// as hung. Some chips take a minute to generate an RSA key.
 	closeLimit = 2 * time.Minute
-	// closeGrace is how long a call that has left the driver may take to be seen.
+	// closeGrace is how long the check may take to see that a call has returned.
 	closeGrace = time.Second
-	// closePause lies between calls, so that fast ones do not starve the one to Close.
+	// closePause separates calls, so that fast calls do not starve Close.
 	closePause = 200 * time.Microsecond
 )
 
-// closeUnderLoad closes while lists of calls run, each in a goroutine of its own.
+// closeUnderLoad calls closing while lists of calls run, each list in a goroutine of its
+// own.
 func closeUnderLoad(t tb, lists [][]operation, closing func() error) {
 	t.Helper()
 	var closed atomic.Bool
@@ -54,21 +55,20 @@ func closeUnderLoad(t tb, lists [][]operation, closing func() error) {
 	}
 }
 
-// A span is one call, in time.
+// A span is the duration of one call.
 type span struct {
 	name     string
 	from, to time.Time
 }
 
-// An ending is how a loop of calls ended: its last two calls, and the error of the
-// later one.
+// An ending is the end of a loop of calls: its last two calls, and the error of the last.
 type ending struct {
 	last [2]span
 	err  error
 }
 
-// callUntilClosed calls in turn until one fails. Calls that go on working after Close
-// end it without an error.
+// callUntilClosed runs the calls in turn until one fails. If calls continue to succeed
+// after Close, it returns without an error.
 func callUntilClosed(list []operation, closed *atomic.Bool) (end ending) {
 	for {
 		for _, op := range list {
@@ -92,7 +92,7 @@ func receive(ends <-chan ending) (ending, bool) {
 	}
 }
 
-// closeWithin closes, and reports whether it was done in time.
+// closeWithin calls closing, and reports whether it returned in time.
 func closeWithin(t tb, closing func() error, limit time.Duration) bool {
 	t.Helper()
 	done := make(chan error, 1)

@@ -11,12 +11,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// Memory is a real driver over the standard library and gmsm whose keys are
-// objects in the heap: blobs are empty, material is resident, creation returns the
-// object that is already there. It has every optional interface.
+// Memory is a complete driver over the standard library and gmsm. Its keys are objects in
+// the process's heap: blobs are empty, material is resident, and creation returns the
+// object that already exists. It has every optional interface.
 //
-// It is a test double and protects nothing. Material is neither locked nor wiped,
-// and the protection level that it reports is SOFTWARE.
+// It is a test double and protects nothing. Material is neither locked nor wiped, and the
+// protection level is SOFTWARE.
 type Memory struct {
 	gate  gate
 	shelf *shelf
@@ -32,7 +32,7 @@ var (
 	_ driver.Counter         = (*Memory)(nil)
 )
 
-// A shelf is the device: what survives when a Memory is closed.
+// A shelf is the device: it persists when a Memory is closed.
 type shelf struct {
 	mu      sync.Mutex
 	objects map[driver.MaterialID]*object
@@ -40,15 +40,15 @@ type shelf struct {
 	serial  string
 }
 
-// An object is one key on the shelf. It does not change.
+// An object is one key on the shelf. It is immutable.
 type object struct {
 	spec     driver.KeySpec
 	material material
 	local    bool // generated here
 }
 
-// NewMemory returns a driver with an empty device of its own, which does the specs
-// named only, or all that there are if none is named; for RSA with 2048 bits.
+// NewMemory returns a driver with an empty device of its own. It supports only the named
+// specs, or all if none is named. RSA is limited to 2048 bits.
 func NewMemory(only ...driver.KeySpec) *Memory {
 	return &Memory{
 		shelf: &shelf{objects: make(map[driver.MaterialID]*object), serial: rand.Text()},
@@ -59,7 +59,7 @@ func NewMemory(only ...driver.KeySpec) *Memory {
 // Reopen returns another driver over the same device, as after a restart.
 func (m *Memory) Reopen() *Memory { return &Memory{shelf: m.shelf, specs: m.specs} }
 
-// Info lists what the device does.
+// Info returns the device's capabilities.
 func (m *Memory) Info() driver.Info {
 	return driver.Info{
 		Name:    "memory",
@@ -79,8 +79,8 @@ var (
 	errNotEmpty = errors.New("objects of this device have no blob")
 )
 
-// GenerateKey makes an object, or returns the one that is there. An id that holds
-// other material, or material from outside, is Invalid.
+// GenerateKey generates an object, or returns the existing one. An id that holds other
+// material, or imported material, is Invalid.
 func (m *Memory) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "GenerateKey"
 	if err := m.gate.enter(ctx, op); err != nil {
@@ -93,7 +93,7 @@ func (m *Memory) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	return m.shelf.create(op, id, spec, func() (material, error) { return generate(spec.Algorithm) })
 }
 
-// create puts what fresh makes under id, unless something is there already.
+// create stores the material of fresh under id, unless an object exists there.
 func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fresh func() (material, error)) (driver.Created, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fre
 	return o.created(op)
 }
 
-// place puts made under id. What is there already must be the same.
+// place stores made under id. An object that exists there must be the same.
 func (s *shelf) place(op string, id driver.MaterialID, spec driver.KeySpec, made material) (driver.Created, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +132,8 @@ func (o *object) created(op string) (driver.Created, error) {
 	return driver.Created{PublicDER: der, Attributes: map[string]string{"token": "false", "local": strconv.FormatBool(o.local)}}, nil
 }
 
-// OpenKey opens an object. A blob that is not empty, and an id that holds another
-// spec, are Authentic.
+// OpenKey opens an object. A blob that is not empty, or an id that holds another spec, is
+// Authentic.
 func (m *Memory) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	const op = "OpenKey"
 	if err := m.gate.enter(ctx, op); err != nil {
@@ -158,7 +158,7 @@ func (m *Memory) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return open(memoryKey{device: m, own: new(gate), row: row, material: o.material}), nil
 }
 
-// DestroyKey takes an object off the shelf. Keys that are open go on working.
+// DestroyKey removes an object from the shelf. Open keys remain usable.
 func (m *Memory) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
 	if err := m.gate.enter(ctx, "DestroyKey"); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/internal/sm2ciphertext"
 )
 
-// signOptions returns what a crypto.Signer wants to know of an algorithm.
+// signOptions returns the crypto.SignerOpts of an algorithm.
 func signOptions(alg driver.SignAlg) crypto.SignerOpts {
 	if alg.IsPSS() {
 		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash()}
@@ -30,7 +30,7 @@ func oaepHash(alg driver.EncryptAlg) hash.Hash {
 	return sha256.New()
 }
 
-// rawRSA is c^d mod n. It is not constant in time, which a test double need not be.
+// rawRSA returns c^d mod n. It is not constant-time, which a test double need not be.
 func rawRSA(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
 	c := new(big.Int).SetBytes(ciphertext)
 	if len(ciphertext) != key.Size() || c.Cmp(key.N) >= 0 {
@@ -39,8 +39,8 @@ func rawRSA(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
 	return c.Exp(c, key.D, key.N).FillBytes(make([]byte, key.Size())), nil
 }
 
-// decryptSM2 takes the form of SM2ASN1 alone: gmsm also takes raw forms, told apart by
-// the first byte.
+// decryptSM2 accepts the form of SM2ASN1 only. gmsm also accepts raw forms, which it
+// distinguishes by the first byte.
 func decryptSM2(key *sm2.PrivateKey, ciphertext []byte) ([]byte, error) {
 	if _, ok := sm2ciphertext.Parse(ciphertext); !ok {
 		return nil, errCiphertext

@@ -26,7 +26,7 @@ type memoryKey struct {
 	material material
 }
 
-// open gives a key the interface of its usage.
+// open returns the Key type for a key's usage.
 func open(k memoryKey) driver.Key {
 	switch k.row.Spec.Usage {
 	case driver.Derive:
@@ -177,14 +177,14 @@ func (k memoryDecrypter) Decrypt(ctx context.Context, dst []byte, alg driver.Enc
 	return append(dst, plaintext...), nil
 }
 
-// decrypt decrypts by any algorithm. Its error says nothing.
+// decrypt decrypts by any algorithm. Its error does not distinguish causes.
 func decrypt(private any, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	switch key := private.(type) {
 	case *rsa.PrivateKey:
 		if alg == driver.RSARaw {
 			return rawRSA(key, ciphertext)
 		}
-		if len(ciphertext) != key.Size() { // the standard library takes shorter ones
+		if len(ciphertext) != key.Size() { // the standard library accepts shorter ones
 			return nil, errCiphertext
 		}
 		return rsa.DecryptOAEP(oaepHash(alg), nil, key, ciphertext, nil)

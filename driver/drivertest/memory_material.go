@@ -17,8 +17,8 @@ import (
 	"strongroom.example/internal/pkcs8"
 )
 
-// material is a key in the clear: raw bytes where it is symmetric, else a private
-// key of the standard library or gmsm.
+// material is a key in the clear: raw bytes if it is symmetric, else a private key of the
+// standard library or gmsm.
 type material struct {
 	raw     []byte
 	private crypto.Signer
@@ -30,7 +30,7 @@ func symmetric(alg driver.KeyAlgorithm) bool {
 	return alg == driver.HMACSHA256 || alg == driver.HMACSM3 || alg == driver.AES256GCM
 }
 
-// generate makes fresh material.
+// generate returns fresh material.
 func generate(alg driver.KeyAlgorithm) (material, error) {
 	if symmetric(alg) {
 		raw := make([]byte, 32)
@@ -84,7 +84,7 @@ func curveOf(alg driver.KeyAlgorithm) elliptic.Curve {
 	return nil
 }
 
-// parse reads material in the form in which it is imported.
+// parse parses material in its import encoding.
 func parse(spec driver.KeySpec, in []byte) (material, error) {
 	if symmetric(spec.Algorithm) {
 		if len(in) != 32 && (spec.Algorithm != driver.HMACSM3 || len(in) != 16) {

@@ -30,7 +30,7 @@ func (m *Memory) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	return m.shelf.place(op, id, spec, made)
 }
 
-// GenerateWrappingKey makes an RSA key of 2048 bits.
+// GenerateWrappingKey generates an RSA key of 2048 bits.
 func (m *Memory) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
 	const op = "GenerateWrappingKey"
 	if err := m.gate.enter(ctx, op); err != nil {
@@ -46,8 +46,8 @@ func (m *Memory) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, 
 
 var errWrappingKey = errors.New("not an open wrapping key of this device")
 
-// ImportWrapped takes material under RSA-OAEP. What unwraps to material of a wrong
-// form is Invalid, which tells the sender of a good ciphertext only.
+// ImportWrapped unwraps material under RSA-OAEP. Material of a wrong form is Invalid;
+// that discloses nothing, because only the sender of a valid ciphertext gets this error.
 func (m *Memory) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	const op = "ImportWrapped"
 	if err := ctx.Err(); err != nil {
@@ -117,7 +117,7 @@ func (m *Memory) Random(ctx context.Context, p []byte) error {
 	return nil
 }
 
-// Identity names the device's counter.
+// Identity returns the identity of the device's counter.
 func (m *Memory) Identity(ctx context.Context) (string, error) {
 	if err := m.gate.enter(ctx, "Identity"); err != nil {
 		return "", err

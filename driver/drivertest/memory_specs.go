@@ -6,8 +6,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// memorySpecs is the capability table of a Memory that does only some specs, or all
-// if none is named. Without a wrapping key nothing is imported wrapped.
+// memorySpecs returns the capability table of a Memory that supports only some specs, or
+// all if none is named. Without a wrapping key no spec has wrapped import.
 func memorySpecs(only []driver.KeySpec) []driver.SpecInfo {
 	table := allSpecs()
 	if len(only) == 0 {
@@ -47,7 +47,7 @@ func allSpecs() []driver.SpecInfo {
 	return table
 }
 
-// signAlgs lists the signature algorithms that a key algorithm can have.
+// signAlgs returns the signature algorithms of a key algorithm.
 func signAlgs(alg driver.KeyAlgorithm) []driver.SignAlg {
 	switch alg {
 	case driver.RSA2048, driver.RSA3072, driver.RSA4096:
@@ -67,7 +67,7 @@ func signAlgs(alg driver.KeyAlgorithm) []driver.SignAlg {
 	return nil
 }
 
-// encryptAlgs lists the encryption algorithms that a key algorithm can have.
+// encryptAlgs returns the encryption algorithms of a key algorithm.
 func encryptAlgs(alg driver.KeyAlgorithm) []driver.EncryptAlg {
 	switch alg {
 	case driver.RSA2048, driver.RSA3072, driver.RSA4096:

@@ -11,8 +11,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A mutant is a driver with one deliberate fault, and the checks that must find it.
-// Others may find it too.
+// A mutant is a driver with one deliberate fault, and the checks that must find it. Other
+// checks may find it too.
 type mutant struct {
 	name   string
 	open   func() driver.Driver
@@ -25,8 +25,9 @@ func mutants() []mutant {
 		wrappedMutants(), blobMutants(), contextMutants(), closeMutants(), reopenMutants(), replacedMutants(), optionalMutants(), errorMutants(), deadlineMutants())
 }
 
-// findings runs the suite over a driver and returns the checks that fail, with what
-// they say first. The engine's RSA is left out, since it is slow and nothing is bent.
+// findings runs the suite over a driver. It returns the checks that fail, with the first
+// message of each. The engine's RSA is left out, because it is slow and no mutant changes
+// it.
 func findings(m mutant) map[string]string {
 	found := make(map[string]string)
 	note := func(name string, check func(*recorder)) {
@@ -54,8 +55,7 @@ func findings(m mutant) map[string]string {
 	return found
 }
 
-// TestMutants holds the suite itself to account: each fault is found by the checks
-// that are there for it.
+// TestMutants tests the suite itself: each fault must be found by the checks for it.
 func TestMutants(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(m.name, func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// TestControl runs the suite over the drivers that the mutants are made of, as they
-// are. It must find nothing.
+// TestControl runs the suite over the drivers that the mutants are derived from,
+// unchanged. It must find nothing.
 func TestControl(t *testing.T) {
 	for _, m := range []mutant{
 		{name: "memory", open: func() driver.Driver { return NewMemory() }, reopen: reopenMemory},
@@ -96,7 +96,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// TestEveryCheckFindsAMutant: a check that nothing can fail is none.
+// TestEveryCheckFindsAMutant checks that no check is without a mutant that fails it.
 func TestEveryCheckFindsAMutant(t *testing.T) {
 	named := make(map[string]bool)
 	for _, m := range mutants() {
@@ -117,7 +117,7 @@ func TestEveryCheckFindsAMutant(t *testing.T) {
 
 func reopenMemory(d driver.Driver) driver.Driver { return d.(*Memory).Reopen() }
 
-// spec abbreviates.
+// spec abbreviates a KeySpec.
 func spec(alg driver.KeyAlgorithm, usage driver.Usage) driver.KeySpec {
 	return driver.KeySpec{Algorithm: alg, Usage: usage}
 }
@@ -126,7 +126,7 @@ func rsaSpecs() []driver.KeySpec {
 	return []driver.KeySpec{spec(driver.RSA2048, driver.Sign), spec(driver.RSA2048, driver.Decrypt)}
 }
 
-// smallMemory does cheap specs of each usage named, or of all.
+// smallMemory returns a Memory with inexpensive specs of the named usages, or of all.
 func smallMemory(usages ...driver.Usage) *Memory {
 	cheap := []driver.KeySpec{spec(driver.HMACSHA256, driver.Derive), spec(driver.HMACSM3, driver.Derive),
 		spec(driver.AES256GCM, driver.Seal), spec(driver.ECP256, driver.Sign), spec(driver.SM2, driver.Decrypt)}
@@ -148,12 +148,13 @@ func usageOf(k driver.Key) driver.Usage {
 	return driver.Decrypt
 }
 
-// over gives a small Memory that is bent.
+// over returns a function that opens a small Memory with a fault.
 func over[D driver.Driver](bend func(*Memory) D) func() driver.Driver {
 	return func() driver.Driver { return bend(smallMemory()) }
 }
 
-// withKeys gives a small Memory of one usage, whose keys are bent as they are opened.
+// withKeys returns a function that opens a small Memory of one usage, whose keys have a
+// fault.
 func withKeys[K driver.Key](bend func(K) driver.Key) func() driver.Driver {
 	var kind K
 	return func() driver.Driver { return rekeyed[K]{smallMemory(usageOf(kind)), bend} }
@@ -172,7 +173,8 @@ func (d rekeyed[K]) OpenKey(ctx context.Context, id driver.MaterialID, spec driv
 	return opened, err
 }
 
-// softMutant gives a bent engine. A restart is an engine with the same wrapping key.
+// softMutant returns an engine with a fault. A restart is an engine with the same
+// wrapping key.
 func softMutant[D driver.Driver](m mutant, bend func(*soft.Driver) D) mutant {
 	key := make([]byte, soft.KeySize)
 	rand.Read(key)

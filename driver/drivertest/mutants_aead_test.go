@@ -34,7 +34,7 @@ func aeadMutants() []mutant {
 	}
 }
 
-// countedNonce counts its nonces, or has one only.
+// countedNonce counts its nonces, or always uses one.
 type countedNonce struct {
 	memoryAEAD
 	count *atomic.Uint64
@@ -64,7 +64,7 @@ func (k countedNonce) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]b
 func (k memoryAEAD) block() cipher.Block {
 	block, err := aes.NewCipher(k.material.raw)
 	if err != nil {
-		panic(err) // 32 bytes always do
+		panic(err) // cannot fail with 32 bytes
 	}
 	return block
 }
@@ -103,7 +103,7 @@ func (k withoutTag) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]by
 	return append(dst, k.decipher(ciphertext)...), nil
 }
 
-// decipher decrypts without a look at the tag.
+// decipher decrypts without verifying the tag.
 func (k memoryAEAD) decipher(ciphertext []byte) []byte {
 	out := slices.Clone(ciphertext[12 : len(ciphertext)-16])
 	start := append(slices.Clone(ciphertext[:12]), 0, 0, 0, 2)

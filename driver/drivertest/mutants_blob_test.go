@@ -10,7 +10,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// The faults of blobs are made over the software engine, since a Memory has none.
+// blobMutants returns faults of blobs. They are built over the software engine, because a
+// Memory has no blobs.
 func blobMutants() []mutant {
 	return []mutant{
 		softMutant(mutant{name: "blob of another id opens", caught: []string{"BlobOfOtherKeyRefused"}},
@@ -26,7 +27,7 @@ func blobMutants() []mutant {
 	}
 }
 
-// unnamed binds blobs to no id.
+// unnamed does not bind blobs to an id.
 type unnamed struct{ *soft.Driver }
 
 func (d unnamed) GenerateKey(ctx context.Context, _ driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
@@ -41,7 +42,7 @@ func (d unnamed) OpenKey(ctx context.Context, _ driver.MaterialID, spec driver.K
 	return d.Driver.OpenKey(ctx, driver.MaterialID{}, spec, blob)
 }
 
-// anySpec tries every spec.
+// anySpec opens a blob under any spec.
 type anySpec struct{ *soft.Driver }
 
 func (d anySpec) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
@@ -54,7 +55,7 @@ func (d anySpec) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return opened, err
 }
 
-// slack ends a blob with a byte that nobody looks at.
+// slack appends a byte to a blob that it does not authenticate.
 type slack struct{ *soft.Driver }
 
 func (d slack) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
@@ -73,7 +74,7 @@ func (d slack) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.Ke
 	return d.Driver.OpenKey(ctx, id, spec, blob[:max(0, len(blob)-1)])
 }
 
-// clearBlob puts the material, and its length, behind the blob.
+// clearBlob appends the material and its length to the blob in the clear.
 type clearBlob struct{ *soft.Driver }
 
 func (d clearBlob) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {

@@ -26,7 +26,7 @@ func closeMutants() []mutant {
 	}
 }
 
-// A hasty driver returns from Close at once, whatever its PRF is about.
+// A hasty driver returns from Close at once, while calls of PRF are running.
 type hasty struct {
 	*Memory
 	closing chan struct{}
@@ -47,7 +47,8 @@ func (d *hasty) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.K
 	return opened, err
 }
 
-// A slowPRF takes a while, and longer where calls meet, so that Close comes upon one.
+// A slowPRF takes a while, and longer if calls overlap, so that Close finds a running
+// call.
 type slowPRF struct {
 	memoryPRF
 	closing chan struct{}
@@ -71,7 +72,7 @@ func (k slowPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	return prf(k.row.Spec.Algorithm, dst, k.material.raw, input), nil
 }
 
-// linger waits a while for Close, and then for longer than the suite's grace.
+// linger waits for Close for a while, and after Close for longer than the suite's grace.
 func (k slowPRF) linger(met bool) {
 	while := 5 * time.Millisecond
 	if met {
@@ -96,7 +97,7 @@ func (k *hastyKey) Close() error {
 	return nil
 }
 
-// hasten shuts a gate and waits for nobody.
+// hasten closes a gate without waiting.
 func (g *gate) hasten() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,7 +125,7 @@ type openForever struct{ memoryPRF }
 
 func (openForever) Close() error { return nil }
 
-// sharedGates opens every second key behind the gate of the one before.
+// sharedGates opens every second key with the gate of the one before.
 func sharedGates() func(memoryPRF) driver.Key {
 	var mu sync.Mutex
 	var last *gate

@@ -28,7 +28,7 @@ func (k heedless) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 	return k.memorySigner.Sign(context.WithoutCancel(ctx), alg, input)
 }
 
-// halfHeedless leaves the choice to a select, as is done by mistake.
+// halfHeedless leaves the choice to a select, a common mistake.
 type halfHeedless struct{ memoryPRF }
 
 func (k halfHeedless) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
@@ -42,7 +42,7 @@ func (k halfHeedless) PRF(ctx context.Context, dst, input []byte) ([]byte, error
 	}
 }
 
-// A heedlessDestroyer tells the truth of the context, but too late.
+// A heedlessDestroyer returns the context's error, but after it has acted.
 type heedlessDestroyer struct{ *Memory }
 
 func (d heedlessDestroyer) DestroyKey(ctx context.Context, id driver.MaterialID, blob driver.Blob) error {
@@ -61,7 +61,7 @@ func (k wrappingContext) Decrypt(ctx context.Context, dst []byte, alg driver.Enc
 	return k.memoryDecrypter.Decrypt(ctx, dst, alg, ciphertext)
 }
 
-// A leashed driver closes a key with the context in which it was opened.
+// A leashed driver closes a key when the context with which it was opened ends.
 type leashed struct{ *Memory }
 
 func (d leashed) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {

@@ -14,7 +14,7 @@ func deadlineMutants() []mutant {
 	}
 }
 
-// hang keeps calls waiting.
+// hang blocks calls.
 type hang struct {
 	mu       sync.Mutex
 	released chan struct{}
@@ -37,7 +37,7 @@ func (h *hang) wait() {
 	}
 }
 
-// A late driver waits for its device whatever the context says.
+// A late driver waits for its device and ignores the context.
 type late struct {
 	*Memory
 	*hang

@@ -90,7 +90,7 @@ func (k zeroLoser) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAl
 	return append(dst, out...), err
 }
 
-// A rawReader takes each form that gmsm takes.
+// A rawReader accepts every form that gmsm accepts.
 type rawReader struct{ memoryDecrypter }
 
 func (k rawReader) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
@@ -106,7 +106,7 @@ func numberReaders() driver.Driver {
 	return rekeyed[memoryDecrypter]{NewMemory(spec(driver.RSA2048, driver.Decrypt)), func(k memoryDecrypter) driver.Key { return numberReader{k} }}
 }
 
-// A numberReader supplies the zeros that a short ciphertext lacks.
+// A numberReader pads a short ciphertext with zeros.
 type numberReader struct{ memoryDecrypter }
 
 func (k numberReader) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {

@@ -27,7 +27,7 @@ func importMutants() []mutant {
 	}
 }
 
-// A lazy importer reads material when the key is first opened.
+// A lazy importer copies the material only when the key is first opened.
 type lazy struct {
 	*Memory
 	mu    sync.Mutex
@@ -69,8 +69,8 @@ func (d padding) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 	return d.Memory.ImportKey(ctx, id, spec, in)
 }
 
-// A trusting importer takes the private number, whatever public half is beside it, as
-// the parsers of the standard library and of gmsm do.
+// A trusting importer accepts the private number with any public key beside it, as the
+// parsers of the standard library and of gmsm do.
 type trusting struct{ *Memory }
 
 func (d trusting) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {

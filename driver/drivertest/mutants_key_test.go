@@ -32,8 +32,8 @@ func keyMutants() []mutant {
 	}
 }
 
-// A twoHandles driver shows a key that was made while another was as two objects, and
-// refuses to choose between them.
+// A twoHandles driver presents a key that was created concurrently with another as two
+// objects, and refuses to choose between them.
 type twoHandles struct {
 	*Memory
 	*twins
@@ -41,7 +41,7 @@ type twoHandles struct {
 
 type twins struct {
 	making atomic.Int32
-	shown  sync.Map // by id: twice
+	shown  sync.Map // the ids that are presented twice
 }
 
 func (d twoHandles) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
@@ -49,7 +49,7 @@ func (d twoHandles) GenerateKey(ctx context.Context, id driver.MaterialID, spec 
 	if d.making.Add(1) > 1 {
 		d.shown.Store(id, true)
 	}
-	time.Sleep(time.Millisecond) // so that others come meanwhile
+	time.Sleep(time.Millisecond) // so that calls overlap
 	return d.Memory.GenerateKey(ctx, id, spec)
 }
 
@@ -84,7 +84,7 @@ func (d replacing) GenerateKey(ctx context.Context, id driver.MaterialID, spec d
 	return d.Memory.GenerateKey(ctx, id, spec)
 }
 
-// A stuckGenerator has one pair, which it gives to every id.
+// A stuckGenerator returns the same key pair for every id.
 type stuckGenerator struct {
 	*Memory
 	pair material
@@ -124,7 +124,7 @@ func (d eager) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.Ke
 	return d.Memory.OpenKey(ctx, id, spec, blob)
 }
 
-// A specless driver looks at the id alone.
+// A specless driver checks the id only.
 type specless struct{ *Memory }
 
 func (d specless) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {

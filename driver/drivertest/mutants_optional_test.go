@@ -63,7 +63,7 @@ func (d blindLister) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, 
 	}
 }
 
-// A stubbornLister goes on although its caller has left.
+// A stubbornLister continues after its caller has stopped the iteration.
 type stubbornLister struct{ *Memory }
 
 func (d stubbornLister) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, error] {

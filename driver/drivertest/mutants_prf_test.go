@@ -107,8 +107,8 @@ func (k wipingPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	return k.memoryPRF.PRF(ctx, dst, input)
 }
 
-// A crossedPRF has one place for results. It is locked, so the race detector sees
-// nothing.
+// A crossedPRF has one buffer for all results. It is locked, so that the race detector
+// reports nothing.
 type crossedPRF struct {
 	memoryPRF
 	mu     sync.Mutex

@@ -10,7 +10,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A protectorMutant bends a recovery code. Each edition's checks must find it.
+// A protectorMutant is a recovery code with a fault. The checks of each edition must find
+// it.
 type protectorMutant struct {
 	name   string
 	bend   func(*soft.RecoveryCode) driver.Protector
@@ -130,7 +131,7 @@ func (p slackBlob) Recover(ctx context.Context, dst []byte, b driver.Binding, bl
 	return p.RecoveryCode.Recover(ctx, dst, b, blob[:max(0, len(blob)-1)])
 }
 
-// A longBlob reads as much as it needs and no further.
+// A longBlob accepts trailing data.
 type longBlob struct{ *soft.RecoveryCode }
 
 func (p longBlob) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {

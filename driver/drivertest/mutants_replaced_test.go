@@ -6,7 +6,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// replacedMutants believe in an object by its id.
+// replacedMutants returns drivers that identify an object by its id alone.
 func replacedMutants() []mutant {
 	return []mutant{
 		{name: "squatter", open: over(func(m *Memory) squatted { return squatted{m} }),
@@ -19,7 +19,7 @@ func replacedMutants() []mutant {
 	}
 }
 
-// A squatted device takes what is under an id for a key that it generated.
+// A squatted device accepts any object under an id as one that it generated.
 type squatted struct{ *Memory }
 
 func (d squatted) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
@@ -31,7 +31,7 @@ func (d squatted) GenerateKey(ctx context.Context, id driver.MaterialID, spec dr
 	return d.Memory.GenerateKey(ctx, id, spec)
 }
 
-// A following device has open keys use whatever is under their id.
+// A following device makes open keys use whatever object is under their id.
 type following struct{ *Memory }
 
 func (d following) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
@@ -58,7 +58,7 @@ func (k followingPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error
 	return k.first.PRF(ctx, dst, input)
 }
 
-// swapped is a device after a restart, with other material under every id.
+// swapped returns a device after a restart, with other material under every id.
 func swapped(m *Memory) *Memory {
 	m = m.Reopen()
 	m.shelf.mu.Lock()

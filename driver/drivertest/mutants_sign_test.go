@@ -102,7 +102,7 @@ func (k anyAlgorithm) Sign(ctx context.Context, alg driver.SignAlg, input []byte
 	return k.memorySigner.Sign(ctx, alg, input)
 }
 
-// resized cuts b, or fills it up with zeros.
+// resized truncates b, or pads it with zeros.
 func resized(b []byte, size int) []byte {
 	out := make([]byte, size)
 	copy(out, b)

@@ -51,7 +51,7 @@ func (d fickle) Info() driver.Info {
 	return info
 }
 
-// A bareKey returns public halves without their first byte.
+// A bareKey returns public keys without their first byte.
 type bareKey struct{ *Memory }
 
 func (d bareKey) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {

@@ -29,7 +29,7 @@ func wrappingMemory() *Memory {
 	return NewMemory(spec(driver.HMACSHA256, driver.Derive), spec(driver.RSA2048, driver.Unwrap))
 }
 
-// A wrappedPrivate is a Memory that unwraps private keys as well.
+// A wrappedPrivate is a Memory that also unwraps private keys.
 type wrappedPrivate struct{ *Memory }
 
 func privateWrapping() wrappedPrivate {
@@ -77,7 +77,7 @@ func (d wrappedPrivate) ImportWrapped(ctx context.Context, id driver.MaterialID,
 	return d.Memory.ImportKey(ctx, id, spec, in)
 }
 
-// A credulous importer makes a key of all that unwraps.
+// A credulous importer accepts everything that unwraps.
 type credulous struct{ wrappedPrivate }
 
 func (d credulous) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {

@@ -2,9 +2,9 @@ package drivertest
 
 import "strongroom.example/driver"
 
-// nonces are what ciphertexts of the same plaintext begin with, and their bodies.
-// Where two begin alike the nonce is not fresh; where two have the same body it was
-// used twice.
+// nonces collects the first bytes of ciphertexts of one plaintext, and their bodies. If
+// two begin alike the nonce is not fresh; if two have the same body a nonce was used
+// twice.
 type nonces struct {
 	sealed         int
 	starts, bodies map[string]bool
@@ -14,8 +14,8 @@ func newNonces() *nonces {
 	return &nonces{starts: make(map[string]bool), bodies: make(map[string]bool)}
 }
 
-// collect seals through a handle of its own: a nonce that is counted must not be
-// counted for each handle.
+// collect seals through a newly opened key, to detect a nonce that is counted per open
+// key.
 func (n *nonces) collect(t tb, d driver.Driver, k key) {
 	t.Helper()
 	opened := openKey[driver.AEAD](t, d, k)

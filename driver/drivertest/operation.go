@@ -8,7 +8,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// An operation is one call of one method, with good arguments.
+// An operation is one call of one method, with valid arguments.
 type operation struct {
 	name string
 	call func(context.Context) error
@@ -16,13 +16,13 @@ type operation struct {
 
 var errOutput = errors.New("output beside an error")
 
-// An opening is a key and its open form.
+// An opening is a key together with its opened form.
 type opening struct {
 	key
 	opened driver.Key
 }
 
-// openSamples makes a key for each usage in d and opens it.
+// openSamples generates a key for each usage in d and opens it.
 func openSamples(t tb, s *subject, d driver.Driver) []opening {
 	t.Helper()
 	var list []opening
@@ -33,7 +33,7 @@ func openSamples(t tb, s *subject, d driver.Driver) []opening {
 	return list
 }
 
-// operations lists a call of every method that a driver has.
+// operations returns a call of every method that a driver has.
 func operations(t tb, s *subject, d driver.Driver, keys []opening) []operation {
 	t.Helper()
 	var list []operation
@@ -69,7 +69,8 @@ func driverOperations(d driver.Driver, k key) []operation {
 	}
 }
 
-// keyOperations lists what an open key does, its last ciphertext among them.
+// keyOperations returns the calls of an open key, including a decryption of a ciphertext
+// made before.
 func keyOperations(t tb, k key, opened driver.Key) []operation {
 	t.Helper()
 	list := []operation{{"use of " + k.row.Spec.String(), func(ctx context.Context) error { return use(ctx, k, opened) }}}
@@ -87,7 +88,7 @@ func keyOperations(t tb, k key, opened driver.Key) []operation {
 	return list
 }
 
-// appending makes an operation that complains of output beside an error.
+// appending returns an operation that fails if there is output beside an error.
 func appending(name string, call func(context.Context, []byte) ([]byte, error)) operation {
 	return operation{name, func(ctx context.Context) error {
 		out, err := call(ctx, make([]byte, 0, 64))
@@ -98,8 +99,8 @@ func appending(name string, call func(context.Context, []byte) ([]byte, error)) 
 	}}
 }
 
-// wrappingOperations lists GenerateWrappingKey alone: ImportWrapped has a check of
-// its own, for it needs a key that is open.
+// wrappingOperations returns GenerateWrappingKey only. ImportWrapped has a check of its
+// own, because it needs an open key.
 func wrappingOperations(s *subject, d driver.Driver) []operation {
 	rows := s.rows(driver.Unwrap)
 	importer, ok := d.(driver.WrappedImporter)

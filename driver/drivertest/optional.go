@@ -25,8 +25,8 @@ func listed(t tb, d driver.Driver) []driver.MaterialID {
 	return ids
 }
 
-// listerNamesKeys checks that objects are listed once each. Keys in blobs are not
-// in the device, and need not be.
+// listerNamesKeys checks that each object is listed once. A key in a blob is not in the
+// device, and need not be listed.
 func listerNamesKeys(t tb, s *subject) {
 	if !s.info.Lister {
 		return
@@ -45,7 +45,7 @@ func listerNamesKeys(t tb, s *subject) {
 		}
 	}
 	for range s.Driver.(driver.Lister).ListKeys(context.Background()) {
-		break // an iterator must bear being left
+		break // an iterator must allow its caller to stop
 	}
 }
 

@@ -23,7 +23,7 @@ func importKey(t tb, d driver.Driver, row driver.SpecInfo, material []byte) key 
 	return k
 }
 
-// materialSizes lists the lengths in which a derivation key is imported.
+// materialSizes returns the lengths in which a derivation key can be imported.
 func materialSizes(alg driver.KeyAlgorithm) []int {
 	if alg == driver.HMACSM3 {
 		return []int{32, 16}
@@ -31,8 +31,8 @@ func materialSizes(alg driver.KeyAlgorithm) []int {
 	return []int{32}
 }
 
-// prfKnownAnswer compares an imported key with HMAC of the standard library or
-// gmsm. Without import there is nothing to compare with, and it says so.
+// prfKnownAnswer compares an imported key with HMAC of the standard library or gmsm.
+// Without import it has nothing to compare with, and logs that.
 func prfKnownAnswer(t tb, s *subject) {
 	for _, row := range s.rows(driver.Derive) {
 		if !row.Import {
@@ -64,8 +64,8 @@ func prfAnswers(t tb, opened driver.PRF, k key, material []byte) {
 	}
 }
 
-// distinctInputs differ in their length, or in the last byte alone: of 58 bytes are
-// those that the vault derives message keys from.
+// distinctInputs returns inputs that differ in their length, or in the last byte only.
+// Those of 58 bytes have the length from which the vault derives message keys.
 func distinctInputs() []string {
 	inputs := []string{"a", "b", "a\x00"}
 	for _, n := range []int{58, 4096} {
@@ -77,8 +77,8 @@ func distinctInputs() []string {
 	return inputs
 }
 
-// prfDeterministicAndDistinct checks that the output depends on key and input, all of
-// it, and on nothing else.
+// prfDeterministicAndDistinct checks that the output depends on the key and on the whole
+// input, and on nothing else.
 func prfDeterministicAndDistinct(t tb, s *subject) {
 	ctx, inputs := context.Background(), distinctInputs()
 	for _, row := range s.rows(driver.Derive) {

@@ -10,11 +10,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// RunProtector holds a protector to the contract of [driver.Protector]. make gives
-// two of the same kind: what right protects, wrong must not recover (another
-// passphrase, another key file, another device). It is called once for each
-// sub-test; there is one for each check in each edition. An edition that Protect
-// refuses as Unsupported is left out, and the log says so; one must be left.
+// RunProtector checks a protector against the contract of [driver.Protector]. make
+// returns two protectors of one kind; wrong must not recover what right protects, because
+// it has another passphrase, key file or device. RunProtector calls make once for each
+// sub-test, and there is a sub-test for each check in each edition. It leaves out an
+// edition for which Protect is Unsupported, and logs that; at least one edition must
+// remain.
 func RunProtector(t *testing.T, make func(t *testing.T) (right, wrong driver.Protector)) {
 	t.Helper()
 	right, _ := make(t)
@@ -30,7 +31,7 @@ func RunProtector(t *testing.T, make func(t *testing.T) (right, wrong driver.Pro
 	}
 }
 
-// protectors are two of a kind, in a vault of one edition.
+// protectors are two protectors of one kind, for a vault of one edition.
 type protectors struct {
 	right, wrong driver.Protector
 	edition      driver.Edition
@@ -61,8 +62,8 @@ func editions() []driver.Edition {
 	return []driver.Edition{driver.Standard, driver.FIPS, driver.SM}
 }
 
-// supported lists the editions that a protector does not refuse. A device may have
-// no approved algorithm for one.
+// supported returns the editions that a protector does not refuse. A device may lack an
+// approved algorithm for one.
 func supported(t tb, p driver.Protector) []driver.Edition {
 	t.Helper()
 	list := slices.DeleteFunc(editions(), func(e driver.Edition) bool {
@@ -83,7 +84,7 @@ func binding(e driver.Edition) driver.Binding {
 	return driver.Binding{VaultID: [16]byte(randomBytes(16)), Edition: e}
 }
 
-// A wrappedRoot is a fresh root under right, for a fresh vault.
+// A wrappedRoot is a fresh root for a fresh vault, protected by right.
 type wrappedRoot struct {
 	binding driver.Binding
 	root    []byte
@@ -100,7 +101,7 @@ func (p protectors) protect(t tb) wrappedRoot {
 	return w
 }
 
-// refused checks the class, and that nothing of the root comes out.
+// refused checks the class, and that no part of the root is returned.
 func (w wrappedRoot) refused(t tb, p driver.Protector, what string, classes ...driver.Class) {
 	t.Helper()
 	dst := make([]byte, 0, 64)

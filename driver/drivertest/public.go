@@ -16,7 +16,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// parsePublic reads SubjectPublicKeyInfo and checks that it is of the algorithm.
+// parsePublic parses SubjectPublicKeyInfo and checks that it is of the algorithm.
 func parsePublic(alg driver.KeyAlgorithm, der []byte) (crypto.PublicKey, error) {
 	public, err := smx509.ParsePKIXPublicKey(der)
 	if err != nil {
@@ -27,7 +27,7 @@ func parsePublic(alg driver.KeyAlgorithm, der []byte) (crypto.PublicKey, error) 
 
 var errSignature = errors.New("the signature does not verify")
 
-// verify checks a signature with the standard library, or gmsm for SM2.
+// verify verifies a signature with the standard library, or with gmsm for SM2.
 func verify(public crypto.PublicKey, alg driver.SignAlg, input, signature []byte) error {
 	good := false
 	switch key := public.(type) {
@@ -68,13 +68,13 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// encrypt returns a random plaintext that an algorithm takes and its ciphertext.
+// encrypt returns a random plaintext of a suitable length and its ciphertext.
 func encrypt(public crypto.PublicKey, alg driver.EncryptAlg) (plaintext, ciphertext []byte, err error) {
 	return encryptBytes(public, alg, 32)
 }
 
-// plaintextSizes lists lengths that an algorithm takes, the shortest and the longest
-// among them. RSARaw has one.
+// plaintextSizes returns lengths that an algorithm can encrypt, including the shortest
+// and the longest. RSARaw has one length.
 func plaintextSizes(public crypto.PublicKey, alg driver.EncryptAlg) []int {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -87,7 +87,7 @@ func plaintextSizes(public crypto.PublicKey, alg driver.EncryptAlg) []int {
 	}
 }
 
-// encryptBytes encrypts size random bytes, which RSARaw has no choice of.
+// encryptBytes encrypts size random bytes. For RSARaw the size is fixed.
 func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (plaintext, ciphertext []byte, err error) {
 	plaintext = randomBytes(size)
 	switch key := public.(type) {
@@ -105,9 +105,10 @@ func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (pla
 	return plaintext, ciphertext, err
 }
 
-// EncryptSM2 encrypts as an outsider does, for tests: ASN.1, C1 C3 C2, by the first nonce that is drawn. The library draws another
-// where the mask is all zeros, once in 256 times for one byte, but goes on from the
-// point of the first (gmsm v0.44.1), so that nobody can decrypt what comes out.
+// EncryptSM2 encrypts as an external sender does, for tests: ASN.1, C1 C3 C2, with the
+// first nonce that is drawn. If the mask is all zeros, which happens once in 256 times
+// for one byte, gmsm v0.44.1 draws another nonce but keeps the point of the first, so
+// that the ciphertext cannot be decrypted. EncryptSM2 retries in that case.
 func EncryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
 	for {
 		draws := counter{}
@@ -118,7 +119,7 @@ func EncryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
 	}
 }
 
-// counter is the system's random source, and counts nonces.
+// counter is the system's random source, which counts the nonces drawn.
 type counter struct{ nonces int }
 
 func (c *counter) Read(p []byte) (int, error) {
@@ -128,8 +129,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return rand.Read(p)
 }
 
-// encryptRaw is m^e mod n by big integers. m has leading zeros, since those are
-// what drivers lose.
+// encryptRaw returns m^e mod n by math/big. m has leading zeros, to detect drivers that
+// drop them.
 func encryptRaw(key *rsa.PublicKey) (plaintext, ciphertext []byte) {
 	plaintext = randomBytes(key.Size())
 	plaintext[0], plaintext[1] = 0, 0

@@ -8,7 +8,7 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 )
 
-// TestEncryptSM2: what the suite encrypts to a driver decrypts, one byte too.
+// TestEncryptSM2 checks that ciphertexts of EncryptSM2 decrypt, also for one byte.
 func TestEncryptSM2(t *testing.T) {
 	key, err := sm2.GenerateKey(rand.Reader)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A recorder is a tb that remembers failures, where a test would fail.
+// A recorder is a tb that records failures instead of failing a test.
 type recorder struct {
 	mu       sync.Mutex
 	failures []string
@@ -29,7 +29,8 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// run runs a check to its end or its first fatal failure. A panic is a failure.
+// run runs a check to its end or to its first fatal failure. It records a panic as a
+// failure.
 func (r *recorder) run(check func()) {
 	var done sync.WaitGroup
 	done.Go(func() {

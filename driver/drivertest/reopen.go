@@ -8,7 +8,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// reopenKeepsKeys uses keys in the driver that comes after a restart.
+// reopenKeepsKeys uses keys in the driver that is opened after a restart.
 func reopenKeepsKeys(t tb, s *subject) {
 	if s.reopen == nil {
 		t.Logf("no Reopen: the keys of this driver are not meant to survive")
@@ -37,7 +37,8 @@ func reopenKeepsKeys(t tb, s *subject) {
 	closeDriver(t, d)
 }
 
-// output is what a derivation key makes of one input; nil for other usages.
+// output returns the output of a derivation key for a fixed input, or nil for other
+// usages.
 func output(t tb, k opening) []byte {
 	t.Helper()
 	prf, ok := k.opened.(driver.PRF)
@@ -51,8 +52,8 @@ func output(t tb, k opening) []byte {
 	return out
 }
 
-// reopenKeepsCounter counts, restarts and reads. A counter that falls back, or that
-// is another without a new name, would hide a rollback.
+// reopenKeepsCounter increments, restarts and reads. A counter that falls back, or that
+// is another one under the same identity, would hide a rollback.
 func reopenKeepsCounter(t tb, s *subject) {
 	if s.reopen == nil || !s.info.Counter {
 		return

@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// generateRepeatable makes each shared key once more under its id. One usable key
-// must be left: of an object, the same one; of a blob, that of the last answer.
+// generateRepeatable generates each shared key again under its id. One usable key must
+// remain: for objects the same one, for blobs that of the last call.
 func generateRepeatable(t tb, s *subject) {
 	ctx := context.Background()
 	for _, row := range s.generated() {
@@ -33,9 +33,9 @@ func generateRepeatable(t tb, s *subject) {
 	}
 }
 
-// generatedKeysDiffer compares public halves, since that is where a device that does
-// not draw fresh material would show it. Keys of two usages are two keys as well; for
-// RSA, which is slow to make, that comparison is the whole check.
+// generatedKeysDiffer compares public keys, in which a device that does not draw fresh
+// material would show it. Keys of two usages must differ too; for RSA, which is slow to
+// generate, that comparison is the whole check.
 func generatedKeysDiffer(t tb, s *subject) {
 	owners := make(map[string]string)
 	claim := func(k key) {
@@ -58,8 +58,8 @@ func generatedKeysDiffer(t tb, s *subject) {
 	}
 }
 
-// fingerprint tells one derivation key from another; nil for other usages, which
-// have a public half or no fixed output.
+// fingerprint returns bytes that identify a derivation key, or nil for other usages,
+// which have a public key or no fixed output.
 func fingerprint(t tb, s *subject, k key) []byte {
 	t.Helper()
 	if k.row.Spec.Usage != driver.Derive {
@@ -101,8 +101,8 @@ func destroyAbsent(t tb, s *subject) {
 	}
 }
 
-// destroyTwice destroys the shared keys. Objects must then be gone; keys in blobs
-// die with what wraps them.
+// destroyTwice destroys the shared keys twice. Afterwards objects must not exist; a key
+// in a blob is destroyed with the key that wraps it, and is not checked.
 func destroyTwice(t tb, s *subject) {
 	ctx := context.Background()
 	for _, row := range s.generated() {

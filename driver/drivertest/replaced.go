@@ -8,9 +8,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// squatterRefused puts material that the caller knows under an id and then generates a key
-// under it: the device must not give out the known key for one that it made. A device
-// whose attributes do not tell the two apart is left out, and the log says so.
+// squatterRefused imports known material under an id and then generates a key under the
+// same id. The device must not return the known key as one that it generated. A device
+// whose attributes do not distinguish the two is left out, and the log says so.
 func squatterRefused(t tb, s *subject) {
 	for _, row := range s.samples() {
 		shared := s.key(t, row)
@@ -33,9 +33,9 @@ func squatterRefused(t tb, s *subject) {
 	}
 }
 
-// replacedObjectTracked replaces the object of an open key by another under its id. The key
-// goes on with its own material, fails, or says by driver.Tracked that it looked the
-// object up again.
+// replacedObjectTracked replaces the object of an open key by another under its id. The
+// key must continue with its own material, fail, or report by driver.Tracked that it has
+// looked the object up again.
 func replacedObjectTracked(t tb, s *subject) {
 	ctx := context.Background()
 	for _, row := range s.samples() {
@@ -58,7 +58,7 @@ func replacedObjectTracked(t tb, s *subject) {
 	}
 }
 
-// answersAs reports whether an open key fails, or computes as the key that was made.
+// answersAs reports whether an open key fails, or computes as the key that was generated.
 func answersAs(ctx context.Context, k key, opened driver.Key, before []byte) bool {
 	if prf, ok := opened.(driver.PRF); ok {
 		out, err := prf.PRF(ctx, nil, []byte("restart"))

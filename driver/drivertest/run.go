@@ -6,23 +6,24 @@ import (
 	"strongroom.example/driver"
 )
 
-// Run holds a driver to the contract of package driver. open gives a fresh driver
-// each time that it is called; the suite closes it. Under -short RSA keys above
-// 2048 bits are left out, and the log says so.
+// Run checks a driver against the contract of package driver. open returns a new driver
+// in each call; the suite closes it. With -short, RSA keys above 2048 bits are left out,
+// and the log says so.
 func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 	t.Helper()
 	Harness{Open: open}.Run(t)
 }
 
-// A Harness is how the suite gets at a driver.
+// A Harness tells the suite how to open a driver, and what to check.
 type Harness struct {
-	// Open gives a fresh driver; the suite closes it.
+	// Open returns a new driver; the suite closes it.
 	Open func(t *testing.T) driver.Driver
-	// Reopen opens the device of d, which is closed, again, as after a restart of
-	// the program. Nil: the keys of this driver are not meant to survive.
+	// Reopen opens the device of d again, as after a restart of the program; d is closed.
+	// If it is nil, the keys of this driver are not expected to survive a restart.
 	Reopen func(t *testing.T, d driver.Driver) driver.Driver
-	// LeaveOut names advertised specs that are not checked, such as those that a
-	// slow device takes minutes to make; the log says which. Nil: all are checked.
+	// LeaveOut reports whether an advertised spec is not to be checked, for example
+	// because a slow device takes minutes to generate its keys. The log names such specs.
+	// If it is nil, all specs are checked.
 	LeaveOut func(spec driver.KeySpec) bool
 }
 
@@ -50,14 +51,14 @@ func (h Harness) reopener() func(tb, driver.Driver) driver.Driver {
 	return func(t tb, d driver.Driver) driver.Driver { return h.Reopen(t.(*testing.T), d) }
 }
 
-// A check is one promise of the contract.
+// A check is one rule of the contract.
 type check struct {
 	name string
 	run  func(t tb, s *subject)
 }
 
-// checks lists the suite in order. DestroyTwice comes last of those that share
-// keys, since it destroys them.
+// checks returns the suite in order. DestroyTwice is the last check that uses the shared
+// keys, because it destroys them.
 func checks() []check {
 	return []check{
 		{"CapabilityTable", capabilityTable},

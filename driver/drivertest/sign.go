@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// signVerifiesInStdlib signs with each key and algorithm. A signature must verify
-// over its input and over no other.
+// signVerifiesInStdlib signs with each key and algorithm. A signature must verify over
+// its input, and over no other.
 func signVerifiesInStdlib(t tb, s *subject) {
 	for _, row := range s.rows(driver.Sign) {
 		public, err := parsePublic(row.Spec.Algorithm, s.key(t, row).created.PublicDER)
@@ -33,7 +33,7 @@ func signVerifiesInStdlib(t tb, s *subject) {
 	}
 }
 
-// signInputs lists inputs that an algorithm takes, odd ones among them.
+// signInputs returns inputs of an algorithm, including unusual ones.
 func signInputs(alg driver.SignAlg) [][]byte {
 	if alg.TakesMessage() {
 		return [][]byte{{}, {0}, randomBytes(100), randomBytes(maxMessage)}

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// signNonceFresh signs different inputs with one key. Two signatures of one nonce give
-// the private key away; deterministic ones (RFC 6979) differ as their inputs do.
+// signNonceFresh signs different inputs with one key. Two signatures with the same nonce
+// disclose the private key. Deterministic nonces (RFC 6979) differ if the inputs do.
 func signNonceFresh(t tb, s *subject) {
 	for _, row := range s.rows(driver.Sign) {
 		public, err := parsePublic(row.Spec.Algorithm, s.key(t, row).created.PublicDER)
@@ -20,7 +20,7 @@ func signNonceFresh(t tb, s *subject) {
 		}
 		key, ok := public.(*ecdsa.PublicKey)
 		if !ok {
-			continue // RSA and Ed25519 have no nonce that a device may draw
+			continue // RSA and Ed25519 have no nonce that a device draws
 		}
 		signer := sharedKey[driver.Signer](t, s, row)
 		n, seen := 0, make(map[string]bool)
@@ -43,8 +43,8 @@ func signNonceFresh(t tb, s *subject) {
 	}
 }
 
-// noncePoint is the coordinate x1 mod n of the nonce's point: r itself in ECDSA, and
-// r - e in SM2 (GM/T 0003.2, 6.1).
+// noncePoint returns the coordinate x1 mod n of the nonce's point: r in ECDSA, and r - e
+// in SM2 (GM/T 0003.2, 6.1).
 func noncePoint(t tb, key *ecdsa.PublicKey, alg driver.SignAlg, e, signature []byte) string {
 	t.Helper()
 	var parts struct{ R, S *big.Int }

@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A subject is the driver under test, with the keys that checks share: making an
-// RSA key for each check would take minutes.
+// A subject is the driver under test, with the keys that checks share. Generating an RSA
+// key for each check would take minutes.
 type subject struct {
 	driver.Driver
 	info   driver.Info
@@ -20,7 +20,7 @@ type subject struct {
 	materials map[driver.KeyAlgorithm]material
 }
 
-// A key is material that was made in a driver.
+// A key is material that was created in a driver.
 type key struct {
 	id      driver.MaterialID
 	row     driver.SpecInfo
@@ -39,7 +39,8 @@ func newSubject(t tb, open func(tb) driver.Driver, reopen func(tb, driver.Driver
 	}
 }
 
-// close destroys what is left, so that a device is not filled, and closes.
+// close destroys the remaining keys, so that a device does not fill up, and closes the
+// driver.
 func (s *subject) close(t tb) {
 	for _, k := range s.keys {
 		s.discard(t, k)
@@ -66,7 +67,7 @@ func destroy(t tb, d driver.Driver, k key) {
 	}
 }
 
-// leaveOut takes specs out of what is checked, and says so.
+// leaveOut removes specs from the checks, and logs that.
 func (s *subject) leaveOut(t tb, left func(driver.KeySpec) bool) {
 	s.info.Specs = slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
 		out := left(row.Spec)
@@ -77,21 +78,22 @@ func (s *subject) leaveOut(t tb, left func(driver.KeySpec) bool) {
 	})
 }
 
-// rows lists the advertised specs of a usage.
+// rows returns the advertised specs of a usage.
 func (s *subject) rows(usage driver.Usage) []driver.SpecInfo {
 	return slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
 		return row.Spec.Usage != usage
 	})
 }
 
-// generated lists the advertised specs that GenerateKey makes: all but wrapping keys.
+// generated returns the advertised specs that GenerateKey supports: all but wrapping
+// keys.
 func (s *subject) generated() []driver.SpecInfo {
 	return slices.DeleteFunc(slices.Clone(s.info.Specs), func(row driver.SpecInfo) bool {
 		return row.Spec.Usage == driver.Unwrap
 	})
 }
 
-// samples lists one cheap spec for each usage.
+// samples returns one inexpensive spec for each usage.
 func (s *subject) samples() []driver.SpecInfo {
 	var list []driver.SpecInfo
 	for _, usage := range []driver.Usage{driver.Derive, driver.Seal, driver.Sign, driver.Decrypt} {
@@ -117,7 +119,7 @@ func (s *subject) key(t tb, row driver.SpecInfo) key {
 	return k
 }
 
-// makeKey makes material under a fresh id.
+// makeKey generates material under a fresh id.
 func makeKey(t tb, d driver.Driver, row driver.SpecInfo) key {
 	t.Helper()
 	k := key{id: freshID(), row: row}
@@ -128,7 +130,7 @@ func makeKey(t tb, d driver.Driver, row driver.SpecInfo) key {
 	return k
 }
 
-// material returns host-side material of an algorithm, made once.
+// material returns host-side material of an algorithm, generated once.
 func (s *subject) material(t tb, alg driver.KeyAlgorithm) material {
 	t.Helper()
 	m, ok := s.materials[alg]
@@ -147,8 +149,7 @@ func freshID() (id driver.MaterialID) {
 	return id
 }
 
-// openKey opens a key and, by K, the interface that its usage has. It is closed by
-// whoever asked.
+// openKey opens a key as K, the interface of its usage. The caller closes it.
 func openKey[K driver.Key](t tb, d driver.Driver, k key) K {
 	t.Helper()
 	opened, err := d.OpenKey(context.Background(), k.id, k.row.Spec, k.created.Blob)

@@ -1,7 +1,7 @@
 package drivertest
 
-// tb is what a check needs of a testing.TB, so that the suite can be tested on
-// drivers that are meant to fail.
+// tb is the part of testing.TB that a check uses, so that the suite can be tested on
+// drivers that are expected to fail.
 type tb interface {
 	Helper()
 	Logf(format string, args ...any)

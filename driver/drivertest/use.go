@@ -14,8 +14,8 @@ var (
 	errResult    = errors.New("a wrong result")
 )
 
-// use does with an open key what it is for, once, on random input, and checks the
-// result. A mistake in the result is no *driver.Error.
+// use does the one operation of an open key's usage, on random input, and verifies the
+// result. If the result is wrong, the error is not a *driver.Error.
 func use(ctx context.Context, k key, opened driver.Key) error {
 	switch k.row.Spec.Usage {
 	case driver.Derive:

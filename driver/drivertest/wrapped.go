@@ -14,7 +14,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// A wrapping is an open wrapping key and its public half.
+// A wrapping is an open wrapping key and its public key.
 type wrapping struct {
 	key
 	opened driver.Key
@@ -45,8 +45,7 @@ func eachWrapping(t tb, s *subject, run func(driver.WrappedImporter, wrapping)) 
 	}
 }
 
-// innerSizes are the lengths of the AES key that RSA_AES_KEY_WRAP may have between its two
-// steps.
+// innerSizes returns the lengths of the AES key in the two steps of RSA_AES_KEY_WRAP.
 func innerSizes(alg driver.WrapAlg) []int {
 	if alg.TwoSteps() {
 		return []int{32, 24, 16}
@@ -54,13 +53,13 @@ func innerSizes(alg driver.WrapAlg) []int {
 	return []int{0}
 }
 
-// wrap wraps material as a host does that brings its own key. It reports false
-// where the algorithm is not one for the key, or the material does not fit.
+// wrap wraps material as a host that brings its own key does. It returns false if the
+// algorithm does not suit the key, or if the material does not fit.
 func wrap(public crypto.PublicKey, alg driver.WrapAlg, material []byte) ([]byte, bool) {
 	return wrapUnder(public, alg, innerSizes(alg)[0], material)
 }
 
-// wrapUnder is wrap with the length of the AES key between two steps.
+// wrapUnder is wrap with a given length of the inner AES key.
 func wrapUnder(public crypto.PublicKey, alg driver.WrapAlg, inner int, material []byte) ([]byte, bool) {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -96,8 +95,8 @@ func wrapRSA(key *rsa.PublicKey, alg driver.WrapAlg, size int, material []byte) 
 	return nil, false
 }
 
-// wrappedImportRoundTrip imports each spec in each way that is listed for it. A
-// way that no wrapping key of the device can take is a false row in the table.
+// wrappedImportRoundTrip imports each spec by each algorithm that is listed for it. An
+// algorithm that no wrapping key of the device supports is an error in the table.
 func wrappedImportRoundTrip(t tb, s *subject) {
 	done := make(map[string]bool)
 	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
@@ -123,7 +122,7 @@ func wrappedImportRoundTrip(t tb, s *subject) {
 	}
 }
 
-// importWrapped imports twice, since that is repeatable, and uses the key.
+// importWrapped imports twice, because importing is repeatable, and uses the key.
 func importWrapped(t tb, s *subject, d driver.WrappedImporter, row driver.SpecInfo, w driver.Wrapped) {
 	t.Helper()
 	k := key{id: freshID(), row: row}

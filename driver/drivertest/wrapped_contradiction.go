@@ -11,10 +11,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// wrappedImportContradiction brings private keys that parse, and that the public half
-// which the device tells gives away: an RSA key whose modulus is another's, or whose
-// exponent is not taken, and a number on a curve that everyone knows. They are Invalid or
-// Authentic, and no key is there afterwards.
+// wrappedImportContradiction imports private keys that parse, but have a fault that shows
+// in the public key that the device reports: an RSA key with the modulus of another key,
+// or with an unsupported exponent, and a curve's private number that is publicly known.
+// They must be Invalid or Authentic, and leave no key.
 func wrappedImportContradiction(t tb, s *subject) {
 	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
 		for _, row := range s.generated() {
@@ -43,8 +43,8 @@ func wrappedImportContradiction(t tb, s *subject) {
 	})
 }
 
-// visibleFaults returns PKCS #8 keys whose faults show in the public half, or in what
-// the key computes.
+// visibleFaults returns PKCS #8 keys whose faults show in the public key, or in a result
+// that the key computes.
 func (s *subject) visibleFaults(t tb, alg driver.KeyAlgorithm) map[string][]byte {
 	t.Helper()
 	switch k := s.material(t, alg).private.(type) {
@@ -107,7 +107,7 @@ func rsaPKCS8(t tb, k *rsa.PrivateKey, n *big.Int, e int64) []byte {
 		new(big.Int), n, big.NewInt(e), k.D, k.Primes[0], k.Primes[1], k.Precomputed.Dp, k.Precomputed.Dq, k.Precomputed.Qinv})
 }
 
-// ecPKCS8 encodes a number on a curve, without a public half.
+// ecPKCS8 encodes a number on a curve, without a public key.
 func ecPKCS8(t tb, alg driver.KeyAlgorithm, number []byte) []byte {
 	t.Helper()
 	curve := map[driver.KeyAlgorithm]asn1.ObjectIdentifier{

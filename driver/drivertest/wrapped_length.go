@@ -8,8 +8,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// wrappedImportLength brings symmetric material in that has another length than keys of
-// the spec have, in each way that is listed for it.
+// wrappedImportLength imports symmetric material of a wrong length for the spec, by each
+// algorithm that is listed for it.
 func wrappedImportLength(t tb, s *subject) {
 	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
 		for _, row := range slices.Concat(s.rows(driver.Derive), s.rows(driver.Seal)) {
@@ -22,9 +22,9 @@ func wrappedImportLength(t tb, s *subject) {
 	})
 }
 
-// wrongLength: longer material is a key that its owner will have nowhere else, and is
-// refused. Shorter may be padded with zeros where that is the same key, as in HMAC; then
-// it must be.
+// wrongLength imports material of one wrong length. Longer material must be rejected,
+// because the truncated key would be one that its owner has nowhere else. Shorter
+// material may be padded with zeros only if that is the same key, as in HMAC.
 func wrongLength(t tb, s *subject, k key, w wrapping, material []byte) {
 	t.Helper()
 	for _, alg := range k.row.WrappedImport {

@@ -22,7 +22,7 @@ var (
 // and input is that of [driver.Signer].
 //
 // Errors:
-//   - Authentic: the signature does not verify, or is not in strict DER.
+//   - Authentic: the signature does not verify or, on a curve, is not strict DER.
 //   - Invalid: the key is not one for alg (RSA of 2048, 3072 or 4096 bits, or the curve
 //     that belongs to the digest), or input has a wrong length.
 //   - Unsupported: alg is unknown.
