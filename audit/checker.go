@@ -10,17 +10,17 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// checker is what is known of an export after some of its lines.
+// checker is the state of checking an export, after some of its lines.
 type checker struct {
 	tree     Tree
 	verifier *verifier
 	header   header
 	state    State
-	line     uint64 // the last line read
-	good     uint64 // the size that the last good checkpoint covers
-	signed   uint64 // how many checkpoints
-	last     []byte // the text of the last good one
-	// pinned is a checkpoint that the records must be of; nil once they were seen to be.
+	line     uint64 // the number of the last line read
+	good     uint64 // the number of records that the last good checkpoint covers
+	signed   uint64 // the number of checkpoints checked
+	last     []byte // the text of the last good checkpoint
+	// pinned is a checkpoint that the records must match; nil once they have matched it.
 	pinned *Checkpoint
 }
 
@@ -32,7 +32,7 @@ func (c *checker) fault(kind FaultKind, seq uint64, err error) error {
 	return &Fault{Seq: seq, Kind: kind, Line: c.line, Err: err}
 }
 
-// begin checks what the header says of itself.
+// begin checks the header for consistency.
 func (c *checker) begin(h header) error {
 	switch {
 	case !c.tree.Suite.Valid():
@@ -48,7 +48,7 @@ func (c *checker) begin(h header) error {
 	return nil
 }
 
-// start checks that the export begins with the first record, or right after the pinned
+// start checks that the export begins with the first record, or directly after the pinned
 // checkpoint.
 func (c *checker) start() error {
 	switch first := c.header.First; {
@@ -64,7 +64,8 @@ func (c *checker) start() error {
 	return nil
 }
 
-// meet compares the pinned checkpoint with the records, once it is at their end.
+// meet compares the pinned checkpoint with the tree once the tree has the checkpoint's
+// size.
 func (c *checker) meet() error {
 	if c.pinned == nil || c.pinned.Size != c.state.Size {
 		return nil
@@ -76,9 +77,10 @@ func (c *checker) meet() error {
 	return nil
 }
 
-// resume starts at the header's first record.
+// resume sets the state at which the export begins, from the header's first record and
+// the frontier.
 func (c *checker) resume(frontier [][32]byte) error {
-	c.state = State{Size: c.header.First, Frontier: slices.Clone(frontier)} // push changes it
+	c.state = State{Size: c.header.First, Frontier: slices.Clone(frontier)} // push changes the frontier
 	c.good = c.header.First
 	if !c.state.Valid() {
 		return c.fault(Malformed, c.header.First, errors.New("the frontier does not fit the first record"))
@@ -86,7 +88,7 @@ func (c *checker) resume(frontier [][32]byte) error {
 	return c.meet()
 }
 
-// record checks a record's line and adds it to the tree.
+// record checks a record's line and adds the record to the tree.
 func (c *checker) record(line []byte) error {
 	hash, leaf, err := splitRecordLine(line)
 	if err != nil {
@@ -146,7 +148,8 @@ func signatureFault(err error) FaultKind {
 	return Malformed
 }
 
-// end checks that the last checkpoint covers all that the header tells of.
+// end checks that the last checkpoint covers all records and that the counts in the
+// header match.
 func (c *checker) end() error {
 	switch {
 	case c.signed == 0 || c.good != c.state.Size:

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// A Checkpoint is what a log was at one size. Its signed form is a C2SP
-// tlog-checkpoint: a signed note whose text is three lines, the origin, the size
-// and the root in base64.
+// A Checkpoint is the size and root of a log at one moment. Its signed form is a C2SP
+// tlog-checkpoint: a signed note whose text has three lines, the origin, the size and the
+// root in base64.
 type Checkpoint struct {
 	// Origin names the log. It is also the name of the log key.
 	Origin string
@@ -22,11 +22,13 @@ func (c Checkpoint) text() string {
 	return c.Origin + "\n" + strconv.FormatUint(c.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(c.Root[:]) + "\n"
 }
 
-// OpenCheckpoint reads a signed checkpoint and verifies it with vkey, the log's
-// verifier key in the form of a signed note (LogKey.Verifier gives it), which tells
-// the algorithm too. A vkey that cannot be read is ErrKey. A text that vkey's key did not sign is ErrSignature;
-// one that it did sign, but that is no checkpoint of its log, ErrCheckpoint.
-// Signatures by other keys are allowed, and not looked at.
+// OpenCheckpoint parses a signed checkpoint and verifies it with vkey, the log's verifier
+// key in the format of C2SP signed-note, as LogKey.Verifier returns it. The verifier key
+// also determines the algorithm. Signatures by other keys are allowed and ignored.
+// Errors:
+//   - ErrKey: vkey cannot be parsed.
+//   - ErrSignature: text has no valid signature by vkey's key.
+//   - ErrCheckpoint: the signed text is not a checkpoint of vkey's log.
 func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {

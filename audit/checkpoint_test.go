@@ -85,8 +85,8 @@ func checkLogKey(t *testing.T, id suite.ID) {
 	}
 }
 
-// TestVerifierKeys: what is not exactly what Verifier writes is ErrKey, and a good
-// key of another kind opens nothing.
+// TestVerifierKeys: a verifier key that differs from the output of Verifier is ErrKey,
+// and a valid key of another kind opens nothing.
 func TestVerifierKeys(t *testing.T) {
 	needSM(t)
 	ed, sm := newLog(t, suite.AES, 3), newLog(t, suite.SM, 3)
@@ -153,8 +153,8 @@ func FuzzVerifierKey(f *testing.F) {
 	})
 }
 
-// canonical reports whether a verifier key has no stray bits and an id in lower case,
-// which package note lets through.
+// canonical reports whether a verifier key has no stray bits and a lower case id. Package
+// note accepts both.
 func canonical(vkey string) bool {
 	_, rest, _ := strings.Cut(vkey, "+")
 	id, key, _ := strings.Cut(rest, "+")

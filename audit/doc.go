@@ -1,8 +1,8 @@
-// Package audit is the log of a vault as a pure state machine: records in one
-// canonical JSON form, a Merkle tree over them (RFC 6962), signed checkpoints
-// (C2SP tlog-checkpoint), proofs, and an export that anyone who holds the log's
-// public key can verify offline.
+// Package audit implements the log of a vault as a pure state machine: records in a
+// canonical JSON form, a Merkle tree over them (RFC 6962), signed checkpoints (C2SP
+// tlog-checkpoint), proofs, and an export that any holder of the log's public key can
+// verify offline.
 //
-// It has no store, no goroutine and no clock. Whoever keeps the log decides when
-// records become durable, and signs a checkpoint only over durable records.
+// The package has no store, starts no goroutine and reads no clock. The caller stores the
+// records, and must sign a checkpoint only over records that are durable.
 package audit

@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Append appends the record's canonical form to dst: one JSON object without
-// spaces, fields in the order of Record, empty ones left out. These bytes are the
+// Append appends the record's canonical form to dst: one JSON object without spaces, with
+// the fields in the order of Record and empty fields omitted. These bytes are the
 // record's leaf in the tree.
 //
-// A byte that is not valid UTF-8 becomes U+FFFD, and a time outside the years 0 to
-// 9999 the nearest one inside, so that every Record has a form that ParseRecord
-// takes.
+// A byte that is not valid UTF-8 is replaced by U+FFFD, and a time outside the years 0 to
+// 9999 by the nearest time inside, so that every Record has a form that ParseRecord
+// accepts.
 func (r Record) Append(dst []byte) []byte {
 	if n := r.sizeHint(); cap(dst)-len(dst) < n {
 		dst = append(make([]byte, 0, len(dst)+n), dst...)
@@ -58,7 +58,8 @@ func (r *Record) appendOutcome(dst []byte) []byte {
 	return appendNumber(dst, `,"count":`, r.Count)
 }
 
-// sizeHint is room for a record without escapes, so that Append allocates once.
+// sizeHint returns a size sufficient for a record without escapes, so that Append
+// allocates once.
 func (r *Record) sizeHint() int {
 	n := 576 + len(r.BootID) + len(r.Principal) + len(r.Operation) + len(r.Key) + len(r.Algorithm) +
 		2*len(r.ContextHash) + len(r.RequestID) + len(r.Reason) + len(r.Decision) + len(r.Rule) +
@@ -95,7 +96,8 @@ func appendBytes(dst []byte, name string, b []byte) []byte {
 var firstTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
 var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 
-// appendTime writes RFC 3339 with all nine digits of the second's fraction.
+// appendTime appends the time as in RFC 3339, with nine digits for the fraction of a
+// second.
 func appendTime(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return dst
@@ -128,7 +130,7 @@ func appendDigits(dst []byte, n, width int) []byte {
 	return append(dst, digits[:width]...)
 }
 
-// appendDetail writes the pairs in the byte order of their names.
+// appendDetail appends the pairs in the byte order of their names.
 func appendDetail(dst []byte, detail map[string]string) []byte {
 	if len(detail) == 0 {
 		return dst
@@ -139,7 +141,7 @@ func appendDetail(dst []byte, detail map[string]string) []byte {
 	if !slices.ContainsFunc(names, notUTF8) {
 		return appendPairs(dst, names, detail)
 	}
-	// Two names may become one by the replacement. The first keeps its value.
+	// The replacement may make two names equal. The first one keeps its value.
 	clean := make(map[string]string, len(detail))
 	for _, name := range names {
 		valid := string([]rune(name))

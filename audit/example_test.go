@@ -8,15 +8,15 @@ import (
 	"strongroom.example/audit"
 )
 
-// inner keeps the nodes of a small log.
+// inner holds the nodes of a small log.
 type inner map[[2]uint64][32]byte
 
 func (m inner) Node(level uint, index uint64) ([32]byte, error) {
 	return m[[2]uint64{uint64(level), index}], nil
 }
 
-// A log of three records, a checkpoint that whoever has the public key believes, and a
-// proof that a record is in it.
+// A log of three records, a checkpoint that can be verified with the public key, and a
+// proof that a record is in the log.
 func ExampleTree() {
 	seed := make([]byte, 32)
 	rand.Read(seed)
@@ -43,7 +43,7 @@ func ExampleTree() {
 		log.Fatal(err)
 	}
 
-	// Elsewhere, with the record, the checkpoint, the proof and the public key alone:
+	// A verifier needs only the record, the checkpoint, the proof and the public key:
 	checkpoint, err := audit.OpenCheckpoint(signed, key.Verifier())
 	if err != nil {
 		log.Fatal(err)

@@ -12,28 +12,28 @@ import (
 // Origin returns the name of a vault's log: strongroom.example/ and its id.
 func Origin(vault string) string { return "strongroom.example/" + vault }
 
-// An Export says what WriteExport writes.
+// An Export has the header fields of an export.
 type Export struct {
-	// Vault is the vault's id. The log's origin is it, or ends in a slash and it,
-	// so that the checkpoints' signatures cover it.
+	// Vault is the vault's id. The log's origin is this id, or ends in a slash followed
+	// by it, so that the checkpoints' signatures cover the id.
 	Vault string
 	Suite Suite
 	// LogKey is the verifier key of the log. Its name is the origin.
 	LogKey string
-	// First is the Seq of the first record, and Frontier the State's frontier at
-	// that size; it is empty where First is 0. An export with a First verifies only against
-	// a checkpoint over the records before it: see VerifyExportFrom.
+	// First is the Seq of the first record. Frontier is the frontier of the State at that
+	// size, and is empty if First is 0. An export with First above 0 verifies only
+	// against a checkpoint over the records before it: see VerifyExportFrom.
 	First    uint64
 	Frontier [][32]byte
 }
 
-// WriteExport writes an export: a line of JSON for the header, for each record in
-// leaves, which starts with that of Seq First, and for each signed checkpoint, by
-// ascending size. The last checkpoint must cover the last record.
+// WriteExport writes an export: one line of JSON each for the header, for each record in
+// leaves, beginning with Seq First, and for each signed checkpoint. Checkpoints are in
+// ascending order of size, and the last one must cover the last record.
 //
-// An export that would not verify is not written to its end: the error is a *Fault
-// then. An error of leaves or w is passed on. The memory used does not grow with
-// the export.
+// WriteExport checks each line as VerifyExport does, and stops with a *Fault if the
+// export would not verify. It returns errors of leaves and w, wrapped. Its memory use
+// does not depend on the size of the export. A LogKey that cannot be parsed is ErrKey.
 func WriteExport(w io.Writer, e Export, leaves iter.Seq2[[]byte, error], checkpoints [][]byte) error {
 	verifier, err := newVerifier(e.LogKey)
 	if err != nil {
@@ -66,12 +66,12 @@ func WriteExport(w io.Writer, e Export, leaves iter.Seq2[[]byte, error], checkpo
 	return out.w.Flush()
 }
 
-// exporter writes lines, each checked first as a reader will check it.
+// exporter writes the lines of an export. It first checks each line as a verifier does.
 type exporter struct {
 	w       *bufio.Writer
 	check   *checker
-	pending [][]byte // checkpoints to come
-	due     uint64   // the size of the first of them, once its signature was verified
+	pending [][]byte // checkpoints not yet written
+	due     uint64   // the size of the first of pending, once its signature has been verified
 	buf     []byte
 }
 
@@ -108,7 +108,7 @@ func (o *exporter) record(leaf []byte) error {
 	return o.checkpoints()
 }
 
-// checkpoints writes those that the records so far complete.
+// checkpoints writes the pending checkpoints whose size the records so far have reached.
 func (o *exporter) checkpoints() error {
 	for len(o.pending) > 0 && o.due <= o.check.state.Size {
 		c, err := openCheckpoint(o.pending[0], o.check.verifier)
@@ -139,7 +139,7 @@ func (o *exporter) line(line []byte) error {
 	return nil
 }
 
-// names reports whether an origin names a vault.
+// names reports whether an origin belongs to a vault.
 func names(origin, vault string) bool {
 	return vault != "" && (origin == vault || strings.HasSuffix(origin, "/"+vault))
 }

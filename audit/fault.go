@@ -2,45 +2,45 @@ package audit
 
 import "fmt"
 
-// A FaultKind says what is wrong with an export.
+// A FaultKind classifies a fault of an export.
 type FaultKind string
 
 // The kinds of fault.
 const (
-	// Flipped: a record's bytes do not have the hash beside them.
+	// Flipped: a record's bytes do not match the hash in its line.
 	Flipped FaultKind = "flipped"
 	// Gap: a record, or a checkpoint that the header counts, is missing.
 	Gap FaultKind = "gap"
-	// Reordered: records or checkpoints stand out of order.
+	// Reordered: records or checkpoints are out of order.
 	Reordered FaultKind = "reordered"
-	// Duplicate: a record or checkpoint stands there twice.
+	// Duplicate: a record or checkpoint occurs twice.
 	Duplicate FaultKind = "duplicate"
-	// Truncated: the export ends before a checkpoint over all of it.
+	// Truncated: the export ends before a checkpoint that covers all of it.
 	Truncated FaultKind = "truncated"
-	// Fork: a signed checkpoint belongs to other records than these. Any of the
-	// records from Seq up to that checkpoint may be the one.
+	// Fork: a signed checkpoint does not match the records. Any record from Seq up to
+	// that checkpoint may be the wrong one.
 	Fork FaultKind = "fork"
 	// BadSignature: a checkpoint's signature is not valid.
 	BadSignature FaultKind = "signature"
-	// Malformed: a line is not in the form of an export.
+	// Malformed: a line does not have the format of an export.
 	Malformed FaultKind = "malformed"
-	// WrongKey: the export or a checkpoint names another key than the pinned one.
+	// WrongKey: the export or a checkpoint names a key other than the pinned one.
 	WrongKey FaultKind = "wrong-key"
 )
 
-// A Fault names the first bad record of an export.
+// A Fault describes the first bad record of an export.
 type Fault struct {
-	// Seq is the first bad record. Where a checkpoint is at fault it is the first
-	// record that no good checkpoint covers; where the header is, it is 0.
+	// Seq is the first bad record. If a checkpoint is at fault, it is the first record
+	// that no good checkpoint covers. If the header is at fault, it is 0.
 	Seq  uint64
 	Kind FaultKind
-	// Line is the line of the export where it was noticed, from 1.
+	// Line is the line of the export at which the fault was found, from 1.
 	Line uint64
-	// Err is more to read, or nil.
+	// Err has more details, or is nil.
 	Err error
 }
 
-// Error names record, kind and line.
+// Error returns a text with the record, the kind and the line.
 func (f *Fault) Error() string {
 	s := fmt.Sprintf("audit: export: record %d: %s (line %d)", f.Seq, f.Kind, f.Line)
 	if f.Err != nil {

@@ -2,10 +2,10 @@ package audit
 
 import "time"
 
-// A Filter selects records. Its zero value selects all; each field that is set
+// A Filter selects records. The zero value selects all records; each field that is set
 // must match.
 type Filter struct {
-	// From is the first time taken and To the first time left out.
+	// From is inclusive, To is exclusive.
 	From, To                  time.Time
 	Principal, Operation, Key string
 	Result                    Result

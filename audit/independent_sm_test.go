@@ -16,8 +16,8 @@ import (
 	"github.com/emmansun/gmsm/sm3"
 )
 
-// smTree is RFC 6962 with SM3, written for this test: the complete subtrees from the
-// left, and how many leaves each has.
+// smTree is an independent implementation of RFC 6962 with SM3: the complete subtrees
+// from the left, and the number of leaves of each.
 type smTree struct {
 	hashes [][32]byte
 	sizes  []int
@@ -45,9 +45,9 @@ func smNode(left, right [32]byte) [32]byte {
 	return sm3.Sum(bytes.Join([][]byte{{1}, left[:], right[:]}, nil))
 }
 
-// TestIndependentSM verifies an SM export from its tenth record on with encoding/json
-// and gmsm alone: SM3 in every hash, the key's id too, and SM2 in the signature.
-// Nothing of this module takes part.
+// TestIndependentSM verifies an SM export from its tenth record on with only
+// encoding/json and gmsm: SM3 for every hash, including the key id, and SM2 for the
+// signature. It uses no code of this module.
 func TestIndependentSM(t *testing.T) {
 	vkey, err := os.ReadFile("testdata/export-sm.vkey")
 	if err != nil {
@@ -105,7 +105,7 @@ func readJSON(t *testing.T, scan *bufio.Scanner, to any) {
 	}
 }
 
-// openIndependently verifies a note of one signature by SM2 and returns its text.
+// openIndependently verifies a note with one SM2 signature and returns its text.
 func openIndependently(t *testing.T, note, vkey string) string {
 	t.Helper()
 	name, rest, _ := strings.Cut(vkey, "+")

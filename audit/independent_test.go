@@ -9,10 +9,10 @@ import (
 	"strongroom.example/internal/auditor"
 )
 
-// The key of testdata/export.jsonl, pinned as a reader of it would.
+// The verifier key of testdata/export.jsonl, as a verifier would pin it.
 const goldenKeyFile = "testdata/export.vkey"
 
-// TestIndependent verifies the frozen export by a public key, without this package.
+// TestIndependent verifies the golden export with a public key, without this package.
 func TestIndependent(t *testing.T) {
 	vkey, err := os.ReadFile(goldenKeyFile)
 	if err != nil {

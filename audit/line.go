@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// maxLine bounds a line of an export, and so the memory for verifying one.
+// maxLine is the longest line of an export. It bounds the memory for verifying one.
 const maxLine = 1 << 20
 
 var errLine = errors.New("the line is not in its one form")
@@ -29,8 +29,9 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns the next line without its end, good until the next call; io.EOF
-// after the last, errCut or errLong for a line that is no line.
+// next returns the next line without its newline, valid until the next call. It returns
+// io.EOF after the last line, errLong for a line over maxLine, and errCut for a last line
+// without a newline.
 func (l *lines) next() ([]byte, error) {
 	l.long = l.long[:0]
 	for {
@@ -139,7 +140,7 @@ func appendRecordLine(dst []byte, hash [32]byte, leaf []byte) []byte {
 	return append(append(append(dst, recordMid...), leaf...), '}')
 }
 
-// splitRecordLine returns the hash, in base64, and the leaf, both in line.
+// splitRecordLine returns the hash, in base64, and the leaf. Both are slices of line.
 func splitRecordLine(line []byte) (hash, leaf []byte, err error) {
 	rest, ok := bytes.CutPrefix(line, []byte(recordHead))
 	if !ok || len(rest) < hashChars {

@@ -14,7 +14,7 @@ import (
 
 const testVault = "0123456789abcdef0123456789abcdef"
 
-// suites are those that this process can have.
+// suites are the suites that this process can use.
 var suites = slices.DeleteFunc([]suite.ID{suite.AES, suite.SM}, func(id suite.ID) bool { return !id.Usable() })
 
 func needSM(t *testing.T) {
@@ -24,7 +24,7 @@ func needSM(t *testing.T) {
 	}
 }
 
-// testLog is a log in memory: all leaves, all nodes, and a checkpoint each ten
+// testLog is a log in memory: all leaves, all nodes, and a checkpoint for every ten
 // records and at the end.
 type testLog struct {
 	tree        audit.Tree
@@ -91,7 +91,7 @@ func (l *testLog) all(first int) iter.Seq2[[]byte, error] {
 	}
 }
 
-// export writes the log from first, a multiple of ten.
+// export returns the export of the log from first, a multiple of ten.
 func (l *testLog) export(t testing.TB, first int) []byte {
 	t.Helper()
 	e := audit.Export{Vault: testVault, Suite: l.tree.Suite, LogKey: l.key.Verifier(), First: uint64(first)}
@@ -105,7 +105,7 @@ func (l *testLog) export(t testing.TB, first int) []byte {
 	return buf.Bytes()
 }
 
-// before is a checkpoint over the records before first; nil if there are none.
+// before returns a checkpoint over the records before first, or nil if there are none.
 func (l *testLog) before(t testing.TB, first int) []byte {
 	t.Helper()
 	if first == 0 {

@@ -9,21 +9,21 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A LogKey signs the checkpoints of one log: by Ed25519 (RFC 8032), or in suite SM
-// by SM2 (GB/T 32918.2) with SM3 and the signer's id 1234567812345678. It prints
-// redacted. It is safe for concurrent use, but for Wipe.
+// A LogKey signs the checkpoints of one log, with Ed25519 (RFC 8032) or, in suite SM,
+// with SM2 (GB/T 32918.2), SM3 and the signer id 1234567812345678. It prints redacted. It
+// is safe for concurrent use, except for Wipe.
 type LogKey struct {
-	seed     []byte // the caller's memory
+	seed     []byte // the caller's slice, not a copy
 	verifier *verifier
 }
 
 // NewLogKey makes the key of the log named origin from a seed of 32 bytes, for the
-// signature of the suite. It does not copy the seed: the caller keeps it, in locked
-// memory, for as long as the key signs, and calls Wipe before giving that memory back.
+// signature algorithm of the suite. It does not copy the seed: the caller keeps it in
+// locked memory for as long as the key signs, and calls Wipe before freeing that memory.
 //
-// Another length of seed is ErrKey, and so are a suite that is unknown, or refused by a
-// process that enforces FIPS 140, and an origin that is empty or has a space, a control
-// character or a plus sign, as a signed note cannot name such a key.
+// It returns ErrKey if the seed has another length, if the suite is unknown or refused
+// because the process enforces FIPS 140, and if the origin is empty or contains a space,
+// a control character or a plus sign, which a signed note does not allow.
 func NewLogKey(id Suite, origin string, seed []byte) (*LogKey, error) {
 	if !id.Usable() {
 		return nil, fmt.Errorf("%w: %v is not known, or refused where FIPS 140 is enforced", ErrKey, id)
@@ -39,9 +39,9 @@ func NewLogKey(id Suite, origin string, seed []byte) (*LogKey, error) {
 	return &LogKey{seed: seed, verifier: v}, nil
 }
 
-// Sign returns c as a signed note. Sign only what is durable: a checkpoint that was
-// given away can never be taken back. A checkpoint of another origin is
-// ErrCheckpoint. After Wipe, or when the caller has changed the seed, it is ErrKey.
+// Sign returns c as a signed note. The caller must sign only a checkpoint over durable
+// records, because a published checkpoint cannot be withdrawn. Errors: ErrCheckpoint if c
+// has another origin; ErrKey after Wipe, or if the caller has changed the seed.
 func (k *LogKey) Sign(c Checkpoint) ([]byte, error) {
 	if c.Origin != k.verifier.Name() {
 		return nil, fmt.Errorf("%w: its origin is %q", ErrCheckpoint, c.Origin)
@@ -53,19 +53,19 @@ func (k *LogKey) Sign(c Checkpoint) ([]byte, error) {
 	return text, nil
 }
 
-// Verifier returns the public half as a verifier key of signed notes: origin+key
-// id+base64. It is what the readers of the log pin, and it tells the algorithm. An
-// Ed25519 key is read by any program that knows signed notes; an SM2 key has a kind
-// of its own, see the format specification.
+// Verifier returns the public key as a verifier key of C2SP signed-note: origin+key
+// id+base64. Verifiers of the log pin this text; it also determines the algorithm. Any
+// program that implements signed notes reads an Ed25519 key. An SM2 key has a kind of its
+// own, specified in docs/formats.md.
 func (k *LogKey) Verifier() string { return k.verifier.String() }
 
-// Wipe zeroes the seed, in the caller's memory.
+// Wipe zeroes the seed in the caller's memory. The key cannot sign afterwards.
 func (k *LogKey) Wipe() {
 	suite.Wipe(k.seed)
 	k.seed = nil
 }
 
-// String names the log, not the key.
+// String returns the name of the log, without the key.
 func (k LogKey) String() string {
 	if k.verifier == nil {
 		return "audit.LogKey(none)"
@@ -73,25 +73,25 @@ func (k LogKey) String() string {
 	return "audit.LogKey(" + k.verifier.Name() + ", redacted)"
 }
 
-// GoString is String.
+// GoString returns String.
 func (k LogKey) GoString() string { return k.String() }
 
 // Format writes String for every verb.
 func (k LogKey) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
-// LogValue is String.
+// LogValue returns String.
 func (k LogKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// MarshalText is String, for JSON and XML.
+// MarshalText returns String, for JSON and XML.
 func (k LogKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// signer shows a seed to package note, which would else want it as a string.
+// signer implements note.Signer without a copy of the seed in a string.
 type signer struct {
 	*verifier
 	seed []byte
 }
 
-// Sign expands the seed for this one signature.
+// Sign expands the seed for this signature only, and verifies the signature.
 func (s signer) Sign(msg []byte) ([]byte, error) {
 	sig, err := s.suite.Sign(s.seed, msg)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// TestOpenSSLVerifiesCheckpoint takes an SM2 checkpoint and its verifier key apart and
-// has openssl verify the signature over the three lines.
+// TestOpenSSLVerifiesCheckpoint splits an SM2 checkpoint and its verifier key, and
+// verifies the signature over the three lines with openssl.
 func TestOpenSSLVerifiesCheckpoint(t *testing.T) {
 	needSM(t)
 	w := openssltest.New(t)

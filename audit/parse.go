@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// ParseRecord reads a leaf. It takes exactly what Append writes and nothing else:
-// another order, a space, an unknown, empty or repeated field is ErrRecord. So a
-// record has one form, and equal records have equal leaves.
+// ParseRecord parses a leaf. It accepts only the output of Append: another field order, a
+// space, or an unknown, empty or repeated field is ErrRecord. Every record therefore has
+// exactly one encoding, and equal records have equal leaves.
 func ParseRecord(leaf []byte) (Record, error) {
 	var r Record
 	if err := json.Unmarshal(leaf, &r); err != nil {

@@ -8,16 +8,16 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// Nodes gives the hashes of complete subtrees, as Extend's visit saw them.
+// Nodes provides the hashes of complete subtrees, as Extend passed them to visit.
 type Nodes interface {
 	// Node returns the hash of the subtree over the leaves from index·2^level up to
 	// (index+1)·2^level.
 	Node(level uint, index uint64) ([32]byte, error)
 }
 
-// Inclusion proves that the leaf at index is in the tree of size leaves, as in
-// RFC 6962, section 2.1.1. An index that is not below size is ErrRange; an error
-// of n is passed on.
+// Inclusion returns a proof that the leaf at index is in the tree of size leaves (RFC
+// 6962, section 2.1.1). It returns ErrRange if index is not below size, and the errors of
+// n, wrapped.
 func (t Tree) Inclusion(n Nodes, index, size uint64) ([][32]byte, error) {
 	if index >= size {
 		return nil, fmt.Errorf("%w: leaf %d of %d", ErrRange, index, size)
@@ -29,9 +29,9 @@ func (t Tree) Inclusion(n Nodes, index, size uint64) ([][32]byte, error) {
 	return t.follow(n, plan)
 }
 
-// Consistency proves that the tree of from leaves is a prefix of the tree of to
-// leaves, as in RFC 6962, section 2.1.2. The proof is empty where from is 0 or to.
-// Where from is more than to it is ErrRange; an error of n is passed on.
+// Consistency returns a proof that the tree of from leaves is a prefix of the tree of to
+// leaves (RFC 6962, section 2.1.2). The proof is empty if from is 0 or equal to to. It
+// returns ErrRange if from is greater than to, and the errors of n, wrapped.
 func (t Tree) Consistency(n Nodes, from, to uint64) ([][32]byte, error) {
 	if from > to {
 		return nil, fmt.Errorf("%w: from %d leaves to %d", ErrRange, from, to)
@@ -43,7 +43,7 @@ func (t Tree) Consistency(n Nodes, from, to uint64) ([][32]byte, error) {
 	return t.follow(n, plan)
 }
 
-// follow fetches the nodes of a plan and folds those of the unfinished subtree.
+// follow fetches the nodes of a plan and combines those of the incomplete subtree.
 func (t Tree) follow(n Nodes, plan proof.Nodes) ([][32]byte, error) {
 	hashes := make([][]byte, len(plan.IDs))
 	for i, id := range plan.IDs {
@@ -66,8 +66,8 @@ func (t Tree) follow(n Nodes, plan proof.Nodes) ([][32]byte, error) {
 
 func nodeName(id compact.NodeID) string { return fmt.Sprintf("%d of level %d", id.Index, id.Level) }
 
-// VerifyInclusion checks a proof of Inclusion against a checkpoint that the caller
-// trusts. Whatever is wrong is ErrProof.
+// VerifyInclusion verifies a proof made by Inclusion against a checkpoint that the caller
+// trusts. It returns ErrProof if the proof does not verify.
 func (t Tree) VerifyInclusion(leaf []byte, index uint64, in Checkpoint, path [][32]byte) error {
 	hash := t.Leaf(leaf)
 	if err := proof.VerifyInclusion(hasher{t}, index, in.Size, hash[:], slices32(path), in.Root[:]); err != nil {
@@ -76,8 +76,8 @@ func (t Tree) VerifyInclusion(leaf []byte, index uint64, in Checkpoint, path [][
 	return nil
 }
 
-// VerifyConsistency checks a proof of Consistency between two checkpoints of one
-// log. Whatever is wrong is ErrProof.
+// VerifyConsistency verifies a proof made by Consistency between two checkpoints of one
+// log. It returns ErrProof if the proof does not verify.
 func (t Tree) VerifyConsistency(from, to Checkpoint, path [][32]byte) error {
 	if from.Origin != to.Origin {
 		return fmt.Errorf("%w: checkpoints of two logs", ErrProof)
@@ -100,7 +100,7 @@ func slices32(path [][32]byte) [][]byte {
 	return hashes
 }
 
-// hasher shows a Tree to package proof.
+// hasher implements the hasher of package proof for a Tree.
 type hasher struct{ tree Tree }
 
 func (h hasher) EmptyRoot() []byte {

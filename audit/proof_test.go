@@ -18,7 +18,8 @@ func toTlog(path [][32]byte) []tlog.Hash {
 	return out
 }
 
-// Package tlog judges: it shares no code with the tree or its proofs.
+// TestProofsByTlog verifies proofs with package tlog, which shares no code with the tree
+// or its proofs.
 func TestProofsByTlog(t *testing.T) {
 	l := newLog(t, suite.AES, 1000)
 	rnd := rand.New(rand.NewPCG(1, 2))

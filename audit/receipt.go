@@ -9,23 +9,23 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// A Receipt says that a version of a CMK was moved from one driver to another. The
-// record of the move holds it, signed by the log key, so that it can be shown
-// without the log. Its signed form is a note of seven lines, field by field, that
-// no checkpoint looks like.
+// A Receipt states that a version of a CMK was moved from one driver to another. The
+// audit record of the move contains it, signed by the log key, so that it can be verified
+// without the log. Its signed form is a note of seven lines, in the order of the fields,
+// which cannot be mistaken for a checkpoint.
 type Receipt struct {
-	Origin  string // the log's
+	Origin  string // the log's origin
 	Key     string // the CMK's id
 	Version uint32
-	// From and To are the drivers, and the ids of the material in each.
+	// From and To are the drivers, with the ids of the material in each.
 	From, To Place
-	// Device is the serial of the device that To stands for, empty for software.
+	// Device is the serial number of the device behind To, empty for software.
 	Device string
 	// Time is in UTC.
 	Time time.Time
 }
 
-// A Place is where material lies.
+// A Place is the location of key material.
 type Place struct{ Driver, Material string }
 
 func (r Receipt) text() string {
@@ -33,8 +33,8 @@ func (r Receipt) text() string {
 		r.From.Driver, r.From.Material, r.To.Driver, r.To.Material, r.Device, r.Time.UTC().Format(time.RFC3339Nano))
 }
 
-// SignReceipt returns r as a signed note. A receipt of another origin, or with a
-// line break in a name, is ErrReceipt; after Wipe the answer is ErrKey.
+// SignReceipt returns r as a signed note. Errors: ErrReceipt if r has another origin or a
+// field that cannot be encoded, such as a name with a line break; ErrKey after Wipe.
 func (k *LogKey) SignReceipt(r Receipt) ([]byte, error) {
 	if again, err := parseReceipt(r.text()); err != nil || again.text() != r.text() || r.Origin != k.verifier.Name() {
 		return nil, fmt.Errorf("%w: a field that cannot be written", ErrReceipt)
@@ -46,9 +46,9 @@ func (k *LogKey) SignReceipt(r Receipt) ([]byte, error) {
 	return text, nil
 }
 
-// OpenReceipt reads a signed receipt and verifies it with the log's verifier key.
-// Errors: ErrKey, ErrSignature, and ErrReceipt for what the key signed but is no
-// receipt of its log.
+// OpenReceipt parses a signed receipt and verifies it with the log's verifier key.
+// Errors: ErrKey and ErrSignature as for OpenCheckpoint; ErrReceipt if the signed text is
+// not a receipt of the key's log.
 func OpenReceipt(text []byte, vkey string) (Receipt, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {
@@ -65,14 +65,16 @@ func OpenReceipt(text []byte, vkey string) (Receipt, error) {
 	return r, err
 }
 
-// openNote returns the text of a note that the verifier's key signed.
+// openNote returns the text of a note with a valid signature by the verifier's key, or
+// ErrSignature.
 func openNote(text []byte, verifier *verifier) (string, error) {
 	signed, err := note.Open(text, note.VerifierList(verifier))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	for _, sig := range signed.Sigs {
-		// note takes stray bits at the end of the base64; one signature has one form.
+		// Package note ignores stray bits at the end of the base64; a signature must have
+		// only one encoding.
 		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
 			return "", fmt.Errorf("%w: %w", ErrSignature, err)
 		}

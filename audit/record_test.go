@@ -41,8 +41,9 @@ func TestGolden(t *testing.T) {
 	golden(t, "export.jsonl", newLog(t, suite.AES, 12).export(t, 0))
 }
 
-// TestGoldenSM: an SM2 signature differs each time, so that a checkpoint cannot be
-// compared. All before it can, and the frozen one must verify.
+// TestGoldenSM: an SM2 signature differs each time, so checkpoints cannot be compared
+// with the golden file. All lines before them are compared, and the checkpoint in the
+// file must verify.
 func TestGoldenSM(t *testing.T) {
 	needSM(t)
 	l := newLog(t, suite.SM, 12)
@@ -175,7 +176,8 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// FuzzRecordTime: a record of any time has a form, which reads back as itself.
+// FuzzRecordTime: a record with any time has an encoding that parses, and is encoded
+// again to the same bytes.
 func FuzzRecordTime(f *testing.F) {
 	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)} {
 		f.Add(at.Unix(), int64(at.Nanosecond()))

@@ -4,9 +4,9 @@ import "unicode/utf8"
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends s as a JSON string with the fewest escapes: the quote, the
-// backslash and the control characters (RFC 8785, section 3.2.2.2). A byte that is
-// not valid UTF-8 becomes U+FFFD.
+// appendString appends s as a JSON string with the minimal escapes: the quote, the
+// backslash and the control characters (RFC 8785, section 3.2.2.2). A byte that is not
+// valid UTF-8 is replaced by U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0

@@ -2,8 +2,8 @@ package audit
 
 import "strongroom.example/internal/suite"
 
-// A Suite says by which hash a log is a tree, and by which algorithm its checkpoints
-// are signed.
+// A Suite selects the hash of a log's tree and the signature algorithm of its
+// checkpoints.
 type Suite = suite.ID
 
 // The suites.

@@ -4,19 +4,19 @@ import (
 	"math/bits"
 )
 
-// A Tree is the Merkle tree of RFC 6962, section 2.1, over the leaves of a log,
-// with the hash of a suite: SHA-256 or SM3. It holds no leaves; a State does.
+// A Tree computes the Merkle tree of RFC 6962, section 2.1, over the leaves of a log,
+// with the hash of a suite: SHA-256 or SM3. It holds no data; see State.
 type Tree struct{ Suite Suite }
 
-// A State is all that a log must keep to go on growing: how many leaves it has, and
-// the roots of the complete subtrees that cover them, from the left and largest to
-// the right and smallest. Its zero value is the empty log.
+// A State is the data needed to append to a log: the number of leaves, and the roots of
+// the complete subtrees that cover them, from the left and largest to the right and
+// smallest. The zero value is the empty log.
 type State struct {
 	Size     uint64
 	Frontier [][32]byte
 }
 
-// Valid reports whether the frontier has as many hashes as the size demands: one
+// Valid reports whether the frontier has the number of hashes that the size requires: one
 // for each bit that is set.
 func (s State) Valid() bool { return len(s.Frontier) == bits.OnesCount64(s.Size) }
 
@@ -33,9 +33,9 @@ func (t Tree) node(left, right [32]byte) [32]byte {
 	return t.Suite.Sum(b[:])
 }
 
-// Extend returns the state after leaves are added to s, and leaves s as it is.
-// Each subtree that becomes complete, a leaf being one of level 0, is given to
-// visit, children first; visit may be nil. It panics if s is not Valid.
+// Extend returns the state after leaves are appended to s. It does not change s. It
+// passes each subtree that becomes complete to visit, children first; a leaf is a subtree
+// of level 0. visit may be nil. Extend panics if s is not Valid.
 func (t Tree) Extend(s State, leaves [][]byte, visit func(level uint, index uint64, hash [32]byte)) State {
 	if !s.Valid() {
 		panic("audit: the frontier does not fit the size of the log")
@@ -49,8 +49,8 @@ func (t Tree) Extend(s State, leaves [][]byte, visit func(level uint, index uint
 	return next
 }
 
-// push adds one leaf's hash, and merges it with each complete subtree of its size
-// on its left.
+// push appends one leaf's hash, and merges it with the complete subtrees of equal size to
+// its left.
 func (t Tree) push(s *State, hash [32]byte, visit func(level uint, index uint64, hash [32]byte)) {
 	level, index := uint(0), s.Size
 	if visit != nil {
@@ -69,8 +69,8 @@ func (t Tree) push(s *State, hash [32]byte, visit func(level uint, index uint64,
 	s.Size++
 }
 
-// Root returns the root hash of the log; that of the empty log is the hash of
-// nothing.
+// Root returns the root hash of the log. The root of the empty log is the hash of the
+// empty string.
 func (t Tree) Root(s State) [32]byte {
 	last := len(s.Frontier) - 1
 	if last < 0 {

@@ -11,9 +11,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// What stands before the public key in a verifier key, and says what kind it is.
-// C2SP signed-note gives Ed25519 a number, and to kinds without one the byte ff and
-// a name of their own.
+// The prefixes of the public key in a verifier key, which identify its kind. C2SP
+// signed-note assigns a number to Ed25519, and the byte ff followed by a name to kinds
+// without a number.
 const (
 	ed25519Kind = "\x01"
 	sm2Kind     = "\xffstrongroom/sm2-sm3"
@@ -21,12 +21,13 @@ const (
 
 // verifier is a log's public key. It implements note.Verifier.
 type verifier struct {
-	suite  suite.ID // whose signature it verifies
+	suite  suite.ID // the suite whose signature it verifies
 	origin string
 	public []byte
 }
 
-// newVerifier reads a verifier key: origin+key id+base64 of kind and public key.
+// newVerifier parses a verifier key: origin+key id+base64 of kind and public key. It
+// returns ErrKey if vkey is not in the form that String returns.
 func newVerifier(vkey string) (*verifier, error) {
 	origin, rest, _ := strings.Cut(vkey, "+")
 	_, encoded, _ := strings.Cut(rest, "+")
@@ -52,7 +53,8 @@ func newVerifier(vkey string) (*verifier, error) {
 	return v, nil
 }
 
-// check refuses what a signed note cannot name, and what is no public key.
+// check returns ErrKey for an origin that a signed note does not allow, and for an
+// invalid public key.
 func (v *verifier) check() error {
 	if v.origin == "" || !utf8.ValidString(v.origin) || strings.ContainsRune(v.origin, '+') || strings.ContainsFunc(v.origin, unprintable) {
 		return fmt.Errorf("%w: the origin %q is empty, or has a space, a control character or a plus sign", ErrKey, v.origin)
@@ -65,7 +67,7 @@ func (v *verifier) check() error {
 
 func unprintable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 
-// encoded is kind and public key.
+// encoded returns the kind followed by the public key.
 func (v *verifier) encoded() []byte {
 	if v.suite == suite.SM {
 		return append([]byte(sm2Kind), v.public...)
@@ -73,7 +75,7 @@ func (v *verifier) encoded() []byte {
 	return append([]byte(ed25519Kind), v.public...)
 }
 
-// String returns the verifier key that newVerifier reads.
+// String returns the verifier key in the form that newVerifier parses.
 func (v *verifier) String() string {
 	return fmt.Sprintf("%s+%08x+%s", v.origin, v.KeyHash(), base64.StdEncoding.EncodeToString(v.encoded()))
 }
@@ -81,8 +83,8 @@ func (v *verifier) String() string {
 // Name returns the origin.
 func (v *verifier) Name() string { return v.origin }
 
-// KeyHash returns the key id of C2SP signed-note, with the hash of the suite: an SM2
-// key's is made with SM3.
+// KeyHash returns the key id of C2SP signed-note, computed with the hash of the suite:
+// SM3 for an SM2 key.
 func (v *verifier) KeyHash() uint32 {
 	sum := v.suite.Hash([]byte(v.origin), []byte("\n"), v.encoded())
 	return binary.BigEndian.Uint32(sum[:])

@@ -7,45 +7,52 @@ import (
 	"io"
 )
 
-// A Report says what an export that verified holds.
+// A Report describes the contents of an export that verified.
 type Report struct {
 	Origin string
-	// Records is how many there are, First and Last their first and last Seq; both
-	// are the First of the export where there are none.
+	// Records is the number of records, First and Last are the Seq of the first and the
+	// last one. If there are no records, both are the First of the export.
 	Records, First, Last uint64
-	// Checkpoints is how many were verified. The last one covers all records.
+	// Checkpoints is the number of verified checkpoints. The last one covers all records.
 	Checkpoints uint64
 }
 
-// VerifyExport checks an export of the whole log against the log's verifier key, which the
-// caller has pinned: took from the vault once, and kept elsewhere. It needs no vault, reads
-// r once and holds at most a line of 1 MiB. An export without the first records of the log
-// is a Gap at record 0; VerifyExportFrom checks one that begins where an earlier one ended.
+// VerifyExport verifies an export of the whole log with the log's verifier key. The
+// caller must have pinned that key: obtained it from the vault once, and stored it
+// elsewhere. VerifyExport needs no vault, reads r once and holds at most one line of 1
+// MiB. An export without the first records of the log is a Gap at record 0;
+// VerifyExportFrom verifies one that begins where an earlier export ended.
 //
-// The error of a bad export is a *Fault, which matches ErrFault and names the first
-// bad record. A vkey that cannot be read is ErrKey; an error of r is passed on.
+// Errors:
+//   - *Fault, which matches ErrFault: the export is bad. It names the first bad record.
+//   - ErrKey: vkey cannot be parsed.
+//   - The errors of r, wrapped.
 //
-// What it cannot see: records after the last checkpoint that was signed, and the
-// loss of all records after an earlier checkpoint, together with a header to match.
-// Compare Report.Last with what else is known for that, or pin a checkpoint: see
+// VerifyExport cannot detect missing records after the last signed checkpoint, nor the
+// removal of all records after an earlier checkpoint together with a matching header. To
+// detect it, compare Report.Last with other evidence, or pin a checkpoint: see
 // VerifyExportFrom.
 func VerifyExport(r io.Reader, vkey string) (Report, error) {
 	report, _, err := VerifyExportFrom(r, vkey, nil)
 	return report, err
 }
 
-// VerifyExportFrom is VerifyExport for a caller who has pinned a signed checkpoint as well:
-// verified an export up to it once, and kept it. The export holds the whole log, or begins
-// with the first record after the checkpoint. In both cases the records before the
-// checkpoint are those that it was signed over, so that a log which was rewritten or cut back
-// to before it does not verify. A nil checkpoint pins nothing, as in VerifyExport.
+// VerifyExportFrom is VerifyExport with a pinned checkpoint: a signed checkpoint that the
+// caller stored after verifying an export up to it. The export contains the whole log, or
+// begins with the first record after the checkpoint. In both cases it verifies only if
+// the records before the checkpoint are those that were signed, so that a log that was
+// rewritten, or truncated to before the checkpoint, is detected. A nil checkpoint pins
+// nothing, as in VerifyExport.
 //
-// It returns the last checkpoint of the export, to be pinned in place of the one given.
+// It returns the last checkpoint of the export, for the caller to pin in place of the
+// given one.
 //
-// Errors are those of VerifyExport: a Gap where records between the checkpoint and the
-// export are missing, Truncated where the export ends before the checkpoint, Fork where the
-// checkpoint is over other records. A checkpoint that vkey's key did not sign is
-// ErrSignature or ErrCheckpoint.
+// Errors are those of VerifyExport, with these additions:
+//   - Gap: records between the checkpoint and the export are missing.
+//   - Truncated: the export ends before the checkpoint.
+//   - Fork: the checkpoint does not match the records.
+//   - ErrSignature, ErrCheckpoint: the given checkpoint is not one that vkey's key
+//     signed.
 func VerifyExportFrom(r io.Reader, vkey string, checkpoint []byte) (Report, []byte, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {
@@ -65,7 +72,7 @@ func VerifyExportFrom(r io.Reader, vkey string, checkpoint []byte) (Report, []by
 	return v.check.report(), v.check.last, nil
 }
 
-// verification reads the lines of an export and gives each to the checker.
+// verification reads the lines of an export and passes each to the checker.
 type verification struct {
 	lines    *lines
 	verifier *verifier
@@ -96,7 +103,7 @@ func (v *verification) run(vkey string) error {
 	}
 }
 
-// begin reads the header and the frontier.
+// begin reads and checks the header and, if there is one, the frontier.
 func (v *verification) begin(vkey string) error {
 	v.check = newChecker(header{}, 0, v.verifier)
 	line, err := v.next()
@@ -135,7 +142,7 @@ func (v *verification) begin(vkey string) error {
 	return v.check.resume(frontier)
 }
 
-// otherKey says how a log key differs from the pinned one.
+// otherKey describes how a log key differs from the pinned one.
 func (v *verification) otherKey(vkey string) error {
 	if other, err := newVerifier(vkey); err == nil && other.suite != v.verifier.suite {
 		return fmt.Errorf("the export names a log key of %s, and the pinned one is of %s", other.suite.Signature(), v.verifier.suite.Signature())
@@ -158,8 +165,8 @@ func (v *verification) next() ([]byte, error) {
 	return nil, fmt.Errorf("audit: reading the export: %w", err)
 }
 
-// explain tells a record that is missing from one that comes later: it looks for it
-// in the rest of the export.
+// explain distinguishes a missing record from one that occurs later: it searches the rest
+// of the export for the record.
 func (v *verification) explain(err error) error {
 	var f *Fault
 	if !errors.As(err, &f) || f.Kind != Gap {

@@ -41,8 +41,8 @@ func TestVerifyExport(t *testing.T) {
 	}
 }
 
-// TestBeginningIsNeeded: without its first records an export verifies only against a
-// checkpoint over them, and a checkpoint only against the records that it is over.
+// TestBeginningIsNeeded: without its first records an export verifies only with a
+// checkpoint over them, and a checkpoint verifies only with the records that it covers.
 func TestBeginningIsNeeded(t *testing.T) {
 	l, other := newLog(t, suite.AES, 40), newLog(t, suite.AES, 0)
 	for i := range 40 {
@@ -51,7 +51,7 @@ func TestBeginningIsNeeded(t *testing.T) {
 		other.add(t, r, i%10 == 9)
 	}
 	vkey := l.key.Verifier()
-	// Anybody can leave records out and write a frontier of their own making.
+	// An attacker can remove records and write another frontier.
 	short := l.export(t, 10)
 	foreign := audit.Export{Vault: testVault, Suite: suite.AES, LogKey: vkey, First: 10, Frontier: other.states[10].Frontier}
 	var forged bytes.Buffer
@@ -93,9 +93,9 @@ func TestBeginningIsNeeded(t *testing.T) {
 	}
 }
 
-// Every byte of a log of 100 records flipped, in ten exports of ten: one bit in
-// records, where hashes are compared, and two elsewhere, as the last characters of
-// base64 have bits to spare.
+// TestEveryFlipIsFound flips a bit in every byte of a log of 100 records, in ten exports
+// of ten. Outside of records it flips two bits, because the last character of base64 has
+// unused bits.
 func TestEveryFlipIsFound(t *testing.T) {
 	l := newLog(t, suite.AES, 100)
 	for first := 0; first < 100; first += 10 {
@@ -105,7 +105,7 @@ func TestEveryFlipIsFound(t *testing.T) {
 	}
 }
 
-// The same in one export of all, a byte in 41.
+// TestFlipsInOneExport does the same in one export of the whole log, for one byte in 41.
 func TestFlipsInOneExport(t *testing.T) {
 	for _, id := range suites {
 		flipAll(t, newLog(t, id, 100), 0, 41)
@@ -194,7 +194,8 @@ func TestEveryTruncationIsFound(t *testing.T) {
 	}
 }
 
-// A whole log made anew, with the true key, in place of its last checkpoints' one.
+// TestFork replaces the last checkpoint by that of a log that was rewritten from record
+// 10 on and signed with the true key.
 func TestFork(t *testing.T) {
 	l, other := newLog(t, suite.AES, 20), newLog(t, suite.AES, 10)
 	for seq := uint64(10); seq < 20; seq++ {
@@ -242,8 +243,8 @@ func wrongKey(t *testing.T, id suite.ID) {
 	}
 }
 
-// TestWrongKindOfKey: a key of the other edition is told apart from a wrong one of
-// the right edition.
+// TestWrongKindOfKey: the error for a key of the other edition differs from that for a
+// wrong key of the right edition.
 func TestWrongKindOfKey(t *testing.T) {
 	needSM(t)
 	sm, ed := newLog(t, suite.SM, 10), newLog(t, suite.AES, 10)
