@@ -7,8 +7,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// deviceAbsent: a vault opens without its device; what needs the device says so, and
-// all else goes on.
+// deviceAbsent: a vault opens without its device. Operations that need the device fail
+// with ErrUnavailable, and all others succeed.
 func deviceAbsent(t *testing.T, s *subject) {
 	x := s.faulty
 	var samples []sample

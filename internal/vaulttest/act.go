@@ -13,12 +13,12 @@ import (
 type act struct {
 	op     vault.Operation
 	usage  vault.KeyUsage
-	method drivertest.Method // what it asks the device for; "" for nothing
-	named  bool              // by key id, not by a ciphertext
+	method drivertest.Method // the device method that it calls; "" for none
+	named  bool              // the call names a key id; otherwise the ciphertext names the key
 	run    func(ctx context.Context, c vault.Client, m sample) error
 }
 
-// acts has a call for every operation that uses a key.
+// acts lists a call for every operation that uses a key.
 func acts() []act {
 	return []act{
 		{vault.OpEncrypt, vault.EncryptDecrypt, drivertest.MethodPRF, true, func(ctx context.Context, c vault.Client, m sample) error {
@@ -84,7 +84,7 @@ func actsOf(u vault.KeyUsage) (out []act) {
 	return out
 }
 
-// same is err, or says that what was decrypted is not the message.
+// same returns err, or an error if got is not the message.
 func same(got []byte, err error) error {
 	if err == nil && string(got) != message {
 		return fmt.Errorf("decrypted to %q", got)
@@ -92,7 +92,7 @@ func same(got []byte, err error) error {
 	return err
 }
 
-// valid is err, or says that what must verify does not.
+// valid returns err, or an error if ok is false.
 func valid(ok bool, err error) error {
 	if err == nil && !ok {
 		return errors.New("not valid")

@@ -8,17 +8,18 @@ import (
 	"strongroom.example/vault"
 )
 
-// signAlg is one way to sign: as the vault, the driver and openssl name it.
+// signAlg is one signature algorithm, with its names in the vault, the driver and
+// openssl.
 type signAlg struct {
 	alg    vault.SignAlgorithm
 	device driver.SignAlg
 	specs  []vault.KeySpec
 	hash   crypto.Hash // 0: the message itself, or SM2's own digest
-	// openssl verifies by this command line.
+	// openssl is the openssl command line that verifies a signature.
 	openssl string
 }
 
-// signAlgs lists them; the first of a spec is its default.
+// signAlgs lists the signature algorithms. The first one for a spec is its default.
 func signAlgs() []signAlg {
 	rsa := []vault.KeySpec{vault.RSA2048, vault.RSA3072, vault.RSA4096}
 	one := func(s vault.KeySpec) []vault.KeySpec { return []vault.KeySpec{s} }
@@ -40,16 +41,16 @@ func signAlgs() []signAlg {
 	}
 }
 
-// encryptAlg is one way to encrypt to a public key.
+// encryptAlg is one algorithm for encryption to a public key.
 type encryptAlg struct {
 	alg    vault.EncryptionAlgorithm
 	device driver.EncryptAlg
 	specs  []vault.KeySpec
-	// openssl takes these options more to encrypt.
+	// openssl has the additional options with which openssl encrypts.
 	openssl string
 }
 
-// encryptAlgs lists them; the first of a spec is its default.
+// encryptAlgs lists the encryption algorithms. The first one for a spec is its default.
 func encryptAlgs() []encryptAlg {
 	rsa := []vault.KeySpec{vault.RSA2048, vault.RSA3072, vault.RSA4096}
 	const padding = " -pkeyopt rsa_padding_mode:"
@@ -61,14 +62,14 @@ func encryptAlgs() []encryptAlg {
 	}
 }
 
-// signing is an algorithm that signs under the keys of a row.
+// signing is a signature algorithm with a row whose spec it fits.
 type signing struct {
 	row
 	signAlg
-	can bool // false: the driver or the edition does without it
+	can bool // false: the driver or the edition does not support it
 }
 
-// String names the pair in sub-tests.
+// String names the pair in subtests.
 func (x signing) String() string { return string(x.spec) + "/" + string(x.alg) }
 
 // signings pairs every usable row with every algorithm of its spec.
@@ -84,14 +85,14 @@ func (s *subject) signings() (out []signing) {
 	return out
 }
 
-// decrypting is an algorithm that decrypts under the keys of a row.
+// decrypting is an encryption algorithm with a row whose spec it fits.
 type decrypting struct {
 	row
 	encryptAlg
-	can bool // false: the driver or the edition does without it
+	can bool // false: the driver or the edition does not support it
 }
 
-// String names the pair in sub-tests.
+// String names the pair in subtests.
 func (x decrypting) String() string { return string(x.spec) + "/" + string(x.alg) }
 
 // decryptings pairs every usable row with every algorithm of its spec.

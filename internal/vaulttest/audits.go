@@ -11,8 +11,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// audits: every operation is on record with who, what, which key and which driver, and
-// with nothing secret; the export verifies offline, and not when a bit of it is wrong.
+// audits: every operation is recorded with its principal, key and driver, and without
+// secrets. The export verifies offline, and does not verify once a bit is changed.
 func audits(t *testing.T, s *subject) {
 	for _, x := range s.homes() {
 		s.recordsUses(t, x)
@@ -21,7 +21,7 @@ func audits(t *testing.T, s *subject) {
 	exports(t, s.shared)
 }
 
-// recordsUses makes each use of each kind of key and looks for its record.
+// recordsUses uses each kind of key for each of its operations and checks the records.
 func (s *subject) recordsUses(t *testing.T, x *home) {
 	t.Helper()
 	type use struct {
@@ -46,7 +46,7 @@ func (s *subject) recordsUses(t *testing.T, x *home) {
 		}
 		u, asked := want[got.RequestID]
 		if !asked || got.Operation != string(u.op) {
-			continue // ReEncrypt leaves the record of its other half as well
+			continue // ReEncrypt also records the use of its other key
 		}
 		delete(want, got.RequestID)
 		checkUse(t, got, x.key(t, u.row))
@@ -56,7 +56,7 @@ func (s *subject) recordsUses(t *testing.T, x *home) {
 	}
 }
 
-// checkUse checks what the record of one use of a key says.
+// checkUse checks the record of one use of a key.
 func checkUse(t *testing.T, got audit.Record, k vault.Key) {
 	t.Helper()
 	id := got.RequestID
@@ -71,8 +71,8 @@ func checkUse(t *testing.T, got audit.Record, k vault.Key) {
 	}
 }
 
-// recordsTheRest looks for the records of what makes a key, of what fails and of what
-// is refused.
+// recordsTheRest checks the records of operations that create keys, that fail and that
+// are refused.
 func recordsTheRest(t *testing.T, x *home) {
 	t.Helper()
 	const id = "audit of the rest"
@@ -105,7 +105,7 @@ func recordsTheRest(t *testing.T, x *home) {
 	}
 }
 
-// exports verifies the whole log as an outsider does.
+// exports verifies the whole log with only its public key.
 func exports(t *testing.T, x *home) {
 	t.Helper()
 	n := uint64(0)
@@ -127,7 +127,7 @@ func exports(t *testing.T, x *home) {
 		t.Fatal(err)
 	}
 	report, err := audit.VerifyExport(bytes.NewReader(export.Bytes()), x.vault.LogKey())
-	if err != nil || report.Records < n+2 { // and the reading, and the export
+	if err != nil || report.Records < n+2 { // the reading and the export are also recorded
 		t.Errorf("%+v, %v, of at least %d records", report, err, n+2)
 	}
 	bad := bytes.Clone(export.Bytes())

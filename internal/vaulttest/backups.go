@@ -9,8 +9,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// backups restores a backup into a new directory, over the same devices. Each key is what
-// it was, and what was made with it holds. The later checks run on the restored vault.
+// backups restores a backup to a new directory, with the same devices. The keys are
+// unchanged, and ciphertexts and signatures from before remain valid. The later checks
+// run on the restored vault.
 func backups(t *testing.T, s *subject) {
 	for _, x := range s.homes() {
 		var samples []sample

@@ -14,16 +14,16 @@ import (
 	"strongroom.example/vault"
 )
 
-// brokenName chooses, in a child process, which broken driver the suite is run over.
+// brokenName selects, in a child process, the broken driver over which the suite runs.
 const brokenName = "STRONGROOM_BROKEN_DRIVER"
 
-// broken is a driver with a fault: what is nil or false is right.
+// broken is a driver with one fault. Fields that are nil or false change nothing.
 type broken struct {
 	*drivertest.Memory
 	key     func(driver.Key) driver.Key
 	created func(context.Context, *drivertest.Memory, driver.KeySpec, *driver.Created)
-	hoards  bool // destroys nothing
-	swaps   bool // imports other material than it is given
+	hoards  bool // Destroy destroys nothing
+	swaps   bool // imports material other than the given one
 }
 
 func (b broken) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
@@ -68,7 +68,7 @@ func (k bentPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	return out, err
 }
 
-// bendPRF changes what PRFs answer.
+// bendPRF returns a function that changes the output of PRFs.
 func bendPRF(bend func([]byte)) func(driver.Key) driver.Key {
 	return func(key driver.Key) driver.Key {
 		if prf, ok := key.(driver.PRF); ok {
@@ -96,7 +96,7 @@ func (k bentDecrypter) Decrypt(ctx context.Context, dst []byte, alg driver.Encry
 	return k.bend(alg, out, err)
 }
 
-// bendDecrypter changes what private keys answer.
+// bendDecrypter returns a function that changes the results of private keys.
 func bendDecrypter(bend func(driver.EncryptAlg, []byte, error) ([]byte, error)) func(driver.Key) driver.Key {
 	return func(key driver.Key) driver.Key {
 		if d, ok := key.(driver.Decrypter); ok {
@@ -106,18 +106,18 @@ func bendDecrypter(bend func(driver.EncryptAlg, []byte, error) ([]byte, error)) 
 	}
 }
 
-// brokenDrivers makes one driver for each fault, under the names of the checks that
-// must find it. Over a Memory that is right they pass: TestSuite of package vault.
+// brokenDrivers makes one driver for each fault, under the names of the checks that must
+// detect it. TestSuite of package vault runs the same checks over a correct Memory.
 func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 	return map[string]func(*drivertest.Memory) broken{
-		"Rotation Reopen": func(m *drivertest.Memory) broken { // forgets its keys at a restart
+		"Rotation Reopen": func(m *drivertest.Memory) broken { // its keys change at a restart
 			var salt = byte(instances.Add(1))
 			return broken{Memory: m, key: bendPRF(func(out []byte) { out[0] ^= salt })}
 		},
-		"Macs": func(m *drivertest.Memory) broken { // has one key only
+		"Macs": func(m *drivertest.Memory) broken { // all of its keys are the same
 			return broken{Memory: m, key: bendPRF(func(out []byte) { clear(out) })}
 		},
-		"Concurrent Ciphertexts": func(m *drivertest.Memory) broken { // errs now and then
+		"Concurrent Ciphertexts": func(m *drivertest.Memory) broken { // gives a wrong result at times
 			var calls atomic.Int64
 			return broken{Memory: m, key: bendPRF(func(out []byte) {
 				if calls.Add(1)%5 == 0 {
@@ -125,7 +125,7 @@ func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 				}
 			})}
 		},
-		"Signatures OpenSSLVerifies Certificates": func(m *drivertest.Memory) broken { // signs what it was not given
+		"Signatures OpenSSLVerifies Certificates": func(m *drivertest.Memory) broken { // signs something else
 			return broken{Memory: m, key: func(key driver.Key) driver.Key {
 				if s, ok := key.(driver.Signer); ok {
 					return bentSigner{s}
@@ -133,10 +133,10 @@ func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 				return key
 			}}
 		},
-		"Decryption": func(m *drivertest.Memory) broken { // takes every ciphertext
+		"Decryption": func(m *drivertest.Memory) broken { // accepts every ciphertext
 			return broken{Memory: m, key: bendDecrypter(func(_ driver.EncryptAlg, out []byte, err error) ([]byte, error) { return out, nil })}
 		},
-		"Padding": func(m *drivertest.Memory) broken { // tells bad padding
+		"Padding": func(m *drivertest.Memory) broken { // reports bad padding
 			return broken{Memory: m, key: bendDecrypter(func(alg driver.EncryptAlg, out []byte, err error) ([]byte, error) {
 				if alg == driver.RSARaw && err == nil && (out[0] != 0 || out[1] != 2) {
 					return nil, &driver.Error{Op: "Decrypt", Class: driver.Authentic}
@@ -144,7 +144,7 @@ func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 				return out, err
 			})}
 		},
-		"OpenSSLEncrypts Decrypter": func(m *drivertest.Memory) broken { // tells the public key of another
+		"OpenSSLEncrypts Decrypter": func(m *drivertest.Memory) broken { // returns the public key of another key
 			return broken{Memory: m, created: func(ctx context.Context, m *drivertest.Memory, spec driver.KeySpec, made *driver.Created) {
 				if spec.Usage == driver.Decrypt {
 					other, _ := m.GenerateKey(ctx, driver.MaterialID{byte(instances.Add(1))}, spec)
@@ -157,10 +157,10 @@ func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 	}
 }
 
-// instances tells drivers of one process apart.
+// instances numbers the drivers of a process.
 var instances atomic.Int64
 
-// harness is a Memory with a fault.
+// harness returns a Harness over a Memory with a fault.
 func (make brokenMaker) harness() Harness {
 	config := func(b broken) vault.Config {
 		return vault.Config{Drivers: map[string]driver.Driver{"broken": b}, Driver: "broken"}
@@ -176,7 +176,7 @@ func (make brokenMaker) harness() Harness {
 
 type brokenMaker func(*drivertest.Memory) broken
 
-// TestBrokenDriver is what TestSuiteFindsFaults runs in child processes.
+// TestBrokenDriver is the part of TestSuiteFindsFaults that runs in child processes.
 func TestBrokenDriver(t *testing.T) {
 	name, child := os.LookupEnv(brokenName)
 	if !child {
@@ -185,7 +185,7 @@ func TestBrokenDriver(t *testing.T) {
 	Run(t, brokenMaker(brokenDrivers()[name]).harness())
 }
 
-// TestSuiteFindsFaults runs the suite over drivers that are broken, each in its own way.
+// TestSuiteFindsFaults runs the suite over each broken driver and checks that it fails.
 func TestSuiteFindsFaults(t *testing.T) {
 	for names := range brokenDrivers() {
 		t.Run(names, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestSuiteFindsFaults(t *testing.T) {
 	}
 }
 
-// TestOpenKeysAreCounted: a key that is not closed is noticed.
+// TestOpenKeysAreCounted: a key that is not closed is detected.
 func TestOpenKeysAreCounted(t *testing.T) {
 	d, ctx := newDevice(drivertest.NewMemory()), t.Context()
 	spec, id := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, driver.MaterialID{1}

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// cancelled: an operation whose context is done returns the context's error, bare, and
-// asks the device nothing.
+// cancelled: an operation whose context is done returns the context's error, unwrapped,
+// and does not call the device.
 func cancelled(t *testing.T, s *subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -37,8 +37,8 @@ func cancelled(t *testing.T, s *subject) {
 	}
 }
 
-// cancelledWhileWaiting: a context that ends while the device is waited for ends the
-// operation, which is recorded, and the key goes on working.
+// cancelledWhileWaiting: a context that ends while an operation waits for the device ends
+// the operation, which is recorded, and the key remains usable.
 func cancelledWhileWaiting(t *testing.T, s *subject) {
 	x := s.faulty
 	for _, r := range s.eachOnDevice(t) {
@@ -73,7 +73,7 @@ func cancelledWhileWaiting(t *testing.T, s *subject) {
 	}
 }
 
-// recorded returns the records of one request; there must be some.
+// recorded returns the records of one request. It fails the test if there are none.
 func recorded(t *testing.T, x *home, f audit.Filter, id string) (out []audit.Record) {
 	t.Helper()
 	for r, err := range x.owner().AuditRecords(t.Context(), f) {

@@ -12,8 +12,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// certificates: a key is a crypto.Signer, with which the standard library makes a
-// request, a certificate and a TLS 1.3 handshake, and gmsm a request by SM2.
+// certificates: a key is a crypto.Signer with which the standard library makes a
+// certificate request, a certificate and a TLS 1.3 handshake, and gmsm a certificate
+// request with SM2.
 func certificates(t *testing.T, s *subject) {
 	for _, r := range s.usable() {
 		if r.usage != vault.SignVerify {

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// ciphertexts: what Encrypt made opens, for every length and context; whatever is
-// wrong with ciphertext or context is ErrCiphertext, and nothing is released.
+// ciphertexts: Decrypt opens the output of Encrypt for every length and context. Any
+// change of the ciphertext or context is ErrCiphertext, and no plaintext is returned.
 func ciphertexts(t *testing.T, s *subject) {
 	roundTrips(t, s.shared)
 	c := s.shared.owner()
@@ -30,7 +30,8 @@ func ciphertexts(t *testing.T, s *subject) {
 	}
 }
 
-// roundTrips encrypts what is short, what is long, and what is too long.
+// roundTrips encrypts and decrypts messages of 0, 1 and MaxPlaintext bytes, and checks
+// that a longer message or context is ErrTooLarge.
 func roundTrips(t *testing.T, x *home) {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()
@@ -58,7 +59,7 @@ func roundTrips(t *testing.T, x *home) {
 	}
 }
 
-// spoiled returns every way in which a ciphertext can be wrong.
+// spoiled returns a ciphertext damaged in every way.
 func spoiled(t *testing.T, s *subject, m sample) map[string][]byte {
 	t.Helper()
 	bad := map[string][]byte{
@@ -66,7 +67,7 @@ func spoiled(t *testing.T, s *subject, m sample) map[string][]byte {
 		"zeros": make([]byte, len(m.ct)), "in another vault": encrypt(t, s.faulty, s.faulty.createSymmetric(t).ID),
 	}
 	if s.faulty == s.shared {
-		delete(bad, "in another vault") // there is one vault only
+		delete(bad, "in another vault") // there is only one vault
 	}
 	for i := range m.ct {
 		flipped := slices.Clone(m.ct)
@@ -76,7 +77,7 @@ func spoiled(t *testing.T, s *subject, m sample) map[string][]byte {
 	for _, n := range []int{1, 3, vault.Overhead - 1, vault.Overhead, len(m.ct) - 1} {
 		bad[fmt.Sprintf("cut to %d bytes", n)] = m.ct[:n]
 	}
-	// Under another key of the same kind: its header before this body.
+	// From another key of the same kind: the header of one and the body of the other.
 	other := encrypt(t, s.shared, s.shared.createSymmetric(t).ID)
 	half := len(m.ct) / 2
 	bad["head of another"] = slices.Concat(other[:half], m.ct[half:])

@@ -9,7 +9,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// reopen: after a restart each key is what it was, and what was made with it holds.
+// reopen: after a restart the keys are unchanged, and ciphertexts and signatures from
+// before remain valid.
 func reopen(t *testing.T, s *subject) {
 	for _, x := range s.homes() {
 		var samples []sample
@@ -36,8 +37,8 @@ func reopen(t *testing.T, s *subject) {
 	}
 }
 
-// closed: what is closed answers ErrClosed, its directory is in use until then, and
-// only its protector opens it.
+// closed: a closed vault returns ErrClosed. Its directory is in use until then, and only
+// its protector opens it.
 func closed(t *testing.T, s *subject) {
 	cfg := s.Config(t)
 	if builtIn(cfg) {
@@ -45,7 +46,7 @@ func closed(t *testing.T, s *subject) {
 	}
 	h := s.Harness
 	if s.faulty != s.shared {
-		h.Reopen = nil // the engine stays as it is
+		h.Reopen = nil // the software engine inside the vault stays open
 	}
 	x := newHome(t, h, cfg)
 	c, ctx := x.owner(), t.Context()
@@ -69,7 +70,7 @@ func closed(t *testing.T, s *subject) {
 	allWork(t, x, []sample{s.sample(t, x, s.each()[0])})
 }
 
-// wantNoWayIn tries a stranger's protector and a second Create.
+// wantNoWayIn checks that a wrong protector and a second Create fail.
 func wantNoWayIn(t *testing.T, x *home) {
 	t.Helper()
 	cfg := x.cfg

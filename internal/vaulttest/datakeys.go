@@ -12,8 +12,8 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// dataKeys: a data key of each length is made, kept as a ciphertext, and is the same
-// when it is opened again.
+// dataKeys: a data key of each length is generated with its ciphertext, and decrypting
+// that gives the same key.
 func dataKeys(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	k := s.shared.key(t, s.each()[0])
@@ -54,8 +54,8 @@ func dataKeys(t *testing.T, s *subject) {
 	}
 }
 
-// noCipher checks that a data key of a size that no cipher takes has none, and has a
-// stream all the same.
+// noCipher checks that a data key of a size that fits no cipher has no cipher, but can
+// encrypt a stream.
 func (s *subject) noCipher(t *testing.T, k vault.Key, size int, sizes []int) {
 	t.Helper()
 	dk, err := s.shared.owner().GenerateDataKey(t.Context(), k.ID, size, nil)
@@ -69,7 +69,7 @@ func (s *subject) noCipher(t *testing.T, k vault.Key, size int, sizes []int) {
 	dataStream(t, dk)
 }
 
-// dataStream writes and reads a stream whose suite the key names.
+// dataStream encrypts and decrypts a stream in the suite that the data key selects.
 func dataStream(t *testing.T, dk *vault.DataKey) {
 	t.Helper()
 	var file bytes.Buffer
@@ -93,7 +93,7 @@ func dataStream(t *testing.T, dk *vault.DataKey) {
 	}
 }
 
-// dataCipher encrypts data with a data key that nobody saw when it was made.
+// dataCipher encrypts data with a data key that was generated without its plaintext.
 func (s *subject) dataCipher(t *testing.T, k vault.Key, size int) {
 	t.Helper()
 	ctx, c := t.Context(), s.shared.owner()
@@ -134,7 +134,8 @@ func bytesOf(t *testing.T, k *vault.DataKey) (out []byte) {
 	return out
 }
 
-// random: GenerateRandom gives as many bytes as were asked for, and never the same.
+// random: GenerateRandom returns the requested number of bytes, and different ones each
+// time.
 func random(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	seen := map[string]bool{}

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// decrypter: a key is a crypto.Decrypter, with the options that crypto/rsa has.
+// decrypter: a key is a crypto.Decrypter that accepts the options of crypto/rsa.
 func decrypter(t *testing.T, s *subject) {
 	for _, x := range s.decryptings() {
 		if !x.can || x.bits() > 2048 {
@@ -40,7 +40,7 @@ func decrypter(t *testing.T, s *subject) {
 	}
 }
 
-// optionsOf returns what crypto.Decrypter takes for an algorithm.
+// optionsOf returns the crypto.DecrypterOpts for an algorithm.
 func optionsOf(alg vault.EncryptionAlgorithm) crypto.DecrypterOpts {
 	switch alg {
 	case vault.RSAESOAEPSHA1:

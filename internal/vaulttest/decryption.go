@@ -9,8 +9,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// decryption: what an outsider encrypted to the public key comes back, under every
-// algorithm of every spec; what is wrong is ErrCiphertext.
+// decryption: the vault decrypts messages that were encrypted to the public key without
+// it, under every algorithm of every spec. A wrong ciphertext is ErrCiphertext.
 func decryption(t *testing.T, s *subject) {
 	for _, x := range s.decryptings() {
 		t.Run(x.String(), func(t *testing.T) {
@@ -23,7 +23,8 @@ func decryption(t *testing.T, s *subject) {
 	}
 }
 
-// wantNoPlaintext asks for an algorithm that the driver or the edition lacks.
+// wantNoPlaintext checks the error for an algorithm that the driver or the edition does
+// not support.
 func (s *subject) wantNoPlaintext(t *testing.T, x decrypting) {
 	t.Helper()
 	ct := make([]byte, max(x.bits()/8, 100))
@@ -64,7 +65,8 @@ func (s *subject) decrypts(t *testing.T, x decrypting) {
 	}
 }
 
-// lengths returns how long messages can be; SM2 has no empty ones.
+// lengths returns message lengths up to the greatest. SM2 cannot encrypt an empty
+// message.
 func lengths(x decrypting) []int {
 	switch x.alg {
 	case vault.RSAESPKCS1V15:

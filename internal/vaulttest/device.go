@@ -9,7 +9,7 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// device is a driver that fails on demand and whose open keys are counted.
+// device is a driver that fails on demand and counts its open keys.
 type device struct {
 	*drivertest.Faulty
 	open atomic.Int64
@@ -23,14 +23,14 @@ var _ driver.Driver = (*device)(nil)
 
 func newDevice(d driver.Driver) *device { return &device{Faulty: drivertest.NewFaulty(d)} }
 
-// lastCreated returns what GenerateKey returned last.
+// lastCreated returns the result of the last GenerateKey.
 func (d *device) lastCreated() driver.Created {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.last
 }
 
-// GenerateKey passes through.
+// GenerateKey calls the driver and stores the result for lastCreated.
 func (d *device) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	made, err := d.Faulty.GenerateKey(ctx, id, spec)
 	d.mu.Lock()
@@ -39,7 +39,7 @@ func (d *device) GenerateKey(ctx context.Context, id driver.MaterialID, spec dri
 	return made, err
 }
 
-// OpenKey counts the key until it is closed.
+// OpenKey opens the key and counts it until it is closed.
 func (d *device) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	id, blob = d.placed(id, spec, blob)
 	key, err := d.Faulty.OpenKey(ctx, id, spec, blob)
@@ -61,7 +61,7 @@ func (d *device) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return outer, nil
 }
 
-// ImportWrapped passes through, with the inner wrapping key.
+// ImportWrapped calls the driver with the wrapping key that watched wraps.
 func (d *device) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	if key, ok := w.With.(watched); ok {
 		w.With = key.Key
@@ -69,7 +69,7 @@ func (d *device) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 	return d.Faulty.ImportWrapped(ctx, id, spec, w)
 }
 
-// watched is a key that tells when it is closed.
+// watched is a key that calls a function when it is closed.
 type watched struct {
 	driver.Key
 	closed func()
@@ -80,7 +80,7 @@ func (k watched) Close() error {
 	return k.Key.Close()
 }
 
-// Lookups passes through; a key that is not tracked is never looked up again.
+// Lookups returns the count of the inner key, or 0 if the inner key is not Tracked.
 func (k watched) Lookups() uint64 {
 	if inner, ok := k.Key.(driver.Tracked); ok {
 		return inner.Lookups()

@@ -1,6 +1,6 @@
-// Package vaulttest is what the vault promises through its public face, run over any
-// driver: the same calls, the same results and the same errors, whatever protects the
-// keys.
+// Package vaulttest tests the contract of package vault through its exported API, over
+// any driver: the same calls must have the same results and the same errors, whichever
+// driver protects the keys.
 //
 //	func TestVault(t *testing.T) {
 //		vaulttest.Run(t, vaulttest.Harness{Config: func(t *testing.T) vault.Config {
@@ -8,11 +8,12 @@
 //		}})
 //	}
 //
-// What the default driver can do is read from its Info. What it lacks must fall back
-// to the software engine, or be ErrUnsupported where the driver is named. Results are
-// checked by the standard library and gmsm, and by the openssl command: it is needed
-// where CI=true, and elsewhere its checks are skipped with the name of the package.
+// The suite reads the abilities of the default driver from its Info. An operation that
+// the driver lacks must fall back to the software engine, or fail with ErrUnsupported if
+// the call names the driver. Results are verified with the standard library, gmsm and the
+// openssl command. If CI=true a missing openssl fails the test; otherwise its checks are
+// skipped, with the name of the package to install.
 //
-// Each check ends with the vault's own Check, and each vault with a count of the
-// driver's keys that are still open.
+// Each check ends with the vault's own Check. When a vault is closed, the suite checks
+// that none of the driver's keys is still open.
 package vaulttest

@@ -11,12 +11,12 @@ import (
 	"strongroom.example/vault"
 )
 
-// misfortune is what happens to a device, and what comes of it.
+// misfortune is a device fault and its expected effect.
 type misfortune struct {
 	name  string
 	fault drivertest.Fault
 	want  error
-	calls int // beyond those of a call that goes well
+	calls int // additional calls, compared with a call that succeeds
 }
 
 func misfortunes() []misfortune {
@@ -30,15 +30,15 @@ func misfortunes() []misfortune {
 	}
 }
 
-// deviceFails: what another try can mend is tried again, and nothing else; an error
-// says that the device is away, and when it is back the key works.
+// deviceFails: a temporary failure is retried, any other is not. An error reports that
+// the device is unavailable, and the key works when the device is back.
 func deviceFails(t *testing.T, s *subject) {
 	x := s.faulty
 	for _, r := range s.eachOnDevice(t) {
 		m := s.sample(t, x, r)
 		for _, a := range actsOf(r.usage) {
 			if a.method == "" || a.op == vault.OpReEncryptFrom {
-				continue // it asks nothing, or twice
+				continue // it makes no call, or two
 			}
 			t.Run(string(a.op), func(t *testing.T) {
 				for _, f := range misfortunes() {
@@ -50,7 +50,7 @@ func deviceFails(t *testing.T, s *subject) {
 	}
 }
 
-// strikes runs an act once under a misfortune, and once after.
+// strikes runs an act once with the fault and once after it.
 func strikes(t *testing.T, x *home, a act, m sample, f misfortune) {
 	t.Helper()
 	if err := a.run(t.Context(), x.owner(), m); err != nil {
@@ -73,13 +73,13 @@ func strikes(t *testing.T, x *home, a act, m sample, f misfortune) {
 	}
 }
 
-// staysAway has the device gone for longer than the caller waits.
+// staysAway makes the device unavailable for longer than the caller waits.
 func staysAway(t *testing.T, x *home, a act, m sample) {
 	t.Helper()
 	for class, want := range map[driver.Class]error{driver.Unavailable: vault.ErrUnavailable, driver.Throttled: vault.ErrThrottled} {
 		x.device.Add(drivertest.Fault{Method: a.method, Fail: true, Class: class})
 		err := context.DeadlineExceeded
-		for try := 0; try < 5 && err == context.DeadlineExceeded; try++ { // the device was not reached in time
+		for try := 0; try < 5 && err == context.DeadlineExceeded; try++ { // the deadline passed before the device was called
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			err = a.run(ctx, x.owner(), m)
 			cancel()

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// deviceFailsToMakeKeys: whatever the device does, there is a whole key or none, and
-// nothing is left over in it.
+// deviceFailsToMakeKeys: whatever the device does, creating a key makes a complete key or
+// none, and leaves no objects in the device.
 func deviceFailsToMakeKeys(t *testing.T, s *subject) {
 	x := s.faulty
 	o := x.options(s.eachOnDevice(t)[0])
@@ -50,8 +50,8 @@ func deviceFailsToMakeKeys(t *testing.T, s *subject) {
 	}
 }
 
-// objects returns the ids of the keys in the device; nil where there is no device, or
-// it cannot list them.
+// objects returns the ids of the keys in the device, or nil if there is no device or it
+// cannot list them.
 func (x *home) objects(t *testing.T) map[driver.MaterialID]bool {
 	t.Helper()
 	if x.device == nil || !x.device.Info().Lister {

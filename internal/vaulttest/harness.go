@@ -8,27 +8,29 @@ import (
 	"strongroom.example/vault"
 )
 
-// A Harness is how the suite gets at a driver.
+// A Harness gives the suite access to a driver.
 type Harness struct {
-	// Config gives the Config of a new vault: edition, drivers and default driver,
-	// which the suite wraps to watch it and to make it fail. It is called once for each
-	// vault, at the end of whose life t ends. Authorizer stays nil. The suite closes the
-	// drivers, after the vault.
+	// Config returns the Config of a new vault: edition, drivers and default driver. The
+	// suite wraps the default driver to watch it and to make it fail. Config is called
+	// once for each vault; t ends when the vault is no longer used. Authorizer must be
+	// nil. The suite closes the drivers after the vault.
 	Config func(t *testing.T) vault.Config
-	// Reopen gives the Config for opening a vault again: the same devices, opened anew.
-	// The drivers of cfg, which Config or Reopen returned, are closed; t is Config's. Nil: the drivers
-	// stay open while their vault is closed and opened.
+	// Reopen returns the Config for opening a vault again, with the same devices, newly
+	// opened. The drivers of cfg, which Config or Reopen returned, have been closed; t is
+	// the one of Config. If Reopen is nil, the drivers stay open while their vault is
+	// closed and opened.
 	Reopen func(t *testing.T, cfg vault.Config) vault.Config
-	// Protector gives the protector of every vault; what one call gives must open what
-	// another protected. Nil: a passphrase that costs little.
+	// Protector returns the protector of every vault. A protector from one call must open
+	// a root that one from another call protected. If it is nil, the suite uses a
+	// passphrase with low cost.
 	Protector func(t *testing.T) driver.Protector
-	// LeaveOut names specs that are not made, such as those that a slow device takes
-	// minutes to make; the log says which. Nil: all are made. Under -short RSA keys above
-	// 2048 bits are left out as well.
+	// LeaveOut reports whether keys of a spec are left out, for example because a slow
+	// device takes minutes to make them; the test log lists them. If it is nil, all specs
+	// are tested. With -short, RSA keys above 2048 bits are left out too.
 	LeaveOut func(spec vault.KeySpec) bool
 }
 
-// Run runs every check as a sub-test.
+// Run runs every check as a subtest.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	s := newSubject(t, h)
@@ -40,14 +42,14 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// A check is one promise of the vault.
+// A check tests one rule of the contract.
 type check struct {
 	name string
 	run  func(t *testing.T, s *subject)
 }
 
-// checks lists the suite in order. Specs comes first, since it sees each kind of key
-// made, and DisableRacesEncrypt last, since it makes the log long.
+// checks lists the suite in order. Specs comes first, because it must see each kind of
+// key being created, and DisableRacesEncrypt last, because it makes the log long.
 func checks() []check {
 	return []check{
 		{"Specs", specs},
@@ -95,7 +97,7 @@ func (h Harness) protector(t *testing.T) driver.Protector {
 	return soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 1}.Passphrase([]byte("correct horse"))
 }
 
-// stranger gives a protector that opens no vault of the suite.
+// stranger returns a protector that opens no vault of the suite.
 func stranger() driver.Protector {
 	return soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 1}.Passphrase([]byte("battery staple"))
 }

@@ -9,18 +9,18 @@ import (
 	"strongroom.example/vault"
 )
 
-// home is one vault, with its drivers and the keys that the checks share.
+// home is one vault, with its drivers and the keys shared by the checks.
 type home struct {
 	Harness
-	t      *testing.T   // at its end the vault is closed
-	cfg    vault.Config // as the harness gave it
+	t      *testing.T   // the vault is closed when t ends
+	cfg    vault.Config // as the Harness returned it
 	dir    string
-	device *device // the default driver; nil for the engine inside the vault
+	device *device // the default driver; nil for the software engine inside the vault
 	vault  *vault.Vault
 	made   map[row]made
 }
 
-// newHome creates a vault. It is closed, and its drivers after it, at the end of t.
+// newHome creates a vault. The vault, and then its drivers, are closed when t ends.
 func newHome(t *testing.T, h Harness, cfg vault.Config) *home {
 	t.Helper()
 	x := &home{Harness: h, t: t, cfg: cfg, dir: filepath.Join(t.TempDir(), "vault"), made: map[row]made{}}
@@ -34,7 +34,7 @@ func newHome(t *testing.T, h Harness, cfg vault.Config) *home {
 	return x
 }
 
-// watched returns cfg with its default driver wrapped.
+// watched returns cfg with the default driver wrapped in a device.
 func (x *home) watched(cfg vault.Config) vault.Config {
 	if builtIn(cfg) {
 		return cfg
@@ -53,7 +53,7 @@ func (x *home) driver() string {
 	return x.cfg.Driver
 }
 
-// owner returns the vault as its owner sees it.
+// owner returns a Client for the owner of the vault.
 func (x *home) owner() vault.Client {
 	if x.cfg.Owner != "" {
 		return x.vault.As(x.cfg.Owner)
@@ -61,7 +61,7 @@ func (x *home) owner() vault.Client {
 	return x.vault.As(vault.DefaultOwner)
 }
 
-// check verifies all that is stored.
+// check verifies all stored data.
 func (x *home) check(t *testing.T) {
 	t.Helper()
 	if x.vault == nil {
@@ -72,7 +72,7 @@ func (x *home) check(t *testing.T) {
 	}
 }
 
-// close closes the vault, which must close every key of the driver.
+// close closes the vault and checks that every key of the driver was closed.
 func (x *home) close(t *testing.T) {
 	t.Helper()
 	if x.vault == nil {
@@ -100,7 +100,7 @@ func (x *home) closeDrivers(t *testing.T) {
 	}
 }
 
-// reopen closes the vault and opens it, as a program does that starts again.
+// reopen closes the vault and opens it, like a program that restarts.
 func (x *home) reopen(t *testing.T) {
 	t.Helper()
 	x.close(t)
@@ -126,7 +126,7 @@ func (x *home) openAs(t *testing.T, cfg vault.Config) {
 	x.vault = v
 }
 
-// calls counts what the device was asked; 0 where there is none.
+// calls returns the number of calls to the device, 0 if there is none.
 func (x *home) calls() int {
 	if x.device == nil {
 		return 0

@@ -15,8 +15,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// placeOfImport says where imported keys of a row go: the default driver, or the
-// software engine where that does not import them.
+// placeOfImport returns the driver for imported keys of a row: the default driver, or the
+// software engine if the default driver cannot import them.
 func (s *subject) placeOfImport(x *home, r row) string {
 	name, can, _ := s.place(x, r)
 	if can.Import || len(can.WrappedImport) > 0 {
@@ -25,15 +25,15 @@ func (s *subject) placeOfImport(x *home, r row) string {
 	return softName
 }
 
-// imports: material of one's own comes in, does what it does elsewhere, goes, and
-// comes back; nothing else comes in its place.
+// imports: external material can be imported, used, deleted and imported again. Any other
+// material in its place is refused.
 func imports(t *testing.T, s *subject) {
 	x := s.shared
 	objects := x.objects(t)
 	for _, r := range s.each() {
 		t.Run(r.String(), func(t *testing.T) { s.importsOf(t, r) })
 	}
-	x.reopen(t) // which also ends what the vault does later by itself
+	x.reopen(t) // also completes the vault's background cleanup
 	if added := x.objectsSince(t, objects); added != 0 {
 		t.Errorf("the imports left %d objects in the device, want 0", added)
 	}
@@ -85,7 +85,7 @@ func bring(t *testing.T, x *home, k vault.Key, p vault.ImportParameters, own mat
 	return k
 }
 
-// wantNoImport sends what is wrong, four times within the five tries of a token.
+// wantNoImport tries four wrong imports, within the five attempts of a token.
 func wantNoImport(t *testing.T, x *home, k vault.Key, p vault.ImportParameters, own material) {
 	t.Helper()
 	good := vault.ImportMaterial{Token: p.Token, EncryptedMaterial: wrap(t, p, own.plain)}
@@ -117,7 +117,7 @@ func wantNoImport(t *testing.T, x *home, k vault.Key, p vault.ImportParameters, 
 	}
 }
 
-// pathTold checks that the version says on which path its material came in.
+// pathTold checks that the version has the path by which its material was imported.
 func pathTold(t *testing.T, x *home, k vault.Key, p vault.ImportParameters) {
 	t.Helper()
 	versions, err := x.owner().ListKeyVersions(t.Context(), k.ID)
@@ -126,7 +126,8 @@ func pathTold(t *testing.T, x *home, k vault.Key, p vault.ImportParameters) {
 	}
 }
 
-// isMaterial checks that a key computes what its owner computes without the vault.
+// isMaterial checks that a key has the same results as the owner's material outside the
+// vault.
 func isMaterial(t *testing.T, x *home, m sample, own material) {
 	t.Helper()
 	if own.public != nil {
@@ -146,7 +147,7 @@ func isMaterial(t *testing.T, x *home, m sample, own material) {
 	allWork(t, x, []sample{m})
 }
 
-// goesAndComesBack destroys the material and brings it again.
+// goesAndComesBack deletes the material and imports it again.
 func (s *subject) goesAndComesBack(t *testing.T, x *home, m sample, own material) {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()

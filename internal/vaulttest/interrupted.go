@@ -11,8 +11,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// interrupted: a key that is acknowledged to be disabled while the device works for an
-// operation, at whichever of its calls, gives no result. ReEncrypt rests on two keys.
+// interrupted: if disabling a key is acknowledged while an operation with that key waits
+// for any of its device calls, the operation returns no result. ReEncrypt depends on two
+// keys.
 func interrupted(t *testing.T, s *subject) {
 	x := s.faulty
 	for _, r := range s.eachOnDevice(t) {
@@ -35,8 +36,8 @@ func interrupted(t *testing.T, s *subject) {
 	}
 }
 
-// atEachDeviceCall disables a key during the first call of the device that an operation
-// makes, then during the second, and so on until it makes no more.
+// atEachDeviceCall disables a key during the first device call of an operation, then in
+// another run during the second, and so on until the operation makes no more calls.
 func atEachDeviceCall(t *testing.T, x *home, name, key string, act func(context.Context) error) {
 	t.Helper()
 	for n := 1; ; n++ {
@@ -71,8 +72,8 @@ func atEachDeviceCall(t *testing.T, x *home, name, key string, act func(context.
 	}
 }
 
-// failures: each use of a key that fails, and each that is refused, is on record once, under
-// the caller's name.
+// failures: each failed and each refused use of a key is recorded exactly once, under the
+// caller's name.
 func failures(t *testing.T, s *subject) {
 	x, want := s.shared, map[string]uint64{}
 	before := failed(t, x)
@@ -91,7 +92,7 @@ func failures(t *testing.T, s *subject) {
 				m   sample
 			}{{stranger, t.Context(), m}, {stranger, cancelled, m}, {owner, cancelled, m}, {owner, t.Context(), absent}} {
 				if !a.named && call.m.key.ID == absent.key.ID {
-					continue // it names its key in the ciphertext
+					continue // the ciphertext names the key
 				}
 				if err := a.run(call.ctx, x.vault.As(vault.Principal(call.by)), call.m); err == nil {
 					t.Errorf("%s by %s with key %q: no error", a.op, call.by, call.m.key.ID)
@@ -108,7 +109,7 @@ func failures(t *testing.T, s *subject) {
 	}
 }
 
-// failed counts the failures on record, by principal.
+// failed counts the recorded failures by principal.
 func failed(t *testing.T, x *home) map[string]uint64 {
 	t.Helper()
 	n := map[string]uint64{}

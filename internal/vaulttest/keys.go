@@ -9,7 +9,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// keys: a key is made, described, listed, named, tagged, disabled and enabled.
+// keys: a key is created, described, listed, given an alias and tags, disabled and
+// enabled.
 func keys(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	tags := map[string]string{"check": "keys"}
@@ -52,7 +53,7 @@ func keys(t *testing.T, s *subject) {
 	}
 }
 
-// equal compares what is told of a key.
+// equal compares two descriptions of a key.
 func equal(a, b vault.Key) bool {
 	same := maps.Equal(a.Tags, b.Tags) && a.Created.Equal(b.Created) && a.Rotated.Equal(b.Rotated)
 	return same && a.ID == b.ID && a.Alias == b.Alias && a.Description == b.Description && a.State == b.State &&
@@ -60,7 +61,7 @@ func equal(a, b vault.Key) bool {
 		a.Residence == b.Residence && a.Level == b.Level && a.Driver == b.Driver && a.Provenance == b.Provenance && a.ValidTo.Equal(b.ValidTo)
 }
 
-// count lists keys.
+// count returns the number of keys that a filter selects.
 func count(t *testing.T, c vault.Client, f vault.KeyFilter) (n int) {
 	t.Helper()
 	for _, err := range c.ListKeys(t.Context(), f) {
@@ -72,8 +73,8 @@ func count(t *testing.T, c vault.Client, f vault.KeyFilter) (n int) {
 	return n
 }
 
-// badKeyOptions: what is wrong with a new key or its names has its own error, and
-// makes nothing.
+// badKeyOptions: each error in the options or names of a new key has its own sentinel,
+// and creates nothing.
 func badKeyOptions(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	k := s.shared.create(t, vault.KeyOptions{Alias: "taken"})
@@ -113,5 +114,5 @@ func badKeyOptions(t *testing.T, s *subject) {
 	}
 }
 
-// second drops a result.
+// second returns the second of two results.
 func second[T any](_ T, err error) error { return err }

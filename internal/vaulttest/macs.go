@@ -8,8 +8,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// macs: a MAC is the same each time, another for each message and key, and verifies
-// only whole.
+// macs: a MAC is deterministic, differs for each message and key, and does not verify if
+// it is changed or truncated.
 func macs(t *testing.T, s *subject) {
 	for _, r := range s.usable() {
 		if r.usage == vault.GenerateVerifyMac {

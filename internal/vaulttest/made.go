@@ -6,14 +6,16 @@ import (
 	"strongroom.example/vault"
 )
 
-// made is a shared key, and what the device said of it when it was made.
+// made is a shared key, with the attributes that the device returned when it created the
+// key.
 type made struct {
 	key        vault.Key
 	attributes map[string]string
 }
 
-// options are those of a new key on the device, where that does the row at all: what
-// it does slowly has to be asked for.
+// options returns the options for a new key on the device, if the device supports the row
+// at all. An algorithm that the device runs slowly is used only if the options name the
+// driver.
 func (x *home) options(r row) vault.KeyOptions {
 	o := vault.KeyOptions{Spec: r.spec, Usage: r.usage}
 	if x.device == nil {
@@ -25,13 +27,13 @@ func (x *home) options(r row) vault.KeyOptions {
 	return o
 }
 
-// createSymmetric makes a key that encrypts, for a check of its own.
+// createSymmetric creates an encryption key for one check.
 func (x *home) createSymmetric(t *testing.T) vault.Key {
 	t.Helper()
 	return x.create(t, x.options(symmetricRow(x.cfg.Edition)))
 }
 
-// create makes a key of its own for a check.
+// create creates a key for one check.
 func (x *home) create(t *testing.T, o vault.KeyOptions) vault.Key {
 	t.Helper()
 	k, err := x.owner().CreateKey(t.Context(), o)
@@ -41,7 +43,7 @@ func (x *home) create(t *testing.T, o vault.KeyOptions) vault.Key {
 	return k
 }
 
-// key returns the shared key of a row.
+// key returns the shared key of a row, and creates it at the first call.
 func (x *home) key(t *testing.T, r row) vault.Key {
 	t.Helper()
 	m, ok := x.made[r]
@@ -55,7 +57,7 @@ func (x *home) key(t *testing.T, r row) vault.Key {
 	return m.key
 }
 
-// public returns the public half of the shared key of a row.
+// public returns the public key of the shared key of a row.
 func (x *home) public(t *testing.T, r row) vault.PublicKey {
 	t.Helper()
 	return x.publicOf(t, x.key(t, r).ID)

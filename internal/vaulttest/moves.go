@@ -9,8 +9,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// moves: a wrapped key of the software engine moves to the device. What was made with
-// it before holds, receipts tell of each version, and it does not move back.
+// moves: a wrapped key of the software engine moves to the device. Ciphertexts and
+// signatures from before remain valid, a receipt is recorded for each version, and the
+// key cannot move back.
 func moves(t *testing.T, s *subject) {
 	x := s.faulty
 	for _, r := range s.eachOnDevice(t) {
@@ -65,7 +66,8 @@ func checkReceipt(t *testing.T, x *home, text []byte, want audit.Receipt) {
 	}
 }
 
-// hasMoved checks where a key is told to be, and that it is told to have been outside.
+// hasMoved checks the location in a key's description, and that it says that the material
+// was outside the device.
 func (s *subject) hasMoved(t *testing.T, x *home, k vault.Key, can driver.SpecInfo) {
 	t.Helper()
 	k.Driver = x.driver()

@@ -15,10 +15,10 @@ import (
 	"strongroom.example/vault"
 )
 
-// oddKeys imports each file of the table of odd keys on each path that the driver has.
-// Every cell is the table's: the file is taken, and the key does its work, or it is
-// refused and nothing of it stays. What a device that unwraps cannot see is marked in
-// the table.
+// oddKeys imports each file of the table of unusual keys on each path that the driver
+// has. As the table says, the file is accepted and the key works, or it is refused and no
+// part of it remains. The table marks the faults that a device which unwraps cannot
+// detect.
 func oddKeys(t *testing.T, s *subject) {
 	x := s.shared
 	before := x.objects(t)
@@ -26,7 +26,7 @@ func oddKeys(t *testing.T, s *subject) {
 		t.Run(string(path), func(t *testing.T) {
 			o := &oddImport{subject: s, x: x, path: path, pending: make(map[row]vault.Key), tokens: make(map[string]*oddToken)}
 			for _, file := range oddkeys.Table(t) {
-				// The SM edition differs in what it has for SM2.
+				// The SM edition supports other keys, except for SM2.
 				if s.edition != vault.SM || file.Spec.Algorithm == driver.SM2 {
 					o.bring(t, file)
 				}
@@ -35,31 +35,33 @@ func oddKeys(t *testing.T, s *subject) {
 			t.Logf("%d files were taken, %d refused, %d could not be sent; faults unseen in %d: %q", o.taken, o.refused, o.unsent, len(o.unseen), o.unseen)
 		})
 	}
-	x.reopen(t) // which also ends what the vault does later by itself
+	x.reopen(t) // also completes the vault's background cleanup
 	if n := x.objectsSince(t, before); n != 0 {
 		t.Errorf("the imports left %d objects in the device", n)
 	}
 }
 
-// An oddImport brings odd keys on one path.
+// An oddImport imports unusual keys on one path.
 type oddImport struct {
 	*subject
 	x       *home
 	path    vault.ImportPath
-	pending map[row]vault.Key // refused material is brought to one CMK of each row
+	pending map[row]vault.Key // one CMK for each row, which has only been sent refused material
 	tokens  map[string]*oddToken
-	// What became of the files; unseen are those whose fault the device overlooked.
+	// The number of files by result. unseen lists those whose fault the device did not
+	// detect.
 	taken, refused, unsent int
 	unseen                 []string
 }
 
-// An oddToken is what a CMK's owner sends with, and for how many tries it is good yet.
+// An oddToken is the import parameters of a CMK and the number of attempts left for its
+// token.
 type oddToken struct {
 	vault.ImportParameters
 	left int
 }
 
-// bring imports one file and compares with the table.
+// bring imports one file and compares the result with the table.
 func (o *oddImport) bring(t *testing.T, file oddkeys.Row) {
 	t.Helper()
 	n := slices.IndexFunc(o.usable(), func(r row) bool { return r.device == file.Spec })
@@ -100,7 +102,7 @@ func (o *oddImport) bring(t *testing.T, file oddkeys.Row) {
 	}
 }
 
-// end replaces the tokens that are left, whose wrapping keys are in the device.
+// end replaces the remaining tokens, because their wrapping keys are in the device.
 func (o *oddImport) end(t *testing.T) {
 	t.Helper()
 	for key := range o.tokens {
@@ -110,7 +112,8 @@ func (o *oddImport) end(t *testing.T) {
 	}
 }
 
-// cmk returns a CMK for a file. The CMK of one that is taken is bound to it for good.
+// cmk returns a CMK for a file. A file that is accepted needs a fresh one, because the
+// CMK is then bound to its material.
 func (o *oddImport) cmk(t *testing.T, r row, fresh bool) vault.Key {
 	t.Helper()
 	if k, ok := o.pending[r]; ok && !fresh {
@@ -125,8 +128,9 @@ func (o *oddImport) cmk(t *testing.T, r row, fresh bool) vault.Key {
 	return k
 }
 
-// token returns parameters that are good for another try; false where the driver has
-// not this path. In the host a key that unwrapped and is refused takes no try.
+// token returns parameters that are valid for another attempt, or false if the driver
+// does not have this path. On the host path, a key that unwraps and is refused does not
+// use up an attempt.
 func (o *oddImport) token(t *testing.T, k vault.Key) (*oddToken, bool) {
 	t.Helper()
 	token := o.tokens[k.ID]
@@ -147,8 +151,8 @@ func (o *oddImport) token(t *testing.T, k vault.Key) (*oddToken, bool) {
 	return token, true
 }
 
-// wantRefused checks that a file was refused, with the text of the table in the host,
-// and that the CMK takes another still.
+// wantRefused checks that a file was refused, on the host path with the text in the
+// table, and that the CMK still accepts other material.
 func (o *oddImport) wantRefused(t *testing.T, k vault.Key, file oddkeys.Row, err error) {
 	t.Helper()
 	says := err != nil && strings.Contains(err.Error(), file.Fault)
@@ -160,7 +164,7 @@ func (o *oddImport) wantRefused(t *testing.T, k vault.Key, file oddkeys.Row, err
 	}
 }
 
-// wantWorking checks that a key is the file's and does its work, and destroys it.
+// wantWorking checks that a key has the file's material and works, and destroys it.
 func (o *oddImport) wantWorking(t *testing.T, r row, k vault.Key, file oddkeys.Row) {
 	t.Helper()
 	if accepted, err := pkcs8.Parse(file.Spec, file.File); err == nil {
@@ -182,8 +186,8 @@ func (o *oddImport) wantWorking(t *testing.T, r row, k vault.Key, file oddkeys.R
 	}
 }
 
-// wantRestricted checks that a key signs by the algorithms that its file allows, and by
-// no others.
+// wantRestricted checks that a key signs with the algorithms that its file allows, and
+// with no others.
 func (o *oddImport) wantRestricted(t *testing.T, k vault.Key, file oddkeys.Row) {
 	t.Helper()
 	var allowed []vault.SignAlgorithm

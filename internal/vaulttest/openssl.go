@@ -8,7 +8,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// openSSLVerifies: openssl takes the signatures of messages and of digests.
+// openSSLVerifies: openssl accepts the signatures of messages and of digests.
 func openSSLVerifies(t *testing.T, s *subject) {
 	for _, x := range s.signings() {
 		if !x.can {
@@ -22,7 +22,7 @@ func openSSLVerifies(t *testing.T, s *subject) {
 			digest := digestOf(t, x.signAlg, parse(t, p), []byte(message))
 			for kind, input := range map[vault.MessageType][]byte{vault.Raw: []byte(message), vault.Digest: digest} {
 				if input == nil {
-					continue // Ed25519 takes no digests
+					continue // Ed25519 signs no digests
 				}
 				o := vault.SignOptions{Algorithm: x.alg, MessageType: kind}
 				signature, err := s.shared.owner().Sign(t.Context(), p.Key, input, o)
@@ -38,7 +38,7 @@ func openSSLVerifies(t *testing.T, s *subject) {
 	}
 }
 
-// openSSLEncrypts: what openssl encrypts to the public key, the vault decrypts.
+// openSSLEncrypts: the vault decrypts messages that openssl encrypted to the public key.
 func openSSLEncrypts(t *testing.T, s *subject) {
 	for _, x := range s.decryptings() {
 		if !x.can {

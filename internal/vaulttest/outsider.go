@@ -17,9 +17,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// An outsider has a public key, the standard library and gmsm, and no vault.
+// This file uses public keys with only the standard library and gmsm, without the vault.
 
-// parse reads a public key.
+// parse parses a public key.
 func parse(t *testing.T, p vault.PublicKey) crypto.PublicKey {
 	t.Helper()
 	public, err := p.Parse()
@@ -29,7 +29,8 @@ func parse(t *testing.T, p vault.PublicKey) crypto.PublicKey {
 	return public
 }
 
-// digestOf returns what DIGEST takes for a message; nil for Ed25519, which takes none.
+// digestOf returns the digest of a message as MessageType DIGEST expects it, or nil for
+// Ed25519, which signs no digests.
 func digestOf(t *testing.T, a signAlg, public crypto.PublicKey, message []byte) []byte {
 	t.Helper()
 	switch {
@@ -47,7 +48,7 @@ func digestOf(t *testing.T, a signAlg, public crypto.PublicKey, message []byte) 
 	return h.Sum(nil)
 }
 
-// verifies reports whether an outsider takes the signature for the message.
+// verifies reports whether a signature of a message verifies, without the vault.
 func verifies(t *testing.T, a signAlg, public crypto.PublicKey, message, signature []byte) bool {
 	t.Helper()
 	digest := digestOf(t, a, public, message)
@@ -91,15 +92,15 @@ func encryptTo(t *testing.T, alg vault.EncryptionAlgorithm, public crypto.Public
 	return ct
 }
 
-// encryptPadded encrypts a message padded after PKCS #1 v1.5 (RFC 8017, 7.2.1), which
-// spoil may have changed before. It is written out, since the standard library makes
-// no bad padding and refuses the good where FIPS 140 is enforced.
+// encryptPadded encrypts a message padded as in PKCS #1 v1.5 (RFC 8017, section 7.2.1),
+// after spoil may have changed the padded block. It does not use crypto/rsa, which cannot
+// make bad padding and refuses this scheme if FIPS 140 is enforced.
 func encryptPadded(public *rsa.PublicKey, message []byte, spoil func(block []byte)) []byte {
 	block := make([]byte, public.Size())
 	for {
 		rand.Read(block)
 		for i, b := range block {
-			block[i] = max(b, 1) // padding has no zeros
+			block[i] = max(b, 1) // padding has no zero bytes
 		}
 		block[0], block[1], block[len(block)-len(message)-1] = 0, 2, 0
 		copy(block[len(block)-len(message):], message)

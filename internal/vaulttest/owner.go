@@ -17,15 +17,15 @@ import (
 	"strongroom.example/vault"
 )
 
-// An owner has key material of his own, made without the vault.
+// This file makes an owner's key material, without the vault.
 
-// material is what an owner brings: raw bytes, or a private key as PKCS #8.
+// material is the key material of an owner: raw bytes, or a private key as PKCS #8.
 type material struct {
 	plain  []byte
-	public crypto.PublicKey // nil where it is symmetric
+	public crypto.PublicKey // nil if the key is symmetric
 }
 
-// newMaterial makes material for a row; size is how long symmetric material is.
+// newMaterial makes material for a row. size is the length of symmetric material.
 func newMaterial(t *testing.T, r row, size int) material {
 	t.Helper()
 	if r.usage == vault.EncryptDecrypt || r.usage == vault.GenerateVerifyMac {
@@ -61,7 +61,7 @@ func newPrivateKey(r row) (crypto.Signer, error) {
 	return rsa.GenerateKey(rand.Reader, r.bits())
 }
 
-// wrap wraps material by the parameters that the vault gave.
+// wrap wraps material as the import parameters require.
 func wrap(t *testing.T, p vault.ImportParameters, plain []byte) []byte {
 	t.Helper()
 	public := parse(t, p.PublicKey)
@@ -87,8 +87,8 @@ func wrap(t *testing.T, p vault.ImportParameters, plain []byte) []byte {
 	return nil
 }
 
-// wrapPadded is AES key wrap with padding (RFC 5649, section 4.1) for more than eight
-// bytes.
+// wrapPadded implements AES key wrap with padding (RFC 5649, section 4.1) for more than
+// eight bytes.
 func wrapPadded(t *testing.T, key, plain []byte) []byte {
 	t.Helper()
 	block, err := aes.NewCipher(key)

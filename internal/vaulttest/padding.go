@@ -8,8 +8,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// padding: under PKCS #1 v1.5 bad padding is no error; it gives the same other bytes
-// each time, after a restart as well.
+// padding: under PKCS #1 v1.5 bad padding is not an error. Decrypt returns pseudorandom
+// bytes, the same each time and after a restart.
 func padding(t *testing.T, s *subject) {
 	x, ok := s.pkcs1()
 	if !ok {
@@ -56,7 +56,7 @@ func (s *subject) pkcs1() (decrypting, bool) {
 	return decrypting{}, false
 }
 
-// badPaddings spoil a padded block, each in its own way.
+// badPaddings returns functions that each damage a padded block in a different way.
 func badPaddings() map[string]func(block []byte) {
 	return map[string]func([]byte){
 		"first byte":             func(b []byte) { b[0] = 1 },

@@ -11,11 +11,11 @@ import (
 	"strongroom.example/vault"
 )
 
-// callers is how many goroutines use one vault at once.
+// callers is the number of goroutines that use one vault concurrently.
 const callers = 16
 
-// disableRacesEncrypt: a key is disabled while it is used. In the order of the audit
-// nothing was encrypted between an acknowledged Disable and the next Enable.
+// disableRacesEncrypt: a key is disabled while it is in use. In the order of the audit
+// log, there is no encryption between an acknowledged Disable and the next Enable.
 func disableRacesEncrypt(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	k := s.shared.createSymmetric(t).ID
@@ -38,7 +38,7 @@ func disableRacesEncrypt(t *testing.T, s *subject) {
 	}
 	for range 10 {
 		for before := used.Load(); used.Load() == before && !t.Failed(); {
-			time.Sleep(time.Millisecond) // until it is in use
+			time.Sleep(time.Millisecond) // until the key is in use
 		}
 		if err := errors.Join(c.DisableKeys(ctx, k), c.EnableKeys(ctx, k)); err != nil {
 			t.Error(err)
@@ -52,7 +52,8 @@ func disableRacesEncrypt(t *testing.T, s *subject) {
 	checkOrder(t, s.shared, k)
 }
 
-// checkOrder checks that no use of a key stands between a Disable and the next Enable.
+// checkOrder checks that the log has no use of a key between a Disable and the next
+// Enable.
 func checkOrder(t *testing.T, x *home, k string) {
 	t.Helper()
 	uses, disabled := 0, false
@@ -76,7 +77,7 @@ func checkOrder(t *testing.T, x *home, k string) {
 	}
 }
 
-// concurrent: keys of every usage give right answers to callers at once.
+// concurrent: keys of every usage give correct results to concurrent callers.
 func concurrent(t *testing.T, s *subject) {
 	for _, r := range s.each() {
 		m := s.sample(t, s.shared, r)

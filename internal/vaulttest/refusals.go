@@ -7,8 +7,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// refusals: a stranger, a key of another usage and a disabled key are refused, each
-// with its own error, and the device is not asked.
+// refusals: a call by an unauthorized principal, with a key of another usage, or with a
+// disabled key is refused. Each has its own error, and the device is not called.
 func refusals(t *testing.T, s *subject) {
 	x := s.shared
 	for _, r := range s.each() {

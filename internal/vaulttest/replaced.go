@@ -12,14 +12,14 @@ import (
 	"strongroom.example/vault"
 )
 
-// A decoy is another key of the device, in the place of one that the vault made.
+// A decoy is another key of the device that takes the place of one that the vault made.
 type decoy struct {
 	id   driver.MaterialID
 	blob driver.Blob
 }
 
-// replace has every OpenKey of a spec open another key of that spec until restore: what
-// the device does after somebody destroyed a key and made another under its id.
+// replace makes every OpenKey of a spec open another key of that spec until restore is
+// called, like a device on which a key was destroyed and another made under its id.
 func (d *device) replace(t *testing.T, spec driver.KeySpec) (restore func()) {
 	t.Helper()
 	var other decoy
@@ -47,7 +47,8 @@ func (d *device) setDecoy(spec driver.KeySpec, other *decoy) {
 	d.decoys[spec] = other
 }
 
-// placed returns what OpenKey opens: the key itself, or the decoy in its place.
+// placed returns the arguments for OpenKey: those of the key itself, or of the decoy in
+// its place.
 func (d *device) placed(id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.MaterialID, driver.Blob) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -58,8 +59,8 @@ func (d *device) placed(id driver.MaterialID, spec driver.KeySpec, blob driver.B
 }
 
 // keyReplaced: a key of the device that is not the one that the vault made is never used.
-// Each operation that needs it fails with ErrKeyReplaced and is on record as that; with
-// the key back in its place it works.
+// Each operation that needs it fails with ErrKeyReplaced and is recorded with that error.
+// It succeeds once the original key is back.
 func keyReplaced(t *testing.T, s *subject) {
 	x := s.faulty
 	var samples []sample
@@ -71,7 +72,7 @@ func keyReplaced(t *testing.T, s *subject) {
 		restore := x.device.replace(t, m.row.device)
 		for _, a := range actsOf(m.usage) {
 			if a.method == "" {
-				continue // it does not ask the device
+				continue // it does not call the device
 			}
 			id := fmt.Sprintf("replaced key, %s by %s", a.op, m.row)
 			err := a.run(vault.WithRequestID(t.Context(), id), x.owner(), m)
@@ -87,7 +88,8 @@ func keyReplaced(t *testing.T, s *subject) {
 	allWork(t, x, samples)
 }
 
-// recordOf returns the last audit record of a request; empty if there is none.
+// recordOf returns the last audit record of a request, or the zero Record if there is
+// none.
 func recordOf(t *testing.T, x *home, request string) (last audit.Record) {
 	t.Helper()
 	for got, err := range x.owner().AuditRecords(t.Context(), audit.Filter{}) {

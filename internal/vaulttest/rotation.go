@@ -6,7 +6,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// rotations is how often a key is rotated.
+// rotations is the number of rotations of the key.
 const rotations = 3
 
 // rotation: each new version encrypts, and every old ciphertext still opens after the
@@ -47,7 +47,7 @@ func rotation(t *testing.T, s *subject) {
 	reEncrypted(t, x, made[0], k.ID)
 }
 
-// reEncrypted brings a ciphertext to the newest version, and to another key.
+// reEncrypted re-encrypts a ciphertext to the newest version, and to another key.
 func reEncrypted(t *testing.T, x *home, ct []byte, key string) {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()

@@ -5,17 +5,17 @@ import (
 	"strongroom.example/vault"
 )
 
-// row is one pair of spec and usage, and what a driver knows it as.
+// row is one pair of spec and usage, with the driver's KeySpec for it.
 type row struct {
 	spec   vault.KeySpec
 	usage  vault.KeyUsage
 	device driver.KeySpec
 }
 
-// symmetricRow is the row of the keys that encrypt.
+// symmetricRow returns the row of the encryption keys.
 func symmetricRow(e vault.Edition) row { return allRows(e)[0] }
 
-// allRows lists what a CMK can be, what is made quickly before what is not.
+// allRows lists the rows of an edition, the quickly created ones first.
 func allRows(e vault.Edition) []row {
 	symmetric := driver.HMACSHA256
 	if e == vault.SM {
@@ -41,15 +41,15 @@ func allRows(e vault.Edition) []row {
 	}
 }
 
-// String names the row in sub-tests.
+// String names the row in subtests.
 func (r row) String() string { return string(r.spec) + "/" + string(r.usage) }
 
-// sm reports whether the row is of GM/T.
+// sm reports whether the row's algorithm is one of GM/T.
 func (r row) sm() bool {
 	return r.device.Algorithm == driver.SM2 || r.device.Algorithm == driver.HMACSM3
 }
 
-// bits is the length of an RSA modulus; 0 for all else.
+// bits returns the length of an RSA modulus, 0 for other keys.
 func (r row) bits() int {
 	return map[vault.KeySpec]int{vault.RSA2048: 2048, vault.RSA3072: 3072, vault.RSA4096: 4096}[r.spec]
 }

@@ -7,34 +7,34 @@ import (
 	"strongroom.example/vault"
 )
 
-// message is what the checks encrypt and sign.
+// message is the text that the checks encrypt and sign.
 const message = "pay 4711 to the bearer"
 
-// purpose is an encryption context. The audit must never show its value.
+// purpose returns an encryption context. Its value must never appear in the audit log.
 func purpose() vault.EncryptionContext {
 	return vault.EncryptionContext{"tenant": "acme-and-sons", "b": "1"}
 }
 
-// sample is a key with what its operations need.
+// sample is a key with the inputs for its operations.
 type sample struct {
 	row
 	key       vault.Key
-	ct        []byte // made by Encrypt, under purpose
-	dataKey   []byte // made by GenerateDataKeyWithoutPlaintext, under purpose
-	encrypted []byte // made by an outsider
+	ct        []byte // from Encrypt, under purpose
+	dataKey   []byte // from GenerateDataKeyWithoutPlaintext, under purpose
+	encrypted []byte // encrypted to the public key, outside the vault
 	signature []byte
 	mac       []byte
 	sign      vault.SignOptions
 	decrypt   vault.EncryptionAlgorithm
 }
 
-// sample readies the shared key of a row in x.
+// sample returns a sample for the shared key of a row in x.
 func (s *subject) sample(t *testing.T, x *home, r row) sample {
 	t.Helper()
 	return s.sampleOf(t, x, r, x.key(t, r))
 }
 
-// sampleOf readies a key of a row.
+// sampleOf returns a sample for a key of a row.
 func (s *subject) sampleOf(t *testing.T, x *home, r row, k vault.Key) sample {
 	t.Helper()
 	ctx, c := t.Context(), x.owner()

@@ -7,8 +7,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// signatures: every algorithm of every spec signs messages and digests, and outsiders
-// take the signature for the message and for nothing else.
+// signatures: every algorithm of every spec signs messages and digests. Verifiers outside
+// the vault accept the signature for this message only.
 func signatures(t *testing.T, s *subject) {
 	for _, x := range s.signings() {
 		t.Run(x.String(), func(t *testing.T) {
@@ -31,7 +31,8 @@ func (s *subject) wantNoSignature(t *testing.T, x signing) {
 	}
 }
 
-// signsFor signs the message or its digest, and checks who takes the signature.
+// signsFor signs the message or its digest, and checks that only the right combinations
+// verify.
 func (s *subject) signsFor(t *testing.T, x signing, kind vault.MessageType) {
 	t.Helper()
 	ctx, c := t.Context(), s.shared.owner()
@@ -50,7 +51,7 @@ func (s *subject) signsFor(t *testing.T, x signing, kind vault.MessageType) {
 		t.Fatal(err)
 	}
 	if !verifies(t, x.signAlg, public, []byte(message), signature) || verifies(t, x.signAlg, public, []byte("other"), signature) {
-		t.Errorf("%s: an outsider takes it for another message, or not for this one", kind)
+		t.Errorf("%s: outside the vault the signature does not verify, or verifies for another message", kind)
 	}
 	raw := vault.SignOptions{Algorithm: x.alg}
 	flipped := append([]byte(nil), signature...)
@@ -75,7 +76,7 @@ func (s *subject) signsFor(t *testing.T, x signing, kind vault.MessageType) {
 	}
 }
 
-// wrongDigests gives digests of lengths that the algorithm does not take.
+// wrongDigests signs digests of lengths that the algorithm does not accept.
 func (s *subject) wrongDigests(t *testing.T, x signing, key string, size int) {
 	t.Helper()
 	o := vault.SignOptions{Algorithm: x.alg, MessageType: vault.Digest}
@@ -89,7 +90,8 @@ func (s *subject) wrongDigests(t *testing.T, x signing, key string, size int) {
 	}
 }
 
-// badMessages: what no key signs has its own error, before the device is asked.
+// badMessages: input that no key can sign has its own error, which is returned before the
+// device is called.
 func badMessages(t *testing.T, s *subject) {
 	ctx, c := t.Context(), s.shared.owner()
 	for _, r := range s.each() {

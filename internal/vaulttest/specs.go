@@ -15,8 +15,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// specs: each kind of key is made on the default driver, else by the software engine,
-// else nowhere; the vault tells of it what the driver says.
+// specs: each kind of key is created on the default driver, else by the software engine,
+// else not at all. The vault's description of it matches the driver's.
 func specs(t *testing.T, s *subject) {
 	for _, r := range s.rows {
 		t.Run(r.String(), func(t *testing.T) {
@@ -39,7 +39,7 @@ func specs(t *testing.T, s *subject) {
 	}
 }
 
-// homes returns the vaults of the suite, each once.
+// homes returns the vaults of the suite, without duplicates.
 func (s *subject) homes() []*home {
 	if s.faulty == s.shared {
 		return []*home{s.shared}
@@ -54,7 +54,7 @@ func wantUnsupported(t *testing.T, x *home, o vault.KeyOptions) {
 	}
 }
 
-// checkPlace makes the key of a row and compares what is told of it with the driver's
+// checkPlace creates the key of a row and compares its description with the driver's
 // table.
 func (s *subject) checkPlace(t *testing.T, x *home, r row) {
 	t.Helper()
@@ -93,8 +93,8 @@ func (s *subject) checkPlace(t *testing.T, x *home, r row) {
 	checkPublic(t, x, r)
 }
 
-// checkPublic checks that the public half is what the spec says, and that a symmetric
-// key has none.
+// checkPublic checks that the public key matches the spec, and that a symmetric key has
+// none.
 func checkPublic(t *testing.T, x *home, r row) {
 	t.Helper()
 	p, err := x.owner().PublicKey(t.Context(), x.key(t, r).ID)
@@ -112,7 +112,7 @@ func checkPublic(t *testing.T, x *home, r row) {
 	}
 }
 
-// specOf names the spec of a public key.
+// specOf returns the spec of a public key.
 func specOf(public crypto.PublicKey) vault.KeySpec {
 	switch key := public.(type) {
 	case *rsa.PublicKey:

@@ -8,20 +8,22 @@ import (
 	"strongroom.example/vault"
 )
 
-// softName is what a vault calls its software engine.
+// softName is the vault's name for its software engine.
 const softName = "soft"
 
-// subject is what the checks share: keys cost time, on some devices minutes.
+// subject is the state that the checks share, because creating keys takes minutes on some
+// devices.
 type subject struct {
 	Harness
 	edition vault.Edition
-	// shared has the default driver as the harness gives it.
+	// shared has the default driver as the Harness returns it.
 	shared *home
-	// faulty has it where it can be made to fail: shared itself, or another vault whose
-	// software engine stands behind the seam like a device.
+	// faulty has a default driver that can be made to fail. It is shared itself or, if
+	// that uses the engine inside the vault, another vault with a software engine as its
+	// device.
 	faulty *home
 	engine driver.Info // the software engine's, in this edition
-	rows   []row       // all but those left out
+	rows   []row       // all rows except those left out
 }
 
 func newSubject(t *testing.T, h Harness) *subject {
@@ -31,7 +33,7 @@ func newSubject(t *testing.T, h Harness) *subject {
 	s.shared = newHome(t, h, cfg)
 	s.faulty = s.shared
 	if builtIn(cfg) {
-		h.Reopen = nil // the engine stays as it is
+		h.Reopen = nil // the software engine inside the vault stays open
 		s.faulty = newHome(t, h, asDevice(t, h.Config(t)))
 	}
 	for _, r := range allRows(cfg.Edition) {
@@ -47,7 +49,7 @@ func newSubject(t *testing.T, h Harness) *subject {
 // builtIn reports whether the default driver is the vault's own software engine.
 func builtIn(cfg vault.Config) bool { return cfg.Driver == "" || cfg.Driver == softName }
 
-// asDevice puts a software engine into the place of a device.
+// asDevice returns cfg with a software engine as its device.
 func asDevice(t *testing.T, cfg vault.Config) vault.Config {
 	t.Helper()
 	engine, err := soft.New(soft.Config{Edition: cfg.Edition})
@@ -58,7 +60,7 @@ func asDevice(t *testing.T, cfg vault.Config) vault.Config {
 	return cfg
 }
 
-// engineInfo returns the software engine's table.
+// engineInfo returns the software engine's Info.
 func engineInfo(t *testing.T, e vault.Edition) driver.Info {
 	t.Helper()
 	engine, err := soft.New(soft.Config{Edition: e})
@@ -71,7 +73,7 @@ func engineInfo(t *testing.T, e vault.Edition) driver.Info {
 	return engine.Info()
 }
 
-// info returns the table of the default driver.
+// info returns the Info of the default driver.
 func (s *subject) info() driver.Info {
 	if d := s.shared.device; d != nil {
 		return d.Info()
@@ -79,8 +81,8 @@ func (s *subject) info() driver.Info {
 	return s.engine
 }
 
-// place says where keys of a row are made: the driver's name in x, and its row of the
-// table. False: nowhere in this edition.
+// place returns the driver's name in x, and its table entry, for keys of a row. It
+// returns false if no driver makes them in this edition.
 func (s *subject) place(x *home, r row) (string, driver.SpecInfo, bool) {
 	if s.edition == vault.FIPS && r.sm() {
 		return "", driver.SpecInfo{}, false
@@ -92,7 +94,7 @@ func (s *subject) place(x *home, r row) (string, driver.SpecInfo, bool) {
 	return softName, can, ok
 }
 
-// usable returns the rows that some driver does.
+// usable returns the rows that some driver supports.
 func (s *subject) usable() (out []row) {
 	for _, r := range s.rows {
 		if _, _, ok := s.place(s.shared, r); ok {
@@ -105,7 +107,7 @@ func (s *subject) usable() (out []row) {
 // each returns the first usable row of each usage.
 func (s *subject) each() []row { return firsts(s.usable()) }
 
-// eachOnDevice returns the first row of each usage that the device itself does.
+// eachOnDevice returns the first row of each usage that the device itself supports.
 func (s *subject) eachOnDevice(t *testing.T) []row {
 	t.Helper()
 	var own []row
@@ -131,7 +133,7 @@ func firsts(rows []row) (out []row) {
 	return out
 }
 
-// checkStores verifies all that is stored.
+// checkStores verifies the stored data of all vaults.
 func (s *subject) checkStores(t *testing.T) {
 	t.Helper()
 	s.shared.check(t)

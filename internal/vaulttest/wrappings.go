@@ -8,7 +8,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// wrappings: symmetric material comes in by every algorithm that the edition has.
+// wrappings: symmetric material can be imported with every algorithm of the edition.
 func wrappings(t *testing.T, s *subject) {
 	x, r := s.shared, s.each()[0]
 	o := x.options(r)
@@ -40,8 +40,8 @@ func wrappings(t *testing.T, s *subject) {
 	}
 }
 
-// mayLack reports whether symmetric material need not come in by an algorithm: the
-// edition or this process does without it.
+// mayLack reports whether an algorithm need not import symmetric material, because the
+// edition or this process does not support it.
 func (s *subject) mayLack(alg vault.WrappingAlgorithm) bool {
 	sha1 := alg == vault.WrapRSAESOAEPSHA1 || alg == vault.WrapRSAAESSHA1
 	if s.edition == vault.FIPS {
