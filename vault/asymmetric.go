@@ -11,15 +11,15 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// An EncryptionAlgorithm is how data was encrypted to a CMK of usage
+// An EncryptionAlgorithm is an algorithm that encrypts data to a CMK of usage
 // AsymmetricDecrypt.
 type EncryptionAlgorithm string
 
 // The encryption algorithms.
 const (
-	// RSAESPKCS1V15 never says that padding is bad: what is badly padded decrypts
-	// to bytes of random length and content. The FIPS edition does without it, and
-	// without SHA-1.
+	// RSAESPKCS1V15 never reports bad padding: a ciphertext with bad padding decrypts to
+	// bytes of pseudorandom length and content. The FIPS edition allows neither this
+	// algorithm nor SHA-1.
 	RSAESPKCS1V15   EncryptionAlgorithm = "RSAES_PKCS1_V1_5"
 	RSAESOAEPSHA1   EncryptionAlgorithm = "RSAES_OAEP_SHA_1"
 	RSAESOAEPSHA256 EncryptionAlgorithm = "RSAES_OAEP_SHA_256"
@@ -27,18 +27,18 @@ const (
 	SM2C1C3C2 EncryptionAlgorithm = "SM2_C1C3C2_ASN1"
 )
 
-// MaxSM2Ciphertext is how long an SM2 ciphertext may be; 146 bytes of plaintext
-// always fit into it.
+// MaxSM2Ciphertext is the maximum length of an SM2 ciphertext in bytes. The ciphertext of
+// up to 146 bytes of plaintext always fits.
 const MaxSM2Ciphertext = 256
 
-// decryptRow is one algorithm and the specs that it is for.
+// decryptRow is one algorithm and the specs that support it.
 type decryptRow struct {
 	alg    EncryptionAlgorithm
 	device driver.EncryptAlg
 	specs  []KeySpec
 }
 
-// decryptTable lists the algorithms; the first for a spec is its default.
+// decryptTable lists the algorithms. The first for a spec is its default.
 var decryptTable = []decryptRow{
 	{RSAESOAEPSHA256, driver.RSAOAEPSHA256, []KeySpec{RSA2048, RSA3072, RSA4096}},
 	{RSAESOAEPSHA1, driver.RSAOAEPSHA1, []KeySpec{RSA2048, RSA3072, RSA4096}},
@@ -46,7 +46,8 @@ var decryptTable = []decryptRow{
 	{SM2C1C3C2, driver.SM2ASN1, []KeySpec{SM2}},
 }
 
-// chooseDecrypt returns the row of alg for a key of that spec.
+// chooseDecrypt returns the row of alg for a spec, or of the spec's default if alg is
+// empty.
 func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow, error) {
 	for _, r := range decryptTable {
 		if !slices.Contains(r.specs, spec) || alg != "" && r.alg != alg {
@@ -57,12 +58,12 @@ func chooseDecrypt(spec KeySpec, alg EncryptionAlgorithm, e Edition) (decryptRow
 	return decryptRow{}, invalid("algorithm %.80q is not one of spec %s", alg, spec)
 }
 
-// AsymmetricDecrypt decrypts what was encrypted to the CMK's public key. An empty
-// alg means RSAESOAEPSHA256, or SM2C1C3C2. The caller wipes the plaintext. Errors:
-// ErrCiphertext for every fault of the ciphertext; ErrTooLarge, ErrInvalid for a
-// wrong algorithm, ErrUsage, ErrKeyState, ErrDenied, ErrUnsupported.
+// AsymmetricDecrypt decrypts data that was encrypted to the CMK's public key. An empty alg
+// means RSAESOAEPSHA256, or SM2C1C3C2 for SM2. The caller wipes the plaintext. Errors:
+// ErrCiphertext for every fault of the ciphertext; ErrTooLarge; ErrInvalid for an algorithm
+// that the spec does not have; ErrUsage; ErrKeyState; ErrDenied; ErrUnsupported.
 func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []byte, alg EncryptionAlgorithm) ([]byte, error) {
-	own := c.vault.own(ciphertext[:min(len(ciphertext), inputSize)]) // longer than any key takes
+	own := c.vault.own(ciphertext[:min(len(ciphertext), inputSize)]) // longer than the ciphertext of any key
 	defer own.release()
 	var out []byte
 	q := request{op: OpAsymmetricDecrypt, key: key, size: len(ciphertext)}
@@ -72,7 +73,7 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 			return err
 		}
 		e.rec.Algorithm = string(row.alg)
-		suite.Wipe(out) // when all is done anew
+		suite.Wipe(out) // of an earlier pass of the pipeline
 		if t.Spec == SM2 && len(ciphertext) > MaxSM2Ciphertext {
 			return fmt.Errorf("%w: SM2 ciphertext has %d bytes, the limit is %d", ErrTooLarge, len(ciphertext), MaxSM2Ciphertext)
 		}
@@ -81,7 +82,7 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 			return err
 		}
 		if row.alg == RSAESPKCS1V15 {
-			// The size stays out of the record: it would tell good padding from bad.
+			// The record omits the size, because it would distinguish good padding from bad.
 			out, err = c.vault.decryptPKCS1(ctx, ver, own.bytes)
 			return err
 		}
@@ -96,26 +97,26 @@ func (c Client) AsymmetricDecrypt(ctx context.Context, key string, ciphertext []
 	return out, nil
 }
 
-// encrypted is a ciphertext as a device takes it.
+// encrypted is a ciphertext in the form that drivers accept.
 type encrypted struct {
 	alg        driver.EncryptAlg
 	ciphertext []byte
 }
 
-// decrypt has the driver decrypt and appends the plaintext to dst.
+// decrypt decrypts with the driver and appends the plaintext to dst.
 func (v *Vault) decrypt(ctx context.Context, ver version, dst []byte, in encrypted) (out []byte, err error) {
 	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.Decrypter) (err error) {
 		out, err = key.Decrypt(ctx, dst, in.alg, in.ciphertext)
 		if errors.Is(err, driver.Authentic) {
-			return ErrCiphertext // of the caller's bytes, while OpenKey's would be of ours
+			return ErrCiphertext // the fault is in the caller's bytes; from OpenKey it would be in the vault's blob
 		}
 		return err
 	})
 	return out, err
 }
 
-// decryptPKCS1 decrypts by the device's raw RSA and takes the padding off in the
-// host, in constant time and without ever saying that it was bad.
+// decryptPKCS1 decrypts with the device's raw RSA and removes the padding in the host. It
+// does so in constant time and never reports bad padding.
 func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte) ([]byte, error) {
 	block, err := v.arena.Alloc(pkcs1.MaxSize)
 	if err != nil {
@@ -126,8 +127,9 @@ func (v *Vault) decryptPKCS1(ctx context.Context, ver version, ciphertext []byte
 	if err != nil {
 		return nil, err
 	}
-	// By the public key, which a move or another import of the same key does not
-	// change: two answers to one bad ciphertext would tell that it is bad.
+	// The rejection key is derived from the public key, which a move or another import of
+	// the same key does not change. Two different results for one ciphertext would reveal
+	// that its padding is bad.
 	key := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(key)
 	v.suite.MACTo(key, v.secrets.rejection(), ver.Public)

@@ -8,42 +8,43 @@ import (
 	"strongroom.example/keystore"
 )
 
-// ImportRequest says how material will be wrapped. The zero value is for a wrapping
-// key of RSA-2048 with OAEP and SHA-256; for a private key, with RSA_AES_KEY_WRAP and the
-// hash by which the device unwraps, else SHA-256. ImportParameters.Algorithm says which.
+// ImportRequest selects how material will be wrapped. The zero value selects a wrapping key
+// of RSA-2048 with OAEP and SHA-256, or for a private key RSA_AES_KEY_WRAP with the hash
+// with which the device can unwrap, or else SHA-256. ImportParameters.Algorithm reports the
+// choice.
 type ImportRequest struct {
 	Algorithm WrappingAlgorithm
-	// WrappingKeySpec is RSA2048 or SM2; empty means the one that Algorithm needs.
+	// WrappingKeySpec is RSA2048 or SM2. Empty means the one that Algorithm needs.
 	WrappingKeySpec KeySpec
-	// Path demands where the material is unwrapped; empty means PathAuto. ErrUnsupported
+	// Path requires the material to be unwrapped there. Empty means PathAuto. ErrUnsupported
 	// says why the device cannot do it.
 	Path ImportPath
-	// SingleUse: the token is good for one import that succeeds.
+	// SingleUse: the token is valid for one successful import.
 	SingleUse bool
 }
 
-// ImportParameters are what the owner of material needs to send it.
+// ImportParameters are what the owner of material needs to wrap and send it.
 type ImportParameters struct {
-	// Token goes back with the material, and ends with it: material that was deleted or
-	// expired comes back by another. It is no secret. It is bound to the CMK, the
-	// algorithm and the public key, and good until ValidTo for any number of imports,
-	// until the next ParametersForImport for the CMK, or until five tries failed.
+	// Token is passed to ImportKeyMaterial with the material. It is not secret. It is bound
+	// to the CMK, the algorithm and the public key. It is valid for any number of imports
+	// until the first of these: ValidTo, the next ParametersForImport for the CMK, five
+	// failed attempts, or the deletion or expiry of the material that it imported.
 	Token []byte
-	// PublicKey wraps the material, and nothing else.
+	// PublicKey is the key under which the material is wrapped. It has no other use.
 	PublicKey PublicKey
 	Algorithm WrappingAlgorithm
-	// MaterialSize is how many bytes the material has to have; 0 for a private key.
+	// MaterialSize is the required length of the material in bytes, or 0 for a private key.
 	MaterialSize int
-	// ValidTo is 24 hours after the request, in whole seconds.
+	// ValidTo is the expiry of the token: 24 hours after the request, in whole seconds.
 	ValidTo time.Time
-	// Path says whether the host will see the material.
+	// Path is the place where the material will be unwrapped.
 	Path ImportPath
 }
 
-// ParametersForImport makes a fresh wrapping key and a token to bring material into a
-// CMK of OriginExternal that is in PendingImport or Enabled. Tokens that were issued
-// for the CMK before end with it. Errors: ErrUnsupported for a CMK of another origin
-// or what the edition does without, ErrInvalid, ErrKeyState, ErrDenied.
+// ParametersForImport makes a new wrapping key, and a token for importing material into a
+// CMK of OriginExternal in state PendingImport or Enabled. It invalidates the CMK's earlier
+// tokens. Errors: ErrUnsupported for a CMK of another origin or an algorithm that the
+// edition does not allow, ErrInvalid, ErrKeyState, ErrDenied.
 func (c Client) ParametersForImport(ctx context.Context, key string, r ImportRequest) (ImportParameters, error) {
 	var p ImportParameters
 	var id string
@@ -99,7 +100,7 @@ func (v *Vault) issue(ctx context.Context, e *entry, t *target, a *importAsk) er
 	return v.make(ctx, e, making{t: t, ver: ver, op: OpParametersForImport, create: create, keep: keep, finish: finish})
 }
 
-// makeWrappingKey makes the wrapping key where the material will be unwrapped.
+// makeWrappingKey makes the wrapping key in the place where the material will be unwrapped.
 func (v *Vault) makeWrappingKey(ctx context.Context, a importAsk) (driver.Created, error) {
 	d := v.drivers[a.issued.Driver]
 	if a.issued.Path == PathDevice {

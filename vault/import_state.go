@@ -12,42 +12,44 @@ const imports = "import/"
 
 func importPathOf(key string) string { return imports + key }
 
-// importState is what the vault keeps of the import of one CMK.
+// importState is the stored state of the import of one CMK.
 type importState struct {
-	// Token is the newest import token that was issued.
+	// Token is the newest import token.
 	Token *issuedToken `json:"token,omitempty"`
 	// Commitment binds the CMK to the material of its first import.
 	Commitment []byte `json:"commitment,omitempty"`
 }
 
-// issuedToken is an import token as the vault remembers it.
+// issuedToken is the stored state of an import token.
 type issuedToken struct {
 	// Serial is the material id of the wrapping key.
 	Serial string `json:"serial"`
-	// Spec is what the driver knows the wrapping key as.
+	// Spec is the spec of the wrapping key in the driver.
 	Spec      driver.KeySpec    `json:"spec"`
 	Driver    string            `json:"driver"`
 	Path      ImportPath        `json:"path"`
 	Algorithm WrappingAlgorithm `json:"algorithm"`
 	ValidTo   time.Time         `json:"validTo"`
 	SingleUse bool              `json:"singleUse,omitempty"`
-	// Failed and Running count tries. What a crash cut off has failed.
+	// Failed and Running count attempts. An attempt that a crash interrupted counts as
+	// failed.
 	Failed  int `json:"failed,omitempty"`
 	Running int `json:"running,omitempty"`
-	// Tried: material was unwrapped with it, or tried to be.
+	// Tried: an attempt to unwrap material with it was made.
 	Tried bool `json:"tried,omitempty"`
 	Used  bool `json:"used,omitempty"`
 	// Gone: the wrapping key was removed.
 	Gone bool `json:"gone,omitempty"`
 }
 
-// shortens reports whether the CMK has material that an import with this ValidTo would end
-// sooner. Zero is never.
+// shortens reports whether an import with this ValidTo would end the life of the CMK's
+// material earlier. Zero means never.
 func (t *target) shortens(validTo time.Time) bool {
 	return t.State == Enabled && !validTo.IsZero() && (t.ValidTo.IsZero() || validTo.Before(t.ValidTo))
 }
 
-// getImport reads what is kept of a CMK's import; nothing yet is no error.
+// getImport reads the state of a CMK's import. If there is none yet it returns the zero
+// state and no error.
 func getImport(tx *keystore.Tx, key string) (importState, error) {
 	path := importPathOf(key)
 	if tx.Version(path) == 0 {
@@ -60,7 +62,7 @@ func getImport(tx *keystore.Tx, key string) (importState, error) {
 	return decode[importState](path, r.Value)
 }
 
-// importOf reads what is kept of a CMK's import.
+// importOf reads the stored state of a CMK's import.
 func (v *Vault) importOf(ctx context.Context, key string) (importState, error) {
 	path := importPathOf(key)
 	r, err := v.store.Get(ctx, path)

@@ -13,7 +13,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// create unwraps the material into the driver, and marks it through its own PRF or
+// create unwraps the material into the driver, and computes its mark with its own PRF or
 // public key.
 func (im *importing) create(ctx context.Context) (created driver.Created, err error) {
 	d, wrapped := im.v.drivers[im.t.Driver], driver.Wrapped{Alg: im.row.seam, Ciphertext: im.material.EncryptedMaterial}
@@ -44,7 +44,7 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	defer key.Close()
 	own, err := im.v.markOf(ctx, key, im.ver.spec(), created.PublicDER)
 	defer suite.Wipe(own.value[:])
-	im.wipe() // when the driver is asked again
+	im.wipe() // from an earlier attempt with the driver
 	im.marks = append([]mark{own}, host...)
 	if err == nil && im.again {
 		err = d.DestroyKey(ctx, im.id, created.Blob)
@@ -52,17 +52,16 @@ func (im *importing) create(ctx context.Context) (created driver.Created, err er
 	return created, err
 }
 
-// refusal returns the caller's error for a failed import: the fault of a key that
-// unwrapped and is not taken, else errMaterial for every way in which the material can be
-// wrong.
+// refusal returns the error for the caller after a failed import: the fault of a key that
+// unwrapped but is not accepted, or errMaterial for every other fault of the material.
 func (im *importing) refusal(err error) error {
 	var fault *pkcs8.Error
 	switch {
 	case errors.As(err, &fault) && im.issued.Path == PathHost:
 		return &unfit{fault}
 	case errors.As(err, &fault):
-		// The device has the material, and the host only what the device says of it. So the
-		// try counts, like those that do not unwrap.
+		// The device holds the material and the host only what the device reports of it, so
+		// the attempt counts as failed, like one that does not unwrap.
 		return fmt.Errorf("%w: %w", ErrImport, fault)
 	case errors.Is(err, driver.Authentic), errors.Is(err, driver.Invalid):
 		return errMaterial
@@ -70,9 +69,9 @@ func (im *importing) refusal(err error) error {
 	return err
 }
 
-// An unfit is the refusal of material whose wrapping was authenticated. The error says
-// what is wrong with it, and the try does not count, because only its owner can have
-// wrapped it.
+// An unfit is the error for material that was wrapped correctly, with authentication, but
+// is not accepted. It says what is wrong. The attempt does not count as failed, because
+// only the owner of the material can have wrapped it.
 type unfit struct{ fault *pkcs8.Error }
 
 // Error returns the fault and its remedy.
@@ -81,13 +80,13 @@ func (u *unfit) Error() string { return ErrImport.Error() + ": " + u.fault.Error
 // Unwrap returns ErrImport and the fault.
 func (u *unfit) Unwrap() []error { return []error{ErrImport, u.fault} }
 
-// uncounted reports whether a failed try with an import token does not count.
+// uncounted reports whether an attempt that failed with err does not count.
 func uncounted(err error) bool {
 	var u *unfit
 	return errors.As(err, &u)
 }
 
-// openWrappingKey opens the wrapping key of the token that was admitted.
+// openWrappingKey opens the wrapping key of the token.
 func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
 	d, err := im.v.driver(im.issued.Driver)
 	if err != nil {
@@ -95,7 +94,7 @@ func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
 	}
 	r, err := im.v.store.Get(ctx, materialPath(im.token.serial))
 	if errors.Is(err, keystore.ErrNotFound) {
-		return nil, errStale // the token was replaced meanwhile
+		return nil, errStale // the token was replaced in between
 	}
 	if err != nil {
 		return nil, err
@@ -107,7 +106,7 @@ func (im *importing) openWrappingKey(ctx context.Context) (driver.Key, error) {
 	return key, err
 }
 
-// host unwraps in locked memory and imports from there.
+// host unwraps the material in locked memory and imports it from there.
 func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver.Created, marks []mark, err error) {
 	buf, err := im.v.arena.Alloc(unwrap.MaxMaterial)
 	if err != nil {
@@ -156,9 +155,10 @@ func (im *importing) accept(material []byte) error {
 	return im.ver.restrict(key.PSS)
 }
 
-// unwrap appends the material to dst. Under PKCS #1 v1.5 bad padding gives synthetic
-// bytes, one time in some 245 of the very length that the CMK takes. They must never
-// become its material, so they are made twice, and differently.
+// unwrap appends the material to dst. With PKCS #1 v1.5, bad padding yields synthetic
+// bytes, which in about one case of 245 have the length that the CMK accepts. To detect
+// them, unwrap unwraps twice with different rejection keys: the synthetic bytes differ, the
+// material does not.
 func (im *importing) unwrap(ctx context.Context, dst []byte, w driver.Wrapped) ([]byte, error) {
 	material, err := im.unwrapOnce(ctx, dst, w, "one")
 	if err != nil || im.row.alg != WrapRSAESPKCS1V15 {
@@ -179,7 +179,8 @@ func (im *importing) unwrap(ctx context.Context, dst []byte, w driver.Wrapped) (
 	return material, nil
 }
 
-// unwrapOnce appends the material, or what the named rejection makes of bad padding.
+// unwrapOnce appends the material to dst, or if the padding is bad the synthetic bytes of
+// the named rejection key.
 func (im *importing) unwrapOnce(ctx context.Context, dst []byte, w driver.Wrapped, rejection string) ([]byte, error) {
 	key := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(key)

@@ -6,12 +6,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// inputSize is how long an input is that has room in a pooled buffer: a ciphertext, the
-// longest input of the operations that are called most.
+// inputSize is the length of a pooled buffer: that of a ciphertext, which is the longest
+// input of the most frequent operations.
 const inputSize = MaxPlaintext + Overhead
 
-// An input is memory that belongs to one call: a copy of what the caller gave, which the
-// caller, another goroutine or the Authorizer cannot change any more, or a plaintext that
+// An input is memory that belongs to one call. It holds a copy of the caller's bytes, which
+// the caller, another goroutine or the Authorizer can no longer change, or a plaintext that
 // is not released yet. release wipes it.
 type input struct {
 	bytes  []byte
@@ -19,7 +19,7 @@ type input struct {
 	pooled *[inputSize]byte
 }
 
-// own copies b. A nil vault, whose operations are all denied, copies nothing.
+// own copies b. On a nil vault, whose operations are all denied, it copies nothing.
 func (v *Vault) own(b []byte) input {
 	switch {
 	case v == nil:
@@ -35,7 +35,7 @@ func (v *Vault) own(b []byte) input {
 	return input{pooled[:n], v, pooled}
 }
 
-// release wipes the memory and gives it back.
+// release wipes the memory and returns it to the pool.
 func (in input) release() {
 	if in.pooled == nil {
 		suite.Wipe(in.bytes)
@@ -45,6 +45,6 @@ func (in input) release() {
 	in.vault.inputs.Put(in.pooled)
 }
 
-// atMost copies what the caller gave for something that has at most n bytes. Of a longer
-// b it keeps one byte too many, so that the copy is wrong as b is.
+// atMost copies an argument that has at most n bytes. Of a longer b it copies n+1 bytes, so
+// that the copy has a wrong length too.
 func atMost(b []byte, n int) []byte { return slices.Clone(b[:min(len(b), n+1)]) }

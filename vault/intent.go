@@ -9,8 +9,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// intent is the stored promise of an operation that makes material: what is to be
-// settled if the outcome never came.
+// intent is stored before an operation makes material. If the outcome is never recorded,
+// the intent tells recovery what to roll back.
 type intent struct {
 	Operation Operation         `json:"operation"`
 	Key       string            `json:"key"`
@@ -18,23 +18,24 @@ type intent struct {
 	Driver    string            `json:"driver"`
 	Material  driver.MaterialID `json:"material"`
 	Principal Principal         `json:"principal"`
-	// Seq is that of the intent's record. It is stored where it is known beforehand;
-	// else the record is looked for from From on, the size of the log before it.
+	// Seq is the sequence number of the intent's record, if it was known when the intent was
+	// stored. Otherwise the record is found by a search that starts at From, the size of the
+	// log before it.
 	Seq  uint64 `json:"seq,omitempty"`
 	From uint64 `json:"from,omitempty"`
-	// Token is the import token that an import tries, by its wrapping key.
+	// Token is the serial of the import token that an import uses.
 	Token string `json:"token,omitempty"`
-	// uncounted: the try of the token does not count as failed. Not stored: what a crash
-	// cuts off counts.
+	// uncounted: the attempt with the token does not count as failed. It is not stored, so
+	// an attempt that a crash interrupts counts.
 	uncounted bool
-	// Doomed: the material is to be destroyed, and the intent is settled when it is.
+	// Doomed describes material to be destroyed. The intent is settled when it is destroyed.
 	Doomed *doom `json:"doomed,omitempty"`
 }
 
-// announce stores an intent, and its record. Where that stands is in in.Seq once the
-// commit has returned.
+// announce stores an intent and its record. The record's sequence number is in in.Seq once
+// the commit has returned.
 func (v *Vault) announce(tx *keystore.Tx, in *intent, r audit.Record) {
-	in.Seq, in.From = 0, v.store.LogState().Size // an operation may run again
+	in.Seq, in.From = 0, v.store.LogState().Size // the operation may be repeated
 	tx.Put(intentPath(in.Material), encode(*in))
 	detail := map[string]string{"material": in.Material.String()}
 	maps.Copy(detail, r.Detail)
@@ -42,11 +43,11 @@ func (v *Vault) announce(tx *keystore.Tx, in *intent, r audit.Record) {
 	v.noteSeq(tx, r, &in.Seq)
 }
 
-// announceWithin is how many records after From an intent's record stands at most:
-// those of one group.
+// announceWithin bounds the distance of an intent's record from From. It is the number of
+// records in one commit group.
 const announceWithin = 4096
 
-// seqOf returns where the record of an intent stands; 0 if that is not known.
+// seqOf returns the sequence number of an intent's record, or 0 if it is not known.
 func (v *Vault) seqOf(ctx context.Context, in intent) uint64 {
 	if in.Seq != 0 || in.From == 0 {
 		return in.Seq

@@ -15,16 +15,17 @@ import (
 	"strongroom.example/keystore"
 )
 
-// A device names its keys by an id that anybody who may write to the device can give to
-// another key. The vault therefore checks each key of a device when it opens it, and each
-// time that the driver had to look it up again, before it releases a result: a symmetric
-// key by its check value, which stands in the version's record, and a private key by what
-// the public half in that record verifies or encrypts. The software engine is left out,
-// because its blobs are bound to id and spec under a key of the vault.
+// A device finds its keys by an id, and anybody who can write to the device can give that
+// id to another key. The vault therefore checks a device's key when it opens it, and after
+// each time that the driver had to look the key up again, before it releases a result. A
+// symmetric key is checked by the check value in the version's record, and a private key by
+// the public half in that record, with which the vault verifies a signature or encrypts.
+// Keys of the software engine are not checked, because their blobs are bound to id and spec
+// under a key of the vault.
 
-// keyCheckInput is the input of a symmetric key's PRF for its check value. The input for
-// a message begins with a counter in four bytes (SP 800-108), so that no message of a CMK
-// that encrypts has this form.
+// keyCheckInput is the PRF input for the check value of a symmetric key. Inputs for
+// messages begin with a counter of four bytes (SP 800-108), so no message of a CMK that
+// encrypts has this form.
 const keyCheckInput = "strongroom/key/check"
 
 // keyCheckSize is the length in bytes of a check value.
@@ -36,14 +37,14 @@ const commitToCheck = "check"
 // checksKey reports whether the material of a version is checked when it is opened.
 func (ver version) checksKey() bool { return ver.Driver != softDriver }
 
-// errReplaced is the error for a key of a device that is not the version's.
+// errReplaced returns the error for a device key that is not the version's key.
 func errReplaced(ver version) error {
 	return fmt.Errorf("%w: version %d of key %s in driver %q", ErrKeyReplaced, ver.Number, ver.Key, ver.Driver)
 }
 
-// keyCheck returns the check value of an opened symmetric key: what its PRF makes of
-// keyCheckInput, under the vault's commitment key, so that the stored value is no MAC of
-// the CMK.
+// keyCheck returns the check value of an opened symmetric key. It is a MAC of the PRF's
+// output for keyCheckInput, under the vault's commitment key, so that the stored value is
+// not a MAC under the CMK.
 func (v *Vault) keyCheck(ctx context.Context, key driver.Key, ver version) ([]byte, error) {
 	prf, ok := key.(driver.PRF)
 	if !ok {
@@ -60,7 +61,7 @@ func (v *Vault) keyCheck(ctx context.Context, key driver.Key, ver version) ([]by
 	return sum[:keyCheckSize], nil
 }
 
-// checkKey returns ErrKeyReplaced unless an opened key is that of the version.
+// checkKey returns ErrKeyReplaced if an opened key is not that of the version.
 func (v *Vault) checkKey(ctx context.Context, key driver.Key, ver version) error {
 	if !ver.checksKey() {
 		return nil
@@ -76,11 +77,11 @@ func (v *Vault) checkKey(ctx context.Context, key driver.Key, ver version) error
 	return nil
 }
 
-// lookupTries bounds how often a key is checked, or used, again because its driver had to
-// look it up meanwhile.
+// lookupTries bounds how often a key is checked, or used, again because its driver looked
+// it up in between.
 const lookupTries = 4
 
-// lookups returns how often the driver of a key has looked it up.
+// lookups returns the number of times that the driver has looked up the key.
 func lookups(key driver.Key) uint64 {
 	if t, ok := key.(driver.Tracked); ok {
 		return t.Lookups()
@@ -88,13 +89,13 @@ func lookups(key driver.Key) uint64 {
 	return 0
 }
 
-// errLookups is the error for a key that its driver keeps looking up.
+// errLookups returns the error for a key that its driver keeps looking up.
 func errLookups(ver version) error {
 	return fmt.Errorf("%w: driver %q keeps losing its handle of the key", ErrUnavailable, ver.Driver)
 }
 
-// checkLookup is checkKey for the object that the driver has at the number of lookups
-// returned.
+// checkLookup checks the key and returns the number of lookups for which the check is
+// valid.
 func (v *Vault) checkLookup(ctx context.Context, key driver.Key, ver version) (uint64, error) {
 	for range lookupTries {
 		n := lookups(key)
@@ -108,8 +109,8 @@ func (v *Vault) checkLookup(ctx context.Context, key driver.Key, ver version) (u
 	return 0, errLookups(ver)
 }
 
-// useChecked runs use on an opened key. Where the driver had to look the key up since it
-// was checked, what use has computed is dropped, the key is checked, and use runs again.
+// useChecked runs use with an opened key. If the driver looked the key up since the last
+// check, useChecked discards the result of use, checks the key, and runs use again.
 func (v *Vault) useChecked(ctx context.Context, one *handle, ver version, use func() error) error {
 	if one.tracked == nil {
 		return use()
@@ -130,9 +131,9 @@ func (v *Vault) useChecked(ctx context.Context, one *handle, ver version, use fu
 	return errLookups(ver)
 }
 
-// checkPRF compares a symmetric key with the check value on record. A record of before
-// there were check values has none: the key that is there now is trusted, once, and its
-// check value is stored.
+// checkPRF compares a symmetric key with the recorded check value. A record of an earlier
+// version of this package has none: checkPRF then accepts the present key once, and stores
+// its check value.
 func (v *Vault) checkPRF(ctx context.Context, key driver.Key, ver version) error {
 	now, err := v.keyCheck(ctx, key, ver)
 	switch {
@@ -164,7 +165,7 @@ func (v *Vault) pinKey(ctx context.Context, ver version, check []byte) error {
 		case err != nil:
 			return err
 		case stored.Material != ver.Material:
-			return errStale // moved, or deleted and imported again
+			return errStale // it was moved, or deleted and imported again
 		case stored.Check != nil && !hmac.Equal(stored.Check, check):
 			return errReplaced(ver)
 		case stored.Check != nil:
@@ -177,8 +178,8 @@ func (v *Vault) pinKey(ctx context.Context, ver version, check []byte) error {
 	})
 }
 
-// checkSigner has a private key sign a random digest, or message, and verifies that with
-// the public half on record. The signature is not released.
+// checkSigner signs a random digest or message with a private key and verifies the
+// signature with the recorded public half. It does not release the signature.
 func (v *Vault) checkSigner(ctx context.Context, key driver.Key, ver version) error {
 	signer, ok := key.(driver.Signer)
 	if !ok {
@@ -201,8 +202,8 @@ func (v *Vault) checkSigner(ctx context.Context, key driver.Key, ver version) er
 	return nil
 }
 
-// checkDecrypter has a private key decrypt a random text that was encrypted to the public
-// half on record.
+// checkDecrypter encrypts a random text to the recorded public half and decrypts it with
+// the private key.
 func (v *Vault) checkDecrypter(ctx context.Context, key driver.Key, ver version) error {
 	decrypter, ok := key.(driver.Decrypter)
 	if !ok {
@@ -214,14 +215,14 @@ func (v *Vault) checkDecrypter(ctx context.Context, key driver.Key, ver version)
 	}
 	alg, text := checkAlgorithm(can), make([]byte, 32)
 	rand.Read(text)
-	text[0] |= 1 // since leading zeros are trimmed
+	text[0] |= 1 // because leading zeros are trimmed
 	ciphertext, err := soft.Encrypt(ver.Public, alg, text)
 	if err != nil {
 		return fmt.Errorf("%w: public half of key %s version %d: %w", ErrCorrupt, ver.Key, ver.Number, err)
 	}
 	out, err := decrypter.Decrypt(ctx, nil, alg, ciphertext)
 	if errors.Is(err, driver.Authentic) || errors.Is(err, driver.Invalid) {
-		return errReplaced(ver) // the modulus may differ in its length
+		return errReplaced(ver) // the modulus may have another length
 	}
 	if err != nil {
 		return err
@@ -235,8 +236,8 @@ func (v *Vault) checkDecrypter(ctx context.Context, key driver.Key, ver version)
 	return nil
 }
 
-// checkAlgorithm chooses what a private key is checked by: OAEP before RSARaw, which some
-// tokens have not.
+// checkAlgorithm chooses the algorithm for checkDecrypter. It prefers OAEP to RSARaw, which
+// some tokens do not have.
 func checkAlgorithm(can driver.SpecInfo) driver.EncryptAlg {
 	for _, alg := range []driver.EncryptAlg{driver.RSAOAEPSHA256, driver.RSARaw} {
 		if slices.Contains(can.Decrypt, alg) {
@@ -246,19 +247,19 @@ func checkAlgorithm(can driver.SpecInfo) driver.EncryptAlg {
 	return can.Decrypt[0]
 }
 
-// wrongInterface is the error for a key without the interface of its usage.
+// wrongInterface returns the error for a key without the interface of its usage.
 func wrongInterface(ver version) error {
 	return fmt.Errorf("%w: driver %q gave a key that is not for %s", ErrUnavailable, ver.Driver, ver.DeviceUse)
 }
 
-// madeKey is material that a driver made, and its check value.
+// madeKey is material that a driver made, with its check value.
 type madeKey struct {
 	driver.Created
 	check []byte
 }
 
-// checkMade opens material that was just made and returns its check value; nil for
-// material that has none.
+// checkMade opens newly made material and returns its check value, or nil for material that
+// has none.
 func (v *Vault) checkMade(ctx context.Context, ver version, created driver.Created) ([]byte, error) {
 	if !ver.checksKey() || ver.DeviceUse != driver.Derive {
 		return nil, nil

@@ -4,10 +4,10 @@ import "encoding/hex"
 
 // A CMK's id is 16 random bytes, written as a version 4 UUID (RFC 9562).
 
-// idGroups are the bytes of an id between its hyphens.
+// idGroups are the byte ranges of an id between its hyphens.
 var idGroups = [...][2]int{{0, 4}, {4, 6}, {6, 8}, {8, 10}, {10, 16}}
 
-// formatKeyID writes an id.
+// formatKeyID formats an id.
 func formatKeyID(id [16]byte) string {
 	b := make([]byte, 0, 36)
 	for i, g := range idGroups {
@@ -19,8 +19,7 @@ func formatKeyID(id [16]byte) string {
 	return string(b)
 }
 
-// parseKeyID reads an id in the one form in which formatKeyID writes it; false if s
-// is not one.
+// parseKeyID parses an id. It accepts only the form of formatKeyID.
 func parseKeyID(s string) (id [16]byte, ok bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, false

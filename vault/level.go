@@ -7,7 +7,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// levels are the protection levels, the weakest first.
+// levels lists the protection levels, the weakest first.
 var levels = []driver.ProtectionLevel{driver.LevelSoftware, driver.LevelTPM, driver.LevelHSM}
 
 // checkLevelName returns ErrInvalid for a level that is not empty and not one of levels.
@@ -18,8 +18,8 @@ func checkLevelName(what string, l driver.ProtectionLevel) error {
 	return nil
 }
 
-// minLevel returns the stricter of a CMK's least level and the vault's, and whose it is;
-// empty where neither has one.
+// minLevel returns the stricter of a CMK's minimum level and the vault's, and the name of
+// its source. least is empty if neither is set.
 func (v *Vault) minLevel(of driver.ProtectionLevel) (least driver.ProtectionLevel, whose string) {
 	if slices.Index(levels, v.cfg.MinLevel) > slices.Index(levels, of) {
 		return v.cfg.MinLevel, "Config.MinLevel"
@@ -27,8 +27,8 @@ func (v *Vault) minLevel(of driver.ProtectionLevel) (least driver.ProtectionLeve
 	return of, "KeyOptions.MinLevel"
 }
 
-// checkLevel returns ErrUnsupported for a version that would be protected below the least
-// level of its CMK, or of the vault.
+// checkLevel returns ErrUnsupported for a version whose protection level is below the
+// minimum of its CMK or of the vault.
 func (v *Vault) checkLevel(least driver.ProtectionLevel, ver version) error {
 	least, whose := v.minLevel(least)
 	if slices.Index(levels, ver.Level) >= slices.Index(levels, least) {

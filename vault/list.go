@@ -12,7 +12,7 @@ import (
 	"strongroom.example/audit"
 )
 
-// DescribeKey tells of one CMK.
+// DescribeKey returns the description of one CMK.
 func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
 	var k Key
 	err := c.onKey(ctx, request{op: OpDescribeKey, key: key}, func(_ context.Context, t *target, _ *entry) error {
@@ -25,7 +25,8 @@ func (c Client) DescribeKey(ctx context.Context, key string) (Key, error) {
 	return k, nil
 }
 
-// DescribeKeys tells of several CMKs, at most 100. The first failure is returned.
+// DescribeKeys returns the descriptions of at most 100 CMKs. It returns the first error.
+// Errors: those of DescribeKey, and ErrInvalid for more than 100 keys.
 func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error) {
 	if err := orElse(c.known(), checkKeys(keys)); err != nil {
 		return nil, c.reject(ctx, request{op: OpDescribeKey}, err)
@@ -41,7 +42,7 @@ func (c Client) DescribeKeys(ctx context.Context, keys ...string) ([]Key, error)
 	return out, nil
 }
 
-// maxKeys is how many CMKs one call names.
+// maxKeys is the maximum number of CMKs in one call.
 const maxKeys = 100
 
 func checkKeys(keys []string) error {
@@ -51,22 +52,22 @@ func checkKeys(keys []string) error {
 	return nil
 }
 
-// KeyFilter chooses CMKs; zero fields choose all.
+// KeyFilter selects CMKs. A zero field selects all.
 type KeyFilter struct {
 	State KeyState
 	Usage KeyUsage
 	Spec  KeySpec
-	// Origin says where the material came from.
+	// Origin is the source of the material.
 	Origin Origin
 	// Driver is the name of the driver that has the CMK's primary version.
 	Driver string
-	// Alias is a prefix.
+	// Alias is a prefix of the alias.
 	Alias string
-	// Tags must all be there.
+	// Tags must all be present with these values.
 	Tags map[string]string
 }
 
-// matches reports whether the filter chooses k.
+// matches reports whether the filter selects k.
 func (f KeyFilter) matches(k Key) bool {
 	for name, value := range f.Tags {
 		if got, ok := k.Tags[name]; !ok || got != value {
@@ -78,12 +79,11 @@ func (f KeyFilter) matches(k Key) bool {
 		(f.Driver == "" || f.Driver == k.Driver) && strings.HasPrefix(k.Alias, f.Alias)
 }
 
-// ListKeys yields the CMKs that the filter chooses, ordered by id, but for those that the
-// caller may not describe: the Authorizer is asked for DescribeKey on each, as DescribeKey
-// does, and what it denies is left out. The listing is one operation and one record, which
-// says how many were yielded and how many left out. An error is yielded once and ends it.
-// Errors: ErrDenied, also where the Authorizer fails for one of the CMKs; ErrInvalid for a
-// filter with tags that no CMK has.
+// ListKeys returns an iterator over the CMKs that match f, ordered by id. It omits the CMKs
+// that the caller may not describe: it asks the Authorizer for DescribeKey on each of them.
+// The listing is one operation with one audit record, which has the numbers of CMKs listed
+// and omitted. An error is yielded once and ends the iteration. Errors: ErrDenied, also if
+// the Authorizer fails for one of the CMKs; ErrInvalid for tags that no CMK can have.
 func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error] {
 	tags, err := ownTags(f.Tags)
 	if f.Tags = tags; err != nil {
@@ -112,14 +112,14 @@ func (c Client) ListKeys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error]
 	}
 }
 
-// list returns the CMKs that the filter chooses and the caller may describe, and how many
-// it may not.
+// list returns the CMKs that match f and that the caller may describe, and the number of
+// those that match but are withheld.
 func (c Client) list(ctx context.Context, f KeyFilter) (out []Key, withheld int, err error) {
 	v := c.vault
 	for _, path := range v.store.Paths("key/") {
 		t, err := v.keys.key(ctx, strings.TrimPrefix(path, "key/"))
 		if errors.Is(err, ErrNotFound) {
-			continue // its creation was taken back
+			continue // its creation was rolled back
 		}
 		if err != nil {
 			return nil, 0, err
@@ -128,13 +128,13 @@ func (c Client) list(ctx context.Context, f KeyFilter) (out []Key, withheld int,
 		if !f.matches(t.Key) {
 			continue
 		}
-		var decision audit.Record // the listing's record says how many, and not why
+		var decision audit.Record // discarded: the record of the listing has only the number
 		err = c.allowed(ctx, c.asks(request{op: OpDescribeKey, key: t.ID}, t), &decision)
 		switch {
 		case err == nil:
 			out = append(out, t.copy())
 		case errors.Is(err, errAuthorizer):
-			return nil, 0, err // a listing without the keys would say that they are gone
+			return nil, 0, err // a listing without these keys would suggest that they do not exist
 		default:
 			withheld++
 		}
@@ -142,7 +142,7 @@ func (c Client) list(ctx context.Context, f KeyFilter) (out []Key, withheld int,
 	return out, withheld, nil
 }
 
-// ListKeyVersions tells of all versions of a CMK, the oldest first.
+// ListKeyVersions returns the descriptions of all versions of a CMK, the oldest first.
 func (c Client) ListKeyVersions(ctx context.Context, key string) ([]KeyVersion, error) {
 	var out []KeyVersion
 	err := c.onKey(ctx, request{op: OpListKeyVersions, key: key}, func(ctx context.Context, t *target, _ *entry) error {

@@ -8,9 +8,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// GenerateMac returns the 32-byte HMAC of a message (at most MaxMessage bytes)
-// under the CMK, with SHA-256 or SM3 after the CMK's spec. Errors: ErrTooLarge,
-// ErrUsage, ErrKeyState, ErrDenied.
+// GenerateMac returns the 32-byte HMAC of a message (at most MaxMessage bytes) under the
+// CMK, with SHA-256 or SM3 depending on the CMK's spec. Errors: ErrTooLarge, ErrUsage,
+// ErrKeyState, ErrDenied.
 func (c Client) GenerateMac(ctx context.Context, key string, message []byte) ([]byte, error) {
 	var mac []byte
 	err := c.mac(ctx, request{op: OpGenerateMac, key: key, size: len(message)}, message, func(e *entry, sum []byte) {
@@ -23,8 +23,8 @@ func (c Client) GenerateMac(ctx context.Context, key string, message []byte) ([]
 	return mac, nil
 }
 
-// VerifyMac reports whether mac is the HMAC of a message under the CMK, all 32
-// bytes of it. Errors are those of GenerateMac; a MAC that does not fit is none.
+// VerifyMac reports whether mac is the full 32-byte HMAC of a message under the CMK. A
+// wrong MAC is not an error. Errors: those of GenerateMac.
 func (c Client) VerifyMac(ctx context.Context, key string, message, mac []byte) (bool, error) {
 	mac = atMost(mac, suite.HashSize)
 	valid := false
@@ -36,7 +36,7 @@ func (c Client) VerifyMac(ctx context.Context, key string, message, mac []byte) 
 	return valid && err == nil, err
 }
 
-// mac computes the HMAC of a message and hands it to use.
+// mac computes the HMAC of a message and passes it to use.
 func (c Client) mac(ctx context.Context, q request, message []byte, use func(e *entry, sum []byte)) error {
 	if len(message) > MaxMessage {
 		return c.reject(ctx, q, fmt.Errorf("%w: message has %d bytes, the limit is %d", ErrTooLarge, len(message), MaxMessage))

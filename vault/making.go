@@ -10,32 +10,33 @@ import (
 	"strongroom.example/keystore"
 )
 
-// making is an operation that makes material: begin, if there is one, goes with the
-// intent, finish, if there is one, with the outcome.
+// making describes an operation that makes material. begin, if set, is committed with the
+// intent; finish, if set, with the outcome.
 type making struct {
-	t             *target // nil for a CMK that is not there yet
+	t             *target // nil for a CMK that does not exist yet
 	ver           version
 	op            Operation
 	begin, finish func(*keystore.Tx) error
-	// create makes the material; nil has the driver generate it. It is repeatable.
+	// create makes the material; nil means that the driver generates it. It may be called
+	// repeatedly.
 	create func(context.Context) (driver.Created, error)
-	// keep stores what was made, before finish; nil stores ver as a key version.
+	// keep stores the material before finish; nil means that ver is stored as a key version.
 	keep func(*keystore.Tx, madeKey) error
-	// discarded: create destroys what it makes, so that keep has nothing to store of it.
+	// discarded: create destroys the material that it makes, so keep has nothing to store.
 	discarded bool
 	// token: see intent.
 	token string
 }
 
-// generate has the driver make the material.
+// generate returns a function that generates the material in the driver.
 func (v *Vault) generate(m making, id driver.MaterialID) func(context.Context) (driver.Created, error) {
 	return func(ctx context.Context) (driver.Created, error) {
 		return v.drivers[m.ver.Driver].GenerateKey(ctx, id, m.ver.spec())
 	}
 }
 
-// make runs intent → device → outcome. The intent is durable before the device is
-// asked; the outcome and the change of state are one batch, which e commits.
+// make runs intent → device → outcome. The intent is durable before the device is used. The
+// outcome and the change of state are one batch, which the caller commits with e.
 func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	id, err := m.ver.material()
 	if err != nil {
@@ -66,7 +67,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 	}
 	came := false
 	defer func() {
-		if !came { // the driver panicked, and who called may live on
+		if !came { // the driver panicked, and the process may continue
 			v.postpone(intentPath(id))
 		}
 	}()
@@ -83,7 +84,7 @@ func (v *Vault) make(ctx context.Context, e *entry, m making) error {
 		ctx, cancel := outlive(ctx)
 		defer cancel()
 		in.uncounted = uncounted(cause)
-		failed := e.rec // by whom, by what rule and why stays on record
+		failed := e.rec // keeps principal, rule and reason
 		failed.Error = errorName(translate(cause))
 		err := v.abandonIntent(ctx, in, failed)
 		if err != nil && ctx.Err() != nil {

@@ -9,15 +9,15 @@ import (
 	"strongroom.example/keystore"
 )
 
-// EnableKeys enables CMKs, at most 100. Each is its own operation; the first failure ends
-// the row and is returned.
+// EnableKeys enables CMKs, at most 100, each as an operation of its own. It stops at the
+// first error and returns it.
 func (c Client) EnableKeys(ctx context.Context, keys ...string) error {
 	return c.setStates(ctx, OpEnableKey, Enabled, keys)
 }
 
-// DisableKeys disables CMKs, at most 100: they do nothing until they are enabled again. Once it
-// returns no result of theirs is released any more. Each is its own operation; the
-// first failure ends the row and is returned.
+// DisableKeys disables CMKs, at most 100, each as an operation of its own. A disabled CMK
+// cannot be used until it is enabled again. After DisableKeys has returned nil, the vault
+// releases no result of these CMKs. It stops at the first error and returns it.
 func (c Client) DisableKeys(ctx context.Context, keys ...string) error {
 	return c.setStates(ctx, OpDisableKey, Disabled, keys)
 }
@@ -39,9 +39,9 @@ func (c Client) setStates(ctx context.Context, op Operation, to KeyState, keys [
 	return nil
 }
 
-// alter changes a CMK's record in the very batch of its audit record. edit is given the
-// CMK as it is then, so that changes lose to nobody, and returns what the record's detail
-// shall say.
+// alter changes a CMK's record in the same batch as its audit record. edit receives the CMK
+// as it is in that batch, so that concurrent changes are not lost, and returns the details
+// for the audit record.
 func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *Key) (map[string]string, error)) error {
 	return c.onKey(ctx, q, func(_ context.Context, t *target, e *entry) error {
 		e.alters = true
@@ -62,8 +62,8 @@ func (c Client) alter(ctx context.Context, q request, edit func(*keystore.Tx, *K
 	})
 }
 
-// SetAlias gives a CMK an alias in place of the one it had. Errors: ErrExists if another
-// CMK has it (MoveAlias moves it), ErrInvalid for a malformed alias (see KeyOptions).
+// SetAlias sets a CMK's alias and removes its former one. Errors: ErrExists if another CMK
+// has the alias (MoveAlias moves it), ErrInvalid for a malformed alias (see KeyOptions).
 func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	if err := checkAlias(alias); err != nil {
 		return c.reject(ctx, request{op: OpSetAlias, key: key}, err)
@@ -81,7 +81,7 @@ func (c Client) SetAlias(ctx context.Context, key, alias string) error {
 	})
 }
 
-// rename gives k the alias in a commit, and removes the one that k had.
+// rename gives k the alias in a commit, and removes its former one.
 func rename(tx *keystore.Tx, k *Key, alias string) {
 	if k.Alias != "" {
 		tx.Delete(aliasPath(k.Alias))
@@ -90,12 +90,12 @@ func rename(tx *keystore.Tx, k *Key, alias string) {
 	k.Alias = alias
 }
 
-// MoveAlias moves an alias from the CMK that has it to another one, in one commit: there
-// is no moment in which the alias names no CMK. Keys that cannot be rotated (asymmetric
-// and imported ones) are replaced that way. It is DeleteAlias on the one CMK and SetAlias
-// on the other, is authorized as both, and leaves a record for each. Moving an alias to
-// the CMK that has it changes nothing. Errors: those of SetAlias and DeleteAlias;
-// ErrNotFound if no CMK has the alias (SetAlias gives it).
+// MoveAlias moves an alias from one CMK to another in one commit, so that the alias names a
+// CMK at any time. This is the way to replace keys that cannot be rotated (asymmetric and
+// imported ones). It is authorized as DeleteAlias on the present CMK and as SetAlias on the
+// other, and writes a record for each. If the CMK has the alias already, nothing changes.
+// Errors: those of SetAlias and DeleteAlias; ErrNotFound if no CMK has the alias (use
+// SetAlias).
 func (c Client) MoveAlias(ctx context.Context, alias, key string) error {
 	if err := checkAlias(alias); err != nil {
 		return c.reject(ctx, request{op: OpSetAlias, key: key}, err)
@@ -133,7 +133,8 @@ func (c Client) MoveAlias(ctx context.Context, alias, key string) error {
 	})
 }
 
-// DeleteAlias takes a CMK's alias away. The CMK stays. ErrNotFound if it has none.
+// DeleteAlias removes a CMK's alias; the CMK remains. It returns ErrNotFound if the CMK has
+// none.
 func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	return c.alter(ctx, request{op: OpDeleteAlias, key: key}, func(tx *keystore.Tx, k *Key) (map[string]string, error) {
 		if k.Alias == "" {
@@ -146,8 +147,9 @@ func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	})
 }
 
-// SetDescription gives a CMK a description of at most 1024 bytes; ErrTooLarge, also
-// beside its tags (see KeyOptions), or ErrInvalid for what is not UTF-8.
+// SetDescription sets a CMK's description of at most 1024 bytes. Errors: ErrTooLarge for
+// the description alone or together with the tags (see KeyOptions), ErrInvalid if it is not
+// UTF-8.
 func (c Client) SetDescription(ctx context.Context, key, description string) error {
 	if err := checkText(description, nil); err != nil {
 		return c.reject(ctx, request{op: OpSetDescription, key: key}, err)
@@ -158,8 +160,8 @@ func (c Client) SetDescription(ctx context.Context, key, description string) err
 	})
 }
 
-// TagKey adds tags to a CMK, replacing those of the same key. ErrInvalid or ErrTooLarge
-// beyond the limits of KeyOptions.Tags.
+// TagKey adds tags to a CMK, replacing those with the same key. It returns ErrInvalid or
+// ErrTooLarge beyond the limits of KeyOptions.Tags.
 func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) error {
 	tags, err := ownTags(tags)
 	if err != nil {
@@ -177,8 +179,8 @@ func (c Client) TagKey(ctx context.Context, key string, tags map[string]string) 
 	})
 }
 
-// UntagKey removes tags by their keys. A tag that is not there is no error, so that the
-// call may be repeated.
+// UntagKey removes tags by their keys. A tag that does not exist is not an error, so the
+// call can be repeated.
 func (c Client) UntagKey(ctx context.Context, key string, names ...string) error {
 	if len(names) > maxTags {
 		return c.reject(ctx, request{op: OpUntagKey, key: key}, invalid("%d names of tags, the limit is %d", len(names), maxTags))

@@ -2,7 +2,7 @@ package vault
 
 import "strongroom.example/internal/ciphertext"
 
-// message is a ciphertext with the encryption context that its reader gave.
+// message is a ciphertext with the encryption context that the caller gave.
 type message struct {
 	bytes   []byte
 	context boundContext
@@ -20,5 +20,5 @@ func readMessage(bytes []byte, ec EncryptionContext) (m message, err error) {
 	return m, err
 }
 
-// keyID returns the id of the CMK that it names.
+// keyID returns the id of the CMK that the message names.
 func (m message) keyID() string { return formatKeyID(m.header.KeyID) }

@@ -6,20 +6,23 @@ import (
 	"sync"
 )
 
-// MoveKey moves the wrapped material of a CMK, all versions of it, to another of
-// the vault's drivers. No ciphertext changes. In a device that keeps its keys the
-// material is resident from then on and cannot be moved again; its provenance still
-// tells that it was outside. The old material is destroyed, as by
-// DeleteImportedKeyMaterial, also after a move that stopped half-way; with it goes an
-// import token that was tried.
+// MoveKey moves the wrapped material of a CMK, in all its versions, to another of the
+// vault's drivers. Ciphertexts do not change. In a device that stores keys the material
+// becomes resident and cannot be moved again; its provenance still shows that it was
+// outside the device. MoveKey destroys the old material as DeleteImportedKeyMaterial does,
+// even if the move fails for a later version, and invalidates an import token with which an
+// import was attempted.
 //
-// It returns a receipt for each version that was moved, the oldest first, signed by
-// the log key (audit.OpenReceipt reads it), which its audit record holds as well. A
-// move that was interrupted goes on where it was when MoveKey is called again.
+// MoveKey returns a receipt for each moved version, the oldest first, signed by the log key
+// (audit.OpenReceipt reads it). The audit record holds the receipt too. After an
+// interruption, call MoveKey again to move the remaining versions.
 //
-// Errors: ErrNotExportable for resident material, ErrUnsupported where the driver
-// does not take it, ErrInvalid for a driver that is not there, ErrKeyState,
-// ErrUnavailable, ErrDenied.
+// Errors:
+//
+//   - ErrNotExportable: the material is resident.
+//   - ErrUnsupported: the driver does not accept the material, or its level is too low.
+//   - ErrInvalid: there is no such driver.
+//   - ErrKeyState, ErrUnavailable, ErrDenied.
 func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
 	moves, err := c.moveVersions(ctx, key, to)
 	left := c.vault.leaveBehind(ctx, moves)
@@ -30,7 +33,7 @@ func (c Client) MoveKey(ctx context.Context, key, to string) ([][]byte, error) {
 	return receipts, orElse(err, wrap(OpMoveKey, key, left))
 }
 
-// moveVersions moves one version after the other, and returns what it came to.
+// moveVersions moves the versions one by one, and returns the moves that succeeded.
 func (c Client) moveVersions(ctx context.Context, key, to string) (moves []*move, err error) {
 	for n, last := uint32(1), uint32(1); n <= last; n++ {
 		var m *move
@@ -42,15 +45,15 @@ func (c Client) moveVersions(ctx context.Context, key, to string) (moves []*move
 		if err != nil {
 			return moves, err
 		}
-		if m != nil { // else it is there already
+		if m != nil { // nil if it is there already
 			moves = append(moves, m)
 		}
 	}
 	return moves, nil
 }
 
-// leaveBehind destroys what was moved, side by side, so that it shares a change of
-// epoch. It does so also after a move that stopped half-way, and does not end with ctx.
+// leaveBehind destroys the material at its old place. It destroys all versions
+// concurrently, so that they share a change of epoch, and ignores the end of ctx.
 func (v *Vault) leaveBehind(ctx context.Context, moves []*move) error {
 	if len(moves) == 0 {
 		return nil

@@ -9,20 +9,20 @@ import (
 	"strongroom.example/keystore"
 )
 
-// moving is one version on its way.
+// moving is the request to move one version.
 type moving struct {
 	number uint32
 	to     string
 }
 
-// move is what became of it.
+// move is the result of moving one version.
 type move struct {
 	receipt []byte
-	old     intent // to destroy what was left behind
+	old     intent // intent to destroy the material at its old place
 }
 
-// move brings a version's material to a driver. A version that is there already is
-// left alone.
+// move moves a version's material to a driver. It returns nil if the version is there
+// already.
 func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move, error) {
 	path := versionPath(t.ID, g.number)
 	record := v.store.Version(path)
@@ -47,7 +47,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	create := func(ctx context.Context) (driver.Created, error) { return v.transfer(ctx, from, to) }
 	keep := func(tx *keystore.Tx, made madeKey) (err error) {
 		if tx.Version(path) != record {
-			return errStale // moved by another, or deleted and imported again
+			return errStale // it was moved, or deleted and imported again
 		}
 		if m.receipt, err = v.receipt(from, to); err != nil {
 			return err
@@ -59,7 +59,8 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 		m.old.Seq = e.rec.Intent
 		tx.Put(intentPath(oldID), encode(m.old))
 		v.postpone(intentPath(oldID))
-		// The wrapping key would open, in the host, what was sent to bring the material in.
+		// The wrapping key could decrypt, in the host, the wrapped material that was
+		// imported.
 		if err := v.endTried(tx, t.ID); err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func (v *Vault) move(ctx context.Context, t *target, e *entry, g moving) (*move,
 	}
 	err = v.make(ctx, e, making{t: t, ver: to, op: OpMoveKey, create: create, keep: keep, finish: finish})
 	if err != nil && v.store.Version(path) != record {
-		err = errStale // what it failed by may be that
+		err = errStale // the concurrent change may be the cause
 	}
 	return m, err
 }
@@ -94,7 +95,7 @@ func (v *Vault) destination(k Key, from version, on string) (version, error) {
 	return to, v.checkLevel(k.MinLevel, to)
 }
 
-// receipt signs that a version was moved.
+// receipt signs a receipt for the move of a version.
 func (v *Vault) receipt(from, to version) ([]byte, error) {
 	return v.log.key.Load().SignReceipt(audit.Receipt{
 		Origin: v.log.origin, Key: to.Key, Version: to.Number,
@@ -103,7 +104,7 @@ func (v *Vault) receipt(from, to version) ([]byte, error) {
 	})
 }
 
-// relocate tells the CMK where its primary version is now.
+// relocate updates the CMK with the new place of its primary version.
 func relocate(tx *keystore.Tx, ver version) error {
 	k, err := keyIn(tx, ver.Key)
 	if err != nil {

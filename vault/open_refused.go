@@ -9,16 +9,16 @@ import (
 	"strongroom.example/keystore"
 )
 
-// refusedFile counts the calls of Open that no protector opened, beside the root file. The
-// log is closed to them, so that the count waits for the next Open that succeeds, which
-// puts it on record and removes the file. Nothing authenticates it: whoever may write to
-// the directory may change or remove it, and the record says so.
+// refusedFile is the name of the file, beside the root file, that counts the calls of Open
+// that no protector could open. Such a call cannot write to the log, so the next successful
+// Open records the count and removes the file. The file is not authenticated: anyone who
+// can write to the directory can change or remove it. The record says so.
 const refusedFile = "refused"
 
-// maxRefusedFile is more bytes than the file ever has.
+// maxRefusedFile is larger in bytes than the file can be.
 const maxRefusedFile = 512
 
-// refusedOpens is what the file holds.
+// refusedOpens is the content of the file.
 type refusedOpens struct {
 	Format int       `json:"format"`
 	Count  uint32    `json:"count"`
@@ -26,8 +26,8 @@ type refusedOpens struct {
 	Last   time.Time `json:"last"`
 }
 
-// readRefused returns what the file holds. One that is absent holds nothing; one that is
-// not readable is ErrCorrupt.
+// readRefused returns the content of the file. It returns the zero value if there is no
+// file, and ErrCorrupt if the file is not readable.
 func readRefused(lock *keystore.DirLock) (r refusedOpens, err error) {
 	b, err := lock.ReadBeside(refusedFile, maxRefusedFile)
 	if err != nil || b == nil {
@@ -39,7 +39,8 @@ func readRefused(lock *keystore.DirLock) (r refusedOpens, err error) {
 	return r, nil
 }
 
-// countRefusedOpen adds a call of Open to the file, as far as the directory lets it.
+// countRefusedOpen counts a failed call of Open in the file, if the directory can be
+// written.
 func countRefusedOpen(lock *keystore.DirLock, now time.Time) {
 	r, err := readRefused(lock)
 	if err != nil && !errors.Is(err, ErrCorrupt) {
@@ -54,8 +55,8 @@ func countRefusedOpen(lock *keystore.DirLock, now time.Time) {
 	_ = lock.ReplaceBeside(refusedFile, encode(r))
 }
 
-// refusedRecord is the record of the calls of Open that failed since the last one that
-// succeeded; false if there are none.
+// refusedRecord returns the record of the calls of Open that failed since the last
+// successful one. It returns false if there were none.
 func (v *Vault) refusedRecord() (audit.Record, bool) {
 	r, err := readRefused(v.lock)
 	if err == nil && r.Count == 0 {

@@ -13,9 +13,9 @@ import (
 	"strongroom.example/keystore"
 )
 
-// openStore unlocks the root files in dir, one after the other, until the store opens by
-// one of them. Files that differ are tried in the order of the work that they demand, so
-// that one which somebody put there to cost work is tried last.
+// openStore unlocks the root files in dir one by one, until the store opens with one of
+// them. It tries differing files in the order of the work that they demand, so that a file
+// that an attacker made expensive is tried last.
 func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocking, error) {
 	files, err := v.candidates(dir)
 	if err != nil {
@@ -25,8 +25,8 @@ func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocki
 		return cmp.Compare(u.workIn(wrappedIn(a)), u.workIn(wrappedIn(b)))
 	})
 	var locked []error
-	var fault error // of the store
-	tried := 0      // how many roots keystore.Open has had
+	var fault error // first error of the store
+	tried := 0      // number of roots tried with keystore.Open
 	for _, f := range files {
 		if u.known(f) == nil {
 			if _, err := u.unlock(ctx, wrappedIn(f)); err != nil {
@@ -50,15 +50,15 @@ func (v *Vault) openStore(ctx context.Context, dir string, u *unlocker) (unlocki
 	return unlocking{}, cmp.Or(fault, errors.Join(locked...))
 }
 
-// mayBeOther reports whether a store that did not open by one root file may do so by
-// another: the one was of another time or vault.
+// mayBeOther reports whether a store that failed to open with one root file may open with
+// another, because the first is of another time or vault.
 func mayBeOther(err error) bool {
 	return errors.Is(err, keystore.ErrRolledBack) || errors.Is(err, keystore.ErrCorrupt) || errors.Is(err, ErrUnlock) || errors.Is(err, ErrWrongVault)
 }
 
-// openBy opens the store by a root file that u unlocked. The file that the head names
-// decides about protectors: whichever file gave the root, one of the protectors has to
-// open an entry of the file in force, as if that were the only one.
+// openBy opens the store with a root file that u unlocked. The root file that the store's
+// head names is decisive for the protectors: whichever file gave the root, one of the
+// protectors must also open an entry of that file.
 func (v *Vault) openBy(ctx context.Context, f *keystore.Root, files []*keystore.Root, u *unlocker) (how unlocking, err error) {
 	v.id = f.VaultID
 	v.setOrigin()
@@ -70,7 +70,7 @@ func (v *Vault) openBy(ctx context.Context, f *keystore.Root, files []*keystore.
 			return err
 		}
 		v.id, v.log.origin = inForce.VaultID, audit.Origin(idText(inForce.VaultID))
-		u.work = math.MaxUint64 // this file is authentic
+		u.work = math.MaxUint64 // no limit: this file is authenticated
 		how, err = u.unlock(ctx, wrappedIn(inForce))
 		return err
 	}
@@ -80,13 +80,14 @@ func (v *Vault) openBy(ctx context.Context, f *keystore.Root, files []*keystore.
 	return how, err
 }
 
-// errNewerRoot has the store opened again with a root that was not known before.
+// errNewerRoot makes openStore open the store again with a root that it did not know
+// before.
 var errNewerRoot = errors.New("another root file is newer than the one in force")
 
-// unlockNewer tries to unlock files that claim to be newer than the one in force and are of
-// another root. If one unlocks, it is the new file of a RotateRoot that was cut short, or the
-// store is of an earlier time; keystore.Open distinguishes the two. Because the file may be
-// forged, the work for it is bounded by what the file in force demands.
+// unlockNewer tries to unlock files that claim to be newer than the one in force and have
+// another root. If one of them unlocks, it is the new file of an interrupted RotateRoot, or
+// the store is from an earlier time; keystore.Open distinguishes the two. Because the file
+// may be forged, the work for it is bounded by the work that the file in force demands.
 func (v *Vault) unlockNewer(ctx context.Context, inForce *keystore.Root, files []*keystore.Root, u *unlocker) error {
 	u.work = min(v.cfg.UnlockWork, 2*u.workIn(wrappedIn(inForce))+1000)
 	for _, f := range files {
@@ -103,8 +104,9 @@ func (v *Vault) unlockNewer(ctx context.Context, inForce *keystore.Root, files [
 	return nil
 }
 
-// candidates reads the root files that can be this vault's: those of the edition and, if
-// it is pinned, the id that Config names. What they say is not authentic yet.
+// candidates reads the root files that may be this vault's: those with the configured
+// edition and, if it is pinned, the configured id. Their contents are not authenticated
+// yet.
 func (v *Vault) candidates(dir string) ([]*keystore.Root, error) {
 	files, err := keystore.ReadRoots(dir)
 	if err != nil {
@@ -130,7 +132,7 @@ func (v *Vault) candidates(dir string) ([]*keystore.Root, error) {
 	return nil, fmt.Errorf("%w: the root file names suite %v, which is not that of its edition", ErrCorrupt, first.Suite())
 }
 
-// admit refuses an authentic root file of another vault than Config pins.
+// admit rejects an authenticated root file of another vault than Config pins.
 func (v *Vault) admit(f *keystore.Root, secret func(label string, dst []byte)) error {
 	if v.cfg.VaultID != "" && idText(f.VaultID) != v.cfg.VaultID {
 		return otherVault("id", idText(f.VaultID), v.cfg.VaultID)
@@ -155,7 +157,7 @@ func (v *Vault) admit(f *keystore.Root, secret func(label string, dst []byte)) e
 	return nil
 }
 
-// otherVault says which vault is there in the place of the one that Config pins.
+// otherVault returns the error for a vault other than the pinned one.
 func otherVault(what, found, pinned string) error {
 	return fmt.Errorf("%w: its %s is %.200q, and Config pins %.200q; put the right directory there, "+
 		"or find out why it was exchanged", ErrWrongVault, what, found, pinned)

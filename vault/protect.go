@@ -13,7 +13,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// checkProtectors refuses a set that would lose the vault with its machine.
+// checkProtectors rejects protectors with which the vault would be lost together with its
+// machine.
 func checkProtectors(cfg Config, protectors []driver.Protector) error {
 	if len(protectors) == 0 {
 		return invalid("a vault needs at least one protector, such as soft.Passphrase")
@@ -35,7 +36,7 @@ func checkProtectors(cfg Config, protectors []driver.Protector) error {
 	return invalid("every protector is bound to this machine; add a passphrase or recovery code, or set AcceptLossWithMachine")
 }
 
-// noneNil refuses a protector that is not there.
+// noneNil rejects a nil protector.
 func noneNil(protectors []driver.Protector) error {
 	if n := slices.Index(protectors, nil); n >= 0 {
 		return invalid("protector %d of %d is nil", n+1, len(protectors))
@@ -43,8 +44,8 @@ func noneNil(protectors []driver.Protector) error {
 	return nil
 }
 
-// checkWork refuses entries that, in a root file, would demand more work of one of the
-// protectors than Open does.
+// checkWork rejects entries that demand more work of one of the protectors than Open
+// permits for a root file.
 func checkWork(cfg Config, b driver.Binding, protectors []driver.Protector, entries []keystore.Protector) error {
 	for _, p := range protectors {
 		u := newUnlocker(nil, 0, []driver.Protector{p})
@@ -56,8 +57,8 @@ func checkWork(cfg Config, b driver.Binding, protectors []driver.Protector, entr
 	return nil
 }
 
-// listed names protectors for the audit: who looks for a way in that somebody made for
-// himself finds it there.
+// listed formats the ids and kinds of protectors for the audit log, so that an auditor can
+// find one that was added without permission.
 func listed(entries []keystore.Protector) string {
 	var all []string
 	for _, e := range entries {
@@ -66,7 +67,7 @@ func listed(entries []keystore.Protector) string {
 	return strings.Join(all, ", ")
 }
 
-// protectAll wraps root by each protector.
+// protectAll wraps root with each protector.
 func protectAll(ctx context.Context, b driver.Binding, root []byte, protectors []driver.Protector) ([]keystore.Protector, error) {
 	var entries []keystore.Protector
 	for _, p := range protectors {

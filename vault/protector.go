@@ -11,16 +11,16 @@ import (
 	"strongroom.example/keystore"
 )
 
-// Protector is what the vault tells of one of its protectors.
+// Protector is the description of one of the vault's protectors.
 type Protector struct {
-	// ID names the protector to RemoveProtector.
+	// ID identifies the protector in RemoveProtector.
 	ID           string    `json:"id"`
 	Kind         string    `json:"kind"`
 	MachineBound bool      `json:"machine_bound"`
 	Created      time.Time `json:"created"`
 }
 
-// ListProtectors tells the vault's protectors.
+// ListProtectors returns the descriptions of the vault's protectors.
 func (c Client) ListProtectors(ctx context.Context) ([]Protector, error) {
 	var out []Protector
 	err := c.onVault(ctx, request{op: OpListProtectors}, func(context.Context, *entry) error {
@@ -35,9 +35,9 @@ func (c Client) ListProtectors(ctx context.Context) ([]Protector, error) {
 	return out, nil
 }
 
-// AddProtector adds p to the protectors that open the vault. unlock is one that
-// opens it now: whoever adds a way in shows that he has one. Errors: ErrUnlock,
-// ErrWrongDevice, ErrInvalid, ErrTooLarge for more than 64 of them.
+// AddProtector adds p to the vault's protectors. unlock must open the vault now, as proof
+// that the caller has access. Errors: ErrUnlock, ErrWrongDevice, ErrInvalid, ErrTooLarge
+// for more than 64 protectors.
 func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (Protector, error) {
 	v := c.vault
 	var added keystore.Protector
@@ -66,10 +66,10 @@ func (c Client) AddProtector(ctx context.Context, unlock, p driver.Protector) (P
 	return Protector{added.ID, added.Kind, added.MachineBound, added.Created}, nil
 }
 
-// RemoveProtector takes away the protector with that id. Copies of the directory
-// made before still open by it; RotateRoot makes sure that later ones do not. The
-// last protector that is not bound to this machine stays, unless
-// Config.AcceptLossWithMachine. Errors: ErrNotFound, ErrInvalid.
+// RemoveProtector removes the protector with the given id. The removed protector still
+// opens copies of the directory that were made before; RotateRoot ensures that it does not
+// open later ones. The last protector that is not bound to this machine cannot be removed,
+// unless Config.AcceptLossWithMachine is set. Errors: ErrNotFound, ErrInvalid.
 func (c Client) RemoveProtector(ctx context.Context, id string) error {
 	v := c.vault
 	return c.onVault(ctx, request{op: OpRemoveProtector}, func(_ context.Context, e *entry) error {
@@ -95,14 +95,14 @@ func (c Client) RemoveProtector(ctx context.Context, id string) error {
 	})
 }
 
-// RotateRoot gives the vault a new root, and new keys for all stored records. The
-// vault has only the protectors given here afterwards; no other one opens what the
-// directory holds from then on.
+// RotateRoot replaces the vault's root and the keys of all stored records. Afterwards the
+// vault has only the given protectors, and no other protector opens the new contents of the
+// directory.
 //
-// At least one of the protectors must open the vault now, which shows that the caller
-// has a way in, as in AddProtector. To replace all of them, add a new one with
-// AddProtector first. Errors: ErrUnlock, ErrWrongDevice; ErrInvalid, as in Create;
-// ErrTooLarge after 511 roots, or for protectors beyond Config.UnlockWork.
+// At least one of the protectors must open the vault now, as proof that the caller has
+// access. To replace all protectors, first add a new one with AddProtector. Errors:
+// ErrUnlock; ErrWrongDevice; ErrInvalid as in Create; ErrTooLarge after 511 roots, or for
+// protectors that exceed Config.UnlockWork.
 func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) error {
 	v := c.vault
 	protectors = slices.Clone(protectors)
@@ -130,12 +130,12 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 		e.change = func(*keystore.Tx) error {
 			is := func(p keystore.Protector) bool { return p.ID == by }
 			if !slices.ContainsFunc(v.store.Root().Protectors, is) {
-				return errStale // it was removed since
+				return errStale // it was removed in between
 			}
 			return nil
 		}
 		e.askAgain = true
-		e.undo = func(error) error { root.Free(); return nil } // it may not come to the commit
+		e.undo = func(error) error { root.Free(); return nil } // if there is no commit
 		e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 			defer root.Free()
 			return v.store.Rekey(ctx, keystore.Rekeying{Root: root.Bytes(), Protectors: entries, Op: op})
@@ -145,9 +145,9 @@ func (c Client) RotateRoot(ctx context.Context, protectors ...driver.Protector) 
 	})
 }
 
-// replaceProtectors has e put p in the place of the protectors that were read as was.
-// If the root file was replaced since, all is done anew: else a protector that was
-// removed meanwhile would come back, or one be kept that protects a former root.
+// replaceProtectors makes e replace the protectors of the root file was by p. If the root
+// file changed since, the operation is repeated; otherwise it could restore a protector
+// that was removed, or keep one that protects an earlier root.
 func (v *Vault) replaceProtectors(e *entry, was keystore.Root, p []keystore.Protector) {
 	e.askAgain = true
 	e.change = func(*keystore.Tx) error {

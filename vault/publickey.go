@@ -20,13 +20,13 @@ type PublicKey struct {
 	DER []byte
 }
 
-// PublicKey returns the public half of an asymmetric CMK. Errors: ErrUsage for a
-// symmetric one, ErrKeyState, ErrNotFound, ErrDenied.
+// PublicKey returns the public half of an asymmetric CMK. Errors: ErrUsage for a symmetric
+// CMK, ErrKeyState, ErrNotFound, ErrDenied.
 func (c Client) PublicKey(ctx context.Context, key string) (PublicKey, error) {
 	return c.publicKey(ctx, key, "")
 }
 
-// publicKey is PublicKey for a CMK of that usage; empty is any.
+// publicKey is PublicKey for a CMK of the given usage, or of any if usage is empty.
 func (c Client) publicKey(ctx context.Context, key string, usage KeyUsage) (PublicKey, error) {
 	var p PublicKey
 	err := c.onKey(ctx, request{op: OpPublicKey, key: key}, func(ctx context.Context, t *target, _ *entry) error {
@@ -48,8 +48,8 @@ func (p PublicKey) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: p.DER})
 }
 
-// Parse returns the key as *rsa.PublicKey, *ecdsa.PublicKey (on SM2's curve for
-// SM2) or ed25519.PublicKey.
+// Parse returns the key as *rsa.PublicKey, *ecdsa.PublicKey (for SM2 on the SM2 curve) or
+// ed25519.PublicKey.
 func (p PublicKey) Parse() (crypto.PublicKey, error) {
 	key, err := smx509.ParsePKIXPublicKey(p.DER)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// MaxRandom is how many bytes GenerateRandom and a data key have at most.
+// MaxRandom is the maximum length of GenerateRandom's result and of a data key, in bytes.
 const MaxRandom = 1024
 
-// GenerateRandom returns n random bytes, 1 to MaxRandom, from the operating system
-// hedged by the vault's own key. The caller wipes them.
+// GenerateRandom returns n random bytes, 1 to MaxRandom, from the operating system's
+// generator mixed with the vault's own key. The caller wipes them. Errors: ErrInvalid,
+// ErrTooLarge.
 func (c Client) GenerateRandom(ctx context.Context, n int) ([]byte, error) {
 	if err := checkRandomSize(n); err != nil {
 		return nil, c.reject(ctx, request{op: OpGenerateRandom}, err)

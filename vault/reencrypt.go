@@ -7,14 +7,14 @@ import (
 	"fmt"
 )
 
-// ReEncrypt decrypts ct and encrypts its plaintext under key, without releasing
-// it; an empty key means the CMK that ct names, and brings it to the primary
-// version. from and to are the encryption contexts before and after.
+// ReEncrypt decrypts ct and encrypts the plaintext under the primary version of key,
+// without releasing the plaintext. An empty key means the CMK that ct names. from and to
+// are the encryption contexts before and after.
 //
-// It is authorized as ReEncryptFrom on the one CMK and as ReEncryptTo on the other, before
-// either is used, and leaves a record for each in one commit. The commit fails unless
-// both CMKs still are as they were and both permissions still hold. Errors: those of
-// Decrypt for ct and from, those of Encrypt for key and to.
+// ReEncrypt is authorized as ReEncryptFrom on the first CMK and as ReEncryptTo on the
+// second, before either is used, and writes a record for each in one commit. The commit
+// fails unless both CMKs are unchanged and both permissions are still valid. Errors: those
+// of Decrypt for ct and from, those of Encrypt for key and to.
 func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to EncryptionContext) ([]byte, error) {
 	bound, err := to.snapshot()
 	if err != nil {
@@ -41,7 +41,7 @@ func (c Client) ReEncrypt(ctx context.Context, ct []byte, key string, from, to E
 	return r.out, nil
 }
 
-// reEncryption is one ReEncrypt on its way.
+// reEncryption is one ReEncrypt in progress.
 type reEncryption struct {
 	c     Client
 	from  message
@@ -50,7 +50,7 @@ type reEncryption struct {
 	out   []byte
 }
 
-// run decides on the second CMK and uses both. onKey has decided on the first one.
+// run decides on the second CMK and uses both. onKey has decided on the first.
 func (r *reEncryption) run(ctx context.Context, _ *target, e *entry) error {
 	v := r.c.vault
 	e.rec.Algorithm, e.askAgain = v.suite.String(), true
@@ -79,8 +79,8 @@ func (r *reEncryption) run(ctx context.Context, _ *target, e *entry) error {
 	return nil
 }
 
-// asCiphertext gives ErrCiphertext in place of an error that would tell which keys there
-// are to a caller who made up a ciphertext.
+// asCiphertext replaces errors that would reveal which keys exist by ErrCiphertext, because
+// a caller can invent a ciphertext.
 func asCiphertext(op Operation, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUsage) {
 		return wrap(op, "", fmt.Errorf("%w: it names no key of this vault", ErrCiphertext))

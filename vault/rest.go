@@ -9,27 +9,28 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// restAfter is how long a data key stays in locked memory after its last use
-// before it is laid to rest in an enclave. Opening an enclave costs 19 system
-// calls, so that it must not happen at each use.
+// restAfter is how long a data key stays in locked memory after its last use, before it is
+// moved to an enclave. Opening an enclave takes 19 system calls, which is too much for each
+// use.
 const restAfter = time.Second
 
-// restroom knows the live data keys of a vault and lays idle ones to rest.
+// restroom holds the live data keys of a vault and moves idle ones to enclaves.
 type restroom struct {
 	arena *lockedmem.Arena
 	mu    sync.Mutex
 	keys  map[*DataKey]struct{}
 }
 
-// newRestroom has an arena of its own, which leaves memory for other operations: data
-// keys are as many as callers like. memguard takes its own pages with the first enclave,
-// which is made here, while there is memory: later it would lack what arenas took.
+// newRestroom uses an arena of its own, which leaves memory for other operations, because
+// callers can make any number of data keys. It makes an enclave now, because memguard locks
+// its own pages with the first one: later the arenas may have used up the memory that can
+// be locked.
 func newRestroom() *restroom {
 	enclose(make([]byte, 1))
 	return &restroom{arena: lockedmem.NewRanked(0, lockedmem.Callers), keys: map[*DataKey]struct{}{}}
 }
 
-// admit makes a DataKey of size zero bytes, which the caller fills by Use.
+// admit makes a DataKey of size zero bytes. The caller sets them with Use.
 func (r *restroom) admit(id string, size int, s suite.ID) (*DataKey, error) {
 	plain, err := r.alloc(size)
 	if err != nil {
@@ -43,15 +44,15 @@ func (r *restroom) admit(id string, size int, s suite.ID) (*DataKey, error) {
 	return k, nil
 }
 
-// alloc returns locked memory for a key. Where there is none, keys that are not in use
-// are laid to rest at once.
+// alloc returns locked memory for a key. If there is none, it first moves all idle keys to
+// enclaves.
 func (r *restroom) alloc(size int) (*lockedmem.Buffer, error) {
 	b, err := r.arena.Alloc(size)
 	if !errors.Is(err, lockedmem.ErrExhausted) {
 		return b, err
 	}
 	for _, k := range r.all() {
-		if k.mu.TryLock() { // else it is in use, perhaps by the caller
+		if k.mu.TryLock() { // otherwise it is in use, perhaps by the caller
 			k.rest(time.Now())
 			k.mu.Unlock()
 		}
@@ -76,7 +77,7 @@ func (r *restroom) all() []*DataKey {
 	return out
 }
 
-// sweep lays to rest what was not used for restAfter.
+// sweep moves the keys that were not used for restAfter to enclaves.
 func (r *restroom) sweep() {
 	for _, k := range r.all() {
 		k.layToRest(time.Now().Add(-restAfter))

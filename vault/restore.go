@@ -10,19 +10,24 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// Restore makes a vault in dir from backups, and opens it. The first backup is a full one,
-// each other is based on the one before; unlock opens all of them. The vault has the
-// protectors given here, and its former id, keys and audit log; the restoration is on
-// record. dir is made if it is absent and must hold no vault.
+// Restore makes a vault in dir from backups and opens it. The first backup is a full one,
+// and each other is based on the one before it. unlock opens all of them. The vault has its
+// former id, keys and audit log, and the protectors given here. The log records the
+// restoration. Restore makes dir if it does not exist; an existing dir must not hold a
+// vault.
 //
-// The restored vault is ahead of the saved one by its generation, so that a copy of one
-// directory is never taken for a later state of the other. Keys that live in a device are
-// used there, if cfg has the device.
+// The generation of the restored vault is higher than that of the original, so that a copy
+// of one directory is never accepted as a later state of the other. Keys that live in a
+// device can be used if cfg has that device.
 //
-// Errors: those of Create, but ErrWrongVault for backups of another vault than
-// Config.VaultID pins (Config.LogKey is checked by Open alone); ErrUnlock if unlock does not open a backup, ErrInvalid for
-// backups that do not follow each other or are of another edition, ErrCorrupt for a backup
-// that is cut or changed. The readers' own errors are ErrUnavailable around them.
+// Errors: those of Create, and
+//
+//   - ErrWrongVault: Config.VaultID pins another vault. Restore does not check
+//     Config.LogKey; Open does.
+//   - ErrUnlock: unlock does not open a backup.
+//   - ErrInvalid: the backups are not consecutive, or are of another edition.
+//   - ErrCorrupt: a backup is truncated or changed.
+//   - ErrUnavailable around an error of a reader.
 func Restore(ctx context.Context, dir string, cfg Config, from []io.Reader, unlock driver.Protector, protectors ...driver.Protector) (*Vault, error) {
 	if ctx == nil {
 		return nil, wrap(OpRestoreVault, "", errNoContext)
@@ -69,7 +74,7 @@ func restoreFrom(ctx context.Context, dir string, cfg Config, from []io.Reader, 
 	return v, nil
 }
 
-// savedVault is the row of backups that Restore reads.
+// savedVault is the sequence of backups that Restore reads.
 type savedVault []openBackup
 
 type openBackup struct {
@@ -79,7 +84,7 @@ type openBackup struct {
 
 func (s savedVault) last() backupHeader { return s[len(s)-1].backupHeader }
 
-// snapshots returns what the backups hold.
+// snapshots returns the readers of the backups' contents.
 func (s savedVault) snapshots() (all []io.Reader) {
 	for _, b := range s {
 		all = append(all, b.reader)
@@ -93,8 +98,8 @@ func (s savedVault) close() {
 	}
 }
 
-// openBackups reads the headers of backups, and checks that each is based on the one
-// before.
+// openBackups reads the headers of backups, and checks that each is based on the one before
+// it.
 func (v *Vault) openBackups(ctx context.Context, from []io.Reader, unlock driver.Protector) (saved savedVault, err error) {
 	if err := noneNil([]driver.Protector{unlock}); err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (v *Vault) openBackups(ctx context.Context, from []io.Reader, unlock driver
 	return saved, nil
 }
 
-// checkLast checks that the last backup is based on the one before.
+// checkLast checks that the last backup is based on the one before it.
 func (s savedVault) checkLast() error {
 	last := s.last()
 	switch {
@@ -132,7 +137,7 @@ func (s savedVault) checkLast() error {
 	return nil
 }
 
-// openBackup reads the header of a backup, and opens the backup by unlock.
+// openBackup reads the header of a backup, and opens the backup with unlock.
 func (v *Vault) openBackup(ctx context.Context, r io.Reader, unlock driver.Protector) (b openBackup, err error) {
 	u := newUnlocker(v.arena, v.cfg.UnlockWork, []driver.Protector{unlock})
 	defer u.free()
@@ -143,7 +148,7 @@ func (v *Vault) openBackup(ctx context.Context, r io.Reader, unlock driver.Prote
 		if b.edition != v.cfg.Edition {
 			return nil, invalid("the backup's edition is %v; Config.Edition says %v", b.edition, v.cfg.Edition)
 		}
-		// The stream itself is authenticated under the key.
+		// No check is needed here: the stream itself is authenticated under the key.
 		w := wrappedRoot{driver.Binding{VaultID: b.vault, Edition: b.edition}, b.protectors, func([]byte) bool { return true }}
 		how, err := u.unlock(ctx, w)
 		return backupKey{header, how.root}, err

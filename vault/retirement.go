@@ -6,16 +6,16 @@ import (
 	"strongroom.example/driver"
 )
 
-// retirement is of material that is being destroyed: it is not kept open any more. It
-// ends when the material is gone from the store, where nobody finds it then, and nobody
-// is left who had found it before.
+// retirement is the state of material that is being destroyed: its handle is drained, and
+// no new one is kept open. It ends when the material is deleted from the store and no
+// goroutine that read it before is still opening it.
 type retirement struct {
-	closed chan struct{} // its key, after running calls
+	closed chan struct{} // closed when the key is, after running calls
 	gone   bool
 }
 
-// retire closes the key of material that is to be destroyed, and waits until running
-// calls have ended. From then on it is never kept open.
+// retire closes the handle of material that will be destroyed and waits for running calls
+// to end. After that no handle of the material is kept open.
 func (h *handles) retire(ctx context.Context, id driver.MaterialID) error {
 	select {
 	case <-h.retirement(id).closed:
@@ -25,7 +25,7 @@ func (h *handles) retire(ctx context.Context, id driver.MaterialID) error {
 	}
 }
 
-// retirement begins the retirement of material, unless it has begun.
+// retirement starts the retirement of material, if it has not started.
 func (h *handles) retirement(id driver.MaterialID) *retirement {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,7 +47,7 @@ func (h *handles) retirement(id driver.MaterialID) *retirement {
 	return r
 }
 
-// forget ends the retirement of material that is gone from the store.
+// forget ends the retirement of material that was deleted from the store.
 func (h *handles) forget(id driver.MaterialID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,33 +10,33 @@ import (
 	"strongroom.example/driver"
 )
 
-// The back-off between tries of a driver call: full jitter below
-// min(retryCap, retryBase × 2^n).
+// The delay between attempts of a driver call is random (full jitter), below min(retryCap,
+// retryBase × 2^n).
 const (
 	retryBase  = 100 * time.Millisecond
 	retryCap   = 10 * time.Second
 	retryTries = 6
-	// retryAway is how long an operation tries a device that is away. A driver looks
-	// about as long itself, and nobody should wait for more than a second to be told.
+	// retryAway is how long an operation retries a device that is away. A driver itself
+	// searches for about as long, and a caller should get the error within about a second.
 	retryAway = 500 * time.Millisecond
 )
 
-// Retry calls f again while it fails with something that another try can mend: a
-// driver.Class that is retryable, or ErrThrottled. Other errors, ErrUnavailable without
-// such a class among them, are returned at once. It waits between tries with full
-// jitter, six tries at most, never past ctx, and returns f's last error. Operations of
-// Client already retry what their device can mend, one that is away for half a second.
+// Retry calls f again while f fails with an error that may be temporary: one with a
+// retryable driver.Class, or ErrThrottled. It returns other errors at once, among them
+// ErrUnavailable without such a class. It makes at most six attempts, waits between them
+// with full jitter, never beyond the end of ctx, and returns the last error of f. The
+// operations of Client already retry in this way, for half a second if the device is away.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	return retry(ctx, math.MaxInt64, f)
 }
 
-// retryUse is Retry for the use of a key: a device that is away is given up sooner, as
-// most callers have somebody waiting.
+// retryUse is Retry for the use of a key. It gives up earlier if the device is away,
+// because a caller is waiting.
 func retryUse(ctx context.Context, f func(context.Context) error) error {
 	return retry(ctx, retryAway, f)
 }
 
-// retry tries so long a device that is away.
+// retry is Retry with a limit on how long it retries a device that is away.
 func retry(ctx context.Context, away time.Duration, f func(context.Context) error) error {
 	begin := time.Now()
 	for n := 0; ; n++ {
@@ -58,8 +58,8 @@ func retry(ctx context.Context, away time.Duration, f func(context.Context) erro
 	}
 }
 
-// retryable reports whether another try can mend err. A driver's own class goes
-// before what the vault made of it.
+// retryable reports whether another attempt may succeed after err. The class of a driver's
+// error takes precedence over the vault's sentinel.
 func retryable(err error) bool {
 	var d *driver.Error
 	if errors.As(err, &d) {
@@ -68,18 +68,18 @@ func retryable(err error) bool {
 	return errors.Is(err, ErrThrottled)
 }
 
-// grace is how much longer than a caller the vault waits to take back what he leaves in
-// a device. What is not taken back by then is put off.
+// grace is how long the vault continues, after the caller's context has ended, to roll back
+// what the operation made in a device. After that the rollback is postponed.
 const grace = 2 * time.Second
 
-// outlive returns a context that ends a grace after ctx does.
+// outlive returns a context that ends a grace period after ctx ends.
 func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
 	return longer, func() { stop(); cancel() }
 }
 
-// sleep waits; false if ctx ends first.
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -6,10 +6,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// RotateKey makes a new version of a CMK, which encrypts from now on. Older
-// versions stay and decrypt what they encrypted. It returns the CMK as it is after.
-// Errors: ErrUsage for a CMK that is not EncryptDecrypt, ErrUnsupported for imported
-// material.
+// RotateKey makes a new version of a CMK, which becomes the primary version and encrypts
+// from then on. Older versions remain and decrypt their ciphertexts. RotateKey returns the
+// description of the CMK after the rotation. Errors: ErrUsage for a CMK that is not
+// EncryptDecrypt, ErrUnsupported for imported material.
 func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 	var rotated Key
 	err := c.onKey(ctx, request{op: OpRotateKey, key: key}, func(ctx context.Context, t *target, e *entry) error {
@@ -32,8 +32,8 @@ func (c Client) RotateKey(ctx context.Context, key string) (Key, error) {
 	return rotated, nil
 }
 
-// promote makes ver the primary version of its CMK, which may have been changed
-// otherwise while the device worked.
+// promote makes ver the primary version of its CMK. Other fields of the CMK may have
+// changed while the device worked.
 func promote(tx *keystore.Tx, ver version) (Key, error) {
 	k, err := keyIn(tx, ver.Key)
 	if err != nil {

@@ -11,13 +11,14 @@ import (
 
 const (
 	intents = "intent/"
-	// abandoned is the error class on record of what a crash cut off.
+	// abandoned is the recorded error class of an operation that a crash interrupted.
 	abandoned = "ABANDONED"
 )
 
-// settle ends what a crash left between intent and outcome: nobody was told of the
-// material, so it is destroyed. An intent whose device is absent stays, and does
-// not keep the vault from opening; one that fails is asked once, and again later.
+// settle rolls back the operations that a crash interrupted between intent and outcome: it
+// destroys their material, because no caller received a result. An intent whose driver is
+// absent stays and does not keep the vault from opening. An intent that fails is tried once
+// here and again later.
 func (v *Vault) settle(ctx context.Context) error {
 	lanes := map[string][]string{}
 	for _, path := range v.store.Paths(intents) {
@@ -37,8 +38,8 @@ func (v *Vault) settle(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settleIntent ends one intent: what was to be destroyed is, what was to be made is
-// taken back.
+// settleIntent completes one intent: it destroys material that was to be destroyed, or
+// rolls back material that was to be made.
 func (v *Vault) settleIntent(ctx context.Context, in intent) error {
 	if in.Doomed != nil {
 		return v.settleDoomed(ctx, in)
@@ -48,10 +49,11 @@ func (v *Vault) settleIntent(ctx context.Context, in intent) error {
 	return v.abandonIntent(ctx, in, outcome)
 }
 
-// abandonIntent destroys the material of an intent and takes back what was stored
-// with it; outcome is what is known of its record, with the error class. If the device cannot be asked now, the
-// intent stays on the agenda, and for the next open. To that it is left as well where
-// the store failed: its last batch may be there, with an outcome that needs the material.
+// abandonIntent destroys the material of an intent and deletes what was stored with it.
+// outcome is the begun record, with the error class. If the device fails, the intent stays
+// for a background retry and for the next open. If the store has failed, the intent is left
+// for the next open, because the store's last batch may be durable and contain an outcome
+// that needs the material.
 func (v *Vault) abandonIntent(ctx context.Context, in intent, outcome audit.Record) error {
 	if err := v.store.Failed(); err != nil {
 		return fmt.Errorf("settling %s of key %s: %w", in.Operation, in.Key, err)
@@ -80,8 +82,8 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, outcome audit.Reco
 	})
 }
 
-// settled removes an intent, in one batch with op. What was settled already is left
-// alone, and what fails is put off.
+// settled deletes an intent, in one batch with op. It does nothing if the intent is settled
+// already, and postpones the intent if the commit fails.
 func (v *Vault) settled(ctx context.Context, in intent, op func(*keystore.Tx) error) error {
 	path := intentPath(in.Material)
 	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
@@ -97,7 +99,7 @@ func (v *Vault) settled(ctx context.Context, in intent, op func(*keystore.Tx) er
 	return err
 }
 
-// dropKey removes a CMK that never came to be, with its alias.
+// dropKey deletes a CMK whose creation failed, with its alias.
 func dropKey(tx *keystore.Tx, id string) error {
 	k, err := keyIn(tx, id)
 	if err != nil {

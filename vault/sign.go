@@ -10,46 +10,48 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A MessageType says what is given to Sign and Verify. Both must be given the same.
+// A MessageType says what the message argument of Sign and Verify is. Both calls must use
+// the same.
 type MessageType string
 
 // The message types.
 const (
-	// Raw is the message itself, at most MaxMessage bytes; the vault hashes it.
+	// Raw is the message itself, at most MaxMessage bytes. The vault hashes it.
 	Raw MessageType = "RAW"
-	// Digest is the hash of the message, exactly as long as the algorithm's. For SM2
-	// that is SM3(Z ‖ M), which SM2Digest computes, and not SM3(M). Ed25519 takes none.
+	// Digest is the hash of the message, with exactly the length of the algorithm's hash.
+	// For SM2 it is SM3(Z ‖ M), which SM2Digest computes, not SM3(M). Ed25519 does not
+	// accept a digest.
 	Digest MessageType = "DIGEST"
 )
 
 const (
-	maxDigest    = 64  // SHA-512's
-	maxSignature = 512 // RSA-4096's
+	maxDigest    = 64  // SHA-512
+	maxSignature = 512 // RSA-4096
 )
 
-// MaxMessage is how many bytes of a message Sign, Verify and the MACs take.
+// MaxMessage is the maximum length of the message of Sign, Verify and the MAC methods, in
+// bytes.
 const MaxMessage = 4096
 
-// SM2DefaultID is the signer's id in SM2 signatures unless SignOptions has another
-// (GM/T 0009).
+// SM2DefaultID is the signer's id in SM2 signatures if SignOptions.SM2ID is empty (GM/T
+// 0009).
 const SM2DefaultID = "1234567812345678"
 
-// SignOptions say how to sign or verify.
+// SignOptions are the options of Sign and Verify.
 type SignOptions struct {
-	// Algorithm: empty means the one of the key's spec; for RSA that is
-	// RSAPSSSHA256.
+	// Algorithm: empty means the default of the key's spec, which for RSA is RSAPSSSHA256.
 	Algorithm SignAlgorithm
 	// MessageType: empty means Raw.
 	MessageType MessageType
-	// SM2ID is the signer's id for raw messages under SM2; empty means SM2DefaultID.
-	// At most 8191 bytes.
+	// SM2ID is the signer's id for raw messages with SM2, at most 8191 bytes. Empty means
+	// SM2DefaultID.
 	SM2ID []byte
 }
 
-// Sign signs a message, or its digest, under the CMK. Errors: ErrTooLarge,
-// ErrInvalid for a wrong algorithm or length, ErrUsage, ErrKeyState, ErrDenied,
-// ErrUnsupported where the key's driver lacks the algorithm, or an imported key does
-// not allow it (KeyVersion.SignAlgorithms).
+// Sign signs a message, or its digest, under the CMK. Errors: ErrTooLarge; ErrInvalid for a
+// wrong algorithm or length; ErrUsage; ErrKeyState; ErrDenied; ErrUnsupported if the key's
+// driver does not have the algorithm, or an imported key does not allow it
+// (KeyVersion.SignAlgorithms).
 func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOptions) ([]byte, error) {
 	if err := o.check(message); err != nil {
 		return nil, c.reject(ctx, request{op: OpSign, key: key}, err)
@@ -77,9 +79,9 @@ func (c Client) Sign(ctx context.Context, key string, message []byte, o SignOpti
 	return signature, nil
 }
 
-// Verify reports whether signature is the CMK's for the message, or digest. It is
-// computed from the stored public key, without the device. Errors are those of
-// Sign; a signature that does not fit is none.
+// Verify reports whether signature is a valid signature of the message, or digest, under
+// the CMK. It uses the stored public key, not the device. A wrong signature is not an
+// error. Errors: those of Sign.
 func (c Client) Verify(ctx context.Context, key string, message, signature []byte, o SignOptions) (bool, error) {
 	if err := o.check(message); err != nil {
 		return false, c.reject(ctx, request{op: OpVerify, key: key}, err)
@@ -105,7 +107,7 @@ func (c Client) Verify(ctx context.Context, key string, message, signature []byt
 	return valid && err == nil, err
 }
 
-// check refuses options and messages that no key takes.
+// check rejects options and messages that no key accepts.
 func (o SignOptions) check(message []byte) error {
 	switch o.MessageType {
 	case "", Raw:
@@ -131,10 +133,10 @@ func (o SignOptions) check(message []byte) error {
 type signing struct {
 	ver   version
 	row   signRow
-	input []byte // what driver.Signer takes
+	input []byte // input of driver.Signer
 }
 
-// signing readies a message for the primary version of a CMK.
+// signing prepares a message for the primary version of a CMK.
 func (v *Vault) signing(ctx context.Context, t *target, message []byte, o SignOptions) (s signing, err error) {
 	if s.row, err = chooseSign(t.Spec, o.Algorithm); err != nil {
 		return s, err

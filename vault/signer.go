@@ -12,15 +12,16 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 )
 
-// A Signer is a CMK of usage SignVerify as crypto.Signer and crypto.MessageSigner,
-// for TLS, certificates, requests and tokens. Each signature is authorized and
-// recorded like Client.Sign.
+// A Signer is a crypto.Signer and crypto.MessageSigner for a CMK of usage SignVerify, for
+// TLS, certificates, certificate requests and tokens. Each signature is authorized and
+// recorded as by Client.Sign.
 //
-// The random source that callers give is not used: the device has its own. What
-// the CMK cannot do with the given options is ErrUnsupported. A CMK signs with the hash
-// of its spec alone, which TLS 1.2 has to be told where that is not SHA-256: for P-384 set
-// tls.Certificate.SupportedSignatureAlgorithms to tls.ECDSAWithP384AndSHA384, for P-521 to
-// tls.ECDSAWithP521AndSHA512. TLS 1.3 asks for the right one.
+// The random source that callers pass is not used. Sign fails with ErrUnsupported for
+// options that the CMK does not support.
+//
+// An EC CMK signs with the hash of its spec only. TLS 1.3 asks for the right hash. For TLS
+// 1.2, set tls.Certificate.SupportedSignatureAlgorithms to tls.ECDSAWithP384AndSHA384 for
+// P-384, and to tls.ECDSAWithP521AndSHA512 for P-521.
 type Signer struct {
 	signing func(message []byte, o SignOptions) ([]byte, error)
 	reject  func(cause error) error // see Client.reject
@@ -33,9 +34,9 @@ var (
 	_ crypto.MessageSigner = (*Signer)(nil)
 )
 
-// Signer returns the CMK as a crypto.Signer. It signs under ctx's values (request
-// id, reason), but not under its deadline. Errors: those of PublicKey, and ErrUsage
-// for a key that does not sign.
+// Signer returns the CMK as a crypto.Signer. Signatures use the values of ctx (request id,
+// reason), but not its deadline. Errors: those of PublicKey, and ErrUsage for a key that is
+// not for signing.
 func (c Client) Signer(ctx context.Context, key string) (*Signer, error) {
 	p, public, err := c.public(ctx, key, SignVerify)
 	if err != nil {
@@ -47,7 +48,7 @@ func (c Client) Signer(ctx context.Context, key string) (*Signer, error) {
 	return &Signer{sign, reject, p, public}, nil
 }
 
-// public fetches a public key for a crypto interface over a CMK of that usage.
+// public returns the public key of a CMK of the given usage, also parsed.
 func (c Client) public(ctx context.Context, key string, usage KeyUsage) (PublicKey, crypto.PublicKey, error) {
 	p, err := c.publicKey(ctx, key, usage)
 	if err != nil {
@@ -57,20 +58,20 @@ func (c Client) public(ctx context.Context, key string, usage KeyUsage) (PublicK
 	return p, public, err
 }
 
-// Public returns the public key, as PublicKey.Parse does.
+// Public returns the public key, in the type that PublicKey.Parse returns.
 func (s *Signer) Public() crypto.PublicKey { return s.public }
 
-// SM2SignerOptions name the signer's id to a Signer over an SM2 key. With them Sign and
-// SignMessage take the message itself, as they do with sm2.DefaultSM2SignerOpts.
+// SM2SignerOptions set the signer's id for a Signer of an SM2 key. With them Sign and
+// SignMessage take the message itself, as with sm2.DefaultSM2SignerOpts.
 type SM2SignerOptions struct {
-	// ID is the signer's id of at most 8191 bytes; empty means SM2DefaultID.
+	// ID is the signer's id of at most 8191 bytes. Empty means SM2DefaultID.
 	ID []byte
 }
 
-// HashFunc returns 0, because the message is not hashed by the caller.
+// HashFunc returns 0, because the caller does not hash the message.
 func (*SM2SignerOptions) HashFunc() crypto.Hash { return 0 }
 
-// id returns the id, also of nil options.
+// id returns the id, or nil if o is nil.
 func (o *SM2SignerOptions) id() []byte {
 	if o == nil {
 		return nil
@@ -78,9 +79,10 @@ func (o *SM2SignerOptions) id() []byte {
 	return o.ID
 }
 
-// Sign signs a digest; for Ed25519, and for SM2 under *SM2SignerOptions or
-// sm2.DefaultSM2SignerOpts, the message itself, at most MaxMessage bytes. opts chooses the algorithm: *rsa.PSSOptions with a salt as
-// long as the hash, which PSSSaltLengthAuto means here too; else the hash.
+// Sign signs a digest. For Ed25519, and for SM2 with *SM2SignerOptions or
+// sm2.DefaultSM2SignerOpts, it signs the message itself, of at most MaxMessage bytes. opts
+// selects the algorithm: *rsa.PSSOptions with a salt as long as the hash (PSSSaltLengthAuto
+// means the same here), or otherwise the hash.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	alg, err := s.algorithm(opts)
 	if err != nil {
@@ -95,8 +97,8 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: Digest})
 }
 
-// SignMessage hashes and signs a message of any length (Ed25519: MaxMessage bytes).
-// SM2 signs for the id in *SM2SignerOptions, else for SM2DefaultID.
+// SignMessage hashes and signs a message of any length (for Ed25519 at most MaxMessage
+// bytes). For SM2 the signer's id is that of *SM2SignerOptions, or SM2DefaultID.
 func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	alg, err := s.algorithm(opts)
 	if err != nil {
@@ -120,7 +122,7 @@ func (s *Signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 	return s.signing(digest, SignOptions{Algorithm: alg, MessageType: Digest})
 }
 
-// algorithm maps what callers of crypto.Signer say to an algorithm of the CMK.
+// algorithm returns the CMK's algorithm for the options of a caller of crypto.Signer.
 func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
 	if s.signing == nil {
 		return "", wrap(OpSign, "", fmt.Errorf("%w: use Client.Signer", ErrDenied))
@@ -137,7 +139,7 @@ func (s *Signer) algorithm(opts crypto.SignerOpts) (SignAlgorithm, error) {
 	return "", s.reject(fmt.Errorf("%w: %s signs by %s, and not %s", ErrUnsupported, s.key.Spec, signAlgorithms(s.key.Spec), describe(hash, opts)))
 }
 
-// describe says what the caller of a crypto.Signer asked for.
+// describe formats the options of a caller of crypto.Signer for an error.
 func describe(hash crypto.Hash, opts crypto.SignerOpts) string {
 	name := "without a hash"
 	if hash != 0 {
@@ -152,7 +154,7 @@ func describe(hash crypto.Hash, opts crypto.SignerOpts) string {
 	return fmt.Sprintf("%s with options %T", name, opts)
 }
 
-// fits reports whether the row is what hash and options ask for.
+// fits reports whether the row matches hash and options.
 func (r signRow) fits(hash crypto.Hash, opts crypto.SignerOpts) bool {
 	switch o := opts.(type) {
 	case *rsa.PSSOptions:
@@ -161,7 +163,7 @@ func (r signRow) fits(hash crypto.Hash, opts crypto.SignerOpts) bool {
 	case *SM2SignerOptions:
 		return r.alg == SM2DSA
 	case *sm2.SM2SignerOption:
-		// gmsm hides the id, so that only the default one can be recognised.
+		// gmsm does not export the id, so only the default id can be recognised.
 		plain := reflect.DeepEqual(o, sm2.DefaultSM2SignerOpts) || reflect.DeepEqual(o, sm2.NewSM2SignerOption(false, nil))
 		return r.alg == SM2DSA && plain
 	case *ed25519.Options:

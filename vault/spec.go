@@ -7,15 +7,15 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A KeySpec is what a CMK's material is.
+// A KeySpec is the type of a CMK's material.
 type KeySpec string
 
 // The key specs.
 const (
-	// Symmetric is a derivation key: every message is encrypted under a key of its
+	// Symmetric is a derivation key: every message is encrypted under a derived key of its
 	// own, by AES-256-GCM, or by SM4-GCM in the SM edition.
 	Symmetric KeySpec = "SYMMETRIC_DEFAULT"
-	// HMAC256 is a key for HMAC with SHA-256, HMACSM3 one for HMAC with SM3.
+	// HMAC256 is a key for HMAC with SHA-256, and HMACSM3 for HMAC with SM3.
 	HMAC256 KeySpec = "HMAC_256"
 	HMACSM3 KeySpec = "HMAC_SM3"
 
@@ -29,16 +29,16 @@ const (
 	SM2     KeySpec = "SM2"
 )
 
-// specRow is one pair of spec and usage that a CMK can have.
+// specRow is one permitted pair of spec and usage.
 type specRow struct {
 	spec  KeySpec
 	usage KeyUsage
 	alg   driver.KeyAlgorithm
 }
 
-// specTable lists what a CMK can be. The first row is the default.
+// specTable lists the permitted pairs. The first is the default.
 var specTable = []specRow{
-	{Symmetric, EncryptDecrypt, ""}, // the edition's
+	{Symmetric, EncryptDecrypt, ""}, // that of the edition
 	{HMAC256, GenerateVerifyMac, driver.HMACSHA256},
 	{HMACSM3, GenerateVerifyMac, driver.HMACSM3},
 	{RSA2048, SignVerify, driver.RSA2048},
@@ -55,7 +55,7 @@ var specTable = []specRow{
 	{SM2, AsymmetricDecrypt, driver.SM2},
 }
 
-// device returns what a driver knows the material as.
+// device returns the spec of the material in a driver.
 func (r specRow) device(s suite.ID) driver.KeySpec {
 	spec := driver.KeySpec{Algorithm: r.alg, Usage: driver.Derive}
 	switch {
@@ -71,10 +71,11 @@ func (r specRow) device(s suite.ID) driver.KeySpec {
 	return spec
 }
 
-// sm reports whether the row is one of the algorithms of GM/T.
+// sm reports whether the row uses an algorithm of GM/T.
 func (r specRow) sm() bool { return r.alg == driver.SM2 || r.alg == driver.HMACSM3 }
 
-// chooseSpec returns the one row that spec and usage name; what is empty is open.
+// chooseSpec returns the only row that matches spec and usage. An empty argument matches
+// all.
 func chooseSpec(spec KeySpec, usage KeyUsage, e Edition) (specRow, error) {
 	if spec == "" && usage == "" {
 		return specTable[0], nil

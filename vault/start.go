@@ -9,8 +9,8 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// start readies everything that hangs on the open store, and settles what a crash
-// left unfinished.
+// start prepares everything that depends on the open store, and settles the operations that
+// a crash interrupted.
 func (v *Vault) start(ctx context.Context) error {
 	if err := v.openSecrets(); err != nil {
 		return err
@@ -61,8 +61,8 @@ func (v *Vault) openSecrets() (err error) {
 	return nil
 }
 
-// background writes counted failures, lays idle data keys to rest and ends what has
-// expired, until Close. asked: see stir.
+// background runs until Close. It writes counted failures, moves idle data keys to enclaves
+// and runs due tasks. asked: see stir.
 func (v *Vault) background(asked chan<- struct{}) {
 	defer close(v.done)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,38 +2,39 @@ package vault
 
 import "fmt"
 
-// A KeyState is where a CMK stands in its life.
+// A KeyState is the state of a CMK.
 type KeyState string
 
 // The states.
 const (
-	// Creating: its material is being made. It is listed, and does nothing yet. If that is
-	// cut off it is taken back, as soon as its driver is there.
+	// Creating: its material is being made. The CMK is listed but cannot be used. If the
+	// creation is interrupted, it is rolled back once the driver is available.
 	Creating KeyState = "Creating"
-	// Enabled: it does all that its usage allows.
+	// Enabled: all operations of its usage are allowed.
 	Enabled KeyState = "Enabled"
-	// Disabled: it does nothing until it is enabled again.
+	// Disabled: the CMK cannot be used until it is enabled again.
 	Disabled KeyState = "Disabled"
 	// PendingImport: its material was not imported yet, was deleted, or has expired.
 	PendingImport KeyState = "PendingImport"
-	// PendingDeletion: it will be destroyed. No operation leads here yet.
+	// PendingDeletion: the CMK will be destroyed. No operation leads to this state yet.
 	PendingDeletion KeyState = "PendingDeletion"
-	// Archived: it decrypts and verifies, no more. No operation leads here yet.
+	// Archived: only decryption and verification are allowed. No operation leads to this
+	// state yet.
 	Archived KeyState = "Archived"
-	// Unavailable: its material is out of reach. No operation leads here yet.
+	// Unavailable: its material cannot be reached. No operation leads to this state yet.
 	Unavailable KeyState = "Unavailable"
-	// Destroyed: its material is gone for good. No operation leads here yet.
+	// Destroyed: its material was destroyed. No operation leads to this state yet.
 	Destroyed KeyState = "Destroyed"
 )
 
-// states is the order of the columns below.
+// states lists the states in the order of the columns below.
 var states = [...]KeyState{Creating, Enabled, Disabled, PendingImport, PendingDeletion, Archived, Unavailable, Destroyed}
 
-// stateTable says which operation each state allows; + is yes. An operation that
-// is not listed does not act on one CMK.
+// stateTable lists the operations that each state allows; + means allowed. An operation
+// that is not listed does not act on one CMK.
 //
-// The columns: Creating, Enabled, Disabled, PendingImport, PendingDeletion,
-// Archived, Unavailable, Destroyed.
+// The columns: Creating, Enabled, Disabled, PendingImport, PendingDeletion, Archived,
+// Unavailable, Destroyed.
 var stateTable = map[Operation][len(states)]byte{
 	//                                Cr   En   Di   PI   PD   Ar   Un   De
 	OpDescribeKey:                     {'+', '+', '+', '+', '+', '+', '+', '+'},
@@ -65,7 +66,7 @@ var stateTable = map[Operation][len(states)]byte{
 	OpVerifyMac:                       {'-', '+', '-', '-', '-', '+', '-', '-'},
 }
 
-// allows reports whether a CMK in state s takes operation op.
+// allows reports whether state s allows operation op.
 func (s KeyState) allows(op Operation) bool {
 	row, listed := stateTable[op]
 	for i, column := range states {
@@ -76,13 +77,13 @@ func (s KeyState) allows(op Operation) bool {
 	return false
 }
 
-// remedies say what leads out of a state.
+// remedies says which operation leads out of a state.
 var remedies = map[KeyState]string{
 	Creating: "CreateKey ends that, or its driver once it is there; DeleteAlias frees the alias until then",
 	Disabled: "EnableKeys ends that", PendingImport: "ImportKeyMaterial ends that",
 }
 
-// refuse returns the error of an operation that a CMK's state does not allow.
+// refuse returns the error of an operation that the state does not allow.
 func (s KeyState) refuse(op Operation, key string) error {
 	e := &Error{Op: op, Key: key, State: s, Err: ErrKeyState}
 	if remedy, ok := remedies[s]; ok {

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// stirSize is how many random bytes a device is asked for.
+	// stirSize is the number of random bytes that a device is asked for.
 	stirSize = 32
-	// stirEvery is when it is asked again.
+	// stirEvery is the interval between two requests to a device.
 	stirEvery = 10 * time.Minute
-	// stirWithin is how long Create and Open wait for the devices. One that is slower
-	// has its bytes mixed in when they come.
+	// stirWithin is how long Create and Open wait for the devices. The bytes of a slower
+	// device are mixed in when they arrive.
 	stirWithin = time.Second
 )
 
-// stir has each device that has a generator mix its random bytes into the hedge, now
-// and every so often until ctx ends. No operation waits for it. asked is closed when
-// each has answered once.
+// stir starts, for each device that has a random generator, a goroutine that mixes the
+// device's random bytes into the hedge, now and at intervals until ctx ends. No operation
+// waits for it. It closes asked when each device has been asked once.
 func (v *Vault) stir(ctx context.Context, asked chan<- struct{}) {
 	var first sync.WaitGroup
 	for _, d := range v.drivers {
@@ -41,8 +41,8 @@ func (v *Vault) stir(ctx context.Context, asked chan<- struct{}) {
 	v.agenda.work.Go(func() { first.Wait(); close(asked) })
 }
 
-// stirFrom mixes one device's random bytes into the hedge. A device that fails leaves
-// the hedge as it is, and is asked again later like every other.
+// stirFrom mixes one device's random bytes into the hedge. If the device fails, the hedge
+// is unchanged and the device is asked again at the next interval.
 func (v *Vault) stirFrom(ctx context.Context, source driver.Random) {
 	random := draw(ctx, source)
 	defer suite.Wipe(random)
@@ -51,9 +51,9 @@ func (v *Vault) stirFrom(ctx context.Context, source driver.Random) {
 	}
 }
 
-// draw returns a device's random bytes, which the caller wipes; nil if it fails, or if
-// ctx ends first. A call that the device hangs in is left to itself, for a context does
-// not end it, and Close shall not wait for it.
+// draw returns a device's random bytes, which the caller wipes. It returns nil if the
+// device fails or ctx ends first. If the device hangs, draw abandons the call, because ctx
+// does not end it and Close must not wait for it.
 func draw(ctx context.Context, source driver.Random) []byte {
 	drawn := make(chan []byte)
 	go func() {

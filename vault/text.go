@@ -12,19 +12,19 @@ import (
 	"strongroom.example/keystore"
 )
 
-// The limits of what describes a CMK.
+// Limits of a CMK's alias, description and tags.
 const (
 	maxAlias       = 60
 	maxDescription = 1024
 	maxTags        = 50
 	maxTagKey      = 128
 	maxTagValue    = 256
-	// maxText is how long description and tags are as JSON, so that whatever the CMK comes
-	// to later, such as another state, has room in its record.
+	// maxText is the maximum size of description and tags as JSON. It leaves room in the
+	// record for the CMK's other fields, whatever they become.
 	maxText = keystore.MaxValue - 2<<10
 )
 
-// checkAlias says what is wrong with an alias.
+// checkAlias returns what is wrong with an alias.
 func checkAlias(a string) error {
 	if len(a) < 1 || len(a) > maxAlias {
 		return invalid("an alias has 1 to %d characters", maxAlias)
@@ -41,7 +41,7 @@ func checkAlias(a string) error {
 	return nil
 }
 
-// checkText says what is wrong with a CMK's description and tags.
+// checkText returns what is wrong with a CMK's description and tags.
 func checkText(description string, tags map[string]string) error {
 	if err := errors.Join(checkDescription(description), checkTags(tags)); err != nil {
 		return err
@@ -62,9 +62,9 @@ func checkDescription(d string) error {
 	return nil
 }
 
-// ownTags checks tags and copies them, so that the caller may go on changing the map.
+// ownTags checks tags and copies them, so that the caller may change the map afterwards.
 func ownTags(tags map[string]string) (map[string]string, error) {
-	if len(tags) > maxTags { // before the copy, which may be large
+	if len(tags) > maxTags { // before copying, because the map may be large
 		return nil, checkTags(tags)
 	}
 	own := maps.Clone(tags)
@@ -89,11 +89,11 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// maxShown is how much of what a caller gave an error text has.
+// maxShown is the maximum number of bytes of caller input in an error text.
 const maxShown = 80
 
-// shown is how an error text has what a caller gave: as it is if that is short and plain,
-// else quoted and cut. A text stays one line of a log, and no long one.
+// shown formats caller input for an error text: unchanged if it is short and printable,
+// otherwise quoted and cut. The text remains one line of limited length.
 func shown(s string) string {
 	unplain := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 	if len(s) <= maxShown && strings.IndexFunc(s, unplain) < 0 {

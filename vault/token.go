@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	// tokenLife is how long an import token is good for.
+	// tokenLife is the lifetime of an import token.
 	tokenLife = 24 * time.Hour
 
 	tokenMagic  = "SRT\x01"
 	tokenBody   = 4 + 4 + 16 + 16 + 8 + suite.HashSize
 	tokenSize   = tokenBody + suite.HashSize
-	tokenSingle = 1 // flag
+	tokenSingle = 1 // flag in a token
 )
 
-// token is what an import token says. It binds a wrapping key to one CMK, one
-// wrapping algorithm and a day. It is no secret, but cannot be made without the
-// vault. Its bytes stand in docs/formats.md.
+// token is the content of an import token. It binds a wrapping key to one CMK, one wrapping
+// algorithm and an expiry. It is not secret, but only the vault can make one.
+// docs/formats.md specifies the bytes.
 type token struct {
 	key       [16]byte
 	serial    driver.MaterialID
 	algorithm byte
 	single    bool
-	validTo   time.Time // whole seconds
+	validTo   time.Time // in whole seconds
 	public    [suite.HashSize]byte
 }
 
@@ -48,8 +48,8 @@ func (v *Vault) sealToken(t token) []byte {
 	return append(b, mac[:]...)
 }
 
-// openToken checks the MAC of a token and reads it. Whatever is wrong, the error is
-// ErrImportToken.
+// openToken verifies the MAC of a token and parses it. It returns ErrImportToken for every
+// fault.
 func (v *Vault) openToken(b []byte) (token, error) {
 	if len(b) != tokenSize {
 		return token{}, fmt.Errorf("%w: this is no import token", ErrImportToken)
@@ -61,7 +61,7 @@ func (v *Vault) openToken(b []byte) (token, error) {
 	return parseToken(b[:tokenBody]), nil
 }
 
-// parseToken reads a body whose MAC was right, so the vault itself wrote it.
+// parseToken parses a body whose MAC was verified.
 func parseToken(b []byte) (t token) {
 	t.algorithm, t.single = b[5], b[6] == tokenSingle
 	copy(t.key[:], b[8:])
@@ -71,7 +71,7 @@ func parseToken(b []byte) (t token) {
 	return t
 }
 
-// tokenMAC covers the vault's id as well.
+// tokenMAC returns the MAC of a token's body, which also covers the vault's id.
 func (v *Vault) tokenMAC(body []byte) [suite.HashSize]byte {
 	return v.suite.MAC(v.secrets.token(), v.id[:], body)
 }

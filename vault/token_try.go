@@ -7,10 +7,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// tokenTries is how many failed tries end a token.
+// tokenTries is the number of failed attempts after which a token is invalid.
 const tokenTries = 5
 
-// admit says why the newest token of a CMK does not admit a try with t.
+// admit returns the reason why an attempt with t is not allowed, or nil.
 func (i importState) admit(t token, now time.Time) error {
 	is := i.Token
 	switch {
@@ -30,8 +30,8 @@ func (i importState) admit(t token, now time.Time) error {
 	return nil
 }
 
-// begin counts the try, before anything is unwrapped: tries at the same time are no
-// way around the limit, and neither is a kill.
+// begin counts the attempt before anything is unwrapped, so that neither concurrent
+// attempts nor killing the process can evade the limit.
 func (im *importing) begin(tx *keystore.Tx) error {
 	state, err := getImport(tx, im.t.ID)
 	if err != nil {
@@ -49,9 +49,9 @@ func (im *importing) begin(tx *keystore.Tx) error {
 	return nil
 }
 
-// endTry counts a try as failed, unless neither token nor material was to blame, or the
-// material unwrapped and its owner was told what is wrong with it. At the last failed try
-// the wrapping key goes.
+// endTry ends an attempt. It counts the attempt as failed, unless the cause was neither the
+// token nor the material, or the material unwrapped with authentication. After the last
+// allowed failure it removes the wrapping key.
 func (v *Vault) endTry(tx *keystore.Tx, in intent, class string) error {
 	if in.Token == "" {
 		return nil

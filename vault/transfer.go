@@ -13,8 +13,8 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// transfer imports the material of from into the driver of to, and checks that it is
-// the same there.
+// transfer imports the material of from into the driver of to, and checks that it is the
+// same there.
 func (v *Vault) transfer(ctx context.Context, from, to version) (created driver.Created, err error) {
 	oldID, err := from.material()
 	if err != nil {
@@ -45,7 +45,8 @@ func (v *Vault) transfer(ctx context.Context, from, to version) (created driver.
 	return created, v.compare(ctx, from, to, created)
 }
 
-// compare checks that a driver made the same key of the material that it was given.
+// compare checks that the key that a driver made of the material computes the same as the
+// original.
 func (v *Vault) compare(ctx context.Context, from, to version, created driver.Created) error {
 	same := bytes.Equal(created.PublicDER, from.Public)
 	if from.DeviceUse == driver.Derive {
@@ -60,7 +61,7 @@ func (v *Vault) compare(ctx context.Context, from, to version, created driver.Cr
 	return nil
 }
 
-// samePRF compares two PRFs on an input that nobody knows beforehand.
+// samePRF compares two PRFs on a random input.
 func (v *Vault) samePRF(ctx context.Context, from, to version, created driver.Created) (bool, error) {
 	var probe, here, there [suite.HashSize]byte
 	rand.Read(probe[:])

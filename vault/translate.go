@@ -11,10 +11,10 @@ import (
 	"strongroom.example/keystore"
 )
 
-// translation pairs what a lower room answers with what a caller is told.
+// translation maps an error of another package to the sentinel of this one.
 type translation struct{ from, to error }
 
-// translations is in order of precedence.
+// translations is in the order of precedence.
 var translations = []translation{
 	{selftest.ErrFailed, ErrSelfTest},
 	{lockedmem.ErrExhausted, ErrLockedMemory},
@@ -48,10 +48,10 @@ var translations = []translation{
 	{driver.Unknown, ErrUnavailable},
 }
 
-// translate gives err a sentinel of this package, if it has none yet.
+// translate wraps err in a sentinel of this package, if it has none yet.
 func translate(err error) error { return translateOr(err, ErrUnavailable) }
 
-// translateOr is translate with the sentinel for what no room has classed.
+// translateOr is translate with the sentinel for an unknown error.
 func translateOr(err, other error) error {
 	if err == nil || errorName(err) != "UNKNOWN" {
 		return err

@@ -17,44 +17,44 @@ import (
 // rootSize is the length of a vault's root.
 const rootSize = 32
 
-// defaultUnlockWork is Config.UnlockWork where that is 0. It is twice what the most
-// expensive passphrase costs that soft takes, and 170 times soft's default.
+// defaultUnlockWork is the default of Config.UnlockWork. It is twice the work of the most
+// expensive passphrase that package soft accepts, and 170 times the work of soft's default.
 const defaultUnlockWork = 32768
 
 // errBudget is the fault of an entry that was not tried.
 var errBudget = errors.New("not tried: together with the entries before it, it demands more work than Config.UnlockWork allows")
 
-// errOtherRoot is the fault of an entry whose root is not that of its file.
+// errOtherRoot is the fault of an entry that yields another root than that of its file.
 var errOtherRoot = errors.New("the root that it gives does not authenticate the root file")
 
-// unlocking is how a root was recovered.
+// unlocking is the result of recovering a root.
 type unlocking struct {
-	by   string            // the entry's id
-	root *lockedmem.Buffer // the unlocker's
-	// strangers are protectors whose device is another than that of every entry.
+	by   string            // id of the entry
+	root *lockedmem.Buffer // owned by the unlocker
+	// strangers are protectors whose device differs from that of every entry.
 	strangers []driver.Protector
 }
 
-// An unlocker tries protectors on the entries of root files and keeps every result, so
-// that an entry which stands in several files is tried once. The caller frees it, after
-// its last use of a root that it gave.
+// An unlocker tries protectors on the entries of root files and keeps every result, so that
+// an entry that is in several files is tried once. The caller frees it after the last use
+// of a root that it returned.
 type unlocker struct {
 	arena      *lockedmem.Arena
 	protectors []driver.Protector
 	results    map[attempt]result
-	roots      []*lockedmem.Buffer // every root that an entry gave
-	// work bounds what the entries of one wrappedRoot may demand.
+	roots      []*lockedmem.Buffer // every recovered root
+	// work bounds the work for the entries of one wrappedRoot.
 	work uint64
 }
 
-// An attempt is one protector on one entry.
+// An attempt is one protector applied to one entry.
 type attempt struct {
 	protector int
 	binding   driver.Binding
 	blob      string
 }
 
-// A result is the root that an attempt gave, or its fault.
+// A result is the root that an attempt recovered, or its fault.
 type result struct {
 	root  *lockedmem.Buffer
 	fault error
@@ -71,7 +71,7 @@ func (u *unlocker) free() {
 	u.roots = nil
 }
 
-// wrappedRoot is a root as a root file has it: wrapped by each protector.
+// wrappedRoot is the wrapped root of a root file, with one entry for each protector.
 type wrappedRoot struct {
 	binding driver.Binding
 	entries []keystore.Protector
@@ -79,13 +79,14 @@ type wrappedRoot struct {
 	authenticates func(root []byte) bool
 }
 
-// wrappedIn returns the root as it stands in f.
+// wrappedIn returns the wrapped root of f.
 func wrappedIn(f *keystore.Root) wrappedRoot {
 	return wrappedRoot{driver.Binding{VaultID: f.VaultID, Edition: driver.Edition(f.Edition)}, f.Protectors, f.Authenticates}
 }
 
-// unlock recovers the root of w by the first protector that opens an entry of its kind.
-// Nothing but the root that it returns may be acted on unless w is known to be authentic.
+// unlock recovers the root of w with the first protector that opens an entry of its kind.
+// Unless w is known to be authentic, the caller must use nothing of it except the returned
+// root.
 func (u *unlocker) unlock(ctx context.Context, w wrappedRoot) (how unlocking, err error) {
 	var tried []error
 	left := u.work
@@ -115,14 +116,14 @@ func (u *unlocker) unlock(ctx context.Context, w wrappedRoot) (how unlocking, er
 	return how, fmt.Errorf("%w: %w; try another, it has: %s", ErrUnlock, errors.Join(tried...), kinds(w.entries))
 }
 
-// An openedEntry is an entry and the root that it gave.
+// An openedEntry is an entry and the root that it yielded.
 type openedEntry struct {
 	entry keystore.Protector
 	root  *lockedmem.Buffer
 }
 
-// try tries one protector on each entry of its kind. It returns the entry that it
-// opened, or the fault of each.
+// try tries one protector on each entry of its kind. It returns the entry that it opened,
+// or the fault of each.
 func (u *unlocker) try(ctx context.Context, w wrappedRoot, protector int, left *uint64) (*openedEntry, []error) {
 	var faults []error
 	p := u.protectors[protector]
@@ -142,8 +143,8 @@ func (u *unlocker) try(ctx context.Context, w wrappedRoot, protector int, left *
 	return nil, faults
 }
 
-// attempt runs an attempt, unless it was run before. left is reduced by the work that the
-// blob demands; where that is more than is left the attempt is not run.
+// attempt runs an attempt, unless it was run before. It reduces left by the work that the
+// blob demands, and does not run the attempt if left is too small.
 func (u *unlocker) attempt(ctx context.Context, a attempt, left *uint64) result {
 	if r, known := u.results[a]; known {
 		return r
@@ -174,12 +175,13 @@ func (u *unlocker) recover(ctx context.Context, p driver.Protector, b driver.Bin
 		root.Free()
 		return result{fault: err}
 	}
-	copy(root.Bytes(), got) // whatever memory it chose
+	copy(root.Bytes(), got) // got may be in other memory
 	u.roots = append(u.roots, root)
 	return result{root: root}
 }
 
-// workOf is the work that a blob demands of a protector, 0 if it does not say.
+// workOf returns the work that a blob demands of a protector, or 0 if the protector gives
+// no estimate.
 func workOf(p driver.Protector, b driver.Binding, blob driver.Blob) uint64 {
 	if e, ok := p.(driver.WorkEstimator); ok {
 		return e.Work(b, blob)
@@ -187,7 +189,7 @@ func workOf(p driver.Protector, b driver.Binding, blob driver.Blob) uint64 {
 	return 0
 }
 
-// workIn is the work that a whole root file demands of all protectors.
+// workIn returns the work that a whole root file demands of all protectors.
 func (u *unlocker) workIn(w wrappedRoot) (sum uint64) {
 	for _, p := range u.protectors {
 		for _, e := range w.entries {
@@ -199,8 +201,7 @@ func (u *unlocker) workIn(w wrappedRoot) (sum uint64) {
 	return sum
 }
 
-// known returns the root, among those recovered so far, that authenticates f; nil if
-// there is none.
+// known returns the recovered root that authenticates f, or nil if there is none.
 func (u *unlocker) known(f *keystore.Root) []byte {
 	for _, b := range u.roots {
 		if root := b.Bytes(); f.Authenticates(root) {
@@ -224,7 +225,7 @@ func foreign(faults []error) bool {
 	return len(faults) > 0 && !slices.ContainsFunc(faults, ours)
 }
 
-// kinds names the kinds of protectors.
+// kinds lists the kinds of protectors.
 func kinds(entries []keystore.Protector) string {
 	var names []string
 	for _, e := range entries {
@@ -234,8 +235,8 @@ func kinds(entries []keystore.Protector) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-// present recovers the root of the open vault by one of the protectors, which shows that
-// the caller has a way in, and passes it to use.
+// present recovers the root of the open vault with one of the protectors, as proof that the
+// caller has access, and passes it to use.
 func (v *Vault) present(ctx context.Context, protectors []driver.Protector, use func(unlocking) error) error {
 	u := newUnlocker(v.arena, math.MaxUint64, protectors)
 	defer u.free()

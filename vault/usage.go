@@ -2,14 +2,15 @@ package vault
 
 import "slices"
 
-// A KeyUsage is the one thing that a CMK does.
+// A KeyUsage is the one purpose of a CMK.
 type KeyUsage string
 
 // The usages.
 const (
-	// EncryptDecrypt: Encrypt, Decrypt, data keys.
+	// EncryptDecrypt: Encrypt, Decrypt, ReEncrypt and data keys.
 	EncryptDecrypt KeyUsage = "ENCRYPT_DECRYPT"
-	// AsymmetricDecrypt: whoever has the public key encrypts, the vault decrypts.
+	// AsymmetricDecrypt: data is encrypted with the public key outside the vault, and the
+	// vault decrypts it.
 	AsymmetricDecrypt KeyUsage = "ASYMMETRIC_DECRYPT"
 	// SignVerify: Sign and Verify.
 	SignVerify KeyUsage = "SIGN_VERIFY"
@@ -17,8 +18,8 @@ const (
 	GenerateVerifyMac KeyUsage = "GENERATE_VERIFY_MAC"
 )
 
-// usageTable says which usages an operation is for. An operation that is not
-// listed is for all.
+// usageTable lists the usages that support an operation. An operation that is not listed is
+// supported by all.
 var usageTable = map[Operation][]KeyUsage{
 	OpEncrypt:                         {EncryptDecrypt},
 	OpDecrypt:                         {EncryptDecrypt},
@@ -36,7 +37,7 @@ var usageTable = map[Operation][]KeyUsage{
 	OpVerifyMac:                       {GenerateVerifyMac},
 }
 
-// allows reports whether a CMK of usage u takes operation op.
+// allows reports whether a CMK of usage u supports operation op.
 func (u KeyUsage) allows(op Operation) bool {
 	usages, limited := usageTable[op]
 	return !limited || slices.Contains(usages, u)

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// driver returns the driver of that name.
+// driver returns the driver with the given name.
 func (v *Vault) driver(name string) (driver.Driver, error) {
 	d, ok := v.drivers[name]
 	if !ok {
@@ -19,7 +19,7 @@ func (v *Vault) driver(name string) (driver.Driver, error) {
 	return d, nil
 }
 
-// withKey runs use, with retry, on the opened material of a key version.
+// withKey runs use, with retries, on the opened material of a key version.
 func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(context.Context, K) error) error {
 	id, err := ver.material()
 	if err != nil {
@@ -39,7 +39,7 @@ func withKey[K driver.Key](ctx context.Context, v *Vault, ver version, use func(
 	})
 }
 
-// prf runs the PRF of a key version on input and appends the output to dst.
+// prf computes the PRF of a key version on input and appends the output to dst.
 func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []byte, err error) {
 	err = withKey(ctx, v, ver, func(ctx context.Context, key driver.PRF) (err error) {
 		out, err = derive(ctx, key, dst, input)
@@ -48,8 +48,8 @@ func (v *Vault) prf(ctx context.Context, ver version, dst, input []byte) (out []
 	return out, err
 }
 
-// derive is one call of a driver's PRF. Output of another length is none: a MAC of no
-// bytes would be valid for every message.
+// derive makes one call of a driver's PRF. It rejects output of a wrong length, because a
+// MAC of no bytes would be valid for every message.
 func derive(ctx context.Context, key driver.PRF, dst, input []byte) ([]byte, error) {
 	out, err := key.PRF(ctx, dst, input)
 	if err != nil {
@@ -61,7 +61,7 @@ func derive(ctx context.Context, key driver.PRF, dst, input []byte) ([]byte, err
 	return out, nil
 }
 
-// opened refuses a key that is not there.
+// opened turns a nil key without an error into ErrUnavailable.
 func opened(key driver.Key, err error) (driver.Key, error) {
 	if err == nil && key == nil {
 		return nil, fmt.Errorf("%w: the driver opened a key and gave none", ErrUnavailable)
@@ -69,7 +69,7 @@ func opened(key driver.Key, err error) (driver.Key, error) {
 	return key, err
 }
 
-// handle returns the open handle of a key version, opening it if need be.
+// handle returns a handle of a key version, and opens the key if necessary.
 func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (*handle, error) {
 	if one, ok := v.handles.take(id); ok {
 		return one, nil
@@ -92,7 +92,7 @@ func (v *Vault) handle(ctx context.Context, id driver.MaterialID, ver version) (
 		key, err = opened(d.OpenKey(ctx, id, ver.spec(), driver.Blob(r.Value)))
 	}
 	if errors.Is(err, driver.Authentic) && len(r.Value) == 0 {
-		return nil, fmt.Errorf("%w: %w", errReplaced(ver), err) // there is no blob to be damaged
+		return nil, fmt.Errorf("%w: %w", errReplaced(ver), err) // there is no blob that could be damaged
 	}
 	if err != nil {
 		return nil, err

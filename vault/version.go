@@ -14,18 +14,18 @@ import (
 // version is a stored key version.
 type version struct {
 	KeyVersion
-	// Material is the material's id; empty while imported material is deleted.
+	// Material is the material's id. It is empty while imported material is deleted.
 	Material  string              `json:"material"`
 	Algorithm driver.KeyAlgorithm `json:"algorithm"`
 	DeviceUse driver.Usage        `json:"use"`
-	// Public is the public half as SubjectPublicKeyInfo.
+	// Public is the public half as SubjectPublicKeyInfo in DER.
 	Public []byte `json:"public,omitempty"`
 	// Check is the check value of a symmetric key in a device; see keyCheck. Records of
-	// before there were check values have none.
+	// earlier versions of this package have none.
 	Check []byte `json:"check,omitempty"`
 }
 
-// spec returns what the driver knows the material as.
+// spec returns the spec of the material in the driver.
 func (v version) spec() driver.KeySpec {
 	return driver.KeySpec{Algorithm: v.Algorithm, Usage: v.DeviceUse}
 }
@@ -72,9 +72,9 @@ func (v *Vault) newVersion(k Key, n uint32, now time.Time) (version, error) {
 	return ver, v.checkLevel(k.MinLevel, ver)
 }
 
-// restrict narrows the algorithms by which the version signs to those that an imported
-// key allows. A restriction stays when the same material is imported again without it.
-// The error is a *pkcs8.Error if nothing is left.
+// restrict limits the version's signature algorithms to those that an imported key allows.
+// The restriction remains if the same material is later imported without it. restrict
+// returns a *pkcs8.Error if no algorithm is left.
 func (v *version) restrict(p *pkcs8.PSS) error {
 	if p == nil {
 		return nil
@@ -92,13 +92,13 @@ func (v *version) restrict(p *pkcs8.PSS) error {
 	return nil
 }
 
-// signs reports whether the version's material may sign by an algorithm of its spec.
+// signs reports whether the version's material may sign with alg.
 func (v version) signs(alg SignAlgorithm) bool {
 	return v.SignAlgorithms == nil || slices.Contains(v.SignAlgorithms, alg)
 }
 
-// narrow returns the row by which the version signs: the given one, or where the caller
-// asked for none, the first that the material may sign by.
+// narrow returns the row with which the version signs: row, or if the caller named no
+// algorithm, the first that the material allows.
 func (v version) narrow(row signRow, asked SignAlgorithm) (signRow, error) {
 	switch {
 	case v.signs(row.alg):

@@ -7,19 +7,19 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A DataKey is what a stream needs of a data key. Its key is at least as long as the
-// suite's cipher key: 32 bytes for AES256GCM, 16 for AES128GCM and SM4GCM. A stream uses it
-// once, in NewWriter or NewReader, and it may be destroyed after that.
+// A DataKey is the interface through which a stream uses a data key. The key is at least as
+// long as the suite's cipher key: 32 bytes for AES256GCM, 16 for AES128GCM and SM4GCM. A
+// stream uses it once, in NewWriter or NewReader; after that it may be destroyed.
 type DataKey interface {
-	// Ciphertext returns the data key as encrypted by its vault, at most 65535
-	// bytes. It stands in the header.
+	// Ciphertext returns the data key as encrypted by its vault, at most 65535 bytes. The
+	// header of the stream contains it.
 	Ciphertext() []byte
-	// Use calls f with the key in the clear, which is valid until f returns.
+	// Use calls f with the plaintext of the key, which is valid until f returns.
 	Use(f func(key []byte) error) error
 }
 
-// A SuitedKey is a data key that names the suite of its streams, as those of a vault do: by
-// the vault's edition and the key's size.
+// A SuitedKey is a data key that determines the suite of its streams. A vault's data keys
+// do, by the vault's edition and the key's size.
 type SuitedKey interface {
 	DataKey
 	StreamSuite() Suite
@@ -39,7 +39,7 @@ var (
 	errNoKey    = fmt.Errorf("%w: there is no data key", ErrInvalid)
 )
 
-// newSegments derives the key of the stream whose encoded header is header.
+// newSegments derives the key of the stream with the given encoded header.
 func newSegments(header []byte, key DataKey) (*segments, error) {
 	l := layouts[Suite(header[suiteAt])]
 	id := l.id
@@ -65,7 +65,7 @@ func newSegments(header []byte, key DataKey) (*segments, error) {
 	return s, nil
 }
 
-// next returns the AAD of the segment at hand and steps to the one after it.
+// next returns the additional data of the present segment and advances to the next.
 func (s *segments) next(final bool) ([]byte, error) {
 	if s.index >= maxSegments {
 		return nil, fmt.Errorf("%w: more than 2^32 segments", ErrInvalid)

@@ -1,6 +1,7 @@
-// Package stream is a file format over a data key: a header, then segments of
-// 64 KiB, each sealed by itself, so that files of any size pass through little
-// memory. Truncation, reordering, splicing and extension are all [ErrStream].
+// Package stream implements an encrypted file format: a header, followed by segments of 64
+// KiB that are sealed one by one, so that files of any size can be processed with little
+// memory. The data key is that of a vault, or any other [DataKey]. A truncated, reordered,
+// spliced or extended stream fails with [ErrStream].
 //
-// The exact bytes stand in docs/formats.md.
+// docs/formats.md specifies the bytes.
 package stream

@@ -9,12 +9,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Suite is the cipher of a stream.
+// A Suite is the cipher suite of a stream.
 type Suite uint8
 
 // The suites.
 const (
-	// KeySuite stands for the suite that the data key names: see [SuitedKey].
+	// KeySuite selects the suite of the data key; see [SuitedKey].
 	KeySuite Suite = 0
 	// AES256GCM is AES-256-GCM with keys derived by HMAC-SHA-256.
 	AES256GCM = Suite(suite.AES)
@@ -28,11 +28,11 @@ const (
 	segmentLog2 = 16 // 64 KiB of plaintext in a segment
 	saltSize    = 32
 	name        = "SRS"
-	suiteAt     = len(name) + 1 // behind the format
+	suiteAt     = len(name) + 1 // after the format byte
 	fixedSize   = suiteAt + 4
 )
 
-// A layout is what a suite means for the bytes of a stream.
+// A layout holds the parameters of a suite.
 type layout struct {
 	id       suite.ID
 	keySize  int
@@ -62,8 +62,8 @@ func newHeader(s Suite, log2 uint8, ciphertext []byte) ([]byte, error) {
 	return append(h, salt...), nil
 }
 
-// readHeader reads a header from r and checks its form. It returns all its bytes,
-// and the data key's ciphertext, which is part of them.
+// readHeader reads a header from r and checks its form. It returns all its bytes, and the
+// data key's ciphertext, which is a part of them.
 func readHeader(r io.Reader, log2 uint8) (header, ciphertext []byte, err error) {
 	header = make([]byte, fixedSize)
 	if _, err := io.ReadFull(r, header); err != nil {
@@ -81,8 +81,8 @@ func readHeader(r io.Reader, log2 uint8) (header, ciphertext []byte, err error) 
 	return header, header[fixedSize : fixedSize+n], nil
 }
 
-// truncated turns the end of the input into ErrStream. An error of the reader's own
-// that wraps io.EOF is not that.
+// truncated turns the end of the input into ErrStream. It does not change an error of the
+// reader that wraps io.EOF.
 func truncated(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return ErrStream

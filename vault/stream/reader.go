@@ -8,25 +8,25 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Reader opens a stream. It gives out only bytes of segments that were found
-// authentic, and io.EOF only after the final one: whoever acts on the bytes before
-// io.EOF acts on a beginning of the file. It is not safe for concurrent use. It prints
-// redacted.
+// A Reader decrypts a stream. It returns only bytes of segments that were authenticated,
+// and io.EOF only after the final segment. Before io.EOF the caller has an authenticated
+// prefix of the file, which may be truncated. A Reader is not safe for concurrent use. It
+// prints redacted.
 type Reader struct {
 	redacted
-	r        *bufio.Reader // holds one sealed segment and one byte more
+	r        *bufio.Reader // holds one sealed segment and one more byte
 	segments *segments
 	key      DataKey
-	buffer   []byte // the segment's plaintext
-	rest     []byte // what of it was not yet read
+	buffer   []byte // plaintext of the segment
+	rest     []byte // the part of it that was not read yet
 	sealed   int    // size of a full sealed segment
 	err      error
 }
 
-// NewReader reads the header of a stream from r. It calls open for the data key
-// whose ciphertext stands there, and returns open's error as it is. The key is not used
-// after that: destroy it, by DataKey or where open kept it, which is the only way after an
-// error of NewReader.
+// NewReader reads the header of a stream from r. It calls open with the ciphertext of the
+// data key, and returns an error of open unchanged. The key is not used after NewReader has
+// returned, and the caller destroys it: through DataKey, or through a reference that open
+// kept, which is the only way after an error.
 func NewReader(r io.Reader, open func(ciphertext []byte) (DataKey, error)) (*Reader, error) {
 	return newReader(r, open, segmentLog2)
 }
@@ -44,7 +44,7 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 		return nil, errNoKey
 	}
 	segments, err := newSegments(header, key)
-	if errors.Is(err, errShortKey) { // the suite that was asked for may be a changed byte
+	if errors.Is(err, errShortKey) { // not ErrInvalid, because the suite byte may have been changed
 		return nil, ErrStream
 	}
 	if err != nil {
@@ -55,12 +55,12 @@ func newReader(r io.Reader, open func([]byte) (DataKey, error), log2 uint8) (*Re
 		buffer: make([]byte, 0, size), sealed: size + suite.Overhead}, nil
 }
 
-// DataKey returns the key that open returned. The reader needs it no more, and does not
-// destroy it.
+// DataKey returns the key that open returned. The reader does not use it any more and does
+// not destroy it.
 func (r *Reader) DataKey() DataKey { return r.key }
 
-// Read reads plaintext. After io.EOF or an error every later call returns the same, and
-// after Close ErrClosed.
+// Read reads plaintext. After io.EOF or an error every later call returns the same error,
+// and after Close ErrClosed.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -76,18 +76,18 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close wipes the key and the plaintext held. Reading to the end or to an error
-// wipes the key too. It does not close the underlying reader.
+// Close wipes the stream's key and the buffered plaintext. Reading to the end or to an
+// error also wipes the key. Close does not close the underlying reader.
 func (r *Reader) Close() error {
 	suite.Wipe(r.buffer[:cap(r.buffer)])
 	r.rest = nil
 	r.segments.aead.Wipe()
-	r.err = ErrClosed // also in the place of an io.EOF that stands behind unread bytes
+	r.err = ErrClosed // replaces an io.EOF that follows unread bytes, too
 	return nil
 }
 
-// fill opens the next segment. The one with nothing behind it must be the final
-// one, which is bound by its AAD; only an empty stream has an empty segment.
+// fill opens the next segment. The last segment of the input must be the final one, which
+// its additional data says. Only an empty stream has an empty segment.
 func (r *Reader) fill() {
 	sealed, err := r.r.Peek(r.sealed + 1)
 	final := err == io.EOF
@@ -112,7 +112,7 @@ func (r *Reader) fill() {
 		r.finish(io.EOF)
 		return
 	}
-	r.r.Discard(len(sealed)) // cannot fail: they were just peeked
+	r.r.Discard(len(sealed)) // cannot fail, because the bytes were peeked
 }
 
 func (r *Reader) finish(err error) {

@@ -7,21 +7,21 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A Writer seals what is written to it. It is not safe for concurrent use. It prints
-// redacted.
+// A Writer encrypts the data that is written to it as a stream. It is not safe for
+// concurrent use. It prints redacted.
 type Writer struct {
 	redacted
 	w        io.Writer
 	segments *segments
-	plain    []byte // what the next segment holds; its capacity is a full segment
+	plain    []byte // content of the next segment; its capacity is a full segment
 	sealed   []byte
 	err      error
 }
 
-// NewWriter writes the header of a new stream to w and returns a Writer for its
-// plaintext. The stream is complete only after Close. Give KeySuite for s, and the stream
-// has the suite of the key, which is a SuitedKey then, such as a vault's data key. The key
-// may be destroyed once NewWriter has returned.
+// NewWriter writes the header of a new stream to w and returns a Writer for its plaintext.
+// The stream is complete only after Close. If s is KeySuite, key must be a SuitedKey, such
+// as a vault's data key, and the stream has the key's suite. The key may be destroyed once
+// NewWriter has returned.
 func NewWriter(w io.Writer, s Suite, key DataKey) (*Writer, error) {
 	return newWriter(w, s, key, segmentLog2)
 }
@@ -54,8 +54,9 @@ func newWriter(w io.Writer, s Suite, key DataKey, log2 uint8) (*Writer, error) {
 		sealed: make([]byte, 0, size+suite.Overhead)}, nil
 }
 
-// Write adds p to the stream. A full segment is written once more follows it. After
-// an error the stream is of no use, and every later call returns that error.
+// Write adds p to the stream. A full segment is written to the underlying writer when more
+// data follows. After an error the stream is unusable, and every later call returns that
+// error.
 func (w *Writer) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 && w.err == nil {
@@ -71,8 +72,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return written, w.err
 }
 
-// Close writes the final segment, without which no reader accepts the stream, and
-// wipes the key. It does not close the underlying writer. Closing twice is fine.
+// Close writes the final segment, without which a reader rejects the stream, and wipes the
+// stream's key. It does not close the underlying writer. It may be called twice.
 func (w *Writer) Close() error {
 	if w.err == ErrClosed {
 		return nil
@@ -89,7 +90,7 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// flush seals and writes the segment at hand.
+// flush seals and writes the present segment.
 func (w *Writer) flush(final bool) {
 	aad, err := w.segments.next(final)
 	if err != nil {
