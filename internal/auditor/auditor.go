@@ -1,6 +1,6 @@
-// Package auditor verifies an export of the audit as a stranger does: by a public key,
-// with encoding/json and the packages of the Go checksum database alone. Nothing of
-// this module takes part, which the table of arrows holds.
+// Package auditor verifies an export of the audit log as an external party does: by a
+// public key, with encoding/json and the packages of the Go checksum database. It uses
+// nothing of this module; a test of the import graph enforces that.
 package auditor
 
 import (
@@ -16,12 +16,12 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A Report says what an export held.
+// A Report is the content of a verified export.
 type Report struct {
 	Records, Checkpoints int64
 	// Origin is the first line of every checkpoint.
 	Origin string
-	// Operations counts the records by what they are of.
+	// Operations counts the records by operation.
 	Operations map[string]int
 }
 
@@ -32,7 +32,7 @@ type line struct {
 	Checkpoint string          `json:"checkpoint"`
 }
 
-// header is the first line. Nothing signs it: it shows what was lost by accident.
+// header is the first line. It is not signed; it helps to detect accidental loss.
 type header struct {
 	Format      int    `json:"strongroom_audit"`
 	First       int64  `json:"first"`
@@ -41,16 +41,16 @@ type header struct {
 	LogKey      string `json:"log_key"`
 }
 
-// An auditor has read so much of an export.
+// An auditor is the state of reading an export.
 type auditor struct {
 	verifier note.Verifier
 	stored   []tlog.Hash
 	report   Report
 }
 
-// Verify reads an export of the whole log: one that does not begin with record 0 is an
-// error. The last line must be a checkpoint
-// over all records. The first fault is an error.
+// Verify reads an export of the whole log. It returns an error at the first fault. The
+// export must begin with record 0, and the last line must be a checkpoint over all
+// records.
 func Verify(export io.Reader, verifierKey string) (Report, error) {
 	verifier, err := note.NewVerifier(verifierKey)
 	if err != nil {
@@ -86,7 +86,7 @@ func Verify(export io.Reader, verifierKey string) (Report, error) {
 	return a.report, lines.Err()
 }
 
-// ReadHashes implements tlog.HashReader over what was read.
+// ReadHashes implements tlog.HashReader over the lines read so far.
 func (a *auditor) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
 	for i, n := range indexes {

@@ -1,8 +1,8 @@
-// Package ciphertext is the vault's one ciphertext format: header codec, key
-// derivation, commitment. It is pure: no key store, no device, no clock.
+// Package ciphertext implements the vault's ciphertext format: header, key derivation and
+// commitment. It has no access to keys, devices or clocks.
 //
-// A ciphertext commits to its key and its encryption context: nobody can make one
-// that opens under two keys, or in two contexts. docs/formats.md has the bytes.
+// A ciphertext commits to its key and its encryption context: it is infeasible to make
+// one that opens under two keys, or in two contexts. docs/formats.md specifies the bytes.
 package ciphertext
 
 import (
@@ -16,10 +16,10 @@ import (
 const (
 	// MaxPlaintext is the longest plaintext of one ciphertext.
 	MaxPlaintext = 4096
-	// HeaderSize is the size of the header, which leads each ciphertext.
+	// HeaderSize is the size of the header at the beginning of each ciphertext.
 	HeaderSize = 58
-	// Overhead is what a ciphertext has more than its plaintext: header,
-	// commitment, nonce and tag.
+	// Overhead is how much longer a ciphertext is than its plaintext: header, commitment,
+	// nonce and tag.
 	Overhead = HeaderSize + commitSize + suite.Overhead
 	// MaxContext is the longest canonical encryption context.
 	MaxContext = 8192
@@ -30,34 +30,35 @@ const (
 )
 
 var (
-	// ErrFormat: these bytes are no ciphertext of this format.
+	// ErrFormat reports bytes that are not a ciphertext of this format.
 	ErrFormat = errors.New("ciphertext: not in a known format")
-	// ErrOpen: the ciphertext does not open. It says nothing of the reason: another
-	// key, another context, or changed bytes.
+	// ErrOpen reports a ciphertext that does not open. It does not distinguish another
+	// key, another context and changed bytes.
 	ErrOpen = errors.New("ciphertext: does not open under this key and context")
-	// ErrContext: an encryption context is not valid UTF-8 or is too long.
+	// ErrContext reports an encryption context that is not valid UTF-8, has an empty name
+	// or is too long.
 	ErrContext = errors.New("ciphertext: encryption context is not valid")
-	// ErrTooLarge: the plaintext is longer than MaxPlaintext.
+	// ErrTooLarge reports a plaintext longer than MaxPlaintext.
 	ErrTooLarge = errors.New("ciphertext: plaintext is longer than 4096 bytes")
-	// ErrInvalid: the caller's header or root has no meaning.
+	// ErrInvalid reports an invalid header or root of the caller.
 	ErrInvalid = errors.New("ciphertext: header or root is not valid")
 )
 
-// magic is the name, and the format's number.
+// magic is the name of the format followed by its number.
 const magic = "SRC\x01"
 
-// A Header says which key a ciphertext is under, and never which driver.
+// A Header identifies the key of a ciphertext. It does not identify the key's driver.
 type Header struct {
 	Suite suite.ID
 	// KeyID is the CMK's id.
 	KeyID [16]byte
-	// Version is the key version, from 1.
+	// Version is the key version, at least 1.
 	Version uint32
-	// Salt is fresh for each ciphertext: it makes the message key.
+	// Salt is fresh for each ciphertext. The message key is derived from it.
 	Salt [32]byte
 }
 
-// append appends the 58 bytes of the header.
+// append appends the HeaderSize bytes of the header.
 func (h Header) append(dst []byte) []byte {
 	dst = append(dst, magic...)
 	dst = append(dst, byte(h.Suite), 0)
@@ -68,8 +69,8 @@ func (h Header) append(dst []byte) []byte {
 
 func (h Header) valid() bool { return h.Suite.Valid() && h.Version > 0 }
 
-// Parse reads the header of a ciphertext and checks its size. It proves nothing:
-// only Open does. Every fault is ErrFormat.
+// Parse parses the header of a ciphertext and checks the ciphertext's size. It does not
+// authenticate it; only Open does. Every fault is ErrFormat.
 func Parse(ct []byte) (Header, error) {
 	if len(ct) < Overhead || len(ct) > Overhead+MaxPlaintext || string(ct[:4]) != magic || ct[5] != 0 {
 		return Header{}, ErrFormat

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// CanonicalContext writes an encryption context in its one form: u16be count,
-// then for each pair, in byte order of the names, u16be length ‖ name ‖ u16be
-// length ‖ value. nil and empty are the same. A context that is not UTF-8, has an
-// empty name, or is longer than MaxContext is ErrContext.
+// CanonicalContext returns the canonical encoding of an encryption context: u16be count,
+// then for each pair, in byte order of the names, u16be length ‖ name ‖ u16be length ‖
+// value. nil and empty have the same encoding. A context that is not UTF-8, has an empty
+// name, or is longer than MaxContext is ErrContext.
 func CanonicalContext(pairs map[string]string) ([]byte, error) {
 	size := 2
 	for name, value := range pairs {
@@ -19,7 +19,7 @@ func CanonicalContext(pairs map[string]string) ([]byte, error) {
 		}
 		size += 4 + len(name) + len(value)
 	}
-	if size > MaxContext { // so every count and length fits 16 bits
+	if size > MaxContext { // therefore every count and length fits into 16 bits
 		return nil, ErrContext
 	}
 	dst := binary.BigEndian.AppendUint16(make([]byte, 0, size), uint16(len(pairs)))

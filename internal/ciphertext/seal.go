@@ -6,9 +6,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// Seal returns the ciphertext of plaintext under root, the 32 bytes that the CMK's
-// PRF gave for h.PRFInput(context). context is canonical. The caller wipes root
-// and plaintext. A plaintext over MaxPlaintext is ErrTooLarge.
+// Seal returns the ciphertext of plaintext under root, the 32-byte output of the CMK's
+// PRF for h.PRFInput(context). context is canonical. The caller wipes root and plaintext.
+// A plaintext longer than MaxPlaintext is ErrTooLarge.
 func Seal(h Header, context, root, plaintext []byte) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, ErrTooLarge
@@ -23,9 +23,9 @@ func Seal(h Header, context, root, plaintext []byte) ([]byte, error) {
 	return h.Suite.Seal(ct, key, plaintext, ct)
 }
 
-// Open appends the plaintext of ct to dst. The commitment is compared first, in
-// constant time. Whatever is wrong, the error is ErrOpen; so it is for a suite that
-// this process cannot have. The caller wipes root and the result.
+// Open appends the plaintext of ct to dst. It first compares the commitment, in constant
+// time. Every fault is ErrOpen, including a cipher suite that this process cannot use.
+// The caller wipes root and the result.
 func Open(dst, ct, context, root []byte) ([]byte, error) {
 	h, err := Parse(ct)
 	if err != nil || !h.Suite.Usable() || len(root) != RootSize {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootID reads the id that the kernel draws at each boot. It reports false where
-// that or the boot clock is not to be had (no /proc, a seccomp filter).
+// bootID reads the id that the kernel draws at each boot. It returns false if the id or
+// the boot clock is not available (no /proc, a seccomp filter).
 func bootID() (id [16]byte, ok bool) {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
@@ -28,11 +28,11 @@ func bootID() (id [16]byte, ok bool) {
 	return id, err == nil
 }
 
-// sinceBoot counts suspend too, unlike the monotonic clock.
+// sinceBoot returns the time since boot. Unlike the monotonic clock it includes suspend.
 func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0 // bootID saw it work
+		return 0 // cannot fail, because bootID has tried it
 	}
 	return time.Duration(ts.Nano())
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Fake is a Clock that stands still until it is told to move.
+// A Fake is a Clock that advances only when a test moves it.
 type Fake struct {
 	mu   sync.Mutex
 	now  time.Time
@@ -31,7 +31,7 @@ func (f *Fake) Boot() Boot {
 	return f.boot
 }
 
-// Advance moves both times on by d, which is not negative.
+// Advance moves both times forward by d, which must not be negative.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -39,14 +39,14 @@ func (f *Fake) Advance(d time.Duration) {
 	f.boot.Since += d
 }
 
-// Set changes the time of day alone, as an operator or a network would.
+// Set changes the time of day only, as an operator or the network does.
 func (f *Fake) Set(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now = t.UTC()
 }
 
-// Reboot starts a new boot. The time of day goes on.
+// Reboot starts a new boot. The time of day continues.
 func (f *Fake) Reboot() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// A HighWater is a Clock whose Now never goes back: setting the time of day back
-// does not make an expired thing valid again. While the machine is up its time goes
-// on with the time since boot, whatever becomes of the time of day.
+// A HighWater is a Clock whose Now never goes back, so that setting the time of day back
+// does not make an expired item valid again. While the machine is up, its time advances
+// with the time since boot, whatever is done to the time of day.
 type HighWater struct {
 	clock Clock
 	mu    sync.Mutex
 	mark  Mark
 }
 
-// A Mark is the latest time that was seen, and where in a boot. Kept across
-// restarts, it gives the next HighWater its start.
+// A Mark is the latest observed time, and the time since boot at which it was observed. A
+// caller stores it across restarts, and passes it to NewHighWater.
 type Mark struct {
 	Time time.Time
 	Boot Boot
@@ -25,21 +25,21 @@ type Mark struct {
 // zero Mark is before everything.
 func NewHighWater(c Clock, m Mark) *HighWater { return &HighWater{clock: c, mark: m} }
 
-// Now returns the latest of the time of day and what was ever seen, plus the time
-// since then.
+// Now returns the later of the time of day and the latest observed time advanced by the
+// time since boot.
 func (h *HighWater) Now() time.Time { return h.Mark().Time }
 
-// Boot is the underlying clock's.
+// Boot returns the underlying clock's Boot.
 func (h *HighWater) Boot() Boot { return h.clock.Boot() }
 
-// Mark takes the time and returns it as something to keep.
+// Mark reads the time and returns it as a Mark.
 func (h *HighWater) Mark() Mark {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now, boot := h.clock.Now(), h.clock.Boot()
 	carried := h.mark.Time
 	if boot.ID == h.mark.Boot.ID {
-		boot.Since = max(boot.Since, h.mark.Boot.Since) // or a step back would be made up for twice
+		boot.Since = max(boot.Since, h.mark.Boot.Since) // otherwise a step back would be counted twice
 		carried = carried.Add(boot.Since - h.mark.Boot.Since)
 	}
 	if carried.After(now) {

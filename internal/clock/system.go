@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// System returns the machine's clock. Keep one for a process: where the system
-// tells no boot id, each has its own.
+// System returns the machine's clock. A process should call it once: on systems without a
+// boot id each clock has an ID of its own.
 func System() Clock {
 	if id, ok := bootID(); ok {
 		return &system{id: id, since: sinceBoot}
@@ -22,7 +22,7 @@ type system struct {
 	id     [16]byte
 	since  func() time.Duration
 	last   atomic.Pointer[reading]
-	latest atomic.Int64 // the largest answer of Boot
+	latest atomic.Int64 // the largest result of Boot
 }
 
 // A reading is the time since boot at one moment.
@@ -31,8 +31,8 @@ type reading struct {
 	since time.Duration
 }
 
-// fresh is how long a reading is carried on by the monotonic clock, which costs no
-// system call but stands still in suspend: a suspend shows that much later.
+// fresh is how long a reading is advanced by the monotonic clock, which costs no system
+// call but stops during suspend. The clock therefore notices a suspend up to fresh late.
 const fresh = 10 * time.Millisecond
 
 func (c *system) Now() time.Time { return time.Now().UTC() }
@@ -42,14 +42,14 @@ func (c *system) Boot() Boot {
 	r := c.last.Load()
 	if r == nil || now.Sub(r.at) >= fresh {
 		since := c.since()
-		now = time.Now() // after it, so that a pause between them carries nothing ahead
+		now = time.Now() // read last, so that a pause in between does not advance the result
 		r = &reading{at: now, since: since}
 		c.last.Store(r)
 	}
 	return Boot{ID: c.id, Since: c.forward(r.since + now.Sub(r.at))}
 }
 
-// forward is the largest of since and all that Boot has answered.
+// forward returns the larger of since and all results of Boot so far.
 func (c *system) forward(since time.Duration) time.Duration {
 	for {
 		latest := c.latest.Load()

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// String writes the URI so that Parse reads the same. Attributes are in order of
-// their names.
+// String returns the URI in a form that Parse parses to the same value. Attributes are
+// sorted by name.
 func (u URI) String() string {
 	s := u.Scheme + ":" + encodeAll(u.Path, ";")
 	if len(u.Query) > 0 {
@@ -25,7 +25,8 @@ func encodeAll(list map[string]string, separator string) string {
 	return strings.Join(parts, separator)
 }
 
-// encode leaves what RFC 3986 calls unreserved, and the slash and colon of paths.
+// encode percent-encodes all characters but those that RFC 3986 calls unreserved, and the
+// slash and colon of paths.
 func encode(value string) string {
 	var b strings.Builder
 	for _, c := range []byte(value) {

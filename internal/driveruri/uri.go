@@ -1,6 +1,6 @@
-// Package driveruri reads the URIs that name a device and how to get at it, in the
-// form of RFC 7512: a scheme, attributes parted by semicolons, and after a question
-// mark query attributes parted by ampersands.
+// Package driveruri parses the URIs that identify a device and how to access it, in the
+// syntax of RFC 7512: a scheme, attributes separated by semicolons and, after a question
+// mark, query attributes separated by ampersands.
 //
 //	pkcs11:token=vault;serial=0a1b?module-path=/usr/lib/libhsm.so&pin-source=file:/etc/pin
 package driveruri
@@ -12,22 +12,22 @@ import (
 	"unicode/utf8"
 )
 
-// A URI is a parsed URI. Names and values are decoded.
+// A URI is a parsed URI. Names and values are percent-decoded.
 type URI struct {
 	Scheme      string
 	Path, Query map[string]string
 }
 
-// MaxLength is the longest URI in bytes that Parse reads.
+// MaxLength is the longest URI in bytes that Parse accepts.
 const MaxLength = 4096
 
-// ErrSyntax is the error for what is no such URI. Errors quote names and never
-// values, since a careless hand may have put a PIN there.
+// ErrSyntax reports a malformed URI. Errors quote names but never values, because a user
+// may have put a PIN there by mistake.
 var ErrSyntax = errors.New("driveruri: not a device URI")
 
-// Parse reads a URI. An attribute that comes twice, that has no name or no "=", and
-// a value that is no UTF-8 or holds a NUL, is an error. Unlike RFC 7512, which
-// ignores what it does not know, the caller sees every attribute and decides.
+// Parse parses a URI. It rejects an attribute that occurs twice, has no name or no "=",
+// and a value that is not UTF-8 or contains a NUL. RFC 7512 ignores unknown attributes;
+// Parse returns every attribute, and the caller decides.
 func Parse(text string) (URI, error) {
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok || len(text) > MaxLength || !isScheme(scheme) {
@@ -58,7 +58,7 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// attributes reads the attributes of one half.
+// attributes parses the attributes before or after the question mark.
 func attributes(text, separator string) (map[string]string, error) {
 	list := make(map[string]string)
 	if text == "" {

@@ -1,18 +1,18 @@
-// Package gate keeps calls out of what is being closed.
+// Package gate rejects calls into an object that is being closed.
 package gate
 
 import "sync"
 
-// A Gate lets calls through until it is shut, and knows when the last has left. A
-// lock would not do: a call that comes during a slow Close must be turned away at
-// once, not wait. The zero Gate is open.
+// A Gate admits calls until it is shut, and waits for those that are running. A
+// read-write lock is not suitable, because a call that arrives during a slow Close must
+// fail at once and not wait. The zero Gate is open.
 type Gate struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
 }
 
-// Enter reports whether a call may run; if so it must Leave.
+// Enter reports whether a call may run. If it returns true, the call must end with Leave.
 func (g *Gate) Enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -23,18 +23,19 @@ func (g *Gate) Enter() bool {
 	return true
 }
 
-// Leave ends a call that Enter let in.
+// Leave ends a call that Enter admitted.
 func (g *Gate) Leave() { g.running.Done() }
 
-// Shut turns new calls away, waits for running ones, and reports whether this call
-// was the first to shut.
+// Shut rejects new calls, waits for running ones, and reports whether it was the first
+// call of Shut or Close.
 func (g *Gate) Shut() bool {
 	first := g.Close()
 	g.Wait()
 	return first
 }
 
-// Close turns new calls away, and reports whether this call was the first to do so.
+// Close rejects new calls, and reports whether it was the first call of Shut or Close. It
+// does not wait.
 func (g *Gate) Close() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -43,5 +44,5 @@ func (g *Gate) Close() bool {
 	return first
 }
 
-// Wait waits for the calls that are running, after Close.
+// Wait waits for the running calls, after Close.
 func (g *Gate) Wait() { g.running.Wait() }

@@ -1,7 +1,7 @@
-// Package keywrap is AES key wrap with padding: KWP of RFC 5649 and NIST SP 800-38F,
-// 6.3. It is deterministic and needs no nonce. It hides and authenticates key
-// material of 1 to MaxMaterial bytes; equal material under an equal key gives an
-// equal wrapped text.
+// Package keywrap implements AES key wrap with padding: KWP of RFC 5649 and NIST SP
+// 800-38F, 6.3. It is deterministic and needs no nonce: equal material under an equal key
+// gives an equal result. It encrypts and authenticates key material of 1 to MaxMaterial
+// bytes.
 package keywrap
 
 import (
@@ -23,15 +23,15 @@ const (
 )
 
 var (
-	// ErrUnwrap is the one error of Unwrap: another key, a changed text, a length
-	// that no wrapped text or no key has.
+	// ErrUnwrap is the only error of Unwrap: another key, a changed text, or a length
+	// that no wrapped text or no AES key has.
 	ErrUnwrap = errors.New("keywrap: does not unwrap")
-	// ErrSize is the one error of Wrap: material that is empty or too long, or a key
-	// that is no AES key.
+	// ErrSize is the only error of Wrap: material that is empty or too long, or a key of
+	// a length that no AES key has.
 	ErrSize = errors.New("keywrap: material or key of a wrong length")
 )
 
-// WrappedSize returns the length of n bytes of material when wrapped.
+// WrappedSize returns the wrapped length of n bytes of material.
 func WrappedSize(n int) int { return half + (n+half-1)/half*half }
 
 // Wrap appends the wrapped material to dst. key is an AES key of 16, 24 or 32 bytes.
@@ -58,9 +58,9 @@ func Wrap(dst, key, material []byte) ([]byte, error) {
 	return append(dst, work...), nil
 }
 
-// Unwrap appends the material to dst, in place where its capacity suffices. The
-// caller wipes key and material. Whatever is wrong, the error is ErrUnwrap, found
-// without a branch on any one part of what was deciphered.
+// Unwrap appends the material to dst, and reallocates only if the capacity does not
+// suffice. Every fault is ErrUnwrap; no branch depends on a single part of the decrypted
+// text. The caller wipes key and material.
 func Unwrap(dst, key, wrapped []byte) ([]byte, error) {
 	if len(wrapped) < 2*half || len(wrapped) > WrappedSize(MaxMaterial) || len(wrapped)%half != 0 {
 		return nil, ErrUnwrap
@@ -84,12 +84,12 @@ func Unwrap(dst, key, wrapped []byte) ([]byte, error) {
 	return append(dst, work[half:][:n]...), nil
 }
 
-// materialSize checks what was deciphered: the constant, the length, which leaves
-// less than a semiblock of padding, and the padding, which is zero.
+// materialSize checks the decrypted text: the constant, the length, which must leave less
+// than a semiblock of padding, and the padding, which must be zero.
 func materialSize(work []byte) (n, ok int) {
 	room := len(work) - half
 	ok = subtle.ConstantTimeEq(int32(binary.BigEndian.Uint32(work)), int32(magic-1<<32))
-	// A length with the top bit set becomes negative, or too long: both are refused.
+	// A length with its top bit set becomes negative or too long; both are rejected.
 	n = int(int32(binary.BigEndian.Uint32(work[4:])))
 	negative := int(uint32(n) >> 31)
 	n = subtle.ConstantTimeSelect(negative, 0, n)
@@ -102,7 +102,7 @@ func materialSize(work []byte) (n, ok int) {
 	return n, ok & subtle.ConstantTimeByteEq(padding, 0)
 }
 
-// mix is the wrapping function W of SP 800-38F, 6.1, in place.
+// mix applies the wrapping function W (SP 800-38F, 6.1) in place.
 func mix(block cipher.Block, work []byte) {
 	var b [2 * half]byte
 	defer suite.Wipe(b[:])
@@ -138,7 +138,7 @@ func unmix(block cipher.Block, work []byte) {
 	copy(work, b[:half])
 }
 
-// xor adds a step's number to a semiblock.
+// xor adds the number of a step to a semiblock.
 func xor(b []byte, step uint64) {
 	binary.BigEndian.PutUint64(b, binary.BigEndian.Uint64(b)^step)
 }

@@ -1,5 +1,5 @@
-// Package lockedmem gives out memory that is locked against swap and left out of
-// core dumps, for key material in use.
+// Package lockedmem allocates memory that is locked against swap and excluded from core
+// dumps, for key material in use.
 package lockedmem
 
 import (
@@ -16,22 +16,22 @@ const (
 )
 
 var (
-	// ErrExhausted: the arena's budget, or what the system lets a process lock, is
-	// used up. Free buffers, or raise RLIMIT_MEMLOCK.
+	// ErrExhausted reports that the arena's budget, or the system's limit for the
+	// process, is used up. Remedies are to free buffers or to raise RLIMIT_MEMLOCK.
 	ErrExhausted = errors.New("lockedmem: no more memory may be locked")
-	// ErrSize: a buffer has 1 to 65536 bytes.
+	// ErrSize reports a size that is not 1 to 65536 bytes.
 	ErrSize = errors.New("lockedmem: a buffer has 1 to 65536 bytes")
-	// ErrClosed: the arena was closed.
+	// ErrClosed reports that the arena is closed.
 	ErrClosed = errors.New("lockedmem: arena is closed")
 )
 
-// An Arena holds locked pages and cuts buffers from them, in sizes that are powers
-// of two from 64 bytes, by halving what is larger. Pages stay locked until Close, or until
-// all that may be locked is and another size is wanted. It is safe for concurrent use, and
-// prints redacted.
+// An Arena holds locked pages and splits them into buffers. The sizes are powers of two
+// from 64 bytes; a buffer is made by halving a larger one. Pages stay locked until Close,
+// or until no more memory may be locked and another size is needed. An Arena is safe for
+// concurrent use, and prints redacted.
 //
-// memguard destroys every enclave of the process when it cannot lock a page. So an
-// arena never takes the last of what may be locked: see [New].
+// memguard destroys every enclave of the process if it cannot lock a page. Therefore an
+// arena never locks the last lockable memory: see [New].
 type Arena struct {
 	redacted
 	max  int
@@ -45,35 +45,42 @@ type Arena struct {
 	closed bool
 }
 
-// New returns an arena that locks at most maxBytes, rounded down to pages; 0 means
-// as much as the system allows. Whatever maxBytes is, 64 KiB, or a quarter of
-// RLIMIT_MEMLOCK where that is below 256 KiB, stay lockable for others. Nothing is
-// locked before the first Alloc.
+// New returns an arena that locks at most maxBytes, rounded down to whole pages; 0 means
+// as much as the system allows. For any maxBytes the arena leaves 64 KiB lockable, or a
+// quarter of RLIMIT_MEMLOCK if that is below 256 KiB. It locks nothing before the first
+// Alloc.
 func New(maxBytes int) *Arena { return NewRanked(maxBytes, Operations) }
 
-// Process is the arena of what belongs to the process and to no vault. It is never closed.
+// Process is the arena for memory that belongs to the process and not to a vault. It is
+// never closed.
 var Process = New(0)
 
-// NewRanked is New for an arena that leaves more to others, by its rank.
+// NewRanked is New for an arena that leaves more lockable memory, according to its rank.
 func NewRanked(maxBytes int, r Rank) *Arena { return &Arena{max: maxBytes, rank: r} }
 
-// A Rank says how much lockable memory an arena leaves to others: an arena whose callers
-// can take as much as they like must not keep a short operation from working.
+// A Rank states how much lockable memory an arena leaves to others. An arena whose
+// callers may allocate without limit must not prevent a short operation from running.
 type Rank int
 
-// The ranks, in sixteenths of RLIMIT_MEMLOCK, or of 256 KiB where that is less, that stay
+// The ranks, in sixteenths of RLIMIT_MEMLOCK or of 256 KiB, whichever is less, that stay
 // lockable.
 const (
-	// Operations leave 4: what an operation needs while it runs.
+	// Operations leaves 4 sixteenths. It is for memory that an operation needs while it
+	// runs.
 	Operations Rank = 4
-	// Caches leave 5: keys that are kept open, and closed when memory is short.
+	// Caches leaves 5 sixteenths. It is for keys that are kept open, and closed when
+	// memory is short.
 	Caches Rank = 5
-	// Callers leave 6: what a caller holds for as long as it likes.
+	// Callers leaves 6 sixteenths. It is for memory that a caller may hold for any time.
 	Callers Rank = 6
 )
 
-// Alloc returns a zeroed buffer of n bytes, 1 to 64 KiB (else ErrSize). If no more
-// memory may be locked the error is ErrExhausted.
+// Alloc returns a zeroed buffer of n bytes.
+//
+// Errors:
+//   - ErrSize: n is not 1 to 65536.
+//   - ErrExhausted: no more memory may be locked.
+//   - ErrClosed: the arena is closed.
 func (a *Arena) Alloc(n int) (*Buffer, error) {
 	if n < 1 || n > maxSlot {
 		return nil, ErrSize
@@ -98,22 +105,22 @@ func classOf(n int) int {
 	return bits.Len(uint((max(n, minSlot) - 1) / minSlot))
 }
 
-// InUse returns the number of buffers not yet freed.
+// InUse returns the number of buffers that are not yet freed.
 func (a *Arena) InUse() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.live
 }
 
-// LockedBytes returns how much the arena keeps locked.
+// LockedBytes returns the number of bytes that the arena has locked.
 func (a *Arena) LockedBytes() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.locked
 }
 
-// Close unlocks and unmaps all pages. While buffers are live it does nothing but
-// return an error that says how many. Closing twice is fine.
+// Close unlocks and unmaps all pages. If buffers are in use it does nothing and returns
+// an error with their number. Closing twice is not an error.
 func (a *Arena) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

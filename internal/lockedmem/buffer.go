@@ -4,12 +4,12 @@ package lockedmem
 type Buffer struct {
 	redacted
 	arena *Arena
-	slot  slot // without bytes once freed
+	slot  slot // its bytes are nil once freed
 	n     int
 }
 
-// Bytes returns the memory itself. It is valid until Free, and nil after that. The
-// caller lets nobody keep it longer: later the pages may be unmapped.
+// Bytes returns the memory itself. It is valid until Free, and nil after that. The caller
+// must not retain the slice beyond Free, because the pages may then be unmapped.
 func (b *Buffer) Bytes() []byte {
 	if b.slot.bytes == nil {
 		return nil
@@ -17,8 +17,8 @@ func (b *Buffer) Bytes() []byte {
 	return b.slot.bytes[:b.n:b.n]
 }
 
-// Free wipes the memory and gives it back. Freeing twice is fine, and so is
-// freeing nil.
+// Free wipes the memory and returns it to the arena. Freeing twice, or freeing nil, has
+// no effect.
 func (b *Buffer) Free() {
 	if b == nil {
 		return

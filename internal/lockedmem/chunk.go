@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A chunk is pages that are locked, cut into slots.
+// A chunk is a run of locked pages, split into slots.
 type chunk struct {
 	pages []byte
 	live  int // slots in use
@@ -18,13 +18,13 @@ type slot struct {
 	of    *chunk
 }
 
-// put makes a slot free.
+// put adds a slot to the free slots.
 func (a *Arena) put(s slot) {
 	class := classOf(len(s.bytes))
 	a.free[class] = append(a.free[class], s)
 }
 
-// pop takes a free slot of a class, if there is one.
+// pop removes and returns a free slot of a class, if there is one.
 func (a *Arena) pop(class int) (s slot, ok bool) {
 	last := len(a.free[class]) - 1
 	if last < 0 {
@@ -35,8 +35,8 @@ func (a *Arena) pop(class int) (s slot, ok bool) {
 	return s, true
 }
 
-// take takes a slot of a class: a free one, half of a larger one that is at most a page,
-// or one of new pages.
+// take returns a slot of a class: a free one, half of a larger one that is at most a
+// page, or one of new pages.
 func (a *Arena) take(class int) (slot, error) {
 	if s, ok := a.fit(class); ok {
 		return s, nil
@@ -53,7 +53,8 @@ func (a *Arena) take(class int) (slot, error) {
 	return a.halve(s, class), err
 }
 
-// fit takes the smallest free slot that holds the class and is at most a page.
+// fit removes and returns the smallest free slot that holds the class and is at most a
+// page.
 func (a *Arena) fit(class int) (s slot, ok bool) {
 	for larger := class; larger <= max(class, classOf(os.Getpagesize())); larger++ {
 		if s, ok = a.pop(larger); ok {
@@ -63,7 +64,7 @@ func (a *Arena) fit(class int) (s slot, ok bool) {
 	return s, false
 }
 
-// halve cuts a slot down to a class. What is cut off becomes free.
+// halve splits a slot down to a class. The remainders become free.
 func (a *Arena) halve(s slot, class int) slot {
 	for n := len(s.bytes) / 2; n >= minSlot<<class; n /= 2 {
 		a.put(slot{s.bytes[n : 2*n : 2*n], s.of})
@@ -72,7 +73,7 @@ func (a *Arena) halve(s slot, class int) slot {
 	return s
 }
 
-// grow locks one more chunk, which is one slot.
+// grow locks a new chunk, which is one slot.
 func (a *Arena) grow(class int) (s slot, err error) {
 	pages, err := a.lock(max(minSlot<<class, os.Getpagesize()))
 	if err != nil {
@@ -84,20 +85,20 @@ func (a *Arena) grow(class int) (s slot, err error) {
 	return slot{pages[:len(pages):len(pages)], c}, nil
 }
 
-// join makes one free slot of a chunk without a buffer, of whatever sizes it was cut into.
+// join turns a chunk without buffers into one free slot, whatever it was split into.
 func (a *Arena) join(c *chunk) {
 	a.withdraw(c)
 	a.put(slot{c.pages[:len(c.pages):len(c.pages)], c})
 }
 
-// withdraw takes the slots of a chunk from the free ones.
+// withdraw removes the slots of a chunk from the free slots.
 func (a *Arena) withdraw(c *chunk) {
 	for class := range a.free {
 		a.free[class] = slices.DeleteFunc(a.free[class], func(s slot) bool { return s.of == c })
 	}
 }
 
-// lock locks more pages. If there may be no more, chunks that nobody uses give theirs.
+// lock locks more pages. If no more may be locked, it releases unused chunks first.
 func (a *Arena) lock(size int) (pages []byte, err error) {
 	for {
 		if a.max > 0 && a.locked+size > a.max {
@@ -111,7 +112,7 @@ func (a *Arena) lock(size int) (pages []byte, err error) {
 	}
 }
 
-// idle is a chunk without a buffer, nil if there is none.
+// idle returns a chunk without buffers, or nil.
 func (a *Arena) idle() *chunk {
 	for _, c := range a.chunks {
 		if c.live == 0 {

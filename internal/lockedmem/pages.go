@@ -7,12 +7,11 @@ import (
 	"github.com/awnumar/memcall"
 )
 
-// reserve is what an arena of the rank leaves lockable for others.
+// reserve returns how many bytes an arena of the rank leaves lockable.
 func (r Rank) reserve(limit uint64) uint64 { return min(256<<10, limit) * uint64(r) / 16 }
 
-// lockPages maps and locks size bytes, a multiple of the page size, if enough
-// stays lockable after that. memcall leaves them out of core dumps where the
-// system can.
+// lockPages maps and locks size bytes, a multiple of the page size, if enough stays
+// lockable. memcall excludes them from core dumps on systems that support it.
 func lockPages(size int, r Rank) ([]byte, error) {
 	if err := preflight(size, r); err != nil {
 		return nil, err
@@ -36,9 +35,9 @@ func unlockPages(pages []byte) error {
 	return errors.Join(memcall.Unlock(pages), memcall.Free(pages))
 }
 
-// probe finds out by trying whether size bytes and the reserve can be locked at
-// once. For a moment it takes what it looks for, so it is the way only where the
-// system does not tell.
+// probe tests by locking whether size bytes and the reserve can be locked together. It
+// locks them temporarily, and is used only on systems that do not report the locked
+// amount.
 func probe(size int, r Rank) error {
 	pages, err := mapLocked(size + int(r.reserve(1<<20)))
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 
 var errNoVmLck = errors.New("lockedmem: no VmLck in /proc/self/status")
 
-// preflight checks that the reserve stays free under RLIMIT_MEMLOCK if size bytes
-// more are locked. Privileged processes are held to the limit too: the kernel
-// would let them go on, but a limit that somebody set has a reason.
+// preflight checks that the reserve stays free under RLIMIT_MEMLOCK if size bytes more
+// are locked. It applies the limit to privileged processes too: the kernel exempts them,
+// but an operator who sets a limit intends it.
 func preflight(size int, r Rank) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
@@ -33,7 +33,7 @@ func preflight(size int, r Rank) error {
 	return nil
 }
 
-// processLocked returns what the whole process has locked, in bytes.
+// processLocked returns the number of bytes that the whole process has locked.
 func processLocked() (uint64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -2,5 +2,5 @@ package lockedmem
 
 import "strongroom.example/internal/redact"
 
-// redacted keeps what embeds it out of everything that prints.
+// redacted makes every type that embeds it print redacted.
 type redacted = redact.Secret

@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/openssltest"
 )
 
-// A scalar is a private number on a curve, in full length, and the point 4 ‖ x ‖ y.
+// A scalar is a private number on a curve, at full length, and the point 4 ‖ x ‖ y.
 type scalar struct{ number, point []byte }
 
 func newScalar(t testing.TB, curve elliptic.Curve) scalar {
@@ -40,7 +40,7 @@ func newScalar(t testing.TB, curve elliptic.Curve) scalar {
 	return scalar{number, point}
 }
 
-// sec1 is ECPrivateKey; what is nil is left out.
+// sec1 returns an ECPrivateKey; nil parts are omitted.
 func sec1(number []byte, curve field, public []byte) []byte {
 	parts := [][]byte{small(1), octets(number)}
 	if curve != nil {
@@ -52,7 +52,7 @@ func sec1(number []byte, curve field, public []byte) []byte {
 	return sequence(parts...)
 }
 
-// on is PKCS #8 of a key on a named curve.
+// on returns the PKCS #8 encoding of a key on a named curve.
 func on(curve field, key []byte) []byte { return pkcs8(sequence(idEC(), curve), key) }
 
 // flipped returns a copy with one bit changed.
@@ -74,7 +74,7 @@ func ecRows(b openssltest.Bench) []Row {
 	order := elliptic.P256().Params().N
 	number := func(n *big.Int) []byte { return on(idP256(), sec1(n.FillBytes(make([]byte, 32)), nil, nil)) }
 	plus := func(n int64) []byte { return number(new(big.Int).Add(order, big.NewInt(n))) }
-	thin := append([]byte{0}, k.number[1:]...) // a number that begins with a zero
+	thin := append([]byte{0}, k.number[1:]...) // a number that begins with a zero byte
 	v2 := func(public []byte) []byte {
 		return sequence(small(1), sequence(idEC(), idP256()), octets(sec1(k.number, nil, nil)), element(0x81, []byte{0}, public))
 	}
@@ -130,7 +130,7 @@ func ecRows(b openssltest.Bench) []Row {
 	}
 }
 
-// flipSign makes a compressed point its negative.
+// flipSign negates a compressed point.
 func flipSign(point []byte) []byte {
 	c := append([]byte(nil), point...)
 	c[0] ^= 1

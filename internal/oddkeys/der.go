@@ -35,7 +35,7 @@ func null() field                          { return field{5, 0} }
 func integer(n *big.Int) field {
 	der, err := asn1.Marshal(n)
 	if err != nil {
-		panic(err) // a number always has an encoding
+		panic(err) // cannot fail: every number has an encoding
 	}
 	return der
 }
@@ -45,12 +45,12 @@ func small(n int64) field { return integer(big.NewInt(n)) }
 func oid(id ...int) field {
 	der, err := asn1.Marshal(asn1.ObjectIdentifier(id))
 	if err != nil {
-		panic(err) // the identifiers are constants of this package
+		panic(err) // cannot fail: the identifiers are constants of this package
 	}
 	return der
 }
 
-// pkcs8 is PKCS #8 of version 0: an algorithm with its parameters, and a key.
+// pkcs8 returns PKCS #8 of version 0: an algorithm with its parameters, and a key.
 func pkcs8(algorithm field, key []byte) []byte {
 	return sequence(small(0), algorithm, octets(key))
 }

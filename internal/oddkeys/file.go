@@ -7,7 +7,7 @@ import (
 	"strongroom.example/internal/openssltest"
 )
 
-// fileRows are files of other forms than PKCS #8 in DER.
+// fileRows returns files in other formats than PKCS #8 in DER.
 func fileRows(b openssltest.Bench) []Row {
 	good := generatedRSA(b, 2048)
 	der := good.pkcs8()
@@ -20,7 +20,7 @@ func fileRows(b openssltest.Bench) []Row {
 	b.Write("key", pem)
 	b.Run("pkcs12 -export -inkey key -in certificate -passout pass:word -out out")
 	pkcs12 := b.Read("out")
-	wide := append([]byte{0x30, 0x83, 0}, der[2:]...) // a length of three bytes where two do
+	wide := append([]byte{0x30, 0x83, 0}, der[2:]...) // a length of three bytes where two suffice
 	endless := append(append([]byte{0x30, 0x80}, der[4:]...), 0, 0)
 	var rows []Row
 	for _, r := range []Row{

@@ -1,6 +1,6 @@
-// Package oddkeys makes the private key files that owners bring, right and wrong, for
-// the tests of every way in which a key is imported. There is one table, so that all
-// ways are held to one rule.
+// Package oddkeys generates private key files as owners import them, valid and invalid,
+// for the tests of every import path. One table serves all paths, so that all apply the
+// same rules.
 package oddkeys
 
 import (
@@ -14,24 +14,28 @@ import (
 // A Row is one file.
 type Row struct {
 	Name string
-	// Spec is what the CMK is for.
+	// Spec is the spec of the CMK that the file is imported into.
 	Spec driver.KeySpec
 	// File is the content of the file.
 	File []byte
-	// Fault is part of the text with which the file is refused; empty if it is taken.
+	// Fault is part of the error text for a file that is rejected; empty if the file is
+	// accepted.
 	Fault string
-	// Sign lists the signature algorithms to which the key is restricted; nil: none.
+	// Sign lists the signature algorithms to which the key is restricted; nil if it is
+	// not restricted.
 	Sign []driver.SignAlg
-	// Unseen: a device that unwraps the file may take it all the same, because what is
-	// wrong is in the encoding, and the device tells of the key alone.
+	// Unseen marks a fault in the encoding only. A device that unwraps the file may
+	// accept it, because the device reports on the key alone.
 	Unseen bool
-	// Lacks names drivers and paths (DEVICE) that refuse the file for a lack of the device.
+	// Lacks lists drivers and paths (DEVICE) that reject the file because the device does
+	// not support it.
 	Lacks []string
-	// Converts: the openssl command of the refusal's remedy makes a file that is taken.
+	// Converts reports that the openssl command in the error's remedy makes an acceptable
+	// file.
 	Converts bool
 }
 
-// Taken reports whether a key file is taken.
+// Taken reports whether the file is accepted.
 func (r Row) Taken() bool { return r.Fault == "" }
 
 var (
@@ -39,7 +43,8 @@ var (
 	rows []Row
 )
 
-// Table returns the rows, which are made once in a process: by openssl and by hand.
+// Table returns the rows. They are generated once in a process, by openssl and by this
+// package.
 func Table(t *testing.T) []Row {
 	t.Helper()
 	b := openssltest.New(t)
@@ -69,8 +74,8 @@ var (
 	sm2Decrypt = driver.KeySpec{Algorithm: driver.SM2, Usage: driver.Decrypt}
 )
 
-// made returns the file that openssl commands, split at spaces, write to "out". "in" is
-// the file before.
+// made runs openssl command lines, split at spaces, and returns the file "out" that they
+// write. "in" is the input file.
 func made(b openssltest.Bench, in []byte, lines ...string) []byte {
 	b.Helper()
 	b.Write("in", in)
@@ -81,7 +86,7 @@ func made(b openssltest.Bench, in []byte, lines ...string) []byte {
 	return b.Read("out")
 }
 
-// generated returns a key that openssl makes, as PKCS #8 in DER.
+// generated returns a key that openssl generates, as PKCS #8 in DER.
 func generated(b openssltest.Bench, arguments string) []byte {
 	b.Helper()
 	return made(b, nil, "genpkey -out out "+arguments, toPKCS8)

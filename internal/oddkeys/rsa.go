@@ -12,11 +12,11 @@ import (
 	"strongroom.example/internal/openssltest"
 )
 
-// numbers are the eight of a PKCS #1 key after its version: n, e, d, p, q, d mod p-1, d mod q-1 and
-// q^-1 mod p.
+// numbers are the eight integers of a PKCS #1 key after its version: n, e, d, p, q, d mod
+// p-1, d mod q-1 and q^-1 mod p.
 type numbers []*big.Int
 
-// The places in numbers.
+// The indexes into numbers.
 const (
 	placeN = iota
 	placeE
@@ -28,7 +28,7 @@ const (
 	placeQInv
 )
 
-// numbersOf computes the numbers of two factors. It reports false if they make no key.
+// numbersOf computes the numbers from two factors. It returns false if they are no key.
 func numbersOf(p, q, e *big.Int) (numbers, bool) {
 	one := big.NewInt(1)
 	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
@@ -47,7 +47,7 @@ func (n numbers) with(place int, number *big.Int) numbers {
 	return n
 }
 
-// pkcs1 is RSAPrivateKey of two primes.
+// pkcs1 returns an RSAPrivateKey of two primes.
 func (n numbers) pkcs1() []byte {
 	parts := [][]byte{small(0)}
 	for _, number := range n {
@@ -58,8 +58,8 @@ func (n numbers) pkcs1() []byte {
 
 func (n numbers) pkcs8() []byte { return pkcs8(sequence(idRSA(), null()), n.pkcs1()) }
 
-// prime returns a random prime whose two highest bits are set. rand.Prime is not allowed
-// where the process enforces FIPS 140.
+// prime returns a random prime whose two highest bits are set. It does not use
+// rand.Prime, which is not allowed where the process enforces FIPS 140.
 func prime(t testing.TB, length int) *big.Int {
 	t.Helper()
 	b := make([]byte, length/8)
@@ -71,7 +71,7 @@ func prime(t testing.TB, length int) *big.Int {
 	return p
 }
 
-// pair makes a key of an exponent from two factors that make returns.
+// pair returns a key with an exponent, from two factors of factory make.
 func pair(t testing.TB, e int64, make func() (p, q *big.Int)) numbers {
 	t.Helper()
 	for {
@@ -170,12 +170,12 @@ func nextPrime(p *big.Int, shift uint) *big.Int {
 	return next
 }
 
-// shortOf makes a key whose modulus has 2047 bits, of primes of 1024 bits.
+// shortOf returns a key whose modulus has 2047 bits, of primes of 1024 bits.
 func shortOf(t testing.TB) numbers {
 	t.Helper()
 	for {
 		p, q := prime(t, 1024), prime(t, 1024)
-		p.SetBit(p, 1022, 0) // 2^1023 and a little more
+		p.SetBit(p, 1022, 0) // just above 2^1023
 		q.SetBit(q, 1022, 0)
 		for !p.ProbablyPrime(8) {
 			p.Add(p, big.NewInt(2))
@@ -189,7 +189,7 @@ func shortOf(t testing.TB) numbers {
 	}
 }
 
-// pssParameters are RSASSA-PSS-params of one hash for message and MGF1.
+// pssParameters returns RSASSA-PSS-params with one hash for the message and for MGF1.
 func pssParameters(hash field, salt int64) field {
 	id := sequence(hash, null())
 	return sequence(tagged(0, id), tagged(1, sequence(idMGF1(), id)), tagged(2, small(salt)))

@@ -1,5 +1,5 @@
-// Package openssltest runs the real openssl command in tests. A test that needs it
-// fails where it is missing and CI is true, and is skipped elsewhere.
+// Package openssltest runs the openssl command in tests. If the command is missing, a
+// test that needs it fails where CI is true, and is skipped elsewhere.
 package openssltest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A Bench is a directory in which openssl runs, until the test ends.
+// A Bench is a directory in which openssl runs. It exists until the test ends.
 type Bench struct {
 	*testing.T
 	Dir string
@@ -28,7 +28,7 @@ func New(t *testing.T) Bench {
 	return Bench{t, t.TempDir()}
 }
 
-// Run runs one command line, split at spaces, and returns what openssl says. A
+// Run runs one command line, split at spaces, and returns the output of openssl. A
 // command that fails ends the test.
 func (b Bench) Run(line string) string {
 	b.Helper()
@@ -47,7 +47,7 @@ func (b Bench) Exec(args ...string) string {
 	return string(out)
 }
 
-// Write makes a file in the directory.
+// Write writes a file in the directory.
 func (b Bench) Write(name string, content []byte) {
 	b.Helper()
 	if err := os.WriteFile(filepath.Join(b.Dir, name), content, 0o600); err != nil {
@@ -55,7 +55,7 @@ func (b Bench) Write(name string, content []byte) {
 	}
 }
 
-// Read returns a file of the directory.
+// Read reads a file of the directory.
 func (b Bench) Read(name string) []byte {
 	b.Helper()
 	content, err := os.ReadFile(filepath.Join(b.Dir, name))

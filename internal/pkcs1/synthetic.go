@@ -8,12 +8,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// lengthCandidates is how many lengths are drawn. Each is too long with a chance
-// below one half, so that all of them are happens once in 2^128 ciphertexts.
+// lengthCandidates is the number of candidate lengths. Each candidate is too long with a
+// probability below one half, so that all of them are too long for one in 2^128
+// ciphertexts.
 const lengthCandidates = 128
 
-// synthesize derives what stands in for a badly padded message: the last length
-// bytes of a block as long as the modulus. The caller wipes the block.
+// synthesize derives the synthetic message for a ciphertext: the last length bytes of a
+// block as long as the modulus. The caller wipes the block.
 func synthesize(key, ciphertext []byte) (block []byte, length int) {
 	kdk := suite.NewSecret(suite.HashSize)
 	defer suite.Wipe(kdk)
@@ -24,11 +25,11 @@ func synthesize(key, ciphertext []byte) (block []byte, length int) {
 	return expand(kdk, "message", size), pickLength(candidates, size-overhead)
 }
 
-// expand returns n pseudo-random bytes. Block i, from 0, is
+// expand returns n pseudorandom bytes. Block i, from 0, is
 //
 //	HMAC-SHA-256(kdk, u16be i ‖ label ‖ u16be bits of all)
 func expand(kdk []byte, label string, n int) []byte {
-	out := make([]byte, 0, n+suite.HashSize) // so much that the last block fits
+	out := make([]byte, 0, n+suite.HashSize) // with room for the whole last block
 	var before, after [2]byte
 	binary.BigEndian.PutUint16(after[:], uint16(n*8))
 	for i := uint16(0); len(out) < n; i++ {
@@ -40,11 +41,11 @@ func expand(kdk []byte, label string, n int) []byte {
 	return out[:n]
 }
 
-// pickLength takes the last of the candidates, cut to as many bits as longest has,
-// that is not above longest; 0 if there is none.
+// pickLength returns the last candidate, truncated to the bits of longest, that is not
+// above longest; 0 if there is none.
 func pickLength(candidates []byte, longest int) int {
-	// The draft counts up to the first offset at which a separator is too late,
-	// which has as many bits as the longest message and one.
+	// The draft counts up to the first offset at which a separator is too late, which
+	// needs the bits of longest+1.
 	mask := 1<<bits.Len(uint(longest+1)) - 1
 	length := 0
 	for i := 0; i < len(candidates); i += 2 {

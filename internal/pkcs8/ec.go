@@ -48,7 +48,7 @@ func curveOID(alg driver.KeyAlgorithm) string {
 	return ""
 }
 
-// elliptic reads a key on a curve (RFC 5915, and for SM2 GM/T 0010 under either
+// elliptic parses a key on a curve (RFC 5915 and, for SM2, GM/T 0010 under either
 // identifier).
 func (o outer) elliptic(spec driver.KeySpec) (Key, error) {
 	alg := spec.Algorithm
@@ -71,7 +71,7 @@ func (o outer) elliptic(spec driver.KeySpec) (Key, error) {
 	return Key{Private: private}, nil
 }
 
-// checkCurve refuses a curve that is not the algorithm's.
+// checkCurve rejects a curve that is not the algorithm's.
 func (o outer) checkCurve(alg driver.KeyAlgorithm) error {
 	parameters, want := o.parameters, curveOID(alg)
 	var named cryptobyte.String
@@ -95,8 +95,9 @@ func (o outer) checkCurve(alg driver.KeyAlgorithm) error {
 	return nil
 }
 
-// parseSEC1 reads ECPrivateKey (RFC 5915) and returns the private number and the public
-// half, which is nil if absent. A curve inside must be the one outside.
+// parseSEC1 parses an ECPrivateKey (RFC 5915) and returns the private number and the
+// public key, which is nil if absent. A curve in it must be the one in the outer
+// structure.
 func parseSEC1(der cryptobyte.String, alg driver.KeyAlgorithm) (number, public []byte, err error) {
 	var inner, part, named cryptobyte.String
 	var there bool
@@ -124,8 +125,8 @@ func parseSEC1(der cryptobyte.String, alg driver.KeyAlgorithm) (number, public [
 	return number, public, nil
 }
 
-// fromNumber makes the private key of a number, and the point 4 ‖ x ‖ y of its public
-// half. Some encoders leave zeros in front of the number away, or write more.
+// fromNumber returns the private key of a number, and its public point 4 ‖ x ‖ y. It
+// accepts numbers whose encoder omitted leading zeros, or added some.
 func fromNumber(alg driver.KeyAlgorithm, number []byte) (private crypto.Signer, point []byte, err error) {
 	curve := curveOf(alg)
 	size := (curve.Params().N.BitLen() + 7) / 8
@@ -154,8 +155,8 @@ func fromNumber(alg driver.KeyAlgorithm, number []byte) (private crypto.Signer, 
 	return private, pointOf(public), nil
 }
 
-// isGenerator reports whether the private number is 1 or n-1, which everyone can see, or
-// the key is none.
+// isGenerator reports whether the private number is 1 or n-1, which the public key
+// discloses, or whether the public key is not a valid point.
 func isGenerator(key *ecdsa.PublicKey) bool {
 	point := pointOf(key)
 	if point == nil {
@@ -165,8 +166,8 @@ func isGenerator(key *ecdsa.PublicKey) bool {
 	return key.Params().Gx.Cmp(new(big.Int).SetBytes(x)) == 0
 }
 
-// CheckEC accepts the public half of a key on a curve: the private number is not one
-// that everyone can see. The error is an *Error.
+// CheckEC rejects a public key on a curve whose private number the public key discloses.
+// The error is an *Error.
 func CheckEC(key *ecdsa.PublicKey) error {
 	if isGenerator(key) {
 		return refuse(anotherKey, "the private number is not from 2 to n-2")
@@ -177,14 +178,14 @@ func CheckEC(key *ecdsa.PublicKey) error {
 // pointOf returns 4 ‖ x ‖ y, or nil for a key that is not on its curve.
 func pointOf(key *ecdsa.PublicKey) []byte {
 	size := (key.Params().BitSize + 7) / 8
-	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, on SM2's curve too
+	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, also for SM2
 	if err != nil {
 		return nil
 	}
 	return der[len(der)-1-2*size:]
 }
 
-// isPoint reports whether an encoding is of a point, which is 4 ‖ x ‖ y: uncompressed,
+// isPoint reports whether encoded is an encoding of point (4 ‖ x ‖ y): uncompressed,
 // compressed or hybrid (SEC 1, 2.3.3; X9.62).
 func isPoint(encoded, point []byte) bool {
 	size := len(point) / 2
@@ -198,7 +199,7 @@ func isPoint(encoded, point []byte) bool {
 	return len(encoded) == len(point) && encoded[0] == 6|sign && bytes.Equal(encoded[1:], point[1:])
 }
 
-// ed25519 reads an Ed25519 key (RFC 8410).
+// ed25519 parses an Ed25519 key (RFC 8410).
 func (o outer) ed25519(spec driver.KeySpec) (Key, error) {
 	if spec.Algorithm != driver.Ed25519 {
 		return Key{}, refuse(otherCMK, "the private key is Ed25519, the CMK takes %s", spec.Algorithm)
@@ -234,7 +235,7 @@ func wipeNumbers(numbers ...*big.Int) {
 	}
 }
 
-// unknown refuses an algorithm that no CMK has.
+// unknown rejects an algorithm that no CMK has.
 func (o outer) unknown(spec driver.KeySpec) error {
 	return refuse(otherCMK, "the private key is %s, the CMK takes %s", algorithmName(o.algorithm), spec.Algorithm)
 }

@@ -11,8 +11,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// identify says what a file is that is not PKCS #8 in DER, or returns nil if it is of no
-// known form.
+// identify returns an error that names the format of a file that is not PKCS #8 in DER,
+// or nil if the format is not known.
 func identify(in []byte) error {
 	text := bytes.TrimSpace(bytes.TrimPrefix(in, []byte("\xef\xbb\xbf")))
 	switch {
@@ -36,7 +36,7 @@ func identify(in []byte) error {
 	return identifyDER(in)
 }
 
-// identifyPEM says what the label of a PEM file promises.
+// identifyPEM returns the error for a PEM file, by its label.
 func identifyPEM(text []byte) error {
 	label, _, _ := bytes.Cut(text[len("-----BEGIN "):], []byte("-----"))
 	switch string(label) {
@@ -54,7 +54,7 @@ func identifyPEM(text []byte) error {
 	return refuse(convertPEM, "the private key is PEM, not DER")
 }
 
-// isText reports whether all bytes are of ASCII text. A bare number is not.
+// isText reports whether all bytes are ASCII text.
 func isText(b []byte) bool {
 	return !bytes.ContainsFunc(b, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\r' && r != '\t' })
 }
@@ -78,7 +78,7 @@ func isBase64(text []byte) bool {
 	return err == nil && n >= 32
 }
 
-// identifyDER says which other structure of a key this is.
+// identifyDER returns the error for another structure of a key in DER.
 func identifyDER(in []byte) error {
 	var inner, part cryptobyte.String
 	input := cryptobyte.String(in)
@@ -116,7 +116,7 @@ func identifyDER(in []byte) error {
 	return nil
 }
 
-// identifySequence tells apart the structures that begin with an algorithm.
+// identifySequence distinguishes the structures that begin with an algorithm identifier.
 func identifySequence(inner cryptobyte.String) error {
 	var first cryptobyte.String
 	switch {

@@ -1,7 +1,7 @@
 package pkcs8
 
-// The object identifiers of algorithms and curves that CMKs have, as the bytes of their
-// DER without the tag.
+// The object identifiers of algorithms and curves of CMKs, as the content bytes of their
+// DER.
 const (
 	oidRSA     = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01" // 1.2.840.113549.1.1.1, RFC 8017
 	oidPSS     = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a" // 1.2.840.113549.1.1.10, RFC 4055
@@ -14,7 +14,7 @@ const (
 	oidP521    = "\x2b\x81\x04\x00\x23"                 // 1.3.132.0.35, RFC 5480
 )
 
-// curveName names a curve.
+// curveName returns the name of a curve.
 func curveName(oid []byte) string {
 	names := map[string]string{
 		"1.2.840.10045.3.1.7": "P-256", "1.3.132.0.34": "P-384", "1.3.132.0.35": "P-521",
@@ -29,7 +29,7 @@ func curveName(oid []byte) string {
 	return id
 }
 
-// algorithmName names an algorithm that no CMK has.
+// algorithmName returns the name of an algorithm that no CMK has.
 func algorithmName(oid []byte) string {
 	names := map[string]string{
 		"1.2.840.113549.1.1.7": "RSA restricted to OAEP (id-RSAES-OAEP)", "1.3.132.1.12": "EC for key agreement (id-ecDH)",

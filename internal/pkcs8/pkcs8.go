@@ -1,11 +1,11 @@
-// Package pkcs8 reads private keys that are imported: PKCS #8 (RFC 5208, RFC 5958) in
-// DER. It is the one rule for which keys Strongroom takes; every driver and the vault
-// use it.
+// Package pkcs8 parses imported private keys: PKCS #8 (RFC 5208, RFC 5958) in DER. It is
+// the single definition of which keys Strongroom accepts; every driver and the vault use
+// it.
 //
-// The rule is stricter than the standard library's parsers. The whole input is DER, with
-// nothing after the key. Whatever a key states twice, such as the public half beside
-// the private number, must agree, because a CMK is bound for good to the first key that
-// it is given. The limits are those of docs/formats.md.
+// The rules are stricter than those of the standard library's parsers. The whole input
+// must be DER, without trailing data. Values that a key states twice, such as the public
+// key beside the private number, must agree, because a CMK is bound permanently to the
+// first key that it is given. The limits are those of docs/formats.md.
 package pkcs8
 
 import (
@@ -20,12 +20,11 @@ import (
 	"strongroom.example/driver"
 )
 
-// An Error says why a private key is not taken. It names no part of the key that is
-// secret.
+// An Error reports why a private key is rejected. It contains no secret part of the key.
 type Error struct {
-	// Fault says what is wrong with the key.
+	// Fault is the fault of the key.
 	Fault string
-	// Remedy says what the owner of the key can do; it may be empty.
+	// Remedy is a remedy for the owner of the key; it may be empty.
 	Remedy string
 }
 
@@ -41,17 +40,17 @@ func refuse(remedy, format string, args ...any) error {
 	return &Error{Fault: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-// contradicts refuses a key that states one thing twice, differently.
+// contradicts returns the error for a key that states one value twice, differently.
 func contradicts(format string, args ...any) error {
 	return refuse("export the key again from where it was made", "the parts of the private key contradict each other: "+format, args...)
 }
 
-// malformed refuses what is not DER of the structure that it should be.
+// malformed returns the error for input that is not DER of the expected structure.
 func malformed(what string) error {
 	return refuse(convertDER, "the private key is not strict DER: %s", what)
 }
 
-// The remedies that several faults share. The commands take the key in the file "key"
+// The remedies that several faults share. The commands read the key from the file "key"
 // and write the file "key.der".
 const (
 	convertPEM = "convert it: openssl pkcs8 -topk8 -nocrypt -in key -outform DER -out key.der"
@@ -60,18 +59,19 @@ const (
 	anotherKey = "it cannot be converted: bring another key"
 )
 
-// A Key is a private key that was accepted. Its private half is on the ordinary heap.
+// A Key is an accepted private key. Its private half is on the ordinary heap.
 type Key struct {
 	// Private is an *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or
 	// *sm2.PrivateKey.
 	Private crypto.Signer
-	// PSS is what an RSA key with the identifier id-RSASSA-PSS is restricted to; nil for
-	// all other keys.
+	// PSS is the restriction of an RSA key with the identifier id-RSASSA-PSS; nil for all
+	// other keys.
 	PSS *PSS
 }
 
-// Wipe overwrites the numbers of the private key as far as Go gives access to them: not
-// those of NIST curves, and not the copies that the parsers made.
+// Wipe overwrites the numbers of the private key as far as Go gives access to them. It
+// does not reach the numbers of keys on NIST curves, nor the copies that the parsers
+// made.
 func (k Key) Wipe() {
 	switch key := k.Private.(type) {
 	case *rsa.PrivateKey:
@@ -84,18 +84,18 @@ func (k Key) Wipe() {
 	}
 }
 
-// Parse reads the private key of a spec. The error is an *Error. The caller wipes der,
-// and the key.
+// Parse parses a private key for a spec. The error is an *Error. The caller wipes der and
+// the key.
 //
-// Taken are, in DER and without a password:
+// Parse accepts, in DER and without a password:
 //
-//   - RSA of exactly the spec's length, with two distinct primes of half the length
-//     that are not close together, an odd public exponent from 65537 to 2^31-1, and
-//     numbers that fit each other. Of usage Sign also with the identifier
-//     id-RSASSA-PSS, whose parameters are kept in Key.PSS.
-//   - EC on the spec's named curve, with a private number from 2 to n-2. The public half
-//     may be there, uncompressed, compressed or hybrid.
-//   - Ed25519, with or without its public half (RFC 8410).
+//   - RSA of exactly the spec's length, with two distinct primes of half the length that
+//     are not close together, an odd public exponent from 65537 to 2^31-1, and consistent
+//     numbers. For usage Sign also with the identifier id-RSASSA-PSS, whose parameters
+//     Parse returns in Key.PSS.
+//   - EC on the spec's named curve, with a private number from 2 to n-2. The public key
+//     may be present, uncompressed, compressed or hybrid.
+//   - Ed25519, with or without its public key (RFC 8410).
 //   - SM2 on sm2p256v1, under the identifier of EC keys or of SM2, with a private number
 //     from 2 to n-2.
 func Parse(spec driver.KeySpec, der []byte) (Key, error) {
@@ -117,10 +117,10 @@ func Parse(spec driver.KeySpec, der []byte) (Key, error) {
 	return Key{}, o.unknown(spec)
 }
 
-// An outer is the OneAsymmetricKey of RFC 5958, of which PKCS #8 is version 1.
+// An outer is the OneAsymmetricKey of RFC 5958, whose version 1 is PKCS #8.
 type outer struct {
 	algorithm  cryptobyte.String // the object identifier, without its tag
-	parameters cryptobyte.String // the parameters as they are; nil if absent
+	parameters cryptobyte.String // the encoded parameters; nil if absent
 	key        cryptobyte.String
 	public     []byte // nil if absent
 }
@@ -134,7 +134,7 @@ const (
 	tagPublicOuter asn1.Tag = 0xa1
 )
 
-// parseOuter reads the outer structure, exactly.
+// parseOuter parses the outer structure, without trailing data.
 func parseOuter(der []byte) (o outer, err error) {
 	input, inner, algorithm := cryptobyte.String(der), cryptobyte.String(nil), cryptobyte.String(nil)
 	if !input.ReadASN1(&inner, asn1.SEQUENCE) {
@@ -170,7 +170,7 @@ func follow(n int) string {
 	return fmt.Sprintf("%d bytes follow", n)
 }
 
-// optional reads the attributes, which are not looked at, and the public half.
+// optional parses the attributes, which are ignored, and the public key.
 func (o *outer) optional(rest cryptobyte.String, version int) error {
 	var attributes cryptobyte.String
 	if rest.PeekASN1Tag(tagAttributes) && !rest.ReadASN1(&attributes, tagAttributes) {
@@ -183,7 +183,7 @@ func (o *outer) optional(rest cryptobyte.String, version int) error {
 			return malformed("public half")
 		}
 		o.public = public[1:]
-	case rest.PeekASN1Tag(tagPublicOuter): // some encoders make it explicit
+	case rest.PeekASN1Tag(tagPublicOuter): // some encoders use an explicit tag
 		if !rest.ReadASN1(&public, tagPublicOuter) || !public.ReadASN1BitStringAsBytes(&o.public) || !public.Empty() {
 			return malformed("public half")
 		}

@@ -11,18 +11,18 @@ import (
 	"strongroom.example/driver"
 )
 
-// A PSS is what an RSA key with the identifier id-RSASSA-PSS may be used for (RFC 4055,
-// 3.1): signatures by RSASSA-PSS alone, and where the key has parameters, with that
-// hash, that hash for MGF1, and at least that salt.
+// A PSS is the restriction of an RSA key with the identifier id-RSASSA-PSS (RFC 4055,
+// 3.1): it may only sign by RSASSA-PSS and, if the key has parameters, only with that
+// hash, that hash for MGF1, and at least that salt length.
 type PSS struct {
-	// Hash and MGFHash are 0 where the key has no parameters.
+	// Hash and MGFHash are 0 if the key has no parameters.
 	Hash, MGFHash crypto.Hash
-	// MinSalt is in bytes.
+	// MinSalt is the minimum salt length in bytes.
 	MinSalt int
 }
 
-// Allows reports whether the key may sign by an algorithm. Those of the seam have one
-// hash for the message and for MGF1, and a salt as long.
+// Allows reports whether the key may sign by an algorithm. The algorithms of package
+// driver use one hash for the message and for MGF1, and a salt of the same length.
 func (p *PSS) Allows(alg driver.SignAlg) bool {
 	if p == nil {
 		return true
@@ -33,8 +33,8 @@ func (p *PSS) Allows(alg driver.SignAlg) bool {
 	return p.Hash == 0 || p.Hash == alg.Hash() && p.MGFHash == alg.Hash() && p.MinSalt <= alg.DigestSize()
 }
 
-// pss reads the parameters of id-RSASSA-PSS, and refuses a key that the spec has no use
-// for.
+// pss parses the parameters of id-RSASSA-PSS. It rejects a key that could not be used for
+// the spec.
 func (o outer) pss(spec driver.KeySpec) (*PSS, error) {
 	if spec.Usage != driver.Sign {
 		return nil, refuse("make a CMK of usage SIGN_VERIFY for it, or bring another key",
@@ -66,8 +66,8 @@ func hashName(h crypto.Hash) string {
 	return h.String()
 }
 
-// parsePSS reads RSASSA-PSS-params (RFC 4055, 3.1), whose defaults are SHA-1 and a salt
-// of 20 bytes. A hash that is not known is 0.
+// parsePSS parses RSASSA-PSS-params (RFC 4055, 3.1), whose defaults are SHA-1 and a salt
+// of 20 bytes. The value of an unknown hash is 0.
 func parsePSS(der cryptobyte.String) (p PSS, ok bool) {
 	p = PSS{crypto.SHA1, crypto.SHA1, 20}
 	var inner, part cryptobyte.String
@@ -100,7 +100,7 @@ func parsePSS(der cryptobyte.String) (p PSS, ok bool) {
 	return p, inner.Empty() && trailer == 1 && p.MinSalt >= 0
 }
 
-// readHash reads the AlgorithmIdentifier of a hash.
+// readHash parses the AlgorithmIdentifier of a hash.
 func readHash(s *cryptobyte.String) (crypto.Hash, bool) {
 	var id, oid cryptobyte.String
 	if !s.ReadASN1(&id, asn1.SEQUENCE) || !id.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
@@ -112,7 +112,7 @@ func readHash(s *cryptobyte.String) (crypto.Hash, bool) {
 	return hashOf(string(oid)), true
 }
 
-// hashOf returns a hash of RFC 4055 by the bytes of its identifier, or 0.
+// hashOf returns the hash of RFC 4055 with an object identifier, or 0.
 func hashOf(oid string) crypto.Hash {
 	switch oid {
 	case "\x2b\x0e\x03\x02\x1a":

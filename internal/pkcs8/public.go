@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// ParsePublic reads a public key as X.509 SubjectPublicKeyInfo in DER (RFC 5280): that of
-// each key that Parse takes, also under the identifier id-RSASSA-PSS, whose parameters are
-// not looked at.
+// ParsePublic parses a public key as X.509 SubjectPublicKeyInfo in DER (RFC 5280). It
+// accepts the public key of every key that Parse accepts, also under the identifier
+// id-RSASSA-PSS, whose parameters it ignores.
 func ParsePublic(der []byte) (crypto.PublicKey, error) {
 	input := cryptobyte.String(der)
 	var inner, algorithm, oid cryptobyte.String

@@ -31,7 +31,7 @@ func rsaBits(alg driver.KeyAlgorithm) int {
 	return 0
 }
 
-// rsa reads an RSA key (RFC 8017, A.1.2).
+// rsa parses an RSA key (RFC 8017, A.1.2).
 func (o outer) rsa(spec driver.KeySpec) (k Key, err error) {
 	bits := rsaBits(spec.Algorithm)
 	if bits == 0 {
@@ -58,8 +58,8 @@ func (o outer) rsa(spec driver.KeySpec) (k Key, err error) {
 	if err := checkFactors(numbers); err != nil {
 		return k, err
 	}
-	// Parsing checks the numbers that were not looked at so far. The error is dropped,
-	// because it may quote what was read.
+	// ParsePKCS1PrivateKey checks the remaining numbers. Its error is dropped, because it
+	// may quote its input.
 	key, err := x509.ParsePKCS1PrivateKey(o.key)
 	if err != nil {
 		return k, contradicts("the numbers of the RSA key do not fit each other")
@@ -72,9 +72,9 @@ func (o outer) rsa(spec driver.KeySpec) (k Key, err error) {
 	return k, nil
 }
 
-// parsePKCS1 reads a PKCS #1 key of two primes, exactly: n, e, d, p, q, the exponents
-// of both primes and the coefficient. The caller wipes all but the first two, also
-// after an error.
+// parsePKCS1 parses a PKCS #1 key of two primes, without trailing data: n, e, d, p, q,
+// the exponents of both primes and the coefficient. The caller wipes all but the first
+// two, also after an error.
 func parsePKCS1(der cryptobyte.String) (numbers [8]*big.Int, err error) {
 	for i := range numbers {
 		numbers[i] = new(big.Int)
@@ -104,11 +104,11 @@ func parsePKCS1(der cryptobyte.String) (numbers [8]*big.Int, err error) {
 	return numbers, nil
 }
 
-// CheckRSA accepts the public half of an RSA key: the length of the algorithm, an odd
-// public exponent from MinExponent to MaxExponent, and a modulus that has no small
-// factor, is not prime and has no two factors next to each other (NIST SP 800-89,
-// 5.3.3). Nothing more can be checked of a key whose private half is in a device. The
-// error is an *Error.
+// CheckRSA checks the public key of an RSA key: it must have the length of the algorithm,
+// an odd public exponent from MinExponent to MaxExponent, and a modulus that has no small
+// factor, is not prime and has no two factors next to each other (NIST SP 800-89, 5.3.3).
+// No more can be checked of a key whose private half is in a device. The error is an
+// *Error.
 func CheckRSA(alg driver.KeyAlgorithm, n, e *big.Int) error {
 	bits := rsaBits(alg)
 	if n.Sign() <= 0 || n.BitLen() != bits {
@@ -131,7 +131,7 @@ func CheckRSA(alg driver.KeyAlgorithm, n, e *big.Int) error {
 	return nil
 }
 
-// smallPrimes is the product of the primes below 752.
+// smallPrimes returns the product of the primes below 752.
 func smallPrimes() *big.Int {
 	product := big.NewInt(2)
 	for n := int64(3); n < 752; n += 2 {
@@ -142,11 +142,11 @@ func smallPrimes() *big.Int {
 	return product
 }
 
-// closeFactors reports whether one step of Fermat's method factors n: whether it is a
-// square, or its factors differ by no more than about the fourth root of n.
+// closeFactors reports whether one step of Fermat's method factors n: whether n is a
+// square, or its factors differ by at most about the fourth root of n.
 func closeFactors(n *big.Int) bool {
 	a := new(big.Int).Sqrt(n)
-	for range 2 { // from the root rounded down, and up
+	for range 2 { // from the root rounded down, then rounded up
 		rest := new(big.Int).Mul(a, a)
 		rest.Sub(rest, n)
 		if rest.Sign() >= 0 {
@@ -159,10 +159,9 @@ func closeFactors(n *big.Int) bool {
 	return false
 }
 
-// checkFactors accepts what FIPS 186-5, A.1.1 allows: two distinct primes of half the
-// length that are not close together, and a private exponent that is not small. The
-// standard library checks that the numbers fit each other, but not that the factors are
-// prime.
+// checkFactors applies FIPS 186-5, A.1.1: two distinct primes of half the length that are
+// not close together, and a private exponent that is not small. The standard library
+// checks that the numbers are consistent, but not that the factors are prime.
 func checkFactors(numbers [8]*big.Int) error {
 	n, d, p, q := numbers[0], numbers[2], numbers[3], numbers[4]
 	scratch := new(big.Int).Mul(p, q)
@@ -186,5 +185,5 @@ func checkFactors(numbers [8]*big.Int) error {
 	return nil
 }
 
-// IsPrime tests a factor by Miller-Rabin with 8 random bases and by Lucas.
+// IsPrime tests a factor by Miller-Rabin with 8 random bases, and by Lucas.
 func IsPrime(p *big.Int) bool { return p.ProbablyPrime(8) }

@@ -1,5 +1,5 @@
-// Package ranktest tells whether two kinds of call take different time. It is for
-// tests of code that must not.
+// Package ranktest determines whether two kinds of call take different time. It is for
+// tests of constant-time code.
 package ranktest
 
 import (
@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// P returns the two-sided p-value of the rank test of Mann and Whitney: how likely
-// ranks as uneven as those of a and b are, if both come from one distribution. It
-// asks nothing of that distribution, so that a few slow outliers count no more than
-// their ranks. Ties share their mean rank. It uses the normal approximation with
-// corrections for ties and continuity, good from about 20 values on each side; with
-// no values on one side, or all values equal, it is 1.
+// P returns the two-sided p-value of the rank test of Mann and Whitney: the probability
+// of ranks at least as uneven as those of a and b, if both come from one distribution.
+// The test assumes nothing about that distribution, so that a few slow outliers count
+// only by their ranks. Ties share their mean rank. P uses the normal approximation with
+// corrections for ties and continuity, which is good from about 20 values on each side.
+// It returns 1 if one side has no values, or all values are equal.
 func P[T cmp.Ordered](a, b []T) float64 {
 	ranks, ties := rankSum(a, b)
 	n, m := float64(len(a)), float64(len(b))
@@ -27,7 +27,7 @@ func P[T cmp.Ordered](a, b []T) float64 {
 	return math.Erfc(z / math.Sqrt2)
 }
 
-// rankSum returns the sum of the ranks of a among a and b, from 1, and the sum of
+// rankSum returns the sum of the ranks of a among a and b, counted from 1, and the sum of
 // t³-t over all groups of t equal values.
 func rankSum[T cmp.Ordered](a, b []T) (sum, ties float64) {
 	type entry struct {

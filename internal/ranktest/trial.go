@@ -11,20 +11,21 @@ const Significance = 0.001
 // A Trial compares calls on valid inputs with calls on several classes of invalid
 // ones.
 type Trial struct {
-	// Samples is how many calls one run times: half of them on valid inputs, the
-	// others spread evenly over the invalid classes, all in random order.
+	// Samples is the number of calls in one run: half of them on valid inputs, the others
+	// evenly distributed over the invalid classes, all in random order.
 	Samples int
 	// Invalid is the number of invalid classes.
 	Invalid int
-	// Prepare readies the next call, untimed: class 0 is valid, 1 to Invalid are
-	// not. It should copy the input to one place for all classes, since otherwise
-	// the processor's caches know the valid input best, and that is measured.
+	// Prepare prepares the next call, outside of the timing. Class 0 is valid, classes 1
+	// to Invalid are not. It should copy the input to one place for all classes;
+	// otherwise the processor's caches hold the valid input best, and the test measures
+	// that.
 	Prepare func(class int)
-	// Call is what is timed. It is the same for all classes.
+	// Call is the timed call. It is the same for all classes.
 	Call func()
 }
 
-// Run makes one run and returns what the calls took.
+// Run makes one run and returns the durations of the calls.
 func (t Trial) Run() (valid, invalid []time.Duration) {
 	for _, class := range t.order() {
 		t.Prepare(class)
@@ -51,8 +52,8 @@ func (t Trial) order() []int {
 	return classes
 }
 
-// Differs reports whether the two take different time: two of three runs have a
-// p-value below Significance. By chance that happens three times in a million. It
+// Differs reports whether valid and invalid calls take different time: two of three runs
+// have a p-value below Significance, which happens by chance three times in a million. It
 // stops when two runs agree, and returns the p-values.
 func (t Trial) Differs() (bool, []float64) {
 	var ps []float64

@@ -1,4 +1,4 @@
-// Package redact keeps secrets out of everything that prints.
+// Package redact prevents secrets from being printed.
 package redact
 
 import (
@@ -7,14 +7,15 @@ import (
 	"log/slog"
 )
 
-// Text is what is printed instead.
+// Text is printed in place of a secret.
 const Text = "[REDACTED]"
 
-// A Secret is embedded by a type that holds a secret, so that neither fmt, log/slog,
-// encoding/json, encoding/xml nor encoding/gob shows it, of a value or of a pointer. Embed it by
-// an alias with a small initial where the type is exported.
+// A Secret is embedded by a type that holds a secret. Then fmt, log/slog, encoding/json,
+// encoding/xml and encoding/gob print Text for a value and for a pointer. An exported
+// type embeds it by an unexported alias.
 //
-// The one verb that never asks is %p, a mistake on a value, which go vet finds.
+// The only verb that Secret cannot handle is %p, which is a mistake on a value; go vet
+// reports it.
 type Secret struct{}
 
 // Format prints Text under every verb.
@@ -32,5 +33,5 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(Text) }
 // MarshalText returns Text. It serves JSON and XML too.
 func (Secret) MarshalText() ([]byte, error) { return []byte(Text), nil }
 
-// GobEncode returns Text, which nothing decodes.
+// GobEncode returns Text. There is no decoder.
 func (Secret) GobEncode() ([]byte, error) { return []byte(Text), nil }

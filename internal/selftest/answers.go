@@ -7,8 +7,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// answers are the known answers of one suite, in hexadecimal. The inputs stand beside
-// the checks.
+// answers are the known answers of one suite, in hexadecimal. The inputs are in the
+// checks.
 type answers struct {
 	hashShort, hashLong string // of "abc", and of 600 letters a
 	macShort, macLong   string // under 20 bytes 0b: of "Hi There", and of 600 letters a
@@ -21,11 +21,11 @@ type answers struct {
 // aeadAnswer is a known answer of an AEAD.
 type aeadAnswer struct{ key, nonce, plaintext, aad, ciphertext, tag string }
 
-// answersOf has "abc" from FIPS 180-4 and GB/T 32905, HMAC-SHA-256 from RFC 4231 (case
-// 1), AES-GCM from McGrew and Viega's specification of GCM (cases 16 and 4), SM4-GCM from RFC
-// 8998, Ed25519 from RFC 8032 (test 2), Argon2id from its reference implementation,
-// and the others from OpenSSL 3.0. The SM2 public key is that of the seed of 32
-// bytes 07, and signature is one of many that verify.
+// answersOf holds the known answers. Their sources: "abc" from FIPS 180-4 and GB/T 32905,
+// HMAC-SHA-256 from RFC 4231 (case 1), AES-GCM from McGrew and Viega's specification of
+// GCM (cases 16 and 4), SM4-GCM from RFC 8998, Ed25519 from RFC 8032 (test 2), Argon2id
+// from its reference implementation, and the others from OpenSSL 3.0. The SM2 public key
+// is that of the seed of 32 bytes 07, and signature is one of many that verify.
 var answersOf = map[suite.ID]answers{
 	suite.AES: {
 		hashShort: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
@@ -83,7 +83,7 @@ var answersOf = map[suite.ID]answers{
 	},
 }
 
-// argon2Answer is of "password" and "somesalt", 1 pass, 64 KiB, 1 lane.
+// argon2Answer is the answer for "password" and "somesalt", 1 pass, 64 KiB, 1 lane.
 const argon2Answer = "655ad15eac652dc59f7170a7332bf49b8469be1fdb9c28bb"
 
 // The known answer of AES key wrap with padding, from RFC 5649.
@@ -93,7 +93,7 @@ const (
 	wrapAnswer   = "138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a"
 )
 
-// unhex decodes the constants of this file.
+// unhex decodes a constant of this file.
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(s)
 	if err != nil {

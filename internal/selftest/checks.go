@@ -36,7 +36,7 @@ var (
 	errSurvives = errors.New("the wiping of one key changes another")
 )
 
-// same returns errAnswer unless got is want, which is in hexadecimal.
+// same returns errAnswer unless got equals want, which is in hexadecimal.
 func same(got []byte, want string) error {
 	if !bytes.Equal(got, unhex(want)) {
 		return errAnswer
@@ -44,7 +44,7 @@ func same(got []byte, want string) error {
 	return nil
 }
 
-// long is a message that takes the path for long messages.
+// long returns a message that is hashed on the path for long messages.
 func long() []byte { return bytes.Repeat([]byte{'a'}, 600) }
 
 func checkHash(p primitives) error {
@@ -68,7 +68,8 @@ func checkKDF(p primitives) error {
 	return same(dst, answersOf[p.id].kdf)
 }
 
-// checkAEAD opens what another implementation sealed, and what it sealed itself.
+// checkAEAD opens a text that another implementation sealed, and one that the AEAD under
+// test sealed.
 func checkAEAD(p primitives) error {
 	for _, known := range answersOf[p.id].aeads {
 		a, err := p.newAEAD(unhex(known.key))
@@ -115,10 +116,10 @@ func (known aeadAnswer) opens(a aead) error {
 	return same(opened, known.plaintext)
 }
 
-// checkWiping tests that what one key sealed does not open under another, neither
-// before nor after the first is wiped, that the wiping of a key, or of the bytes it
-// came from, leaves a cipher under another key as it was, and that the same key works
-// again.
+// checkWiping tests that a text sealed under one key does not open under another, neither
+// before nor after the first key is wiped; that wiping a key, or the bytes from which it
+// was made, does not change a cipher under another key; and that the first key works
+// again when it is loaded again.
 func checkWiping(p primitives) error {
 	known := answersOf[p.id].aeads[0]
 	size := len(unhex(known.key))
@@ -171,7 +172,7 @@ func checkWiping(p primitives) error {
 	return nil
 }
 
-// checkSignature verifies a known signature, and one that it makes itself.
+// checkSignature verifies a known signature, and one that the suite under test makes.
 func checkSignature(p primitives) error {
 	seed, message := unhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"), []byte{0x72}
 	if p.id == suite.SM {

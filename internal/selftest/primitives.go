@@ -7,8 +7,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// primitives are the functions under test. Tests of this package replace some of them
-// by broken ones.
+// primitives are the functions under test. Tests of this package replace some of them by
+// broken ones.
 type primitives struct {
 	id        suite.ID
 	newAEAD   func(key []byte) (aead, error)

@@ -1,8 +1,8 @@
-// Package selftest checks that the cryptography which this process was built with
-// computes what the standards say, before a vault is created or opened by it. The
-// vault's primitives come from other libraries, differ by processor, and are wiped by
-// methods that those libraries do not offer; a fault there would seal data that no
-// other build can read, or that every key opens.
+// Package selftest checks, before a vault is created or opened, that the cryptography of
+// this build computes the results of the standards. The vault's primitives come from
+// other libraries, differ by processor, and are wiped by methods that those libraries do
+// not offer. A fault there would seal data that no other build can open, or that every
+// key opens.
 package selftest
 
 import (
@@ -14,12 +14,12 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// ErrFailed is the error of a self-test that failed. Its text names the primitive.
+// ErrFailed is the error of a failed self-test. The error text names the primitive.
 var ErrFailed = errors.New("selftest: a cryptographic primitive of this process computes wrong results")
 
 // Edition tests every primitive of an edition: those of its suite, the stretching of
-// passphrases, and AES key wrapping. It does so once in a process; later calls return
-// the same result.
+// passphrases, and AES key wrapping. It runs once in a process; later calls return the
+// same result.
 func Edition(e driver.Edition) error {
 	switch e {
 	case driver.Standard:
@@ -32,7 +32,7 @@ func Edition(e driver.Edition) error {
 	return fmt.Errorf("%w: edition %d is not known", ErrFailed, e)
 }
 
-// Suite tests the primitives of a suite, once in a process.
+// Suite tests the primitives of a suite. It runs once in a process.
 func Suite(id suite.ID) error {
 	switch id {
 	case suite.AES:
@@ -62,7 +62,7 @@ func edition(id suite.ID, further ...check) func() error {
 	})
 }
 
-// run runs checks up to the first that fails. A panic in a primitive is a failure.
+// run runs the checks until one fails. A panic in a primitive is a failure.
 func run(p primitives, checks []check) (err error) {
 	for _, c := range checks {
 		if err := c.run(p); err != nil {
@@ -72,7 +72,7 @@ func run(p primitives, checks []check) (err error) {
 	return nil
 }
 
-// run is the check, with a panic as an error.
+// run runs the check, and returns a panic as an error.
 func (c check) run(p primitives) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {

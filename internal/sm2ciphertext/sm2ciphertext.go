@@ -1,6 +1,6 @@
-// Package sm2ciphertext reads ciphertexts of SM2 encryption (GM/T 0003.4) in the one
-// form that Strongroom takes: ASN.1, C1 C3 C2 (GM/T 0009, 7.2), in DER. All drivers use
-// it, so that a ciphertext which one of them opens is opened by all.
+// Package sm2ciphertext parses ciphertexts of SM2 encryption (GM/T 0003.4) in the only
+// form that Strongroom accepts: ASN.1, C1 C3 C2 (GM/T 0009, 7.2), in DER. All drivers use
+// it, so that all of them open the same ciphertexts.
 package sm2ciphertext
 
 import (
@@ -23,13 +23,13 @@ const FieldSize = 32
 type Ciphertext struct {
 	// Point is C1 as x ‖ y.
 	Point []byte
-	// Hash is C3, which authenticates; Body is C2, as long as the plaintext.
+	// Hash is C3, the authentication tag. Body is C2, as long as the plaintext.
 	Hash, Body []byte
 }
 
-// Parse reads a ciphertext, exactly: a SEQUENCE of the two coordinates of a point on the
-// curve, of an OCTET STRING of 32 bytes and of one of at least a byte. It reports false
-// for everything else, raw forms and compressed points among it.
+// Parse parses a ciphertext: a SEQUENCE of the two coordinates of a point on the curve,
+// an OCTET STRING of 32 bytes and one of at least one byte, without trailing data. It
+// returns false for all other input, including raw forms and compressed points.
 func Parse(der []byte) (c Ciphertext, ok bool) {
 	var inner cryptobyte.String
 	x, y := new(big.Int), new(big.Int)
@@ -52,8 +52,8 @@ func Parse(der []byte) (c Ciphertext, ok bool) {
 	return c, err == nil
 }
 
-// Open appends the plaintext to dst, if C3 is right. shared is x ‖ y of the private
-// number times C1, which the caller wipes.
+// Open appends the plaintext to dst if C3 is correct. shared is x ‖ y of the private
+// number times C1; the caller wipes it.
 func (c Ciphertext) Open(dst, shared []byte) ([]byte, bool) {
 	mask := sm3.Kdf(shared, len(c.Body))
 	defer suite.Wipe(mask)

@@ -11,24 +11,25 @@ import (
 	"github.com/emmansun/gmsm/sm4"
 )
 
-// ErrOpen is the one error for every way in which a sealed text can be wrong.
+// ErrOpen is the error for every way in which a sealed text can be wrong.
 var ErrOpen = errors.New("suite: not authentic")
 
-// An AEAD is AES-256-GCM, AES-128-GCM or SM4-GCM with a random 96-bit nonce inside the sealed
-// text (SP 800-38D, 8.2.2): seal at most 2^32 texts under one key. It is safe for
-// concurrent use until Wipe. Its state is a secret, and prints redacted.
+// An AEAD is AES-256-GCM, AES-128-GCM or SM4-GCM with a random 96-bit nonce within the
+// sealed text (SP 800-38D, 8.2.2). At most 2^32 texts may be sealed under one key. It is
+// safe for concurrent use until Wipe. Its state is secret; it prints redacted.
 type AEAD struct {
 	redacted
 	gcm cipher.AEAD
-	// block is the block cipher under gcm. It is wiped with gcm, because the two may share
-	// memory; it is nil where it was proven that they do not, and wiped before.
+	// block is the block cipher under gcm. It is wiped together with gcm, because the two
+	// may share memory. It is nil if they were proven not to share memory; then it was
+	// wiped already.
 	block cipher.Block
-	// framed: gcm makes the nonce itself and puts it first.
+	// framed reports that gcm generates the nonce itself and puts it first.
 	framed bool
 }
 
-// NewAEAD returns an AEAD. A key that is not of KeySize is an error. The caller
-// may wipe the key at once, and wipes the AEAD after its last use.
+// NewAEAD returns an AEAD. A key whose length is not KeySize is an error. The caller may
+// wipe the key at once, and calls Wipe on the AEAD after its last use.
 func (id ID) NewAEAD(key []byte) (*AEAD, error) {
 	a, err := id.newAEAD(key)
 	if err != nil {
@@ -37,9 +38,9 @@ func (id ID) NewAEAD(key []byte) (*AEAD, error) {
 	return a.separate(), nil
 }
 
-// separate wipes the block where nothing shares its memory.
+// separate wipes the block if nothing shares its memory.
 func (a *AEAD) separate() *AEAD {
-	if apart(a.gcm, a.block) { // one copy of the round keys less while the AEAD lives
+	if apart(a.gcm, a.block) { // then one copy of the round keys less exists while the AEAD is in use
 		WipeState(a.block)
 		a.block = nil
 	}
@@ -58,8 +59,8 @@ func (id ID) DataKeySizes() []int {
 	return nil
 }
 
-// NewDataAEAD is NewAEAD for a caller's own key, which may have any of DataKeySizes:
-// AES-128-GCM under 16 bytes in suite AES.
+// NewDataAEAD is NewAEAD for a caller's own key of any of the DataKeySizes: AES-128-GCM
+// for 16 bytes in suite AES.
 func (id ID) NewDataAEAD(key []byte) (*AEAD, error) {
 	if !slices.Contains(id.DataKeySizes(), len(key)) {
 		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
@@ -71,7 +72,7 @@ func (id ID) NewDataAEAD(key []byte) (*AEAD, error) {
 	return a.separate(), nil
 }
 
-// newAEAD returns an AEAD that holds its block as well.
+// newAEAD returns an AEAD that also holds its block.
 func (id ID) newAEAD(key []byte) (*AEAD, error) {
 	if !id.Valid() || len(key) != id.KeySize() {
 		return nil, fmt.Errorf("suite: a key of %d bytes does not fit %v", len(key), id)
@@ -79,7 +80,7 @@ func (id ID) newAEAD(key []byte) (*AEAD, error) {
 	return id.build(key)
 }
 
-// build is newAEAD for a key whose size was checked.
+// build is newAEAD for a key whose size has been checked.
 func (id ID) build(key []byte) (*AEAD, error) {
 	block, err := id.newBlock(key)
 	if err != nil {
@@ -100,8 +101,8 @@ func (id ID) newBlock(key []byte) (cipher.Block, error) {
 	return aes.NewCipher(key)
 }
 
-// open makes the GCM of the block. For AES the nonce is made inside the cryptographic
-// module, as FIPS 140-3 asks.
+// open creates the GCM of the block. For AES the cryptographic module generates the
+// nonce, as FIPS 140-3 requires.
 func (a *AEAD) open(id ID) (err error) {
 	if id == SM {
 		a.gcm, err = cipher.NewGCM(a.block)
@@ -112,14 +113,14 @@ func (a *AEAD) open(id ID) (err error) {
 	return err
 }
 
-// Seal appends nonce, ciphertext and tag to dst: Overhead bytes more than the
-// plaintext. It may be done in place, with dst as plaintext[:0], as cipher.AEAD has it.
+// Seal appends nonce, ciphertext and tag to dst, which is Overhead bytes more than the
+// plaintext. It may be done in place, with plaintext[:0] as dst, as in cipher.AEAD.
 func (a *AEAD) Seal(dst, plaintext, aad []byte) ([]byte, error) {
 	if a.framed {
 		return a.gcm.Seal(dst, nil, plaintext, aad), nil
 	}
 	dst = slices.Grow(dst, len(plaintext)+Overhead)
-	if Overlap(dst, plaintext) { // the nonce moves everything
+	if Overlap(dst, plaintext) { // because the nonce shifts the text
 		plaintext = slices.Clone(plaintext)
 		defer Wipe(plaintext)
 	}
@@ -130,8 +131,8 @@ func (a *AEAD) Seal(dst, plaintext, aad []byte) ([]byte, error) {
 	return a.gcm.Seal(dst[:len(dst)+nonceSize], nonce, plaintext, aad), nil
 }
 
-// Open appends the plaintext to dst. Whatever is wrong, the error is ErrOpen. It may be
-// done in place, with dst as sealed[:0].
+// Open appends the plaintext to dst. Every fault is ErrOpen. It may be done in place,
+// with sealed[:0] as dst.
 func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, ErrOpen
@@ -150,8 +151,8 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// Wipe zeroes the cipher state: round keys and hash key. The AEAD must not be in
-// use, and is of no use afterwards: Seal and Open panic. Wiping twice is fine.
+// Wipe zeroes the cipher state: round keys and hash key. The AEAD must not be in use, and
+// must not be used afterwards: Seal and Open panic. Calling Wipe twice has no effect.
 func (a *AEAD) Wipe() {
 	if a.gcm != nil {
 		WipeState(a.gcm)
@@ -160,7 +161,7 @@ func (a *AEAD) Wipe() {
 	}
 }
 
-// Seal is one AEAD.Seal under key, after which the cipher state is wiped.
+// Seal seals one text under key, and wipes the cipher state.
 func (id ID) Seal(dst, key, plaintext, aad []byte) ([]byte, error) {
 	a, err := id.newAEAD(key)
 	if err != nil {
@@ -170,8 +171,8 @@ func (id ID) Seal(dst, key, plaintext, aad []byte) ([]byte, error) {
 	return a.Seal(dst, plaintext, aad)
 }
 
-// Open is one AEAD.Open under key, after which the cipher state is wiped. Every
-// fault is ErrOpen, a key of the wrong size too.
+// Open opens one text under key, and wipes the cipher state. Every fault is ErrOpen,
+// including a key of a wrong size.
 func (id ID) Open(dst, key, sealed, aad []byte) ([]byte, error) {
 	a, err := id.newAEAD(key)
 	if err != nil {

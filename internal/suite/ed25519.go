@@ -10,9 +10,9 @@ import (
 	"filippo.io/edwards25519"
 )
 
-// An expandedSeed is the private key of Ed25519 (RFC 8032, 5.1.5). The library's own
-// keeps a copy of each key that signs, in a cache that nothing wipes; so, except where
-// Go's FIPS module is in use, the key is expanded here.
+// An expandedSeed is the private key of Ed25519 (RFC 8032, 5.1.5). The standard library
+// keeps a copy of each key that signs, in a cache that is never wiped. Therefore this
+// package expands the key itself, except where Go's FIPS module is in use.
 type expandedSeed struct {
 	digest [sha512.Size]byte // scalar before clamping ‖ prefix
 	scalar edwards25519.Scalar
@@ -80,7 +80,7 @@ func (x *expandedSeed) sign(message []byte) []byte {
 	return append(r, s.Bytes()...)
 }
 
-// sha512Of appends the SHA-512 of the parts to dst, and wipes the state.
+// sha512Of appends the SHA-512 of the parts to dst, and wipes the hash state.
 func sha512Of(dst []byte, parts ...[]byte) []byte {
 	h := sha512.New()
 	defer WipeState(h)
@@ -90,10 +90,10 @@ func sha512Of(dst []byte, parts ...[]byte) []byte {
 	return h.Sum(dst)
 }
 
-// deepStack is how much stack the arithmetic of the curve needs.
+// deepStack is the size of the stack that the curve arithmetic needs.
 const deepStack = 32 << 10
 
-// growDeepStack is growStack for the arithmetic of the curve.
+// growDeepStack is growStack for the curve arithmetic.
 //
 //go:noinline
 func growDeepStack(used bool) {
@@ -103,7 +103,7 @@ func growDeepStack(used bool) {
 	}
 }
 
-// clearDeepStack is clearStack for the arithmetic of the curve.
+// clearDeepStack is clearStack for the curve arithmetic.
 //
 //go:noinline
 func clearDeepStack() {

@@ -2,14 +2,14 @@ package suite
 
 import "encoding/binary"
 
-// KDF fills dst with bytes derived from key: SP 800-108r1 in counter mode, with
-// HMAC as the PRF and a 32-bit counter before the fixed input. Block i, from 1, is
+// KDF fills dst with bytes derived from key, by SP 800-108r1 in counter mode, with HMAC
+// as the PRF and a 32-bit counter before the fixed input. Block i, from 1, is
 //
 //	MAC(key, u32be i ‖ label ‖ 00 ‖ context ‖ u32be bits of dst)
 //
-// Keys of different length under one label are therefore unrelated. The label
-// holds no zero byte. The caller wipes key and dst; nothing else is left of them
-// outside locked memory.
+// Keys of different length under one label are therefore unrelated. The label must not
+// contain a zero byte. The caller wipes key and dst; KDF leaves no other copy outside
+// locked memory.
 func (id ID) KDF(dst, key []byte, label string, context []byte) {
 	w := workspaces.take()
 	defer workspaces.give(w)
@@ -22,7 +22,7 @@ func (id ID) KDF(dst, key []byte, label string, context []byte) {
 	clearStack()
 }
 
-// longKDF is KDF by one MAC after the other.
+// longKDF computes KDF by one MAC for each block.
 //
 //go:noinline
 func (id ID) longKDF(w *workspace, dst, key []byte, label string, context []byte) {
@@ -36,7 +36,7 @@ func (id ID) longKDF(w *workspace, dst, key []byte, label string, context []byte
 	}
 }
 
-// shortKDF is KDF over a short fixed input, whose pads are made once.
+// shortKDF computes KDF over a short fixed input. It prepares the pads once.
 //
 //go:noinline
 func (id ID) shortKDF(w *workspace, dst, key []byte, label string, context []byte) {

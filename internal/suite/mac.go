@@ -6,16 +6,16 @@ import (
 	"hash"
 )
 
-// MAC returns the HMAC (FIPS 198-1) of the parts, one after the other. It adds
-// no lengths. The key may have any size; the caller wipes it. Where the result is
-// itself a secret use MACTo: a result by value is copied from stack to stack.
+// MAC returns the HMAC (FIPS 198-1) of the concatenated parts. It adds no lengths. The
+// key may have any size; the caller wipes it. If the result is itself a secret, use
+// MACTo, because a result that is returned by value leaves copies on the stack.
 func (id ID) MAC(key []byte, parts ...[]byte) (sum [HashSize]byte) {
 	id.MACTo(sum[:], key, parts...)
 	return sum
 }
 
-// MACTo writes the MAC to dst, which has HashSize bytes. Of key and result nothing is
-// left outside locked memory but in dst.
+// MACTo writes the MAC to dst, which has HashSize bytes. It leaves no copy of key and
+// result outside locked memory and dst.
 func (id ID) MACTo(dst, key []byte, parts ...[]byte) {
 	_ = dst[HashSize-1]
 	w := workspaces.take()
@@ -26,7 +26,7 @@ func (id ID) MACTo(dst, key []byte, parts ...[]byte) {
 	clearStack()
 }
 
-// mac leaves the MAC in w.block.
+// mac computes the MAC into w.block.
 //
 //go:noinline
 func (id ID) mac(w *workspace, key []byte, parts [][]byte) {
@@ -46,12 +46,12 @@ func (id ID) mac(w *workspace, key []byte, parts [][]byte) {
 	id.finishMAC(w, n)
 }
 
-// moduleOnly reports whether all MACs are made by Go's FIPS module, as they are where
-// it is in use.
+// moduleOnly reports whether Go's FIPS module computes all MACs, as it does where it is
+// in use.
 func moduleOnly() bool { return fips140.Enabled() }
 
-// loadKey writes the key to the beginning of w.inner, as a block: hashed if it is longer
-// than one, and followed by zeros. That is the same key to HMAC.
+// loadKey writes the key to the beginning of w.inner as one block: hashed if it is longer
+// than a block, and padded with zeros. HMAC treats that as the same key.
 func (id ID) loadKey(w *workspace, key []byte) {
 	clear(w.inner[:blockSize])
 	if len(key) > blockSize {
@@ -70,13 +70,13 @@ func (id ID) loadPads(w *workspace, key []byte) {
 	}
 }
 
-// finishMAC makes the MAC of what stands in the first n bytes of w.inner.
+// finishMAC computes the MAC of the first n bytes of w.inner.
 func (id ID) finishMAC(w *workspace, n int) {
 	*(*[HashSize]byte)(w.outer[blockSize:]) = id.Sum(w.inner[:n])
 	w.block = id.Sum(w.outer[:])
 }
 
-// libraryMAC is mac by the library, for long messages and the FIPS module.
+// libraryMAC computes mac by the library, for long messages and for the FIPS module.
 func (id ID) libraryMAC(w *workspace, key []byte, parts [][]byte) {
 	id.loadKey(w, key)
 	h := id.newMAC(w.inner[:blockSize])
@@ -87,6 +87,6 @@ func (id ID) libraryMAC(w *workspace, key []byte, parts [][]byte) {
 	h.Sum(w.block[:0])
 }
 
-// newMAC returns the library's MAC state of a key of one block. It is on the heap. The
-// first Reset drops its pads unwiped: see keptPads.
+// newMAC returns the library's MAC state for a key of one block. The state is on the
+// heap. The first Reset drops its pads without wiping them; see keptPads.
 func (id ID) newMAC(key []byte) hash.Hash { return hmac.New(id.NewHash, key) }

@@ -2,7 +2,7 @@ package suite
 
 import "unsafe"
 
-// Overlap reports whether what is appended to dst may be written over src.
+// Overlap reports whether appending to dst may overwrite src.
 func Overlap(dst, src []byte) bool {
 	room := dst[len(dst):cap(dst)]
 	if len(room) == 0 || len(src) == 0 {

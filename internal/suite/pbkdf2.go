@@ -6,11 +6,11 @@ import (
 	"reflect"
 )
 
-// PBKDF2 derives n bytes from a password with HMAC as the PRF (SP 800-132, RFC 8018). The
-// caller wipes password and result, and gives at least one iteration.
+// PBKDF2 derives n bytes from a password with HMAC as the PRF (SP 800-132, RFC 8018).
+// iterations must be at least 1. The caller wipes password and result.
 //
-// The iteration is written out here over the library's HMAC, because the library's
-// PBKDF2 takes the password as a string, and leaves copies of it on the heap.
+// The iteration is implemented here over the library's HMAC, because the library's PBKDF2
+// takes the password as a string and leaves copies of it on the heap.
 func (id ID) PBKDF2(password, salt []byte, iterations, n int) []byte {
 	w := workspaces.take()
 	defer workspaces.give(w)
@@ -47,8 +47,8 @@ func (id ID) pbkdf2(w *workspace, dst, password, salt []byte, iterations int) {
 	}
 }
 
-// keptPads returns the memory of a new MAC state. The state's Reset replaces part of it,
-// and WipeState would not reach that part any more.
+// keptPads returns the memory of a new MAC state. Reset replaces part of that memory,
+// which WipeState could then no longer reach.
 func keptPads(h hash.Hash) (all [][]byte) {
 	stateMemory(reflect.ValueOf(h), maxStateDepth, func(p []byte) { all = append(all, p) })
 	return all

@@ -1,6 +1,5 @@
-// Package suite holds the cryptography of the editions: hash, MAC, key
-// derivation and authenticated cipher. It is the only package that builds and
-// wipes cipher states.
+// Package suite implements the cryptography of the editions: hash, MAC, key derivation
+// and authenticated cipher. Only this package creates and wipes cipher states.
 package suite
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/emmansun/gmsm/sm3"
 )
 
-// An ID names a suite. It is one byte in every stored format.
+// An ID identifies a suite. It is one byte in every stored format.
 type ID uint8
 
 // The suites.
@@ -28,19 +27,19 @@ const (
 const (
 	// HashSize is the size of a hash and of a MAC.
 	HashSize = 32
-	// Overhead is what Seal adds: a nonce of 12 bytes and a tag of 16.
+	// Overhead is the number of bytes that Seal adds: a nonce of 12 bytes and a tag of
+	// 16.
 	Overhead = nonceSize + tagSize
 
 	nonceSize = 12
 	tagSize   = 16
 )
 
-// Usable reports whether this process can compute with the suite. Where it enforces
-// FIPS 140 (GODEBUG=fips140=only), Go refuses SM3 with a panic.
+// Usable reports whether this process can compute with the suite. Where the process
+// enforces FIPS 140 (GODEBUG=fips140=only), SM3 panics in Go.
 func (id ID) Usable() bool { return id.Valid() && (id == AES || !fips140.Enforced()) }
 
-// Valid reports whether the suite is one of the above. All other methods panic
-// or fail for an ID that is not valid.
+// Valid reports whether id is AES or SM. All other methods panic or fail for another ID.
 func (id ID) Valid() bool { return id == AES || id == SM }
 
 // String returns the name of the suite.
@@ -54,8 +53,8 @@ func (id ID) String() string {
 	return fmt.Sprintf("suite %d", uint8(id))
 }
 
-// KeySize returns the size in bytes of the key for Seal and Open: 32 for AES, 16
-// for SM, 0 for an ID that is not valid.
+// KeySize returns the size in bytes of the key for Seal and Open: 32 for AES, 16 for SM,
+// 0 for an invalid ID.
 func (id ID) KeySize() int {
 	switch id {
 	case AES:
@@ -66,7 +65,7 @@ func (id ID) KeySize() int {
 	return 0
 }
 
-// NewHash returns a new SHA-256 or SM3.
+// NewHash returns a new hash state of SHA-256 or SM3.
 func (id ID) NewHash() hash.Hash {
 	switch id {
 	case AES:
@@ -77,9 +76,9 @@ func (id ID) NewHash() hash.Hash {
 	panic("suite: not a suite")
 }
 
-// Hash returns the hash of the parts, one after the other. It adds no lengths:
-// where parts vary in size the caller frames them. The parts may be secrets: no copy of
-// them is left.
+// Hash returns the hash of the concatenated parts. It adds no lengths: if parts vary in
+// size, the caller must frame them. The parts may be secrets: Hash leaves no copy of
+// them.
 func (id ID) Hash(parts ...[]byte) (sum [HashSize]byte) {
 	w := workspaces.take()
 	defer workspaces.give(w)
@@ -89,7 +88,7 @@ func (id ID) Hash(parts ...[]byte) (sum [HashSize]byte) {
 	return w.block
 }
 
-// hash leaves the hash of the parts in w.block.
+// hash computes the hash of the parts into w.block.
 //
 //go:noinline
 func (id ID) hash(w *workspace, parts [][]byte) {
@@ -113,7 +112,7 @@ func (id ID) hash(w *workspace, parts [][]byte) {
 	h.Sum(w.block[:0])
 }
 
-// Sum returns the hash of b. It allocates nothing.
+// Sum returns the hash of b. It does not allocate.
 func (id ID) Sum(b []byte) [HashSize]byte {
 	switch id {
 	case AES:

@@ -6,29 +6,29 @@ import (
 	"unsafe"
 )
 
-// Wipe overwrites b with zeros. It is the one wiping function of the project.
+// Wipe overwrites b with zeros. It is the only wiping function of the project.
 func Wipe(b []byte) {
 	clear(b)
 	runtime.KeepAlive(b)
 }
 
-// maxStateDepth bounds the walk over a state: the states of the libraries have at most
-// 6 levels, and a cycle has no end.
+// maxStateDepth limits the recursion into a state. The states of the libraries have at
+// most 6 levels; a cycle would not end.
 const maxStateDepth = 16
 
-// WipeState overwrites the memory that a cipher or MAC state reaches. The libraries
-// offer no way to wipe, hence the reflection. The state must not be used afterwards,
-// and neither must any state that shares memory with it: see [apart]. Registers, stack
-// and what stateMemory does not reach are not wiped.
+// WipeState overwrites the memory that a cipher or MAC state reaches. It uses reflection,
+// because the libraries offer no way to wipe. The state must not be used afterwards, and
+// neither must any state that shares memory with it: see [apart]. WipeState does not wipe
+// registers, the stack, and memory that stateMemory does not reach.
 func WipeState(state any) {
 	stateMemory(reflect.ValueOf(state), maxStateDepth, Wipe)
 	runtime.KeepAlive(state)
 }
 
-// apart reports whether it is proven that two states share no memory, so that one can
-// be wiped while the other is used. Whether a library copies a state that it is given,
-// or keeps it, differs by version and processor: on s390x the GCM of crypto/cipher
-// shares the key of its block, elsewhere it has a copy.
+// apart reports whether two states are proven to share no memory, so that one can be
+// wiped while the other is in use. Whether a library copies a state that it is given, or
+// retains it, differs by version and processor: on s390x the GCM of crypto/cipher shares
+// the key of its block; elsewhere it has a copy.
 func apart(a, b any) bool {
 	var space [16]memory
 	of := space[:0]
@@ -52,11 +52,11 @@ func memoryOf(p []byte) memory {
 
 func (m memory) overlaps(o memory) bool { return m.start < o.end && o.start < m.end }
 
-// stateMemory calls see with each piece of memory without pointers that v holds or
-// points to: structs, arrays, numbers and the whole capacity of slices. It leaves the
-// pointers themselves as they are, and strings, which may be constants. It reports
-// whether it saw everything: it cannot see into functions, maps, channels and values
-// that are not addressable.
+// stateMemory calls see with each piece of pointer-free memory that v holds or points to:
+// structs, arrays, numbers and the whole capacity of slices. It does not visit strings,
+// which may be constants, and does not change pointers. It reports whether it reached
+// everything: it cannot reach into functions, maps, channels and values that are not
+// addressable.
 func stateMemory(v reflect.Value, depth int, see func([]byte)) (all bool) {
 	if depth == 0 {
 		return false
@@ -104,7 +104,7 @@ func sliceMemory(v reflect.Value, depth int, see func([]byte)) (all bool) {
 	return all
 }
 
-// plainMemory calls see with the memory of a value without pointers.
+// plainMemory calls see with the memory of a pointer-free value.
 func plainMemory(v reflect.Value, see func([]byte)) (all bool) {
 	size := v.Type().Size()
 	if size == 0 {
@@ -135,8 +135,8 @@ func pointerFree(t reflect.Type) bool {
 }
 
 // NewSecret returns n zeroed bytes for a secret, which the caller wipes. They are on the
-// heap: what a function makes for itself may be on its stack, and a stack that grows
-// leaves a copy of itself behind.
+// heap, because a slice that a function allocates for itself may be on its stack, and a
+// stack that grows leaves a copy of itself behind.
 //
 //go:noinline
 func NewSecret(n int) []byte { return make([]byte, n) }

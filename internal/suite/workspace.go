@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	// blockSize is the block of SHA-256 and of SM3.
+	// blockSize is the block size of SHA-256 and of SM3.
 	blockSize = 64
-	// shortMessage is how long a message can be that is hashed or MACed in a workspace.
+	// shortMessage is the longest message that is hashed or MACed in a workspace.
 	shortMessage = 512
 )
 
-// A workspace is memory in which a key stands while a MAC is made with it. It is locked
-// memory, because what is on a goroutine's stack or on the heap cannot be wiped for
-// certain: a stack that grows leaves a copy of itself behind.
+// A workspace is memory that holds a key while a MAC is computed with it. It is locked
+// memory, because the stack of a goroutine and the heap cannot be wiped reliably: a stack
+// that grows leaves a copy of itself behind.
 type workspace struct {
 	inner [blockSize + shortMessage]byte // key ⊕ ipad ‖ message
 	outer [blockSize + HashSize]byte     // key ⊕ opad ‖ inner hash
 	block [HashSize]byte                 // the result
 }
 
-// workspaces are those of the process. They are never unmapped.
+// workspaces is the pool of the process. Its workspaces are never unmapped.
 var workspaces = newWorkspacePool()
 
-// workspacePool hands out at most max workspaces at a time. More are not needed:
-// whoever has one only computes.
+// workspacePool lends at most max workspaces at a time. More are not needed, because a
+// holder only computes.
 type workspacePool struct {
 	mu    sync.Mutex
-	given sync.Cond // signalled when one is given back
+	given sync.Cond // signalled when a workspace is returned
 	arena *lockedmem.Arena
 	free  []*workspace
 	made  int
@@ -44,7 +44,7 @@ func newWorkspacePool() *workspacePool {
 	return p
 }
 
-// take returns a zeroed workspace, which the caller gives back.
+// take returns a zeroed workspace, which the caller returns by give.
 func (p *workspacePool) take() *workspace {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,8 +60,8 @@ func (p *workspacePool) take() *workspace {
 	return p.make()
 }
 
-// make returns a new workspace. Where no memory can be locked it is on the heap, where
-// it stays and is wiped after each use all the same.
+// make returns a new workspace. If no memory can be locked the workspace is on the heap,
+// and is wiped after each use all the same.
 func (p *workspacePool) make() *workspace {
 	buf, err := p.arena.Alloc(int(unsafe.Sizeof(workspace{})))
 	if err != nil {
@@ -70,7 +70,7 @@ func (p *workspacePool) make() *workspace {
 	return (*workspace)(unsafe.Pointer(unsafe.SliceData(buf.Bytes())))
 }
 
-// give wipes a workspace and takes it back.
+// give wipes a workspace and returns it to the pool.
 func (p *workspacePool) give(w *workspace) {
 	*w = workspace{}
 	runtime.KeepAlive(w)
@@ -80,10 +80,10 @@ func (p *workspacePool) give(w *workspace) {
 	p.given.Signal()
 }
 
-// stackDepth is how much stack the hashes need, and clearStack clears.
+// stackDepth is the size of the stack that the hashes need, and that clearStack clears.
 const stackDepth = 2 << 10
 
-// growStack makes the stack as deep as the caller needs it, before a secret is on it.
+// growStack grows the stack to the depth that the caller needs, before a secret is on it.
 // The array costs nothing unless used is true, which it never is.
 //
 //go:noinline
@@ -94,8 +94,7 @@ func growStack(used bool) {
 	}
 }
 
-// clearStack overwrites what the functions that the caller called before have left on
-// the stack.
+// clearStack overwrites the stack that functions called by the caller have used.
 //
 //go:noinline
 func clearStack() {

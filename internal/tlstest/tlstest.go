@@ -1,4 +1,4 @@
-// Package tlstest tries a crypto.Signer in a certificate and a TLS 1.3 handshake.
+// Package tlstest tests a crypto.Signer in a certificate and in a TLS handshake.
 package tlstest
 
 import (
@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Host is whom the certificates are for.
+// Host is the host name in the certificates.
 const Host = "edge.example"
 
-// Request has the signer make a certificate request, and checks its signature.
+// Request has the signer sign a certificate request, and verifies its signature.
 func Request(t *testing.T, s crypto.Signer) {
 	t.Helper()
 	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: Host}, DNSNames: []string{Host}}
@@ -37,7 +37,7 @@ func Request(t *testing.T, s crypto.Signer) {
 }
 
 // Handshake has the signer sign its own certificate, and runs TLS 1.3 and 1.2 with a
-// server that has it.
+// server that uses it.
 func Handshake(t *testing.T, s crypto.Signer) {
 	t.Helper()
 	cert := certificate(t, s)
@@ -46,8 +46,8 @@ func Handshake(t *testing.T, s crypto.Signer) {
 	handshake(t, cert, tls.VersionTLS12)
 }
 
-// onlyAlgorithm is what a key on a larger curve signs by; nil for other keys. TLS 1.2
-// would ask it for any hash.
+// onlyAlgorithm returns the only algorithm of a key on a larger curve, or nil for other
+// keys. TLS 1.2 would otherwise request a signature with any hash.
 func onlyAlgorithm(public crypto.PublicKey) []tls.SignatureScheme {
 	if key, ok := public.(*ecdsa.PublicKey); ok {
 		switch key.Curve {

@@ -2,26 +2,26 @@ package unwrap
 
 import "strongroom.example/driver"
 
-// The wrapping algorithms by names of this package, one of which the seam has none for,
-// because no device takes it.
+// The wrapping algorithms under the names of this package. Package driver has no name for
+// RSAPKCS1, because no device supports it.
 const (
 	// RSAPKCS1 is RSAES-PKCS1-v1_5, with implicit rejection.
 	RSAPKCS1 driver.WrapAlg = "RSAES_PKCS1_V1_5"
-	// RSAAESKWPSHA1 is driver.WrapRSAAESKWP under the name that says its hash.
+	// RSAAESKWPSHA1 is driver.WrapRSAAESKWP under a name that includes its hash.
 	RSAAESKWPSHA1 driver.WrapAlg = "RSA_AES_KEY_WRAP_SHA_1"
 	// RSAAESKWPSHA256 is the same with SHA-256 in OAEP.
 	RSAAESKWPSHA256 = driver.WrapRSAAESKWPSHA256
 )
 
-// A scheme is how one algorithm unwraps.
+// A scheme is the method of one algorithm.
 type scheme struct {
 	key driver.KeyAlgorithm
 	alg driver.EncryptAlg
-	// carries is what the key itself decrypts.
+	// carries is the content that the wrapping key itself decrypts.
 	carries payload
 }
 
-// A payload is what lies inside the asymmetric ciphertext.
+// A payload is the content of the asymmetric ciphertext.
 type payload int
 
 const (
@@ -49,9 +49,9 @@ func find(alg driver.WrapAlg) (scheme, bool) {
 	return scheme{}, false
 }
 
-// KeySpec returns what the wrapping key of an algorithm is: a driver makes one with
-// GenerateKey, fresh for each import, and keeps it in a blob or in itself. False
-// for an algorithm that is not one of them.
+// KeySpec returns the spec of the wrapping key of an algorithm. The caller generates the
+// key by a driver's GenerateKey, fresh for each import. It returns false for an unknown
+// algorithm.
 func KeySpec(alg driver.WrapAlg) (driver.KeySpec, bool) {
 	s, ok := find(alg)
 	return driver.KeySpec{Algorithm: s.key, Usage: driver.Decrypt}, ok

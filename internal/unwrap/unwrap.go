@@ -1,6 +1,6 @@
-// Package unwrap takes imported key material out of its wrapping in the host: the
-// path for drivers that cannot unwrap in the device. The private half of the
-// wrapping key stays behind the seam; it may be any driver's.
+// Package unwrap unwraps imported key material in the host, for drivers that cannot
+// unwrap in the device. The private half of the wrapping key stays in a driver, which may
+// be any driver.
 package unwrap
 
 import (
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// MaxMaterial is the longest material in bytes. The PKCS #8 of an RSA-4096 key
-	// has some 2400.
+	// MaxMaterial is the longest material in bytes. The PKCS #8 of an RSA-4096 key has
+	// about 2400.
 	MaxMaterial = 4096
 	// MaxCiphertext is the longest wrapped material in bytes.
 	MaxCiphertext = modulus + 8 + MaxMaterial
@@ -31,16 +31,18 @@ var (
 	errWrapped   = errors.New("material does not unwrap")
 )
 
-// Unwrap appends the material to dst, in place if dst has a spare capacity of
-// MaxMaterial bytes. w.With is a driver.Decrypter of the spec that KeySpec gives.
-// rejection is a secret of pkcs1.KeySize bytes that belongs to this wrapping key;
-// only RSAPKCS1 uses it. The caller wipes it, and dst.
+// Unwrap appends the material to dst, in place if dst has a spare capacity of MaxMaterial
+// bytes. w.With is a driver.Decrypter of the spec that KeySpec returns. rejection is a
+// secret of pkcs1.KeySize bytes that belongs to this wrapping key; only RSAPKCS1 uses it.
+// The caller wipes rejection and dst.
 //
-// Errors are the seam's. An algorithm that is not offered is Unsupported. Every way
-// in which the ciphertext can be wrong is Authentic, as in an ImportWrapped, and
-// dst is not extended. With one exception: bad PKCS #1 v1.5 padding is no error,
-// but gives material that is wrong, and most likely of a wrong length. The caller
-// checks the length, and answers as if the class were Authentic.
+// Errors:
+//   - Unsupported: the algorithm is unknown.
+//   - Authentic: the ciphertext is wrong, in any way; dst is not extended.
+//   - The errors of the driver.
+//
+// Invalid PKCS #1 v1.5 padding is not an error: it gives wrong material, most likely of a
+// wrong length. The caller checks the length, and reports a wrong one as Authentic.
 func Unwrap(ctx context.Context, dst []byte, w driver.Wrapped, rejection []byte) ([]byte, error) {
 	s, ok := find(w.Alg)
 	if !ok {
@@ -77,8 +79,8 @@ func Unwrap(ctx context.Context, dst []byte, w driver.Wrapped, rejection []byte)
 	return dst, nil
 }
 
-// split parts what the wrapping key decrypts from what an AES key does, and checks
-// their lengths.
+// split separates the part that the wrapping key decrypts from the part that an AES key
+// decrypts, and checks their lengths.
 func (s scheme) split(ciphertext []byte) (first, rest []byte, ok bool) {
 	n := len(ciphertext)
 	switch {
@@ -92,8 +94,8 @@ func (s scheme) split(ciphertext []byte) (first, rest []byte, ok bool) {
 	return ciphertext[:modulus], ciphertext[modulus:], true
 }
 
-// decrypt lets the wrapping key decrypt. What the driver says of a wrong ciphertext
-// is replaced, so that it does not tell how far unwrapping came.
+// decrypt decrypts with the wrapping key. It replaces the driver's error for a wrong
+// ciphertext, so that the error does not disclose how far unwrapping got.
 func (s scheme) decrypt(ctx context.Context, key driver.Decrypter, dst, ciphertext []byte) ([]byte, error) {
 	out, err := key.Decrypt(ctx, dst, s.alg, ciphertext)
 	if errors.Is(err, driver.Authentic) {

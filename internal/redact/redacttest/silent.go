@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// Silent fails the test if a holder, its value, or a struct or slice with it shows a
-// secret in any way that Go prints values. Secrets have ten bytes or more.
+// Silent fails the test if a holder, its value, or a struct or slice that contains it
+// shows a secret in any way that Go prints values. Secrets must have at least ten bytes.
 func Silent(t *testing.T, holder any, secrets ...[]byte) {
 	t.Helper()
 	text := Printed(holder)
@@ -26,8 +26,8 @@ func Silent(t *testing.T, holder any, secrets ...[]byte) {
 	}
 }
 
-// Printed is v in every way that Go prints values. What refuses to be encoded adds
-// nothing.
+// Printed returns v in every way that Go prints values. An encoder that returns an error
+// adds nothing.
 func Printed(v any) string {
 	var out bytes.Buffer
 	forms := []any{v, []any{v}, struct{ V any }{v}}
@@ -50,13 +50,13 @@ func Printed(v any) string {
 	return out.String()
 }
 
-// encoded writes v as gob, which panics on some types that it cannot encode.
+// encoded writes v as gob. It recovers from the panic of types that gob cannot encode.
 func encoded(out *bytes.Buffer, v any) {
 	defer func() { recover() }()
 	gob.NewEncoder(out).Encode(v)
 }
 
-// Shows reports whether text has a secret as it is, in hexadecimal, decimal or base64.
+// Shows reports whether text contains a secret in binary, hexadecimal, decimal or base64.
 func Shows(text string, secret []byte) bool {
 	b64, _ := json.Marshal(secret)
 	for _, form := range []string{string(secret), hex.EncodeToString(secret), string(b64[1:13]),
