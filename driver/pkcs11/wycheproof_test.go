@@ -47,8 +47,8 @@ func TestWycheproofUnwrapped(t *testing.T) {
 			return strings.Contains(file, "4096") || strings.Contains(file, "three_primes")
 		}
 		rows := rowsOf(t, map[string]int{"SoftHSM": 22, "NSS": 2, "p11-kit": 0})
-		if rows == 0 && len(info.Specs) == 0 {
-			return // the token unwraps nothing
+		if rows <= 0 && len(info.Specs) == 0 {
+			t.Skipf("%s %s takes no key that is wrapped in two steps", info.Device.Manufacturer, info.Device.Model)
 		}
 		with, public := wrappingPair(t, d)
 		vectors.Run(t, vectors.Subject{Info: info, Files: rows, LeaveOut: leaveOut,
