@@ -1,7 +1,7 @@
-// Package testtoken gives tests real devices to throw away: a software PKCS#11
-// token, a software TPM. Each has a directory of its own, needs no privilege, and
-// is gone when its test ends.
+// Package testtoken provides tests with real disposable devices: software PKCS#11 tokens
+// and software TPMs. Each has a directory of its own, needs no privileges, and is removed
+// when its test ends.
 //
-// A device that is not installed skips the test, and the message names the package
-// to install. Where CI is "true" in the environment it fails the test instead.
+// If a device is not installed the test is skipped, with a message that names the package
+// to install. Where CI is "true" in the environment the test fails instead.
 package testtoken

@@ -8,11 +8,11 @@ import (
 )
 
 // fewIterations bounds the work that NSS spends on a password for each use of a key.
-// Throw-away keys are worth none.
+// Disposable keys need no protection.
 const fewIterations = "NSS_MAX_MP_PBE_ITERATION_COUNT"
 
-// NewNSS makes an empty key database for the NSS softoken. The module serves one in
-// a process, and always under the same label.
+// NewNSS creates an empty key database for the NSS softoken. The module supports one
+// database in a process, always with the same label.
 func NewNSS(t testing.TB) PKCS11 {
 	t.Helper()
 	module := find(t, "libsoftokn3.so", "libnss3", "nss")

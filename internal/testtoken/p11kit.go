@@ -14,27 +14,27 @@ import (
 	"time"
 )
 
-// serverAddress is where p11-kit's client module looks for its server. The module reads
-// it once, so there is one for the process.
+// serverAddress is the variable in which p11-kit's client module finds the address of its
+// server. The module reads it once, so that a process has one server.
 const serverAddress = "P11_KIT_SERVER_ADDRESS"
 
-// A P11KitServer is a running p11-kit server, which offers the tokens of SoftHSM to
+// A P11KitServer is a running p11-kit server, which provides the tokens of SoftHSM to
 // other processes over a socket.
 type P11KitServer struct {
 	socket  string
 	command *exec.Cmd
 }
 
-// server is shared by the tests that run at once: there is one address.
+// server is shared by concurrent tests, because there is one address.
 var server struct {
 	mu     sync.Mutex
 	users  int
 	shared P11KitServer
 }
 
-// NewP11Kit makes a SoftHSM token that is reached through p11-kit's remoting: a client
-// module, and a server, which has a process for each time that a client initialises its
-// module. The test's package calls Main.
+// NewP11Kit creates a SoftHSM token that is accessed through p11-kit's remoting: a client
+// module and a server, which starts a process each time a client initialises its module.
+// The test's package must call Main.
 func NewP11Kit(t testing.TB) PKCS11 {
 	t.Helper()
 	token, _ := NewP11KitServer(t)
@@ -71,17 +71,17 @@ const addressPrefix = "unix:path="
 
 func socketOf(address string) string { return address[min(len(address), len(addressPrefix)):] }
 
-// setServerAddress is for Main: dir is the process's own.
+// setServerAddress is for Main. dir belongs to the process.
 func setServerAddress(dir string) {
 	os.Setenv(serverAddress, addressPrefix+filepath.Join(dir, "p11-kit"))
 }
 
-// Start starts the server and returns when it takes connections. It ends by itself when
-// it has had none for a while.
+// Start starts the server and returns when it accepts connections. The server ends by
+// itself when it has had no connection for a while.
 func (s *P11KitServer) Start(t testing.TB) {
 	t.Helper()
 	softHSM := find(t, "libsofthsm2.so", "softhsm2", "softhsm")
-	os.Remove(s.socket) // what a server that was killed left
+	os.Remove(s.socket) // a killed server leaves its socket
 	s.command = exec.Command("p11-kit", "server", "--foreground", "--timeout", "120", "--provider", softHSM, "--name", s.socket, "pkcs11:")
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.command.Start(); err != nil {
@@ -99,11 +99,11 @@ func (s *P11KitServer) Start(t testing.TB) {
 	}
 }
 
-// Kill kills the server and the processes that it has for its clients.
+// Kill kills the server and its processes for clients.
 func (s *P11KitServer) Kill(t testing.TB) {
 	t.Helper()
 	if err := syscall.Kill(-s.command.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Errorf("killing p11-kit server: %v", err)
 	}
-	s.command.Wait() // its error says that it was killed
+	s.command.Wait() // the error reports that the process was killed
 }

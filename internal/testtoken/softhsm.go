@@ -9,24 +9,24 @@ import (
 	"testing"
 )
 
-// A PKCS11 is a token that a PKCS #11 module offers, ready for use.
+// A PKCS11 is an initialised token of a PKCS #11 module.
 type PKCS11 struct {
-	// Module is the absolute path of the module, Args what it wants at its
-	// initialisation.
+	// Module is the absolute path of the module. Args is the argument that the module
+	// needs at its initialisation.
 	Module, Args string
-	// Label names the token; it is the only one with it.
+	// Label is the label of the token. No other token has it.
 	Label string
-	// PINFile holds the user PIN, readable by its owner alone.
+	// PINFile is a file with the user PIN that only its owner can read.
 	PINFile string
-	// Dir is where a software token keeps its objects; empty for others.
+	// Dir is the directory in which a software token stores its objects; empty for
+	// others.
 	Dir string
-	// Whole: the token has every algorithm that the tests use. They are skipped on other
-	// tokens for want of one, and never on this one.
+	// Whole reports that the token supports every algorithm that the tests use. On other
+	// tokens a test whose algorithm is missing is skipped, on this one never.
 	Whole bool
 }
 
-// PIN is the user PIN of the throw-away tokens, and SOPIN that of their security
-// officer.
+// PIN is the user PIN of the disposable tokens, and SOPIN that of their security officer.
 const (
 	PIN   = "5c74a1-user"
 	SOPIN = "5c74a1-officer"
@@ -34,10 +34,10 @@ const (
 
 const softHSMConf = "SOFTHSM2_CONF"
 
-// Main runs the tests of a package that uses SoftHSM, NSS or p11-kit, and returns the exit code for
-// TestMain. The module reads its configuration from the environment when it is
-// initialised, so that there is one for the whole process; each token of a test has
-// a directory of its own in it.
+// Main runs the tests of a package that uses SoftHSM, NSS or p11-kit, and returns the
+// exit code for TestMain. The module reads its configuration from the environment when it
+// is initialised, so that there is one configuration for the whole process; each test's
+// token has a directory of its own in it.
 func Main(m *testing.M) int {
 	if err := setFromURI(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -59,8 +59,8 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// A child of a test finds the tokens of its parent, and somebody's own token may
-	// be one of SoftHSM.
+	// A child of a test uses the tokens of its parent, and the token from the environment
+	// may be one of SoftHSM.
 	if os.Getenv(childOf) == "" && os.Getenv(ownModule) == "" {
 		os.Setenv(softHSMConf, conf)
 		setServerAddress(dir)
@@ -72,10 +72,10 @@ func Main(m *testing.M) int {
 // childOf is set for a process that a test starts from its own binary.
 const childOf = "STRONGROOM_TEST_CHILD"
 
-// Child returns the environment of a process that shares the tokens of this one.
+// Child returns the environment for a process that shares the tokens of this one.
 func Child() []string { return append(os.Environ(), childOf+"=1") }
 
-// NewSoftHSM makes an initialised SoftHSM token. The test's package calls Main.
+// NewSoftHSM creates an initialised SoftHSM token. The test's package must call Main.
 func NewSoftHSM(t testing.TB) PKCS11 {
 	t.Helper()
 	if os.Getenv(ownModule) != "" {
@@ -100,7 +100,7 @@ func NewSoftHSM(t testing.TB) PKCS11 {
 	return token
 }
 
-// directoryOf finds the directory of a token by the label that stands in it.
+// directoryOf returns the directory of a token, found by the label in its file.
 func directoryOf(t testing.TB, tokens, label string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(tokens, "*", "token.object"))
@@ -116,13 +116,13 @@ func directoryOf(t testing.TB, tokens, label string) string {
 	return ""
 }
 
-// away is where a token's directory is while it is away: outside of where SoftHSM
-// looks, which takes directories of any name.
+// away is the directory of a token that was taken away. It is outside of the directory
+// that SoftHSM searches, which accepts subdirectories of any name.
 func (p PKCS11) away() string {
 	return filepath.Join(filepath.Dir(filepath.Dir(p.Dir)), filepath.Base(p.Dir)+".away")
 }
 
-// TakeAway takes a SoftHSM token away, as if it were pulled.
+// TakeAway makes a SoftHSM token disappear, as if it were unplugged.
 func (p PKCS11) TakeAway(t testing.TB) {
 	t.Helper()
 	if err := os.Rename(p.Dir, p.away()); err != nil {
@@ -130,7 +130,7 @@ func (p PKCS11) TakeAway(t testing.TB) {
 	}
 }
 
-// PutBack puts it back.
+// PutBack makes the token available again.
 func (p PKCS11) PutBack(t testing.TB) {
 	t.Helper()
 	if err := os.Rename(p.away(), p.Dir); err != nil {

@@ -14,8 +14,9 @@ const (
 	ownModule = prefix + "MODULE"
 )
 
-// setFromURI spreads STRONGROOM_TEST_PKCS11_URI, a URI of RFC 7512 with token, module-path,
-// a pin-source that is a file, and x-args if the module wants it, over the other variables.
+// setFromURI sets the other variables from STRONGROOM_TEST_PKCS11_URI, a URI of RFC 7512
+// with token, module-path, a pin-source that is a file and, if the module needs it,
+// x-args.
 func setFromURI() error {
 	text := os.Getenv(prefix + "URI")
 	if text == "" {
@@ -37,10 +38,11 @@ func setFromURI() error {
 	return nil
 }
 
-// FromEnvironment returns the token that STRONGROOM_TEST_PKCS11_URI names, or that STRONGROOM_TEST_PKCS11_MODULE (absolute
-// path), STRONGROOM_TEST_PKCS11_TOKEN (label), STRONGROOM_TEST_PKCS11_PIN_FILE and,
-// if the module wants it, STRONGROOM_TEST_PKCS11_ARGS name. Keys are made and
-// destroyed in it. It reports false if there is none.
+// FromEnvironment returns the token that STRONGROOM_TEST_PKCS11_URI names, or that
+// STRONGROOM_TEST_PKCS11_MODULE (absolute path), STRONGROOM_TEST_PKCS11_TOKEN (label),
+// STRONGROOM_TEST_PKCS11_PIN_FILE and, if the module needs it,
+// STRONGROOM_TEST_PKCS11_ARGS name. Tests create and destroy keys in it. It returns false
+// if the environment names no token.
 func FromEnvironment(t testing.TB) (PKCS11, bool) {
 	t.Helper()
 	token := PKCS11{

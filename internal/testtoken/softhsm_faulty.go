@@ -21,8 +21,8 @@ var (
 	quirksSource []byte
 )
 
-// A FaultyPKCS11 is a token behind a module that fails or dawdles on demand. The
-// module is made with the C compiler, and stands before the token's own.
+// A FaultyPKCS11 is a token behind a module that fails or delays calls on demand. The
+// module is built with the C compiler, and calls the token's own module.
 type FaultyPKCS11 struct {
 	PKCS11
 	words *[1024]uint32
@@ -31,7 +31,7 @@ type FaultyPKCS11 struct {
 // A PKCS11Call is the number of a function of a module.
 type PKCS11Call uint32
 
-// The functions that can be made to fail, and that are counted.
+// The functions that a FaultyPKCS11 can fail and counts.
 const (
 	CFinalize        PKCS11Call = 1
 	COpenSession     PKCS11Call = 12
@@ -53,7 +53,7 @@ const (
 	CGenerateRandom  PKCS11Call = 64
 )
 
-// NewFaulty puts a faulty module before a token.
+// NewFaulty puts a faulty module in front of a token.
 func NewFaulty(t testing.TB, token PKCS11) FaultyPKCS11 {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
@@ -78,7 +78,7 @@ func NewFaulty(t testing.TB, token PKCS11) FaultyPKCS11 {
 	return FaultyPKCS11{token, shared(t, control)}
 }
 
-// shared maps the control file. It stays mapped, since the module may still run.
+// shared maps the control file. It stays mapped, because the module may still be running.
 func shared(t testing.TB, path string) *[1024]uint32 {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -93,8 +93,8 @@ func shared(t testing.TB, path string) *[1024]uint32 {
 	return (*[1024]uint32)(unsafe.Pointer(unsafe.SliceData(memory)))
 }
 
-// Fail makes the next n calls of a function return code. With act they do their work
-// first.
+// Fail makes the next n calls of a function return code. If act is set, they do their
+// work first.
 func (f FaultyPKCS11) Fail(call PKCS11Call, code uint32, n int, act bool) {
 	atomic.StoreUint32(&f.words[3], 0)
 	atomic.StoreUint32(&f.words[1], uint32(call))
@@ -109,12 +109,12 @@ func (f FaultyPKCS11) Fail(call PKCS11Call, code uint32, n int, act bool) {
 // Left returns how many calls are still to fail.
 func (f FaultyPKCS11) Left() int { return int(atomic.LoadUint32(&f.words[3])) }
 
-// Slow makes each call take longer.
+// Slow delays each call.
 func (f FaultyPKCS11) Slow(by time.Duration) {
 	atomic.StoreUint32(&f.words[0], uint32(by/time.Microsecond))
 }
 
-// Sessions limits how many sessions there are; 0 for no limit.
+// Sessions limits the number of sessions; 0 means no limit.
 func (f FaultyPKCS11) Sessions(limit int) { atomic.StoreUint32(&f.words[5], uint32(limit)) }
 
 // Calls returns how often a function was called.
@@ -122,17 +122,18 @@ func (f FaultyPKCS11) Calls(call PKCS11Call) int {
 	return int(atomic.LoadUint32(&f.words[16+call]))
 }
 
-// ForgetSessions sets the count of open sessions to none: they ended with the module.
+// ForgetSessions resets the count of open sessions, after the module was finalised.
 func (f FaultyPKCS11) ForgetSessions() { atomic.StoreUint32(&f.words[6], 0) }
 
-// Cut makes every call fail with code, C_GetInfo among them: the module has lost its
-// device. C_Initialize fails as well, until Join; C_Finalize does not.
+// Cut makes every call fail with code, including C_GetInfo: the module has lost its
+// device. C_Initialize fails too, until Join; C_Finalize does not.
 func (f FaultyPKCS11) Cut(code uint32) {
 	atomic.StoreUint32(&f.words[8], code)
 	atomic.AddUint32(&f.words[9], 1)
 }
 
-// Join mends the link. Every call still fails until C_Finalize and C_Initialize.
+// Join restores the link. Every call still fails until C_Finalize and C_Initialize were
+// called.
 func (f FaultyPKCS11) Join() { atomic.StoreUint32(&f.words[8], 0) }
 
 // Hang makes every call of a function hang until Release.
@@ -148,5 +149,5 @@ func (f FaultyPKCS11) AwaitHang(t testing.TB) {
 	}
 }
 
-// Release lets the calls that hang go on.
+// Release lets hanging calls continue.
 func (f FaultyPKCS11) Release() { atomic.StoreUint32(&f.words[10], 0) }

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// find returns the path of a module below the usual directories for libraries.
+// find returns the path of a module below the usual library directories.
 func find(t testing.TB, file, debian string, below ...string) string {
 	t.Helper()
 	for _, dir := range []string{"/usr/lib/*-linux-gnu*", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/opt/homebrew/lib"} {
 		for _, sub := range append(below, "") {
-			// The pattern is well formed, so there is no error to look at.
+			// Glob fails only for a malformed pattern.
 			if paths, _ := filepath.Glob(filepath.Join(dir, sub, file)); len(paths) > 0 {
 				return paths[0]
 			}
@@ -23,8 +23,8 @@ func find(t testing.TB, file, debian string, below ...string) string {
 	return ""
 }
 
-// memoryDir is where files that are synced all the time are best kept; empty for the
-// ordinary place.
+// memoryDir returns a directory in memory for files that are synced often, or the empty
+// string for the default directory.
 func memoryDir() string {
 	const shared = "/dev/shm"
 	if info, err := os.Stat(shared); err == nil && info.IsDir() {
@@ -33,14 +33,14 @@ func memoryDir() string {
 	return ""
 }
 
-// freshLabel returns a label of 16 characters that no other token has.
+// freshLabel returns a random label of 16 characters.
 func freshLabel() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
 
-// writePIN writes the user PIN to a file as a program wants it.
+// writePIN writes the user PIN to a file that only its owner can read.
 func writePIN(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pin")

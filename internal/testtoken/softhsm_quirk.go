@@ -4,52 +4,53 @@ package testtoken
 
 import "sync/atomic"
 
-// A Quirk is what some tokens are like.
+// A Quirk is a behaviour of some real tokens.
 type Quirk uint32
 
-// The quirks, as the faulty module has them.
+// The quirks, numbered as in the faulty module.
 const (
-	// NoUnwrapTemplate: CKA_UNWRAP_TEMPLATE is refused.
+	// NoUnwrapTemplate: the token rejects CKA_UNWRAP_TEMPLATE.
 	NoUnwrapTemplate Quirk = 1 << iota
-	// NoSessionObjects: only objects that last are made.
+	// NoSessionObjects: the token creates token objects only.
 	NoSessionObjects
-	// TokenIgnored: no object lasts, whatever CKA_TOKEN says.
+	// TokenIgnored: no object is persistent, whatever CKA_TOKEN says.
 	TokenIgnored
-	// Keypad: the PIN is typed on the token, if none is given.
+	// Keypad: the PIN is typed on the token, unless one is given.
 	Keypad
-	// SessionsReused: a new session has the lowest handle that is free.
+	// SessionsReused: a new session has the lowest free handle.
 	SessionsReused
-	// ObjectsReused: likewise for objects.
+	// ObjectsReused: a new object has the lowest free handle.
 	ObjectsReused
-	// ForgetsUndestroyed: an object that could not be destroyed is not found until the
+	// ForgetsUndestroyed: an object whose destruction failed is not found until the
 	// module is finalised, as on SoftHSM.
 	ForgetsUndestroyed
-	// TellsLimit: the token information says how many sessions there may be.
+	// TellsLimit: the token information contains the maximum number of sessions.
 	TellsLimit
-	// FewRoles: the roles of recovery are refused where they are not as those of signing,
-	// and so is a public half that is not private.
+	// FewRoles: the token rejects a key for recovery whose roles differ from those for
+	// signing, and a public key that is not private.
 	FewRoles
-	// WantsType: templates name class and type, also where the mechanism tells them.
+	// WantsType: templates must contain class and type, even where the mechanism implies
+	// them.
 	WantsType
-	// NestedTemplateFails: CKA_UNWRAP_TEMPLATE, whose value holds pointers, is
+	// NestedTemplateFails: CKA_UNWRAP_TEMPLATE, whose value contains pointers, fails with
 	// CKR_DEVICE_ERROR, as through p11-kit 0.24.
 	NestedTemplateFails
-	// NestedTemplateKills: likewise, and every later call fails until C_Finalize.
+	// NestedTemplateKills: as NestedTemplateFails, and every later call fails until
+	// C_Finalize.
 	NestedTemplateKills
-	// GCMKills: AES-GCM is listed; its first use is CKR_DEVICE_ERROR, and every later call
-	// fails until C_Finalize.
+	// GCMKills: AES-GCM is listed, but its first use fails with CKR_DEVICE_ERROR, and
+	// every later call fails until C_Finalize.
 	GCMKills
-	// NoPKCS1: RSA signs by PSS and not by PKCS #1 v1.5.
+	// NoPKCS1: RSA signs by PSS, not by PKCS #1 v1.5.
 	NoPKCS1
-	// LoginUnasked: CKF_LOGIN_REQUIRED is clear, and private objects want a login all the
-	// same.
+	// LoginUnasked: CKF_LOGIN_REQUIRED is clear, but private objects require a login.
 	LoginUnasked
-	// TwoHandles: C_FindObjects shows each object under two handles.
+	// TwoHandles: C_FindObjects returns each object under two handles.
 	TwoHandles
 )
 
-// Be gives the token quirks, and takes all others from it. Those of handles are for the
-// time before the first session.
+// Be sets the token's quirks, and removes all others. Quirks of handles must be set
+// before the first session.
 func (f FaultyPKCS11) Be(quirks ...Quirk) {
 	var all Quirk
 	for _, q := range quirks {

@@ -14,16 +14,16 @@ import (
 //go:embed testdata/rawloop.c
 var rawSource []byte
 
-// A RawLoop is a program in C that calls a token in a bare loop, for a driver to be
-// measured against.
+// A RawLoop is a C program that calls a token in a bare loop, as the baseline for a
+// driver.
 type RawLoop struct {
 	in  io.Writer
 	out io.Reader
 }
 
-// NewRawLoop makes the program and has it log in to a token, with the throw-away
-// tokens' PIN, and find the key with the id (hexadecimal). operation is "hmac" (60
-// bytes), "gcm" (1 KiB), "ecdsa" (P-256) or "rsa" (PKCS #1 v1.5).
+// NewRawLoop builds the program. The program logs in to the token with PIN, and finds the
+// key with the id (hexadecimal). operation is "hmac" (60 bytes), "gcm" (1 KiB), "ecdsa"
+// (P-256) or "rsa" (PKCS #1 v1.5).
 func NewRawLoop(t testing.TB, token PKCS11, id, operation string) RawLoop {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
@@ -56,11 +56,11 @@ func NewRawLoop(t testing.TB, token PKCS11, id, operation string) RawLoop {
 	return RawLoop{in, out}
 }
 
-// A Cost is what an operation takes: time by the number of operations of all
-// threads, and time of the processor likewise.
+// A Cost is the cost of one operation: wall-clock time and processor time, each divided
+// by the number of operations of all threads.
 type Cost struct{ Wall, CPU time.Duration }
 
-// Run runs the loop for some time in some threads.
+// Run runs the loop for a duration in a number of threads.
 func (r RawLoop) Run(t testing.TB, d time.Duration, threads int) Cost {
 	t.Helper()
 	fmt.Fprintln(r.in, d.Milliseconds(), threads)

@@ -7,7 +7,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
-// TestTokens makes two tokens of SoftHSM and one of NSS; each has files of its own.
+// TestTokens checks that two SoftHSM tokens and an NSS token each have files of their
+// own.
 func TestTokens(t *testing.T) {
 	first, second := NewSoftHSM(t), NewSoftHSM(t)
 	if first.Label == second.Label || first.Dir == second.Dir {
@@ -25,7 +26,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestFromEnvironment reads the token of whoever runs the tests.
+// TestFromEnvironment reads a token from the separate variables.
 func TestFromEnvironment(t *testing.T) {
 	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "")
 	if _, ok := FromEnvironment(t); ok {
@@ -39,7 +40,7 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestFromURI takes the token from one URI.
+// TestFromURI reads a token from one URI.
 func TestFromURI(t *testing.T) {
 	for _, name := range []string{"MODULE", "ARGS", "TOKEN", "PIN_FILE"} {
 		t.Setenv("STRONGROOM_TEST_PKCS11_"+name, "")

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// A SWTPM is a software TPM 2.0 in a process of its own, on unix sockets that it
-// inherits: there is no port to race for and no start to wait for. Its state is a
-// directory. One client at a time is served, and there is no resource manager. Its
-// methods are safe for concurrent use.
+// A SWTPM is a software TPM 2.0 in a process of its own. It listens on unix sockets that
+// it inherits, so that a test need not choose a port or wait for the start. Its state is
+// a directory. It serves one client at a time, and has no resource manager. Its methods
+// are safe for concurrent use.
 type SWTPM struct {
 	dir  string
 	flag string // how it starts
@@ -28,22 +28,22 @@ type SWTPM struct {
 
 var errRunning = errors.New("testtoken: swtpm runs already")
 
-// NewSWTPM starts a fresh TPM that ends with the test. PCRs 0 to 7 have a measurement of
-// each start, as firmware leaves them.
+// NewSWTPM starts a fresh TPM that is stopped when the test ends. PCRs 0 to 7 hold one
+// measurement for each start, as after a start of real firmware.
 func NewSWTPM(t testing.TB) *SWTPM {
 	t.Helper()
 	return startSWTPM(t, "", fresh)
 }
 
-// Clone copies the state of a TPM that is off into a second one, and starts that:
-// what restoring the snapshot of a virtual machine does.
+// Clone copies the state of a TPM that is off into a second one, and starts the copy, as
+// when a snapshot of a virtual machine is restored.
 func (s *SWTPM) Clone(t testing.TB) *SWTPM {
 	t.Helper()
 	return startSWTPM(t, s.dir, fresh)
 }
 
-// The ways a TPM starts: as after its power was off, or in the middle of what it did when
-// its state was frozen.
+// The ways a TPM starts: after a power-off, or in the middle of its work, from a frozen
+// state.
 const (
 	fresh  = "not-need-init,startup-clear"
 	thawed = "not-need-init"
@@ -54,7 +54,7 @@ func startSWTPM(t testing.TB, state, flag string) *SWTPM {
 	if _, err := exec.LookPath("swtpm"); err != nil {
 		missing(t, "swtpm", "swtpm")
 	}
-	// Not t.TempDir: its names are too long for the path of a socket.
+	// t.TempDir is not used, because its names are too long for the path of a socket.
 	dir, err := os.MkdirTemp("", "t")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func startSWTPM(t testing.TB, state, flag string) *SWTPM {
 	return s
 }
 
-// stateFiles names what a TPM starts from.
+// stateFiles returns the files from which a TPM starts.
 func stateFiles(state, flag string) []string {
 	const lasting, passing = "tpm2-00.permall", "tpm2-00.volatilestate"
 	switch {
@@ -104,12 +104,11 @@ func missing(t testing.TB, what, debian string) {
 	t.Skipf("%s is missing: install the package %s", what, debian)
 }
 
-// Socket is the path of the socket that takes TPM commands. Beside it, with the
-// suffix ".ctrl", is the control socket, where the tools of the TPM software stack
-// look for it.
+// Socket returns the path of the socket for TPM commands. The control socket is beside
+// it, with the suffix ".ctrl", where the tools of the TPM software stack expect it.
 func (s *SWTPM) Socket() string { return filepath.Join(s.dir, "d") }
 
-// Start turns the TPM on, as after a power cut: it keeps what it had stored.
+// Start turns the TPM on, as after a power cut. It keeps its stored state.
 func (s *SWTPM) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,11 +118,11 @@ func (s *SWTPM) Start() error {
 	var sockets []*os.File
 	defer func() {
 		for _, f := range sockets {
-			f.Close() // the TPM has its own copy; a dead one must refuse its callers
+			f.Close() // the TPM has its own copy; connecting to a dead TPM must fail
 		}
 	}()
-	// Clients find the TPM only once the firmware has measured, because it serves one at a
-	// time and a driver that waits for it would come first.
+	// The socket gets its name only after the measurements, because the TPM serves one
+	// client at a time, and a waiting driver could connect first.
 	boot := s.Socket()
 	if s.flag == fresh {
 		boot += ".boot"
@@ -159,8 +158,8 @@ func (s *SWTPM) Start() error {
 	return os.Rename(boot, s.Socket())
 }
 
-// measure extends PCRs 0 to 7 in the SHA-256 bank (TPM2_PCR_Extend), as firmware does
-// whenever it starts.
+// measure extends PCRs 0 to 7 in the SHA-256 bank (TPM2_PCR_Extend), as firmware does at
+// each start.
 func measure(socket string) error {
 	conn, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
@@ -181,7 +180,7 @@ func measure(socket string) error {
 	return nil
 }
 
-// listen makes a listening socket that a child can inherit.
+// listen returns a listening socket that a child process can inherit.
 func listen(path string) (*os.File, error) {
 	os.Remove(path)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -193,8 +192,8 @@ func listen(path string) (*os.File, error) {
 	return l.File()
 }
 
-// Kill cuts the power: the process dies where it stands. It returns when it is dead.
-// Killing what is off does nothing.
+// Kill cuts the power: it kills the process and waits for its end. If the TPM is off it
+// does nothing.
 func (s *SWTPM) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,8 +205,8 @@ func (s *SWTPM) Kill() {
 	s.process = nil
 }
 
-// PowerOff turns the TPM off as an operating system does, with TPM2_Shutdown first.
-// No client may be connected.
+// PowerOff turns the TPM off as an operating system does, after TPM2_Shutdown. No client
+// may be connected.
 func (s *SWTPM) PowerOff() error {
 	c, err := s.Dial()
 	if err != nil {
@@ -222,11 +221,12 @@ func (s *SWTPM) PowerOff() error {
 	return nil
 }
 
-// Reset resets the running TPM, as turning the machine off and on does, without
-// ending its process or its connection: handles and sessions are gone. Its client must send TPM2_Startup then.
+// Reset resets the running TPM, as turning the machine off and on does, without ending
+// its process or its connection. Handles and sessions are gone, and the client must send
+// TPM2_Startup.
 func (s *SWTPM) Reset() error { return s.control(0, 0, 0, 2, 0, 0, 0, 0) }
 
-// control sends a command of swtpm's own, and expects that it succeeds.
+// control sends one of swtpm's control commands, and returns an error unless it succeeds.
 func (s *SWTPM) control(command ...byte) error {
 	c, err := net.DialTimeout("unix", s.Socket()+".ctrl", time.Second)
 	if err != nil {

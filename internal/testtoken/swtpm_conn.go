@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Conn carries commands to a TPM. It is what go-tpm calls a TPMCloser. Send is Post and
-// then Fetch; a response is valid until the next Fetch.
+// A Conn sends commands to a TPM; it implements go-tpm's TPMCloser. Send is Post followed
+// by Fetch. A response is valid until the next Fetch.
 type Conn interface {
 	Send(command []byte) ([]byte, error)
 	Post(command []byte) error
@@ -21,7 +21,7 @@ const headerSize = 10
 
 var errHeader = errors.New("testtoken: no TPM response")
 
-// Dial connects to the TPM. It serves the next client when this one has closed.
+// Dial connects to the TPM. The TPM serves the next client when this one has closed.
 func (s *SWTPM) Dial() (Conn, error) {
 	c, err := net.DialTimeout("unix", s.Socket(), time.Second)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *SWTPM) Dial() (Conn, error) {
 	return &stream{Conn: c}, nil
 }
 
-// A stream is a TPM behind a socket.
+// A stream is a connection to a TPM over a socket.
 type stream struct {
 	net.Conn
 	buf [4096]byte

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// A Frozen is the whole state of a TPM at one moment: what it stores, and what it only
-// remembers, such as keys and sessions with their nonces, and its generator of random
-// numbers.
+// A Frozen is the complete state of a TPM at one moment: its persistent state, and its
+// volatile state, such as keys, sessions with their nonces, and the state of its random
+// number generator.
 type Frozen struct{ dir string }
 
-// Freeze copies the state of a TPM, which goes on.
+// Freeze copies the state of a TPM, which continues to run.
 func (s *SWTPM) Freeze(t testing.TB) Frozen {
 	t.Helper()
 	f := Frozen{t.TempDir()}
@@ -23,13 +23,13 @@ func (s *SWTPM) Freeze(t testing.TB) Frozen {
 			t.Fatal(err)
 		}
 	}
-	os.Remove(filepath.Join(s.dir, stateFiles(s.dir, thawed)[1])) // or it would start from there
+	os.Remove(filepath.Join(s.dir, stateFiles(s.dir, thawed)[1])) // otherwise this TPM would start from there
 	return f
 }
 
-// Thaw starts a second TPM in the frozen state. To the very bytes that the first one got
-// since, it gives answers with the same nonces: a recorded session can be played to it
-// again, from that moment on, as often as it is thawed.
+// Thaw starts a second TPM in the frozen state. To the same bytes that the first one has
+// received since then, it responds with the same nonces. A recorded session can therefore
+// be replayed to it, as often as it is thawed.
 func (f Frozen) Thaw(t testing.TB) *SWTPM {
 	t.Helper()
 	return startSWTPM(t, f.dir, thawed)

@@ -2,9 +2,9 @@ package testtoken
 
 import "time"
 
-// DiscreteChip is how long commands take on a discrete chip: the medians that
-// vendors and users have published for several, about what an average one does.
-// Everything that is not named takes as long as a short command does on the bus.
+// DiscreteChip returns how long a command takes on a discrete chip. The values are
+// medians that vendors and users have published for several chips. An unlisted command
+// takes as long as a short command does on the bus.
 func DiscreteChip(command uint32) time.Duration {
 	times := map[uint32]time.Duration{
 		0x131: 250 * time.Millisecond,  // CreatePrimary, ECC

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent has the kernel end the process with the test binary, whatever ends
-// that.
+// dieWithParent makes the kernel end the process when the test binary ends, for any
+// reason.
 func dieWithParent(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Node makes a character device of a name, behind which is what dial connects to, once:
-// a pseudo-terminal. As with a kernel's device of a TPM, to close it changes nothing in the
-// TPM, and the next who opens it finds what the last one left.
+// Node creates a character device with a name (a pseudo-terminal), and connects it once
+// to the TPM that dial reaches. As with a kernel's TPM device, closing it changes nothing
+// in the TPM, and the next program that opens it finds the objects that the last one
+// left.
 func Node(t testing.TB, name string, dial func() (Conn, error)) (path string) {
 	t.Helper()
 	master, slave, err := openTerminal()
@@ -41,10 +42,10 @@ func Node(t testing.TB, name string, dial func() (Conn, error)) (path string) {
 	return path
 }
 
-// openTerminal opens both ends of a pseudo-terminal that changes no byte. While slave
-// is open, others may open and close it.
+// openTerminal opens both ends of a pseudo-terminal that changes no byte. Other programs
+// may open and close the slave as long as it stays open here.
 func openTerminal() (master, slave *os.File, err error) {
-	// Without blocking, so that closing it ends a read that waits.
+	// Open without blocking, so that Close ends a pending read.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -66,7 +67,7 @@ func openTerminal() (master, slave *os.File, err error) {
 	return master, slave, unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, &raw)
 }
 
-// carry brings commands to a TPM and its responses back, until one of them is gone.
+// carry forwards commands to a TPM and its responses back, until one side is closed.
 func carry(master *os.File, c Conn) {
 	var command []byte
 	var piece [4096]byte

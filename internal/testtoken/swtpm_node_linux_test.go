@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestNode opens a device again and again: it leads to the same TPM, which does not
-// notice.
+// TestNode opens a device repeatedly. Each time it must lead to the same TPM, with
+// unchanged state.
 func TestNode(t *testing.T) {
 	w := NewWire(NewSWTPM(t).Dial)
 	path := Node(t, "tpm0", w.Dial)

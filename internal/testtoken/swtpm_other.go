@@ -4,5 +4,5 @@ package testtoken
 
 import "os/exec"
 
-// dieWithParent does nothing here: the test's cleanup ends the process.
+// dieWithParent does nothing on this system. The test's cleanup ends the process.
 func dieWithParent(*exec.Cmd) {}

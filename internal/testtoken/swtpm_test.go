@@ -58,7 +58,8 @@ func TestSWTPMLife(t *testing.T) {
 	random(t, dial(t, s.Clone(t).Dial))
 }
 
-// TestSWTPMReset resets under a client, which then must send TPM2_Startup.
+// TestSWTPMReset resets a TPM while a client is connected, which must then send
+// TPM2_Startup.
 func TestSWTPMReset(t *testing.T) {
 	s := NewSWTPM(t)
 	c := dial(t, s.Dial)
@@ -111,7 +112,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestThaw has two TPMs go on from the same moment: both give the same random bytes.
+// TestThaw checks that two TPMs that continue from the same state return the same random
+// bytes.
 func TestThaw(t *testing.T) {
 	s := NewSWTPM(t)
 	c := dial(t, s.Dial)

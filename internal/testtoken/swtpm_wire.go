@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Wire stands between a driver and a TPM. It keeps what passes, and fails on
-// demand. Its methods are safe for concurrent use.
+// A Wire is between a driver and a TPM. It records the exchanges, and fails on demand.
+// Its methods are safe for concurrent use.
 type Wire struct {
 	dial func() (Conn, error)
 
@@ -21,22 +21,22 @@ type Wire struct {
 	log    []Exchange
 }
 
-// An Exchange is a command and its response as they were on the wire. Response is
-// nil where the connection broke.
+// An Exchange is a command and its response as sent on the wire. Response is nil if the
+// connection broke.
 type Exchange struct{ Command, Response []byte }
 
 // Code is the command code.
 func (e Exchange) Code() uint32 { return responseCode(e.Command) }
 
-// A fault is what happens to one command.
+// A fault is the failure of one command.
 type fault struct {
 	command uint32 // 0: any
-	after   int    // how many such commands pass first
+	after   int    // how many such commands pass before it
 	answer  uint32 // a response code, or 0 for a broken connection
-	execute bool   // the TPM sees the command before the connection breaks
+	execute bool   // the TPM receives the command before the connection breaks
 }
 
-// NewWire makes a wire to what dial connects to.
+// NewWire returns a wire to the TPM that dial reaches.
 func NewWire(dial func() (Conn, error)) *Wire { return &Wire{dial: dial} }
 
 // Dial connects through the wire.
@@ -48,8 +48,8 @@ func (w *Wire) Dial() (Conn, error) {
 	return &wired{Conn: c, wire: w}, nil
 }
 
-// Answer has the wire answer the next commands of a code (0: any) with response
-// codes, one each, after skipping some. The TPM does not see them.
+// Answer makes the wire respond to the next commands with a code (0: any) by response
+// codes, one each, after skipping some commands. The TPM does not receive these commands.
 func (w *Wire) Answer(command uint32, skip int, codes ...uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,29 +58,29 @@ func (w *Wire) Answer(command uint32, skip int, codes ...uint32) {
 	}
 }
 
-// Break ends the connection at the next command of a code (0: any), after skipping
-// some: before the TPM sees it, or after it has executed it.
+// Break ends the connection at the next command with a code (0: any), after skipping some
+// commands: before the TPM receives the command, or after the TPM has executed it.
 func (w *Wire) Break(command uint32, skip int, executed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = append(w.faults, fault{command: command, after: skip, execute: executed})
 }
 
-// Delay makes commands take as long as a chip takes. Nil: no delay.
+// Delay delays commands as a chip would. A nil profile removes the delay.
 func (w *Wire) Delay(profile func(command uint32) time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.delay = profile
 }
 
-// Record starts to keep every exchange, or stops and forgets them.
+// Record starts recording exchanges, or stops and discards the recorded ones.
 func (w *Wire) Record(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.keep, w.log = on, nil
 }
 
-// Log returns the exchanges that were kept.
+// Log returns the recorded exchanges.
 func (w *Wire) Log() []Exchange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,7 +94,7 @@ func (w *Wire) Count() int {
 	return w.count
 }
 
-// next takes the fault for a command, if there is one, and tells its delay.
+// next returns the fault for a command, if any, and its delay.
 func (w *Wire) next(command uint32) (hit *fault, delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,25 +126,26 @@ func (w *Wire) note(command, response []byte) {
 	}
 }
 
-// wired is one connection through a wire.
+// wired is one connection through a Wire.
 type wired struct {
 	Conn
 	wire   *Wire
 	posted chan exchanged
 }
 
-// exchanged is how a command ended that was posted.
+// exchanged is the result of a command that was posted.
 type exchanged struct {
 	response []byte
 	err      error
 }
 
-// Post sends a command with all that the wire does to it, and does not wait for that.
+// Post sends a command through the wire's delays and faults, and does not wait for the
+// response.
 func (c *wired) Post(command []byte) error {
 	c.posted = make(chan exchanged, 1)
 	go func(done chan<- exchanged) {
 		rsp, err := c.Send(command)
-		done <- exchanged{bytes.Clone(rsp), err} // whoever posted may still read the last one
+		done <- exchanged{bytes.Clone(rsp), err} // the caller may still be reading the previous response
 	}(c.posted)
 	return nil
 }

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// NewTPM2PKCS11 readies libtpm2-pkcs11 over a software TPM. The caller initialises its
-// token, with SOPIN, PIN and the label. The module takes its TPM and its store from the
-// environment when it is initialised, so that a process has one such token at a time.
+// NewTPM2PKCS11 prepares libtpm2-pkcs11 over a software TPM. The caller initialises its
+// token, with SOPIN, PIN and the label. The module reads the addresses of its TPM and its
+// store from the environment when it is initialised, so that a process can have one such
+// token at a time.
 func NewTPM2PKCS11(t testing.TB) PKCS11 {
 	t.Helper()
 	module := find(t, "libtpm2_pkcs11.so", "libtpm2-pkcs11-1", "pkcs11")

@@ -13,29 +13,30 @@ import (
 	"strongroom.example/driver"
 )
 
-// A Subject is a way to bring keys into a driver, or into a vault behind the driver's
-// interfaces.
+// A Subject is a driver, or a vault behind a driver's interfaces, into which keys can be
+// imported.
 type Subject struct {
-	// Info lists the specs that Import takes, and their algorithms. Files for other specs
-	// are not run.
+	// Info lists the specs that Import supports, and their algorithms. Files for other
+	// specs are not run.
 	Info driver.Info
-	// Import brings material and opens the key. done closes and destroys it. A key that is
-	// refused is Invalid or Authentic.
+	// Import imports material and opens the key. done closes and destroys the key. The
+	// error for a rejected key is Invalid or Authentic.
 	Import func(t *testing.T, spec driver.KeySpec, material []byte) (key driver.Key, done func(), err error)
-	// LeaveOut names files that take too long, which the log says. Nil: all are run.
+	// LeaveOut reports whether a file takes too long; the log names such files. If it is
+	// nil, all files are run.
 	LeaveOut func(file string) bool
-	// Files is how many rows of the table are run; -1 if that is not known.
+	// Files is the number of rows of the table that are run, or -1 if it is not known.
 	Files int
 }
 
-// Counts are what became of the cases of one row.
+// Counts are the numbers of cases of one row by result.
 type Counts struct {
-	// Cases went through a key and came to the result that the vector has.
+	// Cases went through a key and had the result of the vector.
 	Cases int
-	// MustFail went through a key that has another label or MGF1 hash than the vector, and
+	// MustFail went through a key with another label or MGF1 hash than the vector, and
 	// failed.
 	MustFail int
-	// Refused keys were not taken, each with all of its cases.
+	// Refused are the keys that Import rejected, each with all of its cases.
 	Refused int
 }
 
@@ -49,7 +50,7 @@ type row struct {
 	want  Counts
 }
 
-// run is one row on its way.
+// run is the execution of one row.
 type run struct {
 	*testing.T
 	Subject
@@ -58,7 +59,7 @@ type run struct {
 	seen map[string]bool
 }
 
-// Run runs every file that the subject has a spec and an algorithm for.
+// Run runs every file for which the subject has a spec and an algorithm.
 func Run(t *testing.T, s Subject) {
 	t.Helper()
 	files, total := 0, Counts{}
@@ -89,7 +90,7 @@ func Run(t *testing.T, s Subject) {
 	t.Logf("%d rows: %+v", files, total)
 }
 
-// rows is the table. Verify has no rows, because it uses no driver.
+// rows returns the table. Verify has no rows, because it uses no driver.
 func rows() []row {
 	prf := func(alg driver.KeyAlgorithm) driver.KeySpec {
 		return driver.KeySpec{Algorithm: alg, Usage: driver.Derive}
@@ -132,7 +133,7 @@ func rows() []row {
 	for _, f := range []struct {
 		file    string
 		key     driver.KeyAlgorithm
-		refused [3]int // of the files of signatures, by hash
+		refused [3]int // by hash, for the signature files
 	}{
 		{"rsa_pkcs1_2048", driver.RSA2048, [3]int{2, 0, 1}},
 		{"rsa_pkcs1_3072", driver.RSA3072, [3]int{1, 0, 1}},
@@ -146,7 +147,7 @@ func rows() []row {
 	return table
 }
 
-// key brings a key that must be taken.
+// key imports a key that must be accepted.
 func (x *run) key(material []byte) (driver.Key, func()) {
 	x.Helper()
 	key, done, err := x.Import(x.T, x.spec, material)
@@ -156,7 +157,7 @@ func (x *run) key(material []byte) (driver.Key, func()) {
 	return key, done
 }
 
-// refused brings a key that must not be taken.
+// refused imports a key that must be rejected.
 func (x *run) refused(g Group) {
 	_, done, err := x.Import(x.T, x.spec, g.PrivateKeyPkcs8)
 	if err == nil {
@@ -170,7 +171,7 @@ func (x *run) refused(g Group) {
 	x.got.Refused++
 }
 
-// prf runs the full tags of keys that can be imported.
+// prf runs the vectors with full tags and with keys that can be imported.
 func (x *run) prf(g Group) {
 	for _, v := range g.Tests {
 		if g.TagSize != 256 || len(v.Key) != 32 && (x.spec.Algorithm != driver.HMACSM3 || len(v.Key) != 16) {
@@ -186,7 +187,8 @@ func (x *run) prf(g Group) {
 	}
 }
 
-// gcm opens texts under keys of 256 bits, with the sizes of iv and tag that the seam has.
+// gcm runs the vectors with keys of 256 bits, and with the IV and tag sizes of package
+// driver.
 func (x *run) gcm(g Group) {
 	if g.KeySize != 256 || g.IVSize != 96 || g.TagSize != 128 {
 		return
@@ -215,8 +217,8 @@ func modulusBits(alg driver.KeyAlgorithm) int {
 	return map[driver.KeyAlgorithm]int{driver.RSA2048: 2048, driver.RSA3072: 3072, driver.RSA4096: 4096}[alg]
 }
 
-// oaep runs the groups of the row's hash. What has a label, or another hash for MGF1, is
-// no ciphertext to the seam, and must fail.
+// oaep runs the groups of the row's hash. Package driver has no labels and no other hash
+// for MGF1, so that a ciphertext with either must fail.
 func (x *run) oaep(g Group) {
 	hash := map[driver.EncryptAlg]string{driver.RSAOAEPSHA1: "SHA-1", driver.RSAOAEPSHA256: "SHA-256"}[x.alg]
 	if g.Sha != hash || g.KeySize != modulusBits(x.spec.Algorithm) {
@@ -259,8 +261,8 @@ func unpad(block []byte) ([]byte, error) {
 	return block[2+end+1:], nil
 }
 
-// sign compares signatures, which PKCS #1 v1.5 makes the same each time. A key with the
-// exponent 3 must be refused.
+// sign compares signatures, which are deterministic with PKCS #1 v1.5. A key with the
+// exponent 3 must be rejected.
 func (x *run) sign(g Group) {
 	if g.Sha != map[int]string{32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}[x.row.sign.DigestSize()] {
 		return
@@ -286,8 +288,8 @@ func digest(alg driver.SignAlg, msg []byte) []byte {
 	return h.Sum(nil)
 }
 
-// ecdsa signs with each private key that a file of ECDH has, once, and verifies by the
-// standard library: Wycheproof has no private keys for ECDSA.
+// ecdsa signs once with each private key of an ECDH file, and verifies by the standard
+// library, because Wycheproof has no private keys for ECDSA.
 func (x *run) ecdsa(g Group) {
 	curve := map[driver.KeyAlgorithm]elliptic.Curve{driver.ECP256: elliptic.P256(), driver.ECP384: elliptic.P384(), driver.ECP521: elliptic.P521()}[x.spec.Algorithm]
 	for _, v := range g.Tests {

@@ -1,5 +1,5 @@
-// Package vectors reads the Wycheproof vectors (github.com/c2sp/wycheproof) for the
-// tests of drivers.
+// Package vectors reads the Wycheproof vectors (github.com/c2sp/wycheproof) for the tests
+// of drivers.
 package vectors
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/c2sp/wycheproof"
 )
 
-// Hex is a byte string as the vectors write it. A number with an odd count of digits
-// has a zero in front.
+// Hex is a byte string in the encoding of the vectors. A number with an odd count of
+// digits gets a leading zero.
 type Hex []byte
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -25,7 +25,7 @@ func (h *Hex) UnmarshalText(text []byte) error {
 	return err
 }
 
-// A Group has the fields of all the kinds of group that drivers are tested with.
+// A Group has the fields of all kinds of group with which drivers are tested.
 type Group struct {
 	KeySize, IVSize, TagSize, SLen int
 	Sha, MgfSha                    string
@@ -43,7 +43,7 @@ type Case struct {
 	Result                                 string
 }
 
-// Read returns the groups of a file. A file that is not there ends the test.
+// Read returns the groups of a file. A missing file ends the test.
 func Read(t *testing.T, file string) []Group {
 	t.Helper()
 	text, err := fs.ReadFile(wycheproof.TestVectors, file)
