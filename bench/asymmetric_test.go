@@ -15,8 +15,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// bare is one algorithm as its library has it, and the CMK that is measured
-// against it.
+// bare is one algorithm of a library, and the CMK that is compared with it.
 type bare struct {
 	name    string
 	spec    vault.KeySpec
@@ -32,8 +31,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// signers lists what Sign is measured against. Each takes a digest, or for Ed25519
-// a message of the same length.
+// signers returns the baselines of Sign. Each signs a digest or, for Ed25519, a message
+// of the same length.
 func signers() []bare {
 	digest := sha256.Sum256([]byte("m"))
 	by := func(key crypto.Signer, opts crypto.SignerOpts) func() error {
@@ -51,7 +50,7 @@ func signers() []bare {
 	}
 }
 
-// BenchmarkSign measures Sign of a digest, durable audit record included.
+// BenchmarkSign measures Sign of a digest, including the durable audit record.
 func BenchmarkSign(b *testing.B) {
 	p, s := newBaseline(b), newSubject(b)
 	digest := sha256.Sum256([]byte("m"))
@@ -70,8 +69,8 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// BenchmarkAsymmetricDecrypt measures AsymmetricDecrypt, durable audit record
-// included.
+// BenchmarkAsymmetricDecrypt measures AsymmetricDecrypt, including the durable audit
+// record.
 func BenchmarkAsymmetricDecrypt(b *testing.B) {
 	p, s := newBaseline(b), newSubject(b)
 	message := make([]byte, 32)
@@ -95,7 +94,7 @@ func BenchmarkAsymmetricDecrypt(b *testing.B) {
 	}
 }
 
-// encryptTo encrypts as an outsider does.
+// encryptTo encrypts to a public key without the vault.
 func encryptTo(public crypto.PublicKey, message []byte) []byte {
 	if k, ok := public.(*rsa.PublicKey); ok {
 		return must(rsa.EncryptOAEP(sha256.New(), rand.Reader, k, message, nil))

@@ -10,10 +10,10 @@ import (
 	"strongroom.example/vault"
 )
 
-// backupKeys is how many CMKs the vault has that is backed up and restored.
+// backupKeys is the number of CMKs in the vault that is backed up and restored.
 const backupKeys = 2000
 
-// BenchmarkBackup measures a full backup of a vault, by its bytes: b.SetBytes.
+// BenchmarkBackup measures a full backup of a vault, in bytes per second.
 func BenchmarkBackup(b *testing.B) {
 	s, light := manyKeys(b), soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("backup"))
 	var out counter
@@ -26,7 +26,7 @@ func BenchmarkBackup(b *testing.B) {
 	b.SetBytes(int64(out))
 }
 
-// BenchmarkRestore measures Restore of the same backup, with its durable writes.
+// BenchmarkRestore measures Restore of the same backup, including its durable writes.
 func BenchmarkRestore(b *testing.B) {
 	s, light := manyKeys(b), soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("backup"))
 	var file bytes.Buffer
@@ -48,7 +48,8 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
-// manyKeys is a vault with backupKeys CMKs, most with a version and a record of their own.
+// manyKeys returns a vault with backupKeys CMKs, most with a version and a record of
+// their own.
 func manyKeys(b *testing.B) subject {
 	b.Helper()
 	s := newSubject(b)
@@ -60,7 +61,7 @@ func manyKeys(b *testing.B) subject {
 	return s
 }
 
-// counter is a writer that counts.
+// counter is a writer that counts bytes.
 type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {

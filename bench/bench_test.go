@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// baseline is what every operation is measured against.
+// baseline is the baseline of every operation.
 type baseline struct {
 	raw *Raw
 	log *Durable
@@ -21,7 +21,7 @@ func newBaseline(b *testing.B) baseline {
 	return baseline{raw: raw, log: newDurable(b, filepath.Join(b.TempDir(), "log"), 4096)}
 }
 
-// durably makes an operation end with one durable record.
+// durably returns op followed by one durable record.
 func (p baseline) durably(op func() error) func() error {
 	return func() error {
 		if err := op(); err != nil {
@@ -39,8 +39,8 @@ func atEach(b *testing.B, r Ratio) {
 	}
 }
 
-// BenchmarkBaseline measures the baseline against itself: "x-raw-durable" is 1
-// but for noise, which tells how far the other figures can be trusted.
+// BenchmarkBaseline measures the baseline against itself. "x-raw-durable" would be 1
+// without noise; its deviation shows how far the other figures can be trusted.
 func BenchmarkBaseline(b *testing.B) {
 	p, plaintext := newBaseline(b), make([]byte, 1024)
 	seal := func() error { p.raw.Seal(plaintext); return nil }

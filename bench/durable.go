@@ -11,30 +11,30 @@ import (
 // RecordSize is the length in bytes of one durable record.
 const RecordSize = 256
 
-// A Durable is a log of records with the least that durability costs: a file
-// whose blocks were written before, one write and one sync for all who wait. When
-// the file is full it begins again. It is safe for concurrent use.
+// A Durable is a log of records with minimal cost for durability: a file whose blocks are
+// already allocated, and one write and one sync for all waiting callers. When the file is
+// full the log continues at its beginning. It is safe for concurrent use.
 type Durable struct {
 	file *os.File
 	size int // records in the file
 
 	mu      sync.Mutex
-	next    int    // where the next record goes
-	group   *group // who joins now
-	leading bool   // a leader is at work
+	next    int    // the index of the next record
+	group   *group // the group that callers join now
+	leading bool   // a leader is committing
 	free    *sync.Cond
 
 	records, syncs uint64
 }
 
-// group is the callers that share one sync.
+// group is a set of callers that share one sync.
 type group struct {
 	records []byte
 	done    chan struct{}
 	err     error
 }
 
-// NewDurable makes a log of the given number of records at path.
+// NewDurable creates a log of the given number of records at path.
 func NewDurable(path string, records int) (*Durable, error) {
 	if records < 1 {
 		return nil, errors.New("bench: a log has one record or more")
@@ -55,9 +55,9 @@ func NewDurable(path string, records int) (*Durable, error) {
 	return d, nil
 }
 
-// Append writes one record, padded or cut to RecordSize, and returns once it is
-// on disk. The first to join a group leads it: it waits for the leader before it,
-// lets others run once so that they can join, and commits for all.
+// Append writes one record, padded or truncated to RecordSize, and returns when it is on
+// disk. The first caller that joins a group leads it: it waits for the previous leader,
+// yields the processor once so that others can join, and commits for all.
 func (d *Durable) Append(record []byte) error {
 	g, leads := d.join(record)
 	if !leads {
@@ -76,7 +76,7 @@ func (d *Durable) Append(record []byte) error {
 	return g.err
 }
 
-// join adds the record to the group that is gathering.
+// join adds the record to the current group.
 func (d *Durable) join(record []byte) (g *group, leads bool) {
 	var padded [RecordSize]byte
 	copy(padded[:], record)
@@ -89,7 +89,7 @@ func (d *Durable) join(record []byte) (g *group, leads bool) {
 	return d.group, leads
 }
 
-// commit closes the group, makes its records durable and lets everyone go.
+// commit closes the group, makes its records durable and wakes its callers.
 func (d *Durable) commit(g *group) {
 	d.mu.Lock()
 	d.group = nil
@@ -109,8 +109,8 @@ func (d *Durable) commit(g *group) {
 	close(g.done)
 }
 
-// write puts records at their place, going on at the beginning of the file where
-// its end is reached, and syncs once.
+// write writes records at their place, continues at the beginning of the file when the
+// end is reached, and syncs once.
 func (d *Durable) write(records []byte, at int) error {
 	for len(records) > 0 {
 		n := min(len(records), (d.size-at)*RecordSize)
@@ -125,12 +125,12 @@ func (d *Durable) write(records []byte, at int) error {
 	return nil
 }
 
-// Count tells how many records were written, and with how many syncs.
+// Count returns how many records were written, and with how many syncs.
 func (d *Durable) Count() (records, syncs uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.records, d.syncs
 }
 
-// Close closes the file, which stays.
+// Close closes the file. It does not remove it.
 func (d *Durable) Close() error { return d.file.Close() }

@@ -22,8 +22,8 @@ func newDurable(t testing.TB, path string, records int) *Durable {
 	return d
 }
 
-// The baseline is only fair if it is what it says: syncs are shared, and every
-// acknowledged record is in the file, once.
+// TestDurableSharesSyncs checks that the baseline is fair: syncs are shared, and every
+// acknowledged record is in the file once.
 func TestDurableSharesSyncs(t *testing.T) {
 	const callers, calls = 64, 64 * 20
 	path := filepath.Join(t.TempDir(), "log")

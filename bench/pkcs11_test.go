@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testtoken.Main(m)) }
 
-// A tokenCall is an operation of a token, by its name in the raw loop.
+// A tokenCall is an operation of a token, with its name in the raw loop.
 type tokenCall struct {
 	name string
 	spec driver.KeySpec
@@ -46,13 +46,13 @@ func tokenCalls() []tokenCall {
 	}
 }
 
-// BenchmarkPKCS11 measures the driver beside a bare loop of C calls on the same key
-// of a SoftHSM token. They take turns, long enough that starting threads counts for
-// little, and it reports medians, with those of the ratios of neighbours.
+// BenchmarkPKCS11 compares the driver with a bare loop of C calls on the same key of a
+// SoftHSM token. The two take turns, each long enough that the start of threads is
+// negligible. It reports medians of both, and of the ratios of neighbouring turns.
 //
-// Both do the same: C_xxxInit and C_xxx for each operation, of the same lengths, with
-// a session for each caller and a look at the clock. The driver draws each iv, where
-// the loop counts, and makes DER of an ECDSA signature.
+// Both do the same work: C_xxxInit and C_xxx for each operation, of the same lengths,
+// with a session for each caller and one reading of the clock. The driver draws each IV
+// where the loop counts, and encodes an ECDSA signature as DER.
 func BenchmarkPKCS11(b *testing.B) {
 	const turn = 200 * time.Millisecond
 	token := testtoken.NewSoftHSM(b)
@@ -79,9 +79,9 @@ func BenchmarkPKCS11(b *testing.B) {
 	}
 }
 
-// BenchmarkPKCS11Latency has a token of 1 ms a call, and more callers than sessions.
-// "x-pool/latency" is the throughput in terms of what the sessions give if each is
-// always busy, by the time that one caller takes.
+// BenchmarkPKCS11Latency measures a token of 1 ms a call with more callers than sessions.
+// "x-pool/latency" is the throughput divided by that of sessions that are always busy,
+// computed from the time for one caller.
 func BenchmarkPKCS11Latency(b *testing.B) {
 	const sessions, callers = 8, 16
 	token := testtoken.NewFaulty(b, testtoken.NewSoftHSM(b))
@@ -99,8 +99,8 @@ func BenchmarkPKCS11Latency(b *testing.B) {
 	b.ReportMetric(median(list), "x-pool/latency")
 }
 
-// BenchmarkPKCS11Objects fills a token with keys. "x-few" is what an operation takes
-// then, by what it took before.
+// BenchmarkPKCS11Objects fills a token with keys. "x-few" is the time of an operation
+// divided by its time before.
 func BenchmarkPKCS11Objects(b *testing.B) {
 	const many = 200
 	d := newToken(b, testtoken.NewSoftHSM(b), 0)
@@ -122,7 +122,7 @@ func BenchmarkPKCS11Objects(b *testing.B) {
 	b.ReportMetric(median(full)/median(few), "x-few")
 }
 
-// newToken opens a token until the benchmark ends.
+// newToken opens a token. It is closed when the benchmark ends.
 func newToken(b *testing.B, token testtoken.PKCS11, sessions int) driver.Driver {
 	b.Helper()
 	d, err := pkcs11.Open(b.Context(), pkcs11.Config{
@@ -139,7 +139,7 @@ func newToken(b *testing.B, token testtoken.PKCS11, sessions int) driver.Driver 
 	return d
 }
 
-// newTokenKey makes a key in the token and opens it.
+// newTokenKey generates a key in the token and opens it.
 func newTokenKey(b *testing.B, d driver.Driver, spec driver.KeySpec) (id driver.MaterialID, k driver.Key) {
 	b.Helper()
 	rand.Read(id[:])

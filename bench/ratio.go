@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Rounds is how often the operation and its baselines take turns.
+// Rounds is the number of turns of the operation and its baselines.
 const Rounds = 5
 
-// A Ratio measures one operation against its baselines. Each function does the
-// operation once, and must be safe for concurrent use.
+// A Ratio compares one operation with its baselines. Each function does the operation
+// once, and must be safe for concurrent use.
 type Ratio struct {
-	// Callers is how many goroutines call at once; 0 is one.
+	// Callers is the number of concurrent callers; 0 means one.
 	Callers int
-	// Op is the operation; Durable is the raw cryptography with one durable record,
-	// Raw without.
+	// Op is the operation. Durable is the raw cryptography with one durable record, Raw
+	// without.
 	Op, Durable, Raw func() error
 }
 
-// Run measures, in Rounds turns of b.N calls in all for each function, and
-// reports medians: "ops/s" of the operation, and how many times as long as the
-// baselines it takes ("x-raw-durable", "x-raw"). The time per call that the
-// testing package prints is that of the operation alone.
+// Run measures Rounds turns, with b.N calls in total for each function, and reports
+// medians: "ops/s" of the operation, and its time divided by those of the baselines
+// ("x-raw-durable", "x-raw"). The time per call that the testing package prints is that
+// of the operation alone.
 func (r Ratio) Run(b *testing.B) {
 	b.StopTimer()
 	b.ResetTimer()
@@ -44,7 +44,7 @@ func (r Ratio) Run(b *testing.B) {
 	b.ReportMetric(median(xRaw), "x-raw")
 }
 
-// timed is the seconds that one call took, when all callers share the calls.
+// timed returns the seconds per call, when all callers share the calls.
 func (r Ratio) timed(b *testing.B, f func() error, calls int) float64 {
 	begin := time.Now()
 	if err := share(max(1, r.Callers), calls, f); err != nil {
@@ -53,8 +53,8 @@ func (r Ratio) timed(b *testing.B, f func() error, calls int) float64 {
 	return max(time.Since(begin).Seconds(), 1e-9) / float64(calls)
 }
 
-// share makes calls in all, spread over callers at once, and answers an error of
-// theirs.
+// share makes the given number of calls, distributed over concurrent callers, and returns
+// one of their errors.
 func share(callers, calls int, f func() error) error {
 	failed := make(chan error, callers)
 	var wg sync.WaitGroup
@@ -77,7 +77,7 @@ func share(callers, calls int, f func() error) error {
 	return <-failed
 }
 
-// median returns the middle of some figures; it sorts them.
+// median returns the median of v, which it sorts.
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]

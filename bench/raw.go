@@ -7,11 +7,11 @@ import (
 	"fmt"
 )
 
-// Raw is the cryptography of an operation with nothing around it: AES-256-GCM
-// under one key that was set up before. It is safe for concurrent use.
+// Raw is the cryptography of an operation alone: AES-256-GCM under one key that was
+// prepared before. It is safe for concurrent use.
 type Raw struct{ aead cipher.AEAD }
 
-// NewRaw makes a fresh key.
+// NewRaw returns a Raw with a fresh key.
 func NewRaw() (*Raw, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -31,13 +31,12 @@ func (r *Raw) Seal(plaintext []byte) []byte {
 	return r.aead.Seal(nil, nil, plaintext, nil)
 }
 
-// Open decrypts what Seal answered; it is the baseline of Decrypt.
+// Open decrypts the result of Seal; it is the baseline of Decrypt.
 func (r *Raw) Open(sealed []byte) ([]byte, error) {
 	return r.aead.Open(nil, nil, sealed, nil)
 }
 
-// DataKey makes 32 random bytes and encrypts them; it is the baseline of
-// GenerateDataKey.
+// DataKey draws 32 random bytes and encrypts them; it is the baseline of GenerateDataKey.
 func (r *Raw) DataKey() (key, sealed []byte) {
 	key = make([]byte, 32)
 	rand.Read(key)

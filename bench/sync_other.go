@@ -4,5 +4,5 @@ package bench
 
 import "os"
 
-// datasync makes the file durable; other systems have no portable fdatasync.
+// datasync makes the file durable. Other systems have no portable fdatasync.
 func datasync(f *os.File) error { return f.Sync() }

@@ -9,22 +9,23 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A recording is what a driver sent to a TPM from a moment on: operations one after the
-// other, of one command each.
+// A recording is a sequence of operations that a driver sent to a TPM, of one command
+// each.
 //
-// To play it is the measure of a TPM's driver, since a TPM does one command at a time:
-// nothing is faster than recorded bytes that are sent as soon as the wire is free, with no key
-// and no session to compute for. And it is a fair one: the bytes of a session are good
-// only once, so they go to a copy of the TPM that was frozen, nonces and all, before they
-// were recorded. It does the same work again, command by command, and its nonces are the
-// same; else the measurement fails.
+// Replaying it is the baseline of a TPM driver. Because a TPM executes one command at a
+// time, no driver can be faster than recorded bytes that are sent as soon as the wire is
+// free, without computing keys or sessions. The bytes of a session are valid only once.
+// They are therefore replayed to a copy of the TPM that was frozen, including its nonces,
+// before the recording. The copy does the same work again, command by command, and
+// responds with the same nonces; otherwise the measurement fails.
 type recording struct {
 	from  testtoken.Frozen
 	log   []testtoken.Exchange
 	delay func(command uint32) time.Duration
 }
 
-// play has so many callers share the wire, and returns the time that one command takes.
+// play replays the recording with a number of callers on one wire, and returns the time
+// per command.
 func (r recording) play(b *testing.B, callers int) time.Duration {
 	b.Helper()
 	chip := r.from.Thaw(b)
@@ -42,7 +43,7 @@ func (r recording) play(b *testing.B, callers int) time.Duration {
 		answers = append(answers, memory[len(memory)-len(rsp):])
 		return err
 	}
-	warm := len(r.log) / 3 // until then a fresh process is slower
+	warm := len(r.log) / 3 // a fresh process is slower in the beginning
 	if err := share(callers, warm, send); err != nil {
 		b.Fatal(err)
 	}
@@ -59,19 +60,20 @@ func (r recording) play(b *testing.B, callers int) time.Duration {
 	return took / time.Duration(len(r.log)-warm)
 }
 
-// sameWork reports whether two answers are successes of the same length with the same
-// nonce: the TPM believed the session, and went on with it. Signatures differ, since
-// swtpm takes their random numbers from elsewhere.
+// sameWork reports whether two responses are successes of the same length with the same
+// nonce: the TPM accepted the session and continued it. Signatures differ, because swtpm
+// draws their random numbers from another source.
 func sameWork(a, b []byte) bool {
 	const head, nonce, tail = 10, 32, 32 + 1 + 2 + 32
 	return len(a) == len(b) && len(a) > head+tail && bytes.Equal(a[:head], b[:head]) &&
 		bytes.Equal(a[len(a)-tail:][:nonce], b[len(b)-tail:][:nonce])
 }
 
-// A path is a way to a TPM: straight, or over a wire that makes it as slow as a chip.
+// A path is a connection to a TPM: direct, or over a wire that makes it as slow as a
+// chip.
 type path struct {
 	chip *testtoken.SWTPM
-	wire *testtoken.Wire // nil: straight
+	wire *testtoken.Wire // nil: direct
 }
 
 func through(chip *testtoken.SWTPM, delay func(uint32) time.Duration) path {

@@ -16,9 +16,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// The TPMs that are measured: swtpm as it is, which is a hundred times as fast as a chip,
-// and with the latencies of one. The driver is quick enough where it keeps up with the
-// first; the second is what there is in the field.
+// The measured TPMs: swtpm itself, which is about a hundred times as fast as a chip, and
+// swtpm with the latencies of a chip. The first shows whether the driver is fast enough;
+// the second is what users have.
 var tpms = []struct {
 	name  string
 	delay func(command uint32) time.Duration
@@ -31,10 +31,10 @@ type tpmBench struct {
 	delay    func(command uint32) time.Duration
 	path     path
 	commands atomic.Int64
-	busy     atomic.Int64 // nanoseconds for which commands were on the wire
+	busy     atomic.Int64 // nanoseconds during which commands were on the wire
 }
 
-// newTPMBench starts a TPM. Until it is slowed it is quick.
+// newTPMBench starts a TPM. It is fast until it is delayed.
 func newTPMBench(b *testing.B, delay func(uint32) time.Duration) *tpmBench {
 	b.Helper()
 	m := &tpmBench{chip: testtoken.NewSWTPM(b), delay: delay}
@@ -52,7 +52,8 @@ func (m *tpmBench) open(b *testing.B, p path) {
 	}}))
 }
 
-// A counted counts the commands on a connection, and the time for which they are on it.
+// A counted counts the commands on a connection, and the time during which they are on
+// it.
 type counted struct {
 	testtoken.Conn
 	bench *tpmBench
@@ -71,7 +72,7 @@ func (c *counted) Fetch() ([]byte, error) {
 	return rsp, err
 }
 
-// A tpmKey is a resident key, and the operation with it that is measured.
+// A tpmKey is a resident key, and the measured operation with it.
 type tpmKey struct {
 	id   driver.MaterialID
 	spec driver.KeySpec
@@ -104,7 +105,7 @@ func (m *tpmBench) openKey(b *testing.B, k tpmKey) driver.Key {
 	return must(m.OpenKey(b.Context(), k.id, k.spec, k.blob))
 }
 
-// record records an operation, and then opens the TPM to be measured.
+// record records an operation, and then opens the TPM for the measurement.
 func (m *tpmBench) record(b *testing.B, k tpmKey) recording {
 	b.Helper()
 	m.Close()
@@ -127,8 +128,8 @@ func (m *tpmBench) record(b *testing.B, k tpmKey) recording {
 	return r
 }
 
-// length is how many commands are recorded: what takes a tenth of a second, or a second
-// on a chip.
+// length returns how many commands to record: those of a tenth of a second, or of a
+// second on a chip.
 func (m *tpmBench) length(k tpmKey) int {
 	switch {
 	case m.delay != nil:
@@ -139,9 +140,9 @@ func (m *tpmBench) length(k tpmKey) int {
 	return 3000
 }
 
-// run measures an operation in rounds that take turns with playing a recording: "x-wire"
-// is how many times as long as that it takes, and "x-busy" how many times as long as its
-// commands were on the wire.
+// run measures an operation in rounds that alternate with replaying a recording. "x-wire"
+// is the time of the operation divided by that of the replay; "x-busy" is the time
+// divided by the time that its commands were on the wire.
 func (m *tpmBench) run(b *testing.B, r recording, o tpmLoad) {
 	b.Helper()
 	if err := share(o.callers, 4*o.callers, o.act); err != nil {
@@ -170,13 +171,13 @@ func (m *tpmBench) run(b *testing.B, r recording, o tpmLoad) {
 	b.ReportMetric(float64(m.commands.Load())/float64(calls*Rounds), "commands/op")
 }
 
-// A tpmLoad is an operation and how many do it at once.
+// A tpmLoad is an operation and its number of concurrent callers.
 type tpmLoad struct {
 	callers int
 	act     func() error
 }
 
-// BenchmarkTPM measures the driver of TPMs alone.
+// BenchmarkTPM measures the TPM driver without a vault.
 func BenchmarkTPM(b *testing.B) {
 	for _, t := range tpms {
 		for _, operation := range tpmOperations {
@@ -193,8 +194,8 @@ func BenchmarkTPM(b *testing.B) {
 	}
 }
 
-// BenchmarkTPMVault measures the vault over a TPM, durable audit record included. Encrypt
-// under a wrapped key sends no command.
+// BenchmarkTPMVault measures the vault over a TPM, including the durable audit record.
+// Encrypt under a wrapped key sends no command.
 func BenchmarkTPMVault(b *testing.B) {
 	for _, t := range tpms {
 		m, r := newTPMBench(b, t.delay), make(map[string]recording)
@@ -227,7 +228,7 @@ type tpmVault struct{ act map[string]func() error }
 func newTPMVault(b *testing.B, m *tpmBench) tpmVault {
 	b.Helper()
 	if w := m.path.wire; w != nil {
-		w.Delay(nil) // making keys is not what is measured
+		w.Delay(nil) // do not measure the generation of keys
 		defer w.Delay(m.delay)
 	}
 	v := must(vault.Create(b.Context(), filepath.Join(b.TempDir(), "vault"), vault.Config{

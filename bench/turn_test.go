@@ -12,7 +12,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// drive calls for some time from some goroutines, each with a buffer of its own.
+// drive makes calls for a duration from a number of goroutines, each with a buffer of its
+// own.
 func drive(b *testing.B, turn time.Duration, callers int, call func(dst []byte) error) testtoken.Cost {
 	b.Helper()
 	var done atomic.Int64
@@ -35,7 +36,7 @@ func drive(b *testing.B, turn time.Duration, callers int, call func(dst []byte) 
 	return testtoken.Cost{Wall: time.Since(start) / n, CPU: (processor(b) - cpu) / n}
 }
 
-// processor is the time that the processor has spent on this process.
+// processor returns the processor time of this process.
 func processor(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage

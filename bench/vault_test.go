@@ -8,7 +8,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// subject is a vault with one CMK, as a program would use it.
+// subject is a vault with one CMK, configured as a program would.
 type subject struct {
 	client vault.Client
 	key    string
@@ -34,7 +34,7 @@ func newSubject(b *testing.B) subject {
 	return subject{c, k.ID}
 }
 
-// BenchmarkEncrypt measures Encrypt, durable audit record included.
+// BenchmarkEncrypt measures Encrypt, including the durable audit record.
 func BenchmarkEncrypt(b *testing.B) {
 	p, s, plaintext := newBaseline(b), newSubject(b), make([]byte, 1024)
 	raw := func() error { p.raw.Seal(plaintext); return nil }
@@ -44,7 +44,7 @@ func BenchmarkEncrypt(b *testing.B) {
 	}})
 }
 
-// BenchmarkDecrypt measures Decrypt, durable audit record included.
+// BenchmarkDecrypt measures Decrypt, including the durable audit record.
 func BenchmarkDecrypt(b *testing.B) {
 	p, s := newBaseline(b), newSubject(b)
 	ct, err := s.client.Encrypt(b.Context(), s.key, make([]byte, 1024), nil)
@@ -59,8 +59,8 @@ func BenchmarkDecrypt(b *testing.B) {
 	}})
 }
 
-// BenchmarkGenerateDataKey measures GenerateDataKey and Destroy, durable audit
-// record included.
+// BenchmarkGenerateDataKey measures GenerateDataKey and Destroy, including the durable
+// audit record.
 func BenchmarkGenerateDataKey(b *testing.B) {
 	p, s := newBaseline(b), newSubject(b)
 	raw := func() error { p.raw.DataKey(); return nil }

@@ -14,8 +14,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// showDamage flips one bit of what is stored in a copy of the vault and shows that
-// the vault names the damage.
+// showDamage flips one bit of the stored data in a copy of the vault, and shows that the
+// vault detects and locates the damage.
 func showDamage(ctx context.Context, dir, work string, by driver.Protector) error {
 	copied := filepath.Join(work, "copy")
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
@@ -38,8 +38,8 @@ func showDamage(ctx context.Context, dir, work string, by driver.Protector) erro
 	return nil
 }
 
-// flip changes one bit in the middle of the largest run of stored records: in a
-// table, or in the log of the newest ones.
+// flip changes one bit in the middle of the largest run of stored records, in a table or
+// in the log of the newest records.
 func flip(store string) (name string, at int, err error) {
 	var content []byte
 	err = filepath.WalkDir(store, func(path string, d fs.DirEntry, err error) error {

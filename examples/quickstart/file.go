@@ -13,9 +13,8 @@ import (
 	"strongroom.example/vault/stream"
 )
 
-// encryptFile encrypts a file of any size under a data key of its own, whose
-// ciphertext goes into the file's header. The file's name is the encryption
-// context.
+// encryptFile encrypts a file of any size under a data key of its own. The ciphertext of
+// the data key is stored in the file's header. The file's name is the encryption context.
 func encryptFile(ctx context.Context, clerk vault.Client, from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {

@@ -1,11 +1,12 @@
-// Quickstart does what Strongroom is for, on real files: it makes a vault and a
-// key, encrypts files under data keys, rotates, decrypts and compares, tells from
-// the audit who did what, verifies that audit offline, and shows that a flipped
-// byte in a copy of the vault is found and named.
+// Quickstart demonstrates Strongroom on real files. It creates a vault and a key,
+// encrypts files under data keys, rotates the key, decrypts and compares, prints from the
+// audit log who did what, verifies that log offline, and shows that a flipped bit in a
+// copy of the vault is detected and located.
 //
 //	go run ./examples/quickstart [FILE...]
 //
-// Without files it takes one of this repository and one of 256 MiB that it makes.
+// Without arguments it uses one file of this repository, and one of 256 MiB that it
+// generates.
 package main
 
 import (
@@ -33,7 +34,7 @@ func main() {
 	}
 }
 
-// run is the whole walk; everything it writes is in work.
+// run runs the demonstration. It writes only below work.
 func run(ctx context.Context, work string, files []string) error {
 	if len(files) == 0 {
 		samples, err := makeSamples(work)
@@ -42,8 +43,8 @@ func run(ctx context.Context, work string, files []string) error {
 		}
 		files = samples
 	}
-	// A program reads its passphrase from a person or a credential; this one makes
-	// a recovery code, which any vault should have beside it.
+	// A real program reads a passphrase from a person or a credential. This one uses a
+	// recovery code, which every vault should have as a second protector.
 	code, err := soft.NewRecoveryCode()
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func run(ctx context.Context, work string, files []string) error {
 	return showDamage(ctx, dir, work, code)
 }
 
-// walk is what happens while the vault is open.
+// walk runs the part of the demonstration for which the vault is open.
 func walk(ctx context.Context, v *vault.Vault, clerk vault.Client, work string, files []string) error {
 	key, err := clerk.CreateKey(ctx, vault.KeyOptions{Alias: "files", Description: "quickstart"})
 	if err != nil {

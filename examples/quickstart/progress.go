@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// progress counts what is read through it and shows it ten times a second.
+// progress counts the bytes that are read through it, and shows the count ten times a
+// second.
 type progress struct {
 	r           io.Reader
 	what        string
@@ -15,7 +16,7 @@ type progress struct {
 	begun, next time.Time
 }
 
-// watch opens a file for reading with progress.
+// watch returns a reader of an open file that shows its progress.
 func watch(f *os.File, what string) (*progress, error) {
 	info, err := f.Stat()
 	if err != nil {

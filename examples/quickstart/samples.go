@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 )
 
-// sampleSize is how large the generated file is.
+// sampleSize is the size of the generated file.
 const sampleSize = 256 << 20
 
-// makeSamples returns a file of the repository, where it is run from one, and a
-// generated one.
+// makeSamples returns a file of the repository, if the program runs in it, and a
+// generated file.
 func makeSamples(work string) ([]string, error) {
 	var files []string
 	if _, err := os.Stat("README.md"); err == nil {

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// tellAudit prints who did what, exports the log and verifies the export offline.
+// tellAudit prints who did what, exports the audit log and verifies the export offline.
 func tellAudit(ctx context.Context, v *vault.Vault, clerk vault.Client, work string) error {
 	if _, err := v.As("stranger").DescribeKey(ctx, "files"); err == nil {
 		return fmt.Errorf("a stranger was let in")
