@@ -14,50 +14,51 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// Abilities are what a token can do.
+// abilities are the results of the self-test of a token.
 type abilities struct {
 	specs []driver.SpecInfo
-	// native are the OAEP variants that the token does itself; others are done over
-	// raw RSA.
+	// native has the OAEP variants that the token supports itself. The driver computes
+	// the others over raw RSA.
 	native map[driver.EncryptAlg]bool
 	// keyWrap is the mechanism that unwraps AES-KWP (RFC 5649), 0 for none.
 	keyWrap uint
 	random  bool
-	// origin names, by class (CKO), those of originAttributes that the token reports of
-	// every key that it generated. A key under one of our ids that lacks them was put
-	// there by somebody else. NSS reports none of CKA_LOCAL.
+	// origin lists, by class (CKO), those of originAttributes that the token sets on
+	// every key that it generated. A key under one of the driver's ids without them was
+	// put there by another program. NSS does not set CKA_LOCAL.
 	origin map[uint][]string
-	// leaks: a key that is not extractable came out.
+	// leaks: a key that is not extractable could be read or wrapped.
 	leaks bool
-	// doubtful is a failure that stayed and may yet have been the token's state.
+	// doubtful is a failure that persisted but may be due to the token's state.
 	doubtful error
 	findings []Finding
 }
 
-// An examination is a self-test under way. Its keys are objects of one session, and
-// used in another, which ends with a trial that fails: some tokens leave the failed
-// operation active.
+// An examination is a run of the self-test. Its keys are objects of one session and are
+// used in a second session, which is replaced after each failed trial, because some
+// tokens leave the failed operation active.
 type examination struct {
 	session
 	keys session
 	abilities
-	ended   error // what ended it: a fault of the token that is none of its inabilities
+	ended   error // why it ended early: a failure of the token, not a missing ability
 	profile profile
 	listed  map[uint]bool
 	largest uint   // RSA modulus in bits
 	pair    []byte // PKCS #8 of an RSA key of 2048 bits, made in the host
 }
 
-// trialLabel is that of all keys of an examination, which no list shows. Where they last,
-// one that was broken off leaves some, and the next destroys them; two processes that
-// examine such a token at once take each other's away, and try again.
+// trialLabel is the label of all keys of an examination. ListKeys does not return them.
+// If the token makes only persistent keys, an interrupted examination leaves some, and
+// the next one destroys them. Two processes that examine such a token at the same time
+// therefore destroy each other's keys, and retry.
 const trialLabel = "sr-trial"
 
-// examine tries everything that the driver offers. What the token answers is a
-// finding; what may pass is tried again, and is an error where nothing is left. Where no
-// key of a session works, the token is tried once more with keys that last, since some
-// make no others. A token without any key that the driver can use is Unsupported; what was
-// found is returned with that.
+// examine tests every ability that the driver uses. An error from the token becomes a
+// finding. A temporary error is retried, and ends the examination with an error if it
+// persists. If no session key works, the token is tested again with persistent keys,
+// because some tokens make no others. If the driver can use no key of the token, the
+// error is Unsupported, and the findings are returned with it.
 func (s session) examine(p profile) (*abilities, error) {
 	able, err := s.examineBy(p)
 	if err != nil || len(able.specs) > 0 {
@@ -73,7 +74,7 @@ func (s session) examine(p profile) (*abilities, error) {
 	return first, fault("Open", driver.Unsupported, errors.Join(s.useless(first), err))
 }
 
-// examineBy is examine with keys of a session or, by profile, keys that last.
+// examineBy is examine with session keys or, if the profile says so, persistent keys.
 func (s session) examineBy(p profile) (*abilities, error) {
 	list, err := s.mod.ctx.GetMechanismList(s.epoch.slot)
 	if err != nil {
@@ -109,7 +110,7 @@ func (s session) examineBy(p profile) (*abilities, error) {
 	return &x.abilities, nil
 }
 
-// useless says why a token offers nothing, and what to do.
+// useless returns an error that says why the token is not usable, and the remedy.
 func (s session) useless(able *abilities) error {
 	var tried []string
 	for _, f := range able.findings {
@@ -152,6 +153,6 @@ func (x *examination) tryRandom() {
 	})
 }
 
-// sha1Allowed: Go refuses SHA-1 where the process enforces FIPS 140, and with it the
-// host's half of OAEP with SHA-1.
+// sha1Allowed reports whether SHA-1 can be used. Go refuses it if the process enforces
+// FIPS 140, and with it the part of OAEP with SHA-1 that runs in the host.
 func sha1Allowed() bool { return !fips140.Enforced() }

@@ -13,14 +13,14 @@ import (
 
 var errNotListed = errors.New("the token does not list the mechanisms")
 
-// A trialKey is a key of the examination, with its public half.
+// A trialKey is a key of the examination, with its public key.
 type trialKey struct {
 	*object
 	public crypto.PublicKey
-	done   func() // destroys it; what is left ends with the session
+	done   func() // destroys the key; remaining session objects end with the session
 }
 
-// fresh makes a key that lives as long as the examination, and has trial use it.
+// fresh makes a key for the examination and runs trial with it. The caller calls k.done.
 func (x *examination) fresh(ability string, spec driver.KeySpec, trial func(trialKey) error) (k trialKey, works bool) {
 	k.done = func() {}
 	works = x.try(ability, func() (err error) {
@@ -35,10 +35,10 @@ func (x *examination) fresh(ability string, spec driver.KeySpec, trial func(tria
 	return k, works
 }
 
-// exists is the trial of a key that is tried further on.
+// exists is the trial of a key that is only created; later trials use it.
 func exists(trialKey) error { return nil }
 
-// request is for a key of the examination.
+// request returns the request for a key of the examination.
 func (x *examination) request(sh shape) request {
 	sh.name = trialLabel
 	r := request{shape: sh, persistent: x.profile.noSessionObjects, deviceIV: x.profile.deviceIV, trial: true}
@@ -70,7 +70,8 @@ func (x *examination) make(spec driver.KeySpec) (trialKey, error) {
 	return k, err
 }
 
-// learnOrigin keeps, for a class, what the token reports of all keys that it generated.
+// learnOrigin keeps, for a class, the origin attributes that the token sets on all keys
+// that it generated.
 func (x *examination) learnOrigin(class uint, f facts) {
 	before, known := x.origin[class]
 	if !known {

@@ -17,8 +17,8 @@ var (
 	errWraps = errors.New("it does: a key that is not extractable can be wrapped")
 )
 
-// tryLeaks tries to get keys out that must not come out. A token that gives one is no
-// better than software.
+// tryLeaks tries to read and wrap keys that must not leave the token. A token from which
+// that succeeds gets the protection level of software.
 func (x *examination) tryLeaks() {
 	x.tryLeaksOf("sensitive key", []driver.KeySpec{
 		{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, {Algorithm: driver.AES256GCM, Usage: driver.Seal},
@@ -28,7 +28,7 @@ func (x *examination) tryLeaks() {
 	})
 }
 
-// tryLeaksOf tries a key of the first spec that the token offers.
+// tryLeaksOf tries a key of the first of the specs that the token supports.
 func (x *examination) tryLeaksOf(what string, specs []driver.KeySpec) {
 	i := slices.IndexFunc(specs, x.offers)
 	if i < 0 {
@@ -51,7 +51,7 @@ func (x *examination) offers(spec driver.KeySpec) bool {
 	return slices.ContainsFunc(x.specs, func(row driver.SpecInfo) bool { return row.Spec == spec })
 }
 
-// reads tries to read what is secret of a key, and returns errReads if it can.
+// reads tries to read the secret attributes of a key, and returns errReads if it can.
 func (x *examination) reads(key p11.ObjectHandle) error {
 	for _, kind := range []uint{p11.CKA_VALUE, p11.CKA_PRIVATE_EXPONENT, p11.CKA_PRIME_1} {
 		value, err := x.attribute(key, kind)
@@ -63,12 +63,13 @@ func (x *examination) reads(key p11.ObjectHandle) error {
 	return nil
 }
 
-// wraps tries to wrap a key under one made for it, and returns errWraps if it can.
+// wraps tries to wrap a key under a key made for this purpose, and returns errWraps if it
+// can.
 func (x *examination) wraps(key p11.ObjectHandle) error {
 	t := template{flag(p11.CKA_TOKEN, x.profile.noSessionObjects), raw(p11.CKA_LABEL, []byte(trialLabel)), number(p11.CKA_VALUE_LEN, 32), yes(p11.CKA_WRAP), yes(p11.CKA_UNWRAP), yes(p11.CKA_SENSITIVE)}
 	with, err := x.mod.ctx.GenerateKey(x.handle, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_KEY_GEN, nil)}, t.attributes())
 	if err != nil {
-		return nil // then nothing can be wrapped this way
+		return nil // without a wrapping key, this cannot be tested
 	}
 	defer x.mod.ctx.DestroyObject(x.handle, with)
 	for mechanism, iv := range map[uint][]byte{

@@ -13,9 +13,10 @@ import (
 
 var errAnyLength = errors.New("the token takes in material of any length, and does not tell which")
 
-// mindsLength fails if the token takes in symmetric material of another length than the
-// shape's. What is under OAEP may have any; a key that is longer than it should be works,
-// and its owner's original opens nothing elsewhere. In AES-KWP the ciphertext tells.
+// mindsLength returns an error if the token accepts symmetric material whose length
+// differs from the shape's. Under OAEP the token alone can check the length: a longer key
+// would work in the token, and its owner's copy would not decrypt its ciphertexts
+// elsewhere. With AES-KWP the length of the ciphertext shows it.
 func (x *examination) mindsLength(sh shape, u unwrapping) error {
 	if !sh.secret() || u.alg.TwoSteps() {
 		return nil
@@ -39,7 +40,8 @@ func (x *examination) mindsLength(sh shape, u unwrapping) error {
 	return nil
 }
 
-// otherSize is a length that keys of the shape do not have, and others of its kind do.
+// otherSize returns a length that differs from the shape's but is valid for keys of its
+// type.
 func otherSize(sh shape) uint {
 	if sh.kind == p11.CKK_AES {
 		return sh.size / 2

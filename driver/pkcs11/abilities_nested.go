@@ -19,7 +19,8 @@ var (
 	errGateway = errors.New("not tried: the module is not of the token's maker, and may pass calls on to another process")
 )
 
-// A trialError is a failure that ended the self-test, with what was tried.
+// A trialError is a failure that ended the self-test, with the ability that was being
+// tried.
 type trialError struct {
 	ability string
 	err     error
@@ -31,10 +32,10 @@ func (e *trialError) Error() string {
 
 func (e *trialError) Unwrap() error { return e.err }
 
-// tryNested finds out whether the token takes CKA_UNWRAP_TEMPLATE, and which wrapped keys
-// still come in then; the others are not offered any more. It is the last trial, because a
-// token that dies of it has shown all else by then; in this process it is not tried there
-// again.
+// tryNested tests whether the token supports CKA_UNWRAP_TEMPLATE, and which wrapped keys
+// can still be imported with it; the others are no longer offered. It is the last trial,
+// because some tokens fail permanently in it. In such a case this process does not try it
+// on that token again.
 func (x *examination) tryNested() {
 	const ability = "takes a template for what is unwrapped"
 	tiers := x.epoch.tiers
@@ -53,13 +54,13 @@ func (x *examination) tryNested() {
 	}
 	doubtful := x.doubtful
 	works := x.try(ability, x.tryNestedPair)
-	x.doubtful = doubtful // a token without it is as good
+	x.doubtful = doubtful // a token without it is as useful
 	tiers.nestedDied.Store(x.ended != nil)
 	tiers.nested.Store(works)
 }
 
-// tryNestedPair makes a key pair that binds, and has every row keep the ways in that work
-// with it.
+// tryNestedPair makes a key pair with the attribute, and restricts every row to the
+// import methods that work with it.
 func (x *examination) tryNestedPair() error {
 	sh, _ := x.profile.shapeOf(driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap})
 	r := x.request(sh)
@@ -97,7 +98,7 @@ func (x *examination) tryNestedPair() error {
 	return nil
 }
 
-// keepWays lists the ways of a row that work. Larger RSA keys are not tried.
+// keepWays returns the import methods of a row that work. Larger RSA keys are not tested.
 func (x *examination) keepWays(row driver.SpecInfo, u unwrapping) (ways []driver.WrapAlg, err error) {
 	sh, _ := x.profile.shapeOf(row.Spec)
 	if row.Spec.Algorithm == driver.RSA3072 || row.Spec.Algorithm == driver.RSA4096 {
@@ -114,7 +115,7 @@ func (x *examination) keepWays(row driver.SpecInfo, u unwrapping) (ways []driver
 	return ways, nil
 }
 
-// sameMaker reports whether a module says that it is of the token's maker.
+// sameMaker reports whether the module's manufacturer is the token's.
 func sameMaker(module string, token p11.TokenInfo) bool {
 	maker := trim(token.ManufacturerID)
 	return module != "" && maker != "" && (strings.HasPrefix(maker, module) || strings.HasPrefix(module, maker))

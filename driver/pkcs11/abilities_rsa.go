@@ -13,8 +13,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// tryRSA tries keys of 2048 bits. Larger ones are taken to work alike where the
-// token's mechanism information has room for them, since making them takes long.
+// tryRSA tests keys of 2048 bits. Larger keys, which take long to make, are assumed to
+// work alike if the token's mechanism information allows their size.
 func (x *examination) tryRSA() {
 	var err error
 	if x.pair, err = freshPKCS8(driver.RSA2048); err != nil {
@@ -25,7 +25,7 @@ func (x *examination) tryRSA() {
 	x.tryDecryptRSA(x.pair)
 }
 
-// largerRSA adds a row for each size.
+// largerRSA adds a row for each RSA size.
 func (x *examination) largerRSA(row driver.SpecInfo) {
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
 		row.Spec.Algorithm = alg
@@ -86,7 +86,7 @@ func (x *examination) tryDecryptRSA(in []byte) {
 	x.largerRSA(row)
 }
 
-// freshPKCS8 makes a key pair in the host. The caller wipes it.
+// freshPKCS8 makes a key pair in the host. The caller wipes the result.
 func freshPKCS8(alg driver.KeyAlgorithm) ([]byte, error) {
 	var key crypto.PrivateKey
 	var err error

@@ -9,7 +9,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// trySecret tries a symmetric spec: made in the token, and taken from the host.
+// trySecret tests a symmetric spec: generation in the token, and import from the host.
 func (x *examination) trySecret(spec driver.KeySpec) {
 	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return k.answers(x.session, reference{}) })
 	defer k.done()
@@ -23,7 +23,7 @@ func (x *examination) trySecret(spec driver.KeySpec) {
 	x.specs = append(x.specs, row)
 }
 
-// tryImport takes material in and uses it.
+// tryImport imports material and uses the key.
 func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 	sh, _ := x.profile.shapeOf(spec)
 	m, err := sh.parse(in)
@@ -43,7 +43,7 @@ func (x *examination) tryImport(spec driver.KeySpec, in []byte) error {
 	return x.at(handle, r).answers(x.session, m.reference)
 }
 
-// tryCurve tries signatures on a curve.
+// tryCurve tests signatures with a key on a curve.
 func (x *examination) tryCurve(spec driver.KeySpec) {
 	k, works := x.fresh(spec.String(), spec, func(k trialKey) error { return k.answers(x.session, reference{public: k.public}) })
 	defer k.done()

@@ -9,16 +9,17 @@ import (
 	"strongroom.example/driver"
 )
 
-// tries is how often a trial is made that fails in a way that may pass, and pause what
-// the token is given before the second.
+// tries is how often a trial with a temporary error is made, and pause is the wait before
+// the second attempt. It doubles for each later attempt.
 const (
 	tries = 3
 	pause = 20 * time.Millisecond
 )
 
-// try notes whether a trial succeeds. A fault that may pass is no finding: the trial
-// is made again in another session. Where it stays, it ends the examination of a token
-// that is not well; of one that is, it is believed, this time.
+// try runs a trial and records whether it succeeds. A temporary error is not a finding:
+// the trial is repeated in another session. If it persists and the token's session is not
+// well, it ends the examination; otherwise it is recorded as a finding, but not
+// remembered for the next driver.
 func (x *examination) try(ability string, trial func() error) bool {
 	if x.ended != nil {
 		return false
@@ -46,7 +47,7 @@ func (x *examination) try(ability string, trial func() error) bool {
 	return x.note(ability, err)
 }
 
-// note adds a finding and reports whether it is good.
+// note adds a finding and reports whether the ability works.
 func (x *examination) note(ability string, err error) bool {
 	f := Finding{Ability: ability, Works: err == nil}
 	if err != nil {
@@ -56,20 +57,20 @@ func (x *examination) note(ability string, err error) bool {
 	return err == nil
 }
 
-// passes reports whether a trial that failed so may succeed the next time.
+// passes reports whether an error of a trial is temporary.
 func passes(err error) bool {
 	v := judge(err)
 	return v.cure != nothing || v.class == driver.Throttled || errors.Is(err, errPolicy)
 }
 
-// well reports whether the examination's own session is there and logged in.
+// well reports whether the examination's own session exists and is logged in.
 func (x *examination) well() bool {
 	in, err := x.keys.loggedIn()
 	return err == nil && (in || x.epoch.noLogin)
 }
 
-// another gives the examination a new session. One that has no more than its first
-// goes on in that.
+// another gives the examination a new session. If the token has no more sessions, it
+// continues in the first one.
 func (x *examination) another() error {
 	x.leave()
 	s, err := x.mod.open(x.epoch.slot)
@@ -83,7 +84,7 @@ func (x *examination) another() error {
 	return nil
 }
 
-// leave closes the session that keys are used in, if it is one of its own.
+// leave closes the session in which keys are used, unless it is the first one.
 func (x *examination) leave() {
 	if x.handle != x.keys.handle {
 		x.mod.ctx.CloseSession(x.handle)

@@ -19,7 +19,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// tryUnwrap tries to take wrapped keys in, in each way that there is.
+// tryUnwrap tests the import of wrapped keys by each method.
 func (x *examination) tryUnwrap() {
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}
 	if x.profile.without(AbilityWrappedImport) {
@@ -43,10 +43,10 @@ func (x *examination) tryUnwrap() {
 	}
 }
 
-// unwrapsFor lists the ways that work for a spec, and keeps them in known. Private keys
-// are too long for OAEP; larger RSA keys are taken to unwrap like those of 2048 bits.
-// Ed25519 is left out: nobody can tell the public half of a private key that was
-// unwrapped.
+// unwrapsFor returns the import methods that work for a spec, and caches them in known.
+// Private keys are too long for OAEP. Larger RSA keys are assumed to unwrap like those of
+// 2048 bits. Ed25519 is omitted, because the public key of an unwrapped private key
+// cannot be determined.
 func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[driver.KeySpec][]driver.WrapAlg) (ways []driver.WrapAlg) {
 	sh, _ := x.profile.shapeOf(spec)
 	like := spec
@@ -72,7 +72,8 @@ func (x *examination) unwrapsFor(spec driver.KeySpec, u unwrapping, known map[dr
 	return ways
 }
 
-// tryKeyWrap tries the mechanisms that may be AES-KWP, and keeps to the one that is.
+// tryKeyWrap tests the mechanisms that may implement AES-KWP, and selects the one that
+// does.
 func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
 	for _, u.keyWrap = range []uint{ckmAESKeyWrapKWP, p11.CKM_AES_KEY_WRAP_PAD} {
 		if (x.keyWrap == 0 || x.keyWrap == u.keyWrap) && x.listed[u.keyWrap] &&
@@ -84,12 +85,12 @@ func (x *examination) tryKeyWrap(sh shape, u unwrapping) bool {
 	return false
 }
 
-// unwrapsBy notes whether keys of a shape come in by one way.
+// unwrapsBy records whether keys of a shape can be imported by one method.
 func (x *examination) unwrapsBy(sh shape, u unwrapping) bool {
 	return x.try(sh.spec.String()+" from "+string(u.alg), func() error { return x.tryUnwrapping(sh, u) })
 }
 
-// sample is material of a shape. The caller wipes it.
+// sample returns material of a shape. The caller wipes it.
 func (x *examination) sample(sh shape) ([]byte, error) {
 	switch {
 	case sh.secret():
@@ -97,13 +98,13 @@ func (x *examination) sample(sh shape) ([]byte, error) {
 		rand.Read(in)
 		return in, nil
 	case sh.kind == p11.CKK_RSA:
-		return slices.Clone(x.pair), nil // they take long to make
+		return slices.Clone(x.pair), nil // making one takes long
 	}
 	return freshPKCS8(sh.spec.Algorithm)
 }
 
 // tryUnwrapping wraps material in the host, unwraps it in the token and uses it. The
-// public half of a private key must be found.
+// public key of a private key must be available.
 func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	in, err := x.sample(sh)
 	if err != nil {
@@ -136,13 +137,13 @@ func (x *examination) tryUnwrapping(sh shape, u unwrapping) error {
 	return x.mindsLength(sh, u)
 }
 
-// samePublic compares public halves, which may be none.
+// samePublic compares public keys. Both may be nil.
 func samePublic(a, b crypto.PublicKey) bool {
 	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return a == nil && b == nil || ok && key.Equal(b)
 }
 
-// wrapFor wraps material as whoever brings a key does.
+// wrapFor wraps material as the owner of a key does before an import.
 func wrapFor(u unwrapping, secret []byte) ([]byte, error) {
 	var h hash.Hash = sha1.New()
 	if sha256Wraps(u.alg) {

@@ -8,25 +8,25 @@ import (
 	"strongroom.example/driver"
 )
 
-// An Ability is something that the self-test tries, and that Config.Without leaves out. The
-// name of a key algorithm (a [driver.KeyAlgorithm]) is one as well: then no key of it is
-// tried, made or opened. RSA keys are tried with 2048 bits, so that without RSA_2048 there
-// are none.
+// An Ability is something that the self-test tries and that Config.Without leaves out.
+// The name of a key algorithm (a [driver.KeyAlgorithm]) is also an ability: without it,
+// no key of that algorithm is tried, made or opened. RSA keys are tried with 2048 bits,
+// so without RSA_2048 no RSA keys are offered.
 type Ability string
 
-// The abilities that are no key algorithms.
+// The abilities other than key algorithms.
 const (
-	// AbilityRandom is the token's generator of random numbers.
+	// AbilityRandom is the token's random number generator.
 	AbilityRandom Ability = "random"
-	// AbilityWrappedImport is taking keys in that are wrapped for the token.
+	// AbilityWrappedImport is the import of keys that are wrapped for the token.
 	AbilityWrappedImport Ability = "wrapped-import"
-	// AbilityUnwrapTemplate is CKA_UNWRAP_TEMPLATE, whose value holds pointers. It is tried
-	// last, and only where module and token name one maker: some gateways, which pass calls
-	// on to another process, die of it.
+	// AbilityUnwrapTemplate is CKA_UNWRAP_TEMPLATE, whose value contains pointers. It is
+	// tried last, and only if the module and the token name the same manufacturer,
+	// because some gateways, which forward calls to another process, crash on it.
 	AbilityUnwrapTemplate Ability = "unwrap-template"
 )
 
-// abilityNames are all that Config.Without takes.
+// abilityNames returns the names that Config.Without accepts.
 func abilityNames() []Ability {
 	names := []Ability{AbilityRandom, AbilityWrappedImport, AbilityUnwrapTemplate}
 	for _, alg := range []driver.KeyAlgorithm{
@@ -37,7 +37,7 @@ func abilityNames() []Ability {
 	return names
 }
 
-// checkAbilities refuses names that are none.
+// checkAbilities returns an error if the list has an unknown name.
 func checkAbilities(list []Ability) error {
 	names := abilityNames()
 	for _, a := range list {
@@ -48,7 +48,7 @@ func checkAbilities(list []Ability) error {
 	return nil
 }
 
-// parseAbilities reads the value of x-without, which has commas between the names.
+// parseAbilities parses the value of x-without, names separated by commas.
 func parseAbilities(text string) (list []Ability) {
 	for name := range strings.SplitSeq(text, ",") {
 		list = append(list, Ability(name))

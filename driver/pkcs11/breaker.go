@@ -13,9 +13,9 @@ const (
 	longRest  = time.Second
 )
 
-// A breaker spaces the attempts to bring a token back: after each failure it rests,
-// for twice as long up to a second, less a random part. Attempts are made by one
-// goroutine at a time; all others get the last failure at once meanwhile.
+// A breaker limits the attempts to repair a token: after each failure it waits, twice as
+// long each time up to a second, minus a random part. One goroutine makes the attempts;
+// during the wait all others get the last failure at once.
 type breaker struct {
 	mu       sync.Mutex
 	failures int
@@ -23,7 +23,7 @@ type breaker struct {
 	last     error
 }
 
-// resting returns the last failure while no attempt may be made.
+// resting returns the last failure during the wait, otherwise nil.
 func (b *breaker) resting() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -33,7 +33,7 @@ func (b *breaker) resting() error {
 	return nil
 }
 
-// record notes how an attempt ended.
+// record records the result of an attempt.
 func (b *breaker) record(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,46 +11,47 @@ import (
 	"strongroom.example/driver"
 )
 
-// maxSealings is how often a key seals in its life: SP 800-38D, 8.3, allows 2^32
-// invocations with random ivs, in all processes and for ever. What is left out is for
-// the few texts of its own that an import seals to check a key. A call that is made
-// again after a repair counts once; no ciphertext came of the first.
+// maxSealings is the number of sealings in the life of a key. SP 800-38D, section 8.3,
+// allows 2^32 invocations with random ivs over all processes. The remainder is for the
+// few texts that an import seals to check a key. A call that is repeated after a repair
+// counts once, because the first attempt returned no ciphertext.
 const maxSealings = 1<<32 - 1<<26
 
-// Sealings are reserved in steps. The first of a process is small, so that restarts
-// waste little, and the next are larger, so that the token is asked rarely.
+// Sealings are reserved in steps. The first step of a process is small, so that restarts
+// waste few, and later ones are larger, so that the token is accessed rarely.
 const (
 	firstStep = 1 << 16
 	lastStep  = 1 << 26
 )
 
-// unrecorded is how often a process seals with a key if the token refuses to remember
-// it, with all its drivers together. 63 such processes keep within maxSealings.
+// unrecorded is the number of sealings with a key by all drivers of a process if the
+// token refuses to store the count. 63 such processes stay within maxSealings.
 const unrecorded = 1 << 26
 
 var errSealings = errors.New("the key has sealed as often as is safe: use another")
 
-// A budget is how often this driver may still seal with a key: what the token has
-// reserved for it.
+// A budget is the number of sealings with a key that the token has reserved for this
+// driver.
 type budget struct {
 	left atomic.Int64
 
 	lock lock // guards what follows, and refilling
 	step int64
-	// without is what the process may seal with no record.
+	// without is the process's remaining number of unrecorded sealings.
 	without *atomic.Int64
-	refused bool // the token does not remember: there is no more than that
-	spent   bool // by what the token remembers there is no more at all
+	refused bool // the token cannot store the count, so only without is left
+	spent   bool // the token's count has reached maxSealings
 }
 
 func newBudget(without *atomic.Int64) *budget {
 	return &budget{lock: newLock(), step: firstStep, without: without}
 }
 
-// take takes one sealing, if one is left.
+// take takes one sealing. It reports false if none is left.
 func (b *budget) take() bool { return b.left.Add(-1) >= 0 }
 
-// refill reserves the next step. Who waited for another to do so finds it done.
+// refill reserves the next step, unless another goroutine did so during the wait for the
+// lock.
 func (b *budget) refill(ctx context.Context, reserve func(n int64) error) error {
 	if err := b.lock.take(ctx); err != nil {
 		return err
@@ -80,13 +81,13 @@ func (b *budget) refill(ctx context.Context, reserve func(n int64) error) error 
 	return nil
 }
 
-// mayNotWrite reports whether an error says that the token takes no record, now and the
-// next time. Whatever else it says of one is no reason to go without.
+// mayNotWrite reports whether an error means that the token permanently refuses to store
+// the count. Sealing without a record is allowed only after such an error.
 func mayNotWrite(err error) bool {
 	return errors.Is(err, driver.Unsupported) || errors.Is(err, driver.Denied)
 }
 
-// A budgetBook has one budget for each key, for all its handles together.
+// A budgetBook has one budget for each key, shared by all handles of the key.
 type budgetBook struct {
 	mu   sync.Mutex
 	keys map[driver.MaterialID]*budget
@@ -104,8 +105,8 @@ func (c *budgetBook) of(id driver.MaterialID, without *unrecordedBook) *budget {
 	return c.keys[id]
 }
 
-// An unrecordedBook has what the process may still seal with each key of a token with
-// no record.
+// An unrecordedBook has the process's remaining number of unrecorded sealings for each
+// key of a token.
 type unrecordedBook struct {
 	mu   sync.Mutex
 	keys map[driver.MaterialID]*atomic.Int64

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// shapeOf is the shape that a spec has in such a token.
+// shapeOf returns the shape of a spec in a token of this profile.
 func (p profile) shapeOf(spec driver.KeySpec) (shape, bool) {
 	sh, ok := shapeOf(spec)
 	if ok && spec.Algorithm == driver.HMACSHA256 && p.hmacKind != 0 {
@@ -20,8 +20,9 @@ func (p profile) shapeOf(spec driver.KeySpec) (shape, bool) {
 	return sh, ok
 }
 
-// levelAt is the level of such a token in a slot. One of no known kind is a device only if
-// its slot says so. A token that calls itself software is software, whatever the profile.
+// levelAt returns the protection level of a token of this profile in a slot. A token of
+// unknown kind is a device only if its slot says so. A token that identifies itself as
+// software is software, whatever the profile.
 func (p profile) levelAt(at tokenSlot, able *abilities) driver.ProtectionLevel {
 	if able.leaks || p.name == genericName && !at.hardware || isSoftware(at.info) {
 		return driver.LevelSoftware
@@ -29,9 +30,9 @@ func (p profile) levelAt(at tokenSlot, able *abilities) driver.ProtectionLevel {
 	return p.level
 }
 
-// isSoftware reports whether a token says of itself that it is software: by the
-// manufacturer of a known software token, or by the model of a software TPM behind
-// libtpm2-pkcs11 ("SW   TPM"), of a simulator or of an emulator.
+// isSoftware reports whether a token identifies itself as software: by the manufacturer
+// of a known software token, or by the model of a software TPM behind libtpm2-pkcs11 ("SW
+// TPM"), of a simulator or of an emulator.
 func isSoftware(info p11.TokenInfo) bool {
 	for _, p := range profiles() {
 		if p.level == driver.LevelSoftware && strings.HasPrefix(trim(info.ManufacturerID), p.manufacturer) {
@@ -44,12 +45,12 @@ func isSoftware(info p11.TokenInfo) bool {
 	})
 }
 
-// isTPM reports whether a token says of itself that it is a TPM.
+// isTPM reports whether a token identifies itself as a TPM.
 func isTPM(info p11.TokenInfo) bool {
 	return strings.Contains(strings.ToUpper(info.Model+" "+info.ManufacturerID), "TPM")
 }
 
-// profileOf finds a profile by name or, if that is empty, by manufacturer.
+// profileOf returns a profile by name or, if that is empty, by manufacturer.
 func profileOf(name, manufacturer string) profile {
 	if name == "" {
 		for _, p := range profiles() {
@@ -58,6 +59,6 @@ func profileOf(name, manufacturer string) profile {
 			}
 		}
 	}
-	p, _ := profileNamed(name) // Config.check has seen that it is there
+	p, _ := profileNamed(name) // Config.check has verified that the profile exists
 	return p
 }

@@ -11,27 +11,29 @@ import (
 	"strongroom.example/driver"
 )
 
-// A cure is what may help after a failure. A later one includes the earlier.
+// A cure is an action that may help after a failure. A later one includes the earlier
+// ones.
 type cure uint8
 
 const (
-	// nothing helps: the answer stands.
+	// nothing: no repair helps, and the error is returned.
 	nothing cure = iota
-	// again: another session, the object looked up anew, a login if that is lost.
+	// again: use another session, look the object up again, and log in if the login is
+	// lost.
 	again
-	// renewal: the module is initialised again.
+	// renewal: initialise the module again.
 	renewal
-	// doubt: the code may speak of the input or of the token. The sentinel decides.
+	// doubt: the cause may be the input or the token. The sentinel decides.
 	doubt
 )
 
-// A verdict says what a code means.
+// A verdict is the class of an error and its cure.
 type verdict struct {
 	class driver.Class
 	cure  cure
 }
 
-// verdicts is what the return values mean where nothing is said of the call.
+// verdicts has the meaning of return values, independent of the function that was called.
 var verdicts = map[uint]verdict{
 	p11.CKR_SESSION_HANDLE_INVALID:        {driver.Unavailable, again},
 	p11.CKR_SESSION_CLOSED:                {driver.Unavailable, again},
@@ -112,9 +114,10 @@ var (
 	errCiphertext = errors.New("ciphertext does not decrypt")
 )
 
-// judge says what an error means. The calls that take a ciphertext blame it for
-// what elsewhere is a wrong argument, and for what may be one if it happens twice. A
-// device that speaks of itself is believed: CloudHSM says so when it is throttled.
+// judge returns the verdict on an error. For calls that take a ciphertext, an error that
+// elsewhere means a wrong argument is attributed to the ciphertext, and so is an
+// ambiguous one. CKR_DEVICE_ERROR is not, because CloudHSM returns it when it is
+// throttled.
 func judge(err error) verdict {
 	var e *codeError
 	switch {
@@ -138,7 +141,7 @@ func judgeCode(e *codeError) verdict {
 		v = verdict{driver.Unknown, doubt}
 	}
 	blames := v.class == driver.Invalid || v.cure == doubt && e.code != p11.CKR_DEVICE_ERROR
-	if e.call == "C_UnwrapKey" && e.code == p11.CKR_KEY_SIZE_RANGE { // NSS, of what is in it
+	if e.call == "C_UnwrapKey" && e.code == p11.CKR_KEY_SIZE_RANGE { // NSS returns it for the length of the unwrapped key
 		blames = true
 	}
 	if blames && (e.call == "C_Decrypt" || e.call == "C_UnwrapKey") {
@@ -147,8 +150,8 @@ func judgeCode(e *codeError) verdict {
 	return v
 }
 
-// failed makes the error that callers get. What is wrong with a ciphertext is not
-// told.
+// failed converts an error to the one that callers get. The error does not say what is
+// wrong with a ciphertext.
 func failed(err error) error {
 	var known *driver.Error
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -9,7 +9,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 )
 
-// A codeError is a return value of the token that is not CKR_OK.
+// A codeError is a return value of the module other than CKR_OK.
 type codeError struct {
 	call string
 	code uint
@@ -17,7 +17,7 @@ type codeError struct {
 
 func (e *codeError) Error() string { return fmt.Sprintf("%s: %s", e.call, p11.Error(e.code)) }
 
-// code makes an error of a return value.
+// code returns the error for a return value, nil for CKR_OK.
 func code(call string, rv uint) error {
 	if rv == p11.CKR_OK {
 		return nil
@@ -25,7 +25,7 @@ func code(call string, rv uint) error {
 	return &codeError{call, rv}
 }
 
-// from makes an error of what miekg/pkcs11 returned from a call.
+// from converts an error that miekg/pkcs11 returned from a call.
 func from(call string, err error) error {
 	if rv, ok := errors.AsType[p11.Error](err); ok {
 		return &codeError{call, uint(rv)}
@@ -33,7 +33,7 @@ func from(call string, err error) error {
 	return err
 }
 
-// codeOf returns the return value behind an error, or CKR_OK.
+// codeOf returns the return value in an error, or CKR_OK if there is none.
 func codeOf(err error) uint {
 	if e, ok := errors.AsType[*codeError](err); ok {
 		return e.code

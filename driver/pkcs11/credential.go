@@ -16,16 +16,16 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A credential is the PIN of one user of a token, from its source. What can be read
-// only once is kept in locked memory.
+// A credential is the PIN of one user of a token. A PIN that can be read only once is
+// kept in locked memory.
 type credential struct {
 	source PIN
 	arena  *lockedmem.Arena
 	kept   *lockedmem.Buffer
 }
 
-// newCredential reads a descriptor at once. It is for a token that was found, since what
-// is read from one is read for good.
+// newCredential reads a PIN from a descriptor at once. The caller must have found the
+// token first, because a descriptor can be read only once.
 func newCredential(ctx context.Context, source PIN) (*credential, error) {
 	c := &credential{source: source}
 	if source.FD == 0 {
@@ -44,7 +44,7 @@ func newCredential(ctx context.Context, source PIN) (*credential, error) {
 	return c, nil
 }
 
-// read returns the PIN, which the caller wipes; nil if there is no source.
+// read returns the PIN, or nil if there is no source. The caller wipes it.
 func (c *credential) read(ctx context.Context) ([]byte, error) {
 	switch {
 	case c.kept != nil:
@@ -55,7 +55,7 @@ func (c *credential) read(ctx context.Context) ([]byte, error) {
 	return c.source.read(ctx)
 }
 
-// close wipes what was kept.
+// close wipes the PIN if it was kept.
 func (c *credential) close() error {
 	if c.arena == nil {
 		return nil
@@ -64,8 +64,8 @@ func (c *credential) close() error {
 	return c.arena.Close()
 }
 
-// A latch remembers PINs by a keyed hash: the one that the token took, and those
-// that it refused, so that none is tried twice.
+// A latch remembers PINs as keyed hashes: the one that the token accepted, and those that
+// it refused, so that no wrong PIN is tried twice.
 type latch struct {
 	key     [32]byte
 	good    *[32]byte
@@ -89,8 +89,8 @@ var (
 	errNoSource      = errors.New("the token wants a login, and no PIN is configured")
 )
 
-// mayTry says whether a login may be attempted, from the token's flags and what is
-// remembered.
+// mayTry returns an error if a login must not be attempted, given the token's flags and
+// the refused PINs.
 func (l *latch) mayTry(flags uint, pin []byte) error {
 	switch {
 	case flags&p11.CKF_USER_PIN_INITIALIZED == 0:
@@ -107,7 +107,7 @@ func (l *latch) mayTry(flags uint, pin []byte) error {
 	return nil
 }
 
-// login logs in on a session with a PIN, once.
+// login attempts one login on a session.
 func (l *latch) login(t tokenSession, pin []byte) error {
 	if err := l.mayTry(t.info.Flags, pin); err != nil {
 		return fault("C_Login", driver.Denied, err)
@@ -121,9 +121,9 @@ func (l *latch) login(t tokenSession, pin []byte) error {
 	case p11.CKR_OK:
 		l.good = &digest
 	case p11.CKR_USER_ALREADY_LOGGED_IN:
-		return l.compare(pin) // the token did not look at it
+		return l.compare(pin) // the token did not check the PIN
 	case p11.CKR_PIN_INCORRECT, p11.CKR_PIN_INVALID, p11.CKR_PIN_LEN_RANGE, p11.CKR_PIN_EXPIRED, p11.CKR_PIN_LOCKED:
-		// What was typed on a keypad is not known, and may be another the next time.
+		// A PIN typed on a keypad is unknown, and may be a different one next time.
 		l.refused[digest] = pin != nil
 	}
 	if err != nil {
@@ -132,8 +132,8 @@ func (l *latch) login(t tokenSession, pin []byte) error {
 	return nil
 }
 
-// compare holds a PIN against the one that is logged in. Who logged in outside this
-// package, and with what, is not known; then any will do.
+// compare compares a PIN with the one that is logged in. If the login was made outside
+// this package, its PIN is unknown, and any PIN is accepted.
 func (l *latch) compare(pin []byte) error {
 	digest := l.digest(pin)
 	if l.good != nil && subtle.ConstantTimeCompare(l.good[:], digest[:]) == 0 {

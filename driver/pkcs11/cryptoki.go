@@ -25,12 +25,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A cryptoki is the function list of a module, for the calls that carry secrets:
-// they cross into C once, and read and write the caller's memory, so that nothing
-// is left on the C heap. The package miekg/pkcs11 does the rest, over the same list.
+// A cryptoki is the function list of a module, for the calls that carry secrets. Each
+// crosses into C once, and reads and writes the caller's memory, so that no secret is
+// left on the C heap. All other calls go through the package miekg/pkcs11, with the same
+// list.
 type cryptoki struct{ list *C.ck_functions }
 
-// The operations of a session with a key.
+// An operation is an operation of a session with a key.
 type operation C.int
 
 const (
@@ -39,7 +40,8 @@ const (
 	opDecrypt operation = C.ck_op_decrypt
 )
 
-// names returns what the standard calls the initialising call and the call itself.
+// names returns the standard's names of the initialising function and of the function
+// itself.
 func (o operation) names() (string, string) {
 	switch o {
 	case opSign:
@@ -50,8 +52,8 @@ func (o operation) names() (string, string) {
 	return "C_DecryptInit", "C_Decrypt"
 }
 
-// dlopen loads a module. Two paths to one file have one handle. The reason of a failure is
-// the system's own.
+// dlopen loads a module. Two paths to one file return the same handle. The error has the
+// text of the system.
 func dlopen(path string) (handle unsafe.Pointer, err error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
@@ -64,10 +66,11 @@ func dlopen(path string) (handle unsafe.Pointer, err error) {
 
 var errNoList = errors.New("its C_GetFunctionList fails")
 
-// functions returns the function list that ctx calls. It is read out of ctx, by the names
-// of unexported fields, because a second C_GetFunctionList may return another instance of
-// the module: those of p11-kit do, and what is initialised or logged in by one list is not
-// by the other. A version of miekg/pkcs11 without these fields fails every test.
+// functions returns the function list that ctx uses. It reads the list from ctx by the
+// names of unexported fields, because a second C_GetFunctionList may return another
+// instance of the module: with p11-kit, initialisation and login through one list do not
+// apply to the other. With a version of miekg/pkcs11 without these fields, every test
+// fails.
 func functions(ctx *p11.Ctx) (cryptoki, error) {
 	inner := reflect.ValueOf(ctx).Elem().FieldByName("ctx")
 	if !inner.IsValid() || inner.Kind() != reflect.Pointer || inner.IsNil() {
@@ -80,7 +83,7 @@ func functions(ctx *p11.Ctx) (cryptoki, error) {
 	return cryptoki{(*C.ck_functions)(list.UnsafePointer())}, nil
 }
 
-// A call is one operation with a key: what goes in, and where the result goes.
+// A call is one operation with a key, with its input and the buffer for its output.
 type call struct {
 	op        operation
 	session   uint
@@ -90,7 +93,7 @@ type call struct {
 	in, out   []byte
 }
 
-// operate returns how much of out was filled. in may be empty; out may not.
+// operate runs a call and returns the length of the output. in may be empty; out may not.
 func (c cryptoki) operate(a *call) (int, error) {
 	n, failed := C.ck_ulong(len(a.out)), C.int(0)
 	rv := C.ck_operate(c.list, C.int(a.op), C.ck_ulong(a.session), C.ck_ulong(a.key), C.ck_ulong(a.mechanism),
@@ -99,7 +102,7 @@ func (c cryptoki) operate(a *call) (int, error) {
 	return result(a, uint(rv), int(n), failed)
 }
 
-// gcm is operate with AES-GCM, an iv of 12 bytes and a tag of 16.
+// gcm is operate for AES-GCM, with an iv of 12 bytes and a tag of 16.
 func (c cryptoki) gcm(a *call, iv *[12]byte, aad []byte) (int, error) {
 	n, failed := C.ck_ulong(len(a.out)), C.int(0)
 	rv := C.ck_gcm(c.list, C.int(a.op), C.ck_ulong(a.session), C.ck_ulong(a.key), pointer(iv[:]),
@@ -118,17 +121,18 @@ func result(a *call, rv uint, n int, failedInit C.int) (int, error) {
 	return 0, &codeError{call: name, code: rv}
 }
 
-// login logs the user in. An empty PIN stands for a keypad on the token.
+// login logs the user in. A nil PIN means that it is entered on the token's keypad.
 func (c cryptoki) login(session uint, pin []byte) error {
 	return code("C_Login", uint(C.ck_login(c.list, C.ck_ulong(session), pointer(pin), C.ck_ulong(len(pin)))))
 }
 
-// random fills out.
+// random fills out with random bytes.
 func (c cryptoki) random(session uint, out []byte) error {
 	return code("C_GenerateRandom", uint(C.ck_random(c.list, C.ck_ulong(session), pointer(out), C.ck_ulong(len(out)))))
 }
 
-// create makes an object of a template, and wipes its own copy of the values.
+// create makes an object with the attributes of a template, and wipes its own copy of the
+// values.
 func (c cryptoki) create(session uint, t template) (uint, error) {
 	values, cells := t.flatten()
 	defer suite.Wipe(values)
@@ -143,14 +147,14 @@ func (c cryptoki) create(session uint, t template) (uint, error) {
 
 func pointer(b []byte) *C.ck_byte { return (*C.ck_byte)(unsafe.Pointer(unsafe.SliceData(b))) }
 
-// cString copies text to the C heap until free is called.
+// cString copies text to the C heap. The caller calls free.
 func cString(text string) (p unsafe.Pointer, free func()) {
 	c := C.CString(text)
 	return unsafe.Pointer(c), func() { C.free(unsafe.Pointer(c)) }
 }
 
-// nest makes a template the value of an attribute. It points into the C heap until
-// free is called, and holds no secret.
+// nest encodes a template as the value of an attribute. The value points to the C heap
+// until free is called. It must not contain secrets.
 func nest(t template) (value []byte, free func()) {
 	const size = C.sizeof_ck_attribute
 	values, spans := t.flatten()

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// curveParams is CKA_EC_PARAMS: the curve's object identifier in DER (RFC 5480,
-// RFC 8410).
+// curveParams returns CKA_EC_PARAMS: the curve's object identifier in DER (RFC 5480, RFC
+// 8410).
 func curveParams(alg driver.KeyAlgorithm) []byte {
 	identifiers := map[driver.KeyAlgorithm]asn1.ObjectIdentifier{
 		driver.ECP256:  {1, 2, 840, 10045, 3, 1, 7},
@@ -25,7 +25,7 @@ func curveParams(alg driver.KeyAlgorithm) []byte {
 	return der
 }
 
-// curveOf returns an algorithm's NIST curve, or nil.
+// curveOf returns the NIST curve of an algorithm, or nil.
 func curveOf(alg driver.KeyAlgorithm) elliptic.Curve {
 	switch alg {
 	case driver.ECP256:

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A decryptKey is an RSA private key of usage Decrypt.
+// A decryptKey is an RSA private key with usage Decrypt.
 type decryptKey struct {
 	*handle
 	algs   []driver.EncryptAlg
@@ -23,8 +23,9 @@ type decryptKey struct {
 
 var _ driver.Decrypter = (*decryptKey)(nil)
 
-// Decrypt appends the plaintext to dst. OAEP that the token cannot do itself is done
-// over its raw RSA; the padded plaintext then passes through the host.
+// Decrypt appends the plaintext to dst. If the token does not support the OAEP variant,
+// the driver removes the padding itself after raw RSA; the padded plaintext is then in
+// the host's memory.
 func (k *decryptKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	if !hasDeadline(ctx) {
 		return k.decrypt(ctx, dst, alg, ciphertext)
@@ -54,22 +55,22 @@ func (k *decryptKey) decrypt(ctx context.Context, dst []byte, alg driver.Encrypt
 	})
 }
 
-// belowModulus reports whether a ciphertext is as long as the modulus and below it.
-// Some tokens take others.
+// belowModulus reports whether a ciphertext has the length of the modulus and is less
+// than it. Some tokens accept others.
 func belowModulus(ciphertext []byte, public *rsa.PublicKey) bool {
 	n := public.N.FillBytes(make([]byte, public.Size()))
 	return len(ciphertext) == len(n) && bytes.Compare(ciphertext, n) < 0
 }
 
-// A decryption is one ciphertext, and a buffer of its length for the plaintext.
+// A decryption is one ciphertext, and a buffer of the same length for the plaintext.
 type decryption struct {
 	alg        driver.EncryptAlg
-	native     bool // the token does alg itself
+	native     bool // the token supports alg itself
 	ciphertext []byte
 	out        []byte
 }
 
-// decrypt returns how much of out is plaintext.
+// decrypt decrypts into out and returns the length of the plaintext.
 func (o *object) decrypt(s session, x decryption) (int, error) {
 	a := call{op: opDecrypt, mechanism: p11.CKM_RSA_X_509, in: x.ciphertext, out: x.out}
 	if x.native {
@@ -80,7 +81,7 @@ func (o *object) decrypt(s session, x decryption) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A token may leave out leading zeros.
+	// A token may omit leading zeros.
 	copy(x.out[len(x.out)-n:], x.out[:n])
 	clear(x.out[:len(x.out)-n])
 	if x.alg == driver.RSARaw {
@@ -94,8 +95,8 @@ func (o *object) decrypt(s session, x decryption) (int, error) {
 	return copy(x.out, message), nil
 }
 
-// oaepParameter is CK_RSA_PKCS_OAEP_PARAMS without a label: hash, MGF, the source
-// CKZ_DATA_SPECIFIED, and no data.
+// oaepParameter returns the fields of CK_RSA_PKCS_OAEP_PARAMS without a label: hash, MGF,
+// the source CKZ_DATA_SPECIFIED, and no data.
 func oaepParameter(alg driver.EncryptAlg) []uint {
 	if alg == driver.RSAOAEPSHA1 {
 		return []uint{p11.CKM_SHA_1, p11.CKG_MGF1_SHA1, p11.CKZ_DATA_SPECIFIED, 0, 0}

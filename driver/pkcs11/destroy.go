@@ -11,10 +11,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// DestroyKey destroys every object under id and looks, in the same session, whether
-// they are gone. Where the token failed to destroy one and then shows it no more, the
-// module is initialised again to see. If others use the module that cannot be, and
-// the answer is Unknown.
+// DestroyKey destroys every object under id, and checks in the same session that none is
+// left. If the token fails to destroy an object and then no longer shows it, the module
+// is initialised again to check. If other programs in the process use the module, that is
+// not possible, and the error is Unknown.
 func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
 	if !hasDeadline(ctx) {
 		return d.destroyKey(ctx, id)
@@ -35,15 +35,15 @@ func (d *Driver) destroyKey(ctx context.Context, id driver.MaterialID) error {
 	defer done()
 	err = d.run(ctx, func(s session) error { return s.destroyAll(id, &d.token.undestroyed) })
 	if errors.Is(err, driver.NotFound) {
-		return nil // and the sentinel is there: the token is well
+		return nil // the sentinel is there, so the token is well
 	}
 	return err
 }
 
 var errStillThere = errors.New("the token still shows an object that it has destroyed")
 
-// destroyAll also destroys what is on record of the key, after it: a key must not
-// outlive its record.
+// destroyAll also destroys the key's reservations, after the key, because a key must not
+// outlive the count of its sealings.
 func (s session) destroyAll(id driver.MaterialID, undestroyed *survivors) error {
 	all, birth := template{raw(p11.CKA_ID, id[:])}, s.mod.births.Load()
 	n, err := s.clear(all)

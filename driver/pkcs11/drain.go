@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// A drain stands before a module. Calls go through it side by side, or one at a time; to
-// finalise the module it is shut, which waits until no call is inside: a module that is
-// finalised under a running call may crash the process.
+// A drain controls the calls into a module. Calls run concurrently, or one at a time.
+// Before the module is finalised the drain is shut, which waits until no call is inside,
+// because finalising a module during a call may crash the process.
 type drain struct {
-	// single is held by the one call that is inside; nil where calls go side by side. It is
-	// set before the first call.
+	// single is held by the one call inside; nil if calls run concurrently. It is set
+	// before the first call.
 	single lock
 
 	mu      sync.Mutex
 	inside  int
 	blocked chan struct{} // closed when the drain opens again; nil while it is open
-	empty   chan struct{} // closed when the last call leaves; nil while nobody waits
+	empty   chan struct{} // closed when the last call leaves; nil if no goroutine waits for that
 }
 
-// enter lets a call in, which must leave. While the drain is shut it waits.
+// enter lets a call in; the caller then calls leave. While the drain is shut it waits.
 func (d *drain) enter(ctx context.Context) error {
 	if d.single == nil {
 		return d.pass(ctx)
@@ -70,8 +70,8 @@ func (d *drain) leave() {
 	}
 }
 
-// shut keeps new calls waiting and waits for those inside. If the context ends first
-// the drain stays open. One goroutine at a time may shut it.
+// shut holds new calls back and waits for those inside. If the context ends first the
+// drain is opened again. Only one goroutine at a time may shut it.
 func (d *drain) shut(ctx context.Context) error {
 	d.mu.Lock()
 	d.blocked = make(chan struct{})

@@ -12,15 +12,15 @@ import (
 	"strongroom.example/internal/gate"
 )
 
-// A Driver is a [driver.Driver] over one token. It is a [driver.Importer],
-// [driver.WrappedImporter], [driver.Lister] and [driver.Random] as well, as far as
-// Info says so.
+// A Driver is a [driver.Driver] for one token. It also implements [driver.Importer],
+// [driver.WrappedImporter], [driver.Lister] and [driver.Random], as far as its Info says
+// so.
 type Driver struct {
 	info    driver.Info
 	profile profile
 	able    *abilities
 	gate    gate.Gate
-	limit   time.Duration // of Close
+	limit   time.Duration // how long Close waits
 	token   *token
 	pin     *credential
 	pool    *pool
@@ -35,10 +35,10 @@ var (
 	_ driver.Random          = (*Driver)(nil)
 )
 
-// Info returns the capability table, as the self-test confirmed it.
+// Info returns the capability table with the results of the self-test.
 func (d *Driver) Info() driver.Info { return d.info }
 
-// enter checks the context before anything else, then lets a call in.
+// enter checks the context first, then lets a call in.
 func (d *Driver) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -49,7 +49,8 @@ func (d *Driver) enter(ctx context.Context, op string) error {
 	return nil
 }
 
-// enterFor is enter for a call that makes or opens a key. It returns the shape.
+// enterFor is enter for a call that makes or opens a key. It returns the shape of the
+// spec, or Unsupported.
 func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (shape, error) {
 	if err := d.enter(ctx, op); err != nil {
 		return shape{}, err
@@ -62,10 +63,11 @@ func (d *Driver) enterFor(ctx context.Context, op string, spec driver.KeySpec) (
 	return sh, nil
 }
 
-// GenerateKey makes a key in the token, for good. If the token has one under id that it
-// generated, of the same spec, that is returned. One of another spec is Invalid, and so is
-// one that came from outside (CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE), as
-// far as the token reports that.
+// GenerateKey makes a persistent key in the token. If the token has a key of the same
+// spec under id that it generated itself, GenerateKey returns that one. A key of another
+// spec under id is Invalid, and so is a key that was not generated in the token
+// (CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE), as far as the token reports
+// that.
 func (d *Driver) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	if !hasDeadline(ctx) {
 		return d.generateKey(ctx, id, spec)
@@ -85,19 +87,19 @@ func (d *Driver) generateKey(ctx context.Context, id driver.MaterialID, spec dri
 	return d.make(ctx, d.generated(sh, id), session.generate)
 }
 
-// generated is the request for a key that the token generates and that stays in it.
+// generated returns the request for a persistent key that the token generates.
 func (d *Driver) generated(sh shape, id driver.MaterialID) request {
 	r := d.lasting(sh, id)
 	r.origin = d.able.origin[sh.class]
 	return r
 }
 
-// lasting is the request for a key that stays in the token.
+// lasting returns the request for a persistent key.
 func (d *Driver) lasting(sh shape, id driver.MaterialID) request {
 	return request{shape: sh, id: id, persistent: true, deviceIV: d.profile.deviceIV}
 }
 
-// make makes a key, or returns the one that is there.
+// make makes a key, or returns the existing one.
 func (d *Driver) make(ctx context.Context, r request, how func(session, request) (p11.ObjectHandle, error)) (created driver.Created, err error) {
 	done, err := d.write(ctx, r.id)
 	if err != nil {
@@ -111,8 +113,8 @@ func (d *Driver) make(ctx context.Context, r request, how func(session, request)
 	return created, err
 }
 
-// write keeps others from writing under id, or anywhere in the token unless its profile
-// says that it bears several writers, until done is called.
+// write locks the id for writing, and the whole token unless its profile allows
+// concurrent writers. The caller calls done.
 func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), err error) {
 	if err := d.token.ids.take(ctx, id); err != nil {
 		return nil, err
@@ -130,10 +132,11 @@ func (d *Driver) write(ctx context.Context, id driver.MaterialID) (done func(), 
 	}, nil
 }
 
-// Close waits for running calls, for 30 s at most, and closes the driver's sessions. With the last
-// driver of a token its last session of this package is closed, which ends the login
-// unless somebody else in the process has a session there; with the last of a module
-// the module is finalised, if this package initialised it.
+// Close waits for running calls, for at most 30 s, and closes the driver's sessions. The
+// last driver of a token closes the last session of this package on it, which ends the
+// login unless another library in the process has a session there. The last driver of a
+// module finalises the module if this package initialised it. If calls are still running
+// after the wait, Close returns Unavailable, and the rest is done when they return.
 func (d *Driver) Close() error {
 	first := d.gate.Close()
 	return waitFor(&d.gate, d.limit, func() error {

@@ -10,9 +10,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// examined returns what the token can do. The first driver in the process finds out;
-// one that sees another firmware, has another profile or leaves out other abilities does so
-// again, and so does the next where an answer is in doubt.
+// examined returns the abilities of the token. The first driver in the process runs the
+// self-test. It is repeated for another firmware, profile or list of omitted abilities,
+// and if the last result was in doubt.
 func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	if err := t.trials.take(ctx); err != nil {
 		return nil, err
@@ -32,8 +32,8 @@ func (t *token) examined(ctx context.Context, d *Driver) (*abilities, error) {
 	return able, nil
 }
 
-// examine has the token tried. One at a time does so. Where the token died of a trial and
-// of the next, the error names it.
+// examine runs the self-test, one at a time in the token. If the token fails permanently
+// during a trial, the error names the ability that was tried.
 func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
 	if !d.profile.parallel {
 		if err := d.token.writer.take(ctx); err != nil {
@@ -53,9 +53,9 @@ func (d *Driver) examine(ctx context.Context) (able *abilities, err error) {
 	return able, err
 }
 
-// Probe opens the token that c names, tries what it can do, whatever an earlier Open
-// found, and closes it. Where the token has no key that the driver can use, the report
-// comes with an error that is Unsupported.
+// Probe opens the token that c names, runs the self-test regardless of earlier results,
+// and closes the token. If the driver can use no key of the token, the error is
+// Unsupported, and the report is returned with it.
 func Probe(ctx context.Context, c Config) (Report, error) {
 	if !hasDeadline(ctx) {
 		return probe(ctx, c)

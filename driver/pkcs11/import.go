@@ -15,10 +15,11 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// ImportKey puts material that is in the host's memory into the token. What the token
-// tells of a key's origin is in the attributes "local" and "always_sensitive"; not all
-// tokens tell it right. Go's parsers leave parts of an asymmetric key on the heap. If
-// the token has a key under id it must be the same.
+// ImportKey creates a key in the token from material in the host's memory. The attributes
+// "local" and "always_sensitive" have the token's statement on the key's origin, which is
+// wrong on some tokens. The caller wipes in, but Go's parsers leave parts of an
+// asymmetric key on the heap. If the token has a key under id, it must have the same
+// material; otherwise the error is Invalid.
 func (d *Driver) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
 	if !hasDeadline(ctx) {
 		return d.importKey(ctx, id, spec, in)
@@ -58,7 +59,7 @@ func (d *Driver) importKey(ctx context.Context, id driver.MaterialID, spec drive
 	return created, err
 }
 
-// adopt makes an object of material, or checks the one that is there.
+// adopt creates an object from material, or checks the existing one.
 func (s session) adopt(r request, m material) (driver.Created, error) {
 	placed := false
 	o, f, err := s.makeFitting(r, func(s session, r request) (p11.ObjectHandle, error) {
@@ -76,11 +77,11 @@ func (s session) adopt(r request, m material) (driver.Created, error) {
 	return m.created(f)
 }
 
-// holds checks that a key that was there is of the material. That the token cannot say
-// so just now is another thing.
+// holds returns Invalid if an existing key has other material. It returns other errors of
+// the token unchanged, because they do not show that the material differs.
 func (s session) holds(o p11.ObjectHandle, r request, m material) error {
 	if key, ok := m.public.(*rsa.PublicKey); ok {
-		// Under another modulus a ciphertext may be none.
+		// Under another modulus the token may reject the trial ciphertext.
 		told, err := s.rsaPublic(o)
 		if err != nil {
 			return err
@@ -96,14 +97,15 @@ func (s session) holds(o p11.ObjectHandle, r request, m material) error {
 	return err
 }
 
-// at is an object whose handle is known.
+// at returns an object whose handle is known.
 func (s session) at(o p11.ObjectHandle, r request) *object {
 	found := &object{shape: r.shape, id: r.id, deviceIV: r.deviceIV}
 	found.at.Store(&place{s.epoch, s.epoch.destroyed.Load(), o})
 	return found
 }
 
-// created describes an imported key: its public half is known in the host.
+// created returns the description of an imported key, with the public key computed in the
+// host.
 func (m material) created(f facts) (driver.Created, error) {
 	created := driver.Created{Attributes: f.told}
 	if m.public == nil {

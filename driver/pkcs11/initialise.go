@@ -12,8 +12,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// initialiseAdvice is what to look at where a module, by the beginning of its file's name,
-// does not initialise. Modules say little themselves.
+// initialiseAdvice is the advice for a module that fails to initialise, selected by the
+// beginning of its file name. The modules' own errors say little.
 var initialiseAdvice = []struct{ file, advice string }{
 	{"libsofthsm2", "SoftHSM must read its configuration and the directory that this names; set SOFTHSM2_CONF to a file of your own, because the one in /etc is for root and the group softhsm"},
 	{"libsoftokn3", "the NSS softoken takes its database in Config.Args: configdir='sql:/path/of/the/database' certPrefix='' keyPrefix='' secmod='secmod.db' flags="},
@@ -24,8 +24,8 @@ var initialiseAdvice = []struct{ file, advice string }{
 	{"libkmsp11", "the Google module wants a configuration file: set KMS_PKCS11_CONFIG"},
 }
 
-// refused is the error of a C_Initialize that failed. Nothing is wrong with the request,
-// unless the module says so of its arguments; nothing is full either, whatever the code.
+// refused converts the error of a failed C_Initialize. The class is Unavailable, whatever
+// the code, unless the module rejects its arguments or cannot lock.
 func refused(path, args string, err error) error {
 	e := &driver.Error{Op: "C_Initialize", Class: driver.Unavailable, Code: uint64(codeOf(err)), Err: err}
 	if e.Code != 0 {

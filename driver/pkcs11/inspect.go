@@ -10,19 +10,20 @@ import (
 	p11 "github.com/miekg/pkcs11"
 )
 
-// facts are what the token says of a key.
+// facts are the attributes that the token reports for a key.
 type facts struct {
-	// fit: it is of the shape, private, sensitive, not extractable, lasting if that was
-	// asked for, and has its one role.
+	// fit: the key has the requested shape, is private, sensitive, not extractable,
+	// persistent if that was requested, and has only its one role.
 	fit bool
-	// sized: it has the shape's size or curve.
+	// sized: the key has the size or curve of its shape.
 	sized bool
-	// told is for people and for the audit.
+	// told has attributes for display and for the audit log.
 	told map[string]string
 }
 
-// inspect reads a key's attributes, one by one, since many tokens answer nothing
-// at all if they do not know one. A key for a trial may last: some tokens make no other.
+// inspect reads a key's attributes one at a time, because many tokens return none if they
+// do not know one of them. A session key may be persistent, because some tokens make no
+// others.
 func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 	f, sh := facts{fit: true, told: make(map[string]string)}, r.shape
 	must := map[uint]bool{p11.CKA_PRIVATE: true, p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}
@@ -41,7 +42,7 @@ func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 		if err != nil {
 			return facts{}, err
 		}
-		on := len(value) == 1 && value[0] != 0 // a role that is not known is not there
+		on := len(value) == 1 && value[0] != 0 // an unknown role is not set
 		f.fit = f.fit && fitsRole(role, on, sh.roles)
 	}
 	fits, err := s.sized(o, sh)
@@ -52,18 +53,18 @@ func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 	return f, s.tell(o, f.told)
 }
 
-// originAttributes are what a token says of a key that it generated and never gave out,
-// by the names of facts.told.
+// originAttributes returns the names, in facts.told, of the attributes by which a token
+// reports that it generated a key and never gave it out.
 func originAttributes() []string { return []string{"local", "always_sensitive", "never_extractable"} }
 
-// generatedHere reports whether a key has all attributes of origin that are demanded.
+// generatedHere reports whether a key has all origin attributes in the list.
 func (f facts) generatedHere(origin []string) bool {
 	return !slices.ContainsFunc(origin, func(name string) bool { return f.told[name] != "true" })
 }
 
-// fitsRole reports whether a role is on if and only if it is one of those asked for. On
-// some tokens whoever signs also signs with recovery, which is the same operation; and
-// to verify so is open to all who have the public half.
+// fitsRole reports whether a role is set if and only if it was requested. It accepts two
+// exceptions. Some tokens set CKA_SIGN_RECOVER with CKA_SIGN, because it is the same
+// operation. CKA_VERIFY_RECOVER is harmless, because it needs only the public key.
 func fitsRole(role uint, on bool, roles []uint) bool {
 	switch {
 	case on && role == p11.CKA_SIGN_RECOVER:
@@ -94,17 +95,17 @@ func (s session) sized(o p11.ObjectHandle, sh shape) (bool, error) {
 		return sameCurve(value, sh), nil
 	}
 	size, told := unword(value)
-	return !told || size == 0 || size == sh.size, nil // SoftHSM says 0 of what it unwrapped
+	return !told || size == 0 || size == sh.size, nil // SoftHSM reports 0 for unwrapped keys
 }
 
-// sameCurve compares curves. Ed25519 has a second encoding: its name as a printable
-// string (PKCS #11 v3.0, 2.3.10).
+// sameCurve reports whether CKA_EC_PARAMS names the curve of a shape. Ed25519 has a
+// second encoding: its name as a printable string (PKCS #11 v3.0, section 2.3.10).
 func sameCurve(value []byte, sh shape) bool {
 	return bytes.Equal(value, sh.curve) || sh.kind == ckkECEdwards && bytes.Contains(value, []byte("edwards25519"))
 }
 
-// tell notes the attributes that people ask for. What a token does not tell is left
-// out.
+// tell stores the attributes for display in told. It omits those that the token does not
+// report.
 func (s session) tell(o p11.ObjectHandle, told map[string]string) error {
 	for kind, name := range map[uint]string{
 		p11.CKA_SENSITIVE:         "sensitive",

@@ -15,7 +15,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A handle is what every opened key has.
+// A handle is the common part of every opened key.
 type handle struct {
 	driver *Driver
 	object *object
@@ -42,15 +42,15 @@ func (h *handle) leave() {
 	h.driver.gate.Leave()
 }
 
-// Close waits for running calls, for 30 s at most. The object stays in the token.
+// Close waits for running calls, for at most 30 s. The object stays in the token.
 func (h *handle) Close() error {
 	h.gate.Close()
 	return waitFor(&h.gate, h.driver.limit, func() error { return nil })
 }
 
-// OpenKey looks for the key and checks that it is of spec. An object under the id that has
-// other roles, another size or other attributes is Authentic. So is a blob, since keys of
-// a token have none.
+// OpenKey finds the key and checks that it matches spec. Errors: NotFound if there is no
+// such object; Authentic if the object under the id has other roles, another size or
+// other attributes, or if blob is not empty, because keys of a token have no blob.
 func (d *Driver) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	if !hasDeadline(ctx) {
 		return d.openKey(ctx, id, spec, blob)
@@ -84,9 +84,9 @@ func (d *Driver) openKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return d.keyOf(h, public), nil
 }
 
-// openEach opens every key of spec that the token has under id, of which there is more
-// than one where a key was made again while the first was out of sight. A key lasts until
-// its handle is lost.
+// openEach opens every key of spec under id. There is more than one if a key was made
+// again while the token did not show the first. Each key is usable until its handle is
+// lost.
 func (d *Driver) openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) ([]driver.Key, error) {
 	if !hasDeadline(ctx) {
 		return d.openAll(ctx, id, spec)
@@ -112,7 +112,7 @@ func (d *Driver) openAll(ctx context.Context, id driver.MaterialID, spec driver.
 		for _, o := range found {
 			public, err := s.opened(o, d.lasting(sh, id))
 			if errors.Is(err, errNotFit) && len(found) > 1 {
-				continue // it is of another shape
+				continue // an object of another shape
 			}
 			if err != nil {
 				return err
@@ -127,8 +127,8 @@ func (d *Driver) openAll(ctx context.Context, id driver.MaterialID, spec driver.
 	return keys, err
 }
 
-// opened checks a key that was found, and returns what is needed of its public half:
-// the modulus of an RSA key.
+// opened checks a key that was found, and returns the public key if it is needed, which
+// is for RSA.
 func (s session) opened(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
 	facts, err := s.inspect(o, r)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s session) opened(o p11.ObjectHandle, r request) (crypto.PublicKey, error)
 	return s.rsaPublic(o)
 }
 
-// keyOf gives a handle the interface of its usage.
+// keyOf returns the key for a handle, with the interface of its usage.
 func (d *Driver) keyOf(h *handle, public crypto.PublicKey) driver.Key {
 	spec := h.object.shape.spec
 	row, _ := d.info.Find(spec)
@@ -160,9 +160,9 @@ func (d *Driver) keyOf(h *handle, public crypto.PublicKey) driver.Key {
 	return &unwrapKey{handle: h, public: public.(*rsa.PublicKey)}
 }
 
-// appendInto has f fill a buffer of n bytes and appends what it filled to dst: in
-// place if there is room, else by way of a buffer that is wiped. An error leaves
-// nothing behind.
+// appendInto calls f to fill a buffer of n bytes and appends the result to dst, in place
+// if there is space, otherwise through a buffer that is wiped. After an error it leaves
+// no data behind.
 func appendInto(dst []byte, n int, f func(out []byte) (int, error)) ([]byte, error) {
 	var out []byte
 	inPlace := cap(dst)-len(dst) >= n

@@ -9,13 +9,13 @@ import (
 	"strongroom.example/driver"
 )
 
-// A keyedLock is a lock for each id, so that two calls do not make one key twice.
+// A keyedLock is a lock for each id, so that two calls do not make the same key.
 type keyedLock struct {
 	mu    sync.Mutex
 	locks map[driver.MaterialID]*counted
 }
 
-// counted is a lock and how many hold it or wait for it.
+// counted is a lock and the number of calls that hold it or wait for it.
 type counted struct {
 	lock
 	users int

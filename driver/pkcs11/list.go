@@ -14,9 +14,9 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// ListKeys yields the ids of the keys that this package made in the token: those
-// with its label and an id of 16 bytes. The list is read at once, in one session;
-// the time it takes grows with the objects in the token.
+// ListKeys yields the ids of the keys that this package made in the token: those with its
+// label and an id of 16 bytes. It reads the whole list first, in one session; the time
+// grows with the number of objects in the token.
 func (d *Driver) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, error] {
 	return func(yield func(driver.MaterialID, error) bool) {
 		ids, err := d.list(ctx)
@@ -51,8 +51,8 @@ func (d *Driver) listKeys(ctx context.Context) (ids []driver.MaterialID, err err
 	return ids, err
 }
 
-// list also looks for the sentinel, if there is one: a token that does not show it
-// shows less than it has.
+// list also looks for the sentinel if sentinel is set, because a token that does not show
+// it does not show all of its objects.
 func (s session) list(sentinel bool) ([]driver.MaterialID, error) {
 	var ids []driver.MaterialID
 	watched, seen := !sentinel, make(map[driver.MaterialID]bool)
@@ -79,8 +79,8 @@ func (s session) list(sentinel bool) ([]driver.MaterialID, error) {
 	return ids, nil
 }
 
-// ours reports whether this package made an object. One that is destroyed meanwhile
-// is not.
+// ours reports whether this package made an object. It reports false for an object that
+// was destroyed during the call.
 func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
 	label, err := s.attribute(o, p11.CKA_LABEL)
 	if codeOf(err) == p11.CKR_OBJECT_HANDLE_INVALID {
@@ -96,15 +96,15 @@ func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
 	return driver.MaterialID(id), err == nil, err
 }
 
-// Random fills p from the token's generator. An error of the token leaves zeros; where
-// it is not asked, p is as it was.
+// Random fills p from the token's generator. After an error of the token p is zero; if
+// the token was not called, p is unchanged.
 func (d *Driver) Random(ctx context.Context, p []byte) error {
 	if !hasDeadline(ctx) {
 		return d.fill(ctx, p)
 	}
 	own := slices.Clone(p)
 	out, err := bounded(ctx, func() ([]byte, error) { return own, d.fill(ctx, own) }, suite.Wipe)
-	copy(p, out) // zeros where the token failed, nothing at the deadline
+	copy(p, out) // zeros if the token failed, nothing after the deadline
 	suite.Wipe(out)
 	return err
 }

@@ -4,12 +4,12 @@ package pkcs11
 
 import "context"
 
-// A lock is a mutex that a context can be waited for with.
+// A lock is a mutex whose waiters can give up when their context is done.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }
 
-// take returns the context's error if it is done first, or already.
+// take takes the lock, or returns the context's error if the context is done first.
 func (l lock) take(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -12,12 +12,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// attempts is how often a key is made before the token is held not to keep to its
-// template. While other threads look for objects, SoftHSM 2.6.1 now and then stores a
-// new one without some of its attributes, "sensitive" among them.
+// attempts is how often a key is made before the token counts as not following its
+// template. SoftHSM 2.6.1 sometimes stores a new key without some of its attributes,
+// including "sensitive", while other threads search for objects.
 const attempts = 4
 
-// makeOnce makes a key unless an earlier attempt left it.
+// makeOnce makes a key, unless an earlier attempt made it.
 func (s session) makeOnce(r request, how func(session, request) (p11.ObjectHandle, error)) (driver.Created, error) {
 	o, f, err := s.makeFitting(r, how)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s session) makeOnce(r request, how func(session, request) (p11.ObjectHandl
 	return s.describe(o, r, f)
 }
 
-// makeFitting returns the key that is there, or makes one that is what was asked for.
+// makeFitting returns the existing key, or makes one with the requested attributes.
 func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHandle, error)) (o p11.ObjectHandle, f facts, err error) {
 	for range attempts {
 		var there bool
@@ -46,8 +46,8 @@ func (s session) makeFitting(r request, how func(session, request) (p11.ObjectHa
 	return 0, facts{}, err
 }
 
-// fitting checks a key against what was asked for. One that was just made and does
-// not fit is destroyed; one that was there is left alone.
+// fitting checks a key against the request. A new key that does not match is destroyed;
+// an existing one is not changed.
 func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, error) {
 	f, err := s.inspect(o, r)
 	if err == nil && f.fit {
@@ -65,7 +65,8 @@ func (s session) fitting(o p11.ObjectHandle, r request, there bool) (facts, erro
 	return f, nil
 }
 
-// named reports whether an object has its id. Without it nobody would find it again.
+// named reports whether an object has the id. Without it the key could not be found
+// again.
 func (s session) named(o p11.ObjectHandle, id driver.MaterialID) (bool, error) {
 	told, err := s.attribute(o, p11.CKA_ID)
 	return bytes.Equal(told, id[:]), err
@@ -73,8 +74,8 @@ func (s session) named(o p11.ObjectHandle, id driver.MaterialID) (bool, error) {
 
 var errOtherMaterial = errors.New("the token has other material under this id")
 
-// existing looks for what an earlier attempt left. Nothing else may have the id,
-// since some tokens replace a key whose id is used again.
+// existing looks for a key left by an earlier attempt. No other object may have the id,
+// because some tokens replace a key whose id is used again.
 func (s session) existing(r request) (p11.ObjectHandle, bool, error) {
 	all, err := s.find(template{raw(p11.CKA_ID, r.id[:])})
 	if err != nil || len(all) == 0 {
@@ -99,11 +100,11 @@ func (s session) existing(r request) (p11.ObjectHandle, bool, error) {
 	return 0, false, fault("C_FindObjects", driver.Invalid, errOtherMaterial)
 }
 
-// clearHalf destroys a public half that has no private one: a pair whose making was
-// broken off. Anything else that has the id stays. Private objects are hidden where the
-// login has just ended, so that there is none is believed in a session that shows the
-// sentinel before it does not show one. Half a sentinel must do with what the session
-// says of itself.
+// clearHalf destroys a public key without its private key, which is left when making a
+// pair is interrupted. It does not touch other objects with the id. Private objects are
+// hidden if the login has just ended, so it believes that there is none only if the same
+// session shows the sentinel before the search. For half a sentinel it relies on the
+// session's own report of its login.
 func (s session) clearHalf(r request, all []p11.ObjectHandle) error {
 	for _, o := range all {
 		label, err := s.attribute(o, p11.CKA_LABEL)
@@ -140,7 +141,7 @@ func (s session) clearHalf(r request, all []p11.ObjectHandle) error {
 	return nil
 }
 
-// describe tells what is known of a key.
+// describe returns the public key and the attributes of a key.
 func (s session) describe(o p11.ObjectHandle, r request, f facts) (driver.Created, error) {
 	public, err := s.public(o, r)
 	if err != nil || public == nil {

@@ -17,8 +17,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A material is key material in the host, as attributes of an object, and what the
-// object is held against.
+// A material is key material in the host, as the attributes of an object, with the
+// reference by which the object is checked.
 type material struct {
 	reference
 	values template
@@ -27,8 +27,8 @@ type material struct {
 
 var errMaterial = errors.New("the material does not fit the spec")
 
-// parse reads material as it is imported: raw bytes for a secret key, PKCS #8 DER
-// for a private one. The caller calls forget.
+// parse parses material for import: raw bytes for a secret key, PKCS #8 DER for a private
+// one. The caller calls forget, which wipes the values.
 func (sh shape) parse(in []byte) (material, error) {
 	if sh.secret() {
 		if uint(len(in)) != sh.size {
@@ -45,7 +45,7 @@ func (sh shape) parse(in []byte) (material, error) {
 	return sh.adopt(key)
 }
 
-// adopt makes attributes of a private key.
+// adopt returns the material of a private key.
 func (sh shape) adopt(key pkcs8.Key) (material, error) {
 	m := material{reference: reference{public: publicHalf(key)}}
 	switch key := key.Private.(type) {
@@ -66,7 +66,8 @@ func (sh shape) adopt(key pkcs8.Key) (material, error) {
 	return m, nil
 }
 
-// publicHalf returns the public half of a key, which outlives the private one.
+// publicHalf returns the public key of a key, as a copy that stays valid after the
+// private key is wiped.
 func publicHalf(key pkcs8.Key) crypto.PublicKey {
 	if public, ok := key.Private.Public().(ed25519.PublicKey); ok {
 		return ed25519.PublicKey(bytes.Clone(public))

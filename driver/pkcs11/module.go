@@ -11,31 +11,32 @@ import (
 	p11 "github.com/miekg/pkcs11"
 )
 
-// A module is a loaded library. It is never unloaded.
+// A module is a loaded PKCS #11 library. It is never unloaded.
 type module struct {
-	path string // of its file
+	path string // path of the library file
 	cryptoki
 	ctx *p11.Ctx
-	// drain stands before every call into the module.
+	// drain controls every call into the module.
 	drain drain
-	// generation goes up with each initialisation; handles are void when it does.
+	// generation increases with each initialisation, which invalidates all handles.
 	generation atomic.Uint64
-	// births goes up where the module did begin anew; one that is adopted goes on as it was.
+	// births increases only if this package's C_Initialize succeeded. A module that
+	// another library initialised keeps its state.
 	births atomic.Uint64
 
-	// maker is the manufacturer that the module names, as it was first initialised.
+	// maker is the manufacturer reported by the module after its first initialisation.
 	maker string
 
 	lock   lock // guards what follows
 	users  int
 	owned  bool   // this package initialised it and has not finalised it
-	args   string // for its initialisation
+	args   string // the initialisation argument
 	tokens map[string]*token
-	// renewed is when the module was initialised again, or that was tried.
+	// renewed is the time of the last attempt to initialise the module again.
 	renewed time.Time
 }
 
-// newModule asks a library that is loaded for its function list, once.
+// newModule reads the function list of a loaded library, once.
 func newModule(path string) (*module, error) {
 	ctx := p11.New(path)
 	if ctx == nil {
@@ -48,7 +49,7 @@ func newModule(path string) (*module, error) {
 	return &module{path: path, cryptoki: list, ctx: ctx, lock: newLock(), tokens: make(map[string]*token)}, nil
 }
 
-// initialise calls C_Initialize. A module that someone else initialised is adopted.
+// initialise calls C_Initialize. It accepts a module that another library initialised.
 func (m *module) initialise() error {
 	options := []p11.InitializeOption{}
 	if m.args != "" {
@@ -68,7 +69,7 @@ func (m *module) initialise() error {
 	return nil
 }
 
-// prepare finds out what is to be known of the module. Nobody is inside yet.
+// prepare reads the properties of the module. It runs before any other call.
 func (m *module) prepare() {
 	info, err := m.ctx.GetInfo()
 	if err != nil {
@@ -80,16 +81,17 @@ func (m *module) prepare() {
 	}
 }
 
-// p11Kit is the manufacturer of p11-kit's modules, which take one call at a time. Where
-// the link to its server is lost, one of the threads that wait for an answer gets an error,
-// and the others wait for ever (measured, 0.24.1). Side by side they gain nothing: the
-// server works on one call of a client at a time.
+// p11Kit is the manufacturer of p11-kit's modules, which get one call at a time. If the
+// connection to its server is lost, one of the threads that wait for a reply gets an
+// error, and the others wait for ever (measured with 0.24.1). Concurrency would gain
+// nothing, because the server processes one call of a client at a time.
 const p11Kit = "PKCS#11 Kit"
 
-// finalise calls C_Finalize if this package initialised the module. The module is not
-// asked first whether it still works: some fail every call from a lost link until
-// C_Finalize. One that fails this call too stays owned, so that the next repair calls it
-// again, and is not taken for one that somebody else initialised.
+// finalise calls C_Finalize if this package initialised the module. It does not check
+// first whether the module works, because some modules fail every call after a lost
+// connection until C_Finalize. If C_Finalize fails too, the module stays owned, so that
+// the next repair calls it again and does not take the module for one that another
+// library initialised.
 func (m *module) finalise() {
 	if !m.owned {
 		return
@@ -101,7 +103,8 @@ func (m *module) finalise() {
 	}
 }
 
-// release gives up one use. After the last the module is finalised, if it may be.
+// release gives up one use. After the last one the module is finalised, if this package
+// initialised it.
 func (m *module) release() error {
 	m.lock <- struct{}{}
 	defer m.lock.give()

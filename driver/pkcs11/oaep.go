@@ -13,10 +13,10 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// unpadOAEP takes the padding off block, which is c^d mod n in full length (RFC 8017,
-// 7.1.2, step 3), without a label and with MGF1 of the same hash. It overwrites
-// block. Everything is looked at before anything is decided, and there is one error.
-// The caller wipes the message, which is a copy.
+// unpadOAEP removes the padding from block, which is c^d mod n in full length (RFC 8017,
+// section 7.1.2, step 3), without a label and with MGF1 of the same hash. It overwrites
+// block. It inspects the whole padding before it decides, and returns the same error for
+// every fault. The result is a copy, which the caller wipes.
 func unpadOAEP(alg driver.EncryptAlg, block []byte) ([]byte, error) {
 	newHash := sha256.New
 	if alg == driver.RSAOAEPSHA1 {
@@ -39,8 +39,8 @@ func unpadOAEP(alg driver.EncryptAlg, block []byte) ([]byte, error) {
 	return append([]byte(nil), data[size+at+1:]...), nil
 }
 
-// separator returns where the byte 1 stands that ends the zeros; found is 1 if it
-// does, and no other byte comes before it.
+// separator returns the index of the byte 1 that ends the zeros. found is 1 if it exists
+// and only zeros precede it, otherwise 0.
 func separator(padding []byte) (at, found int) {
 	looking, bad := 1, 0
 	for i, b := range padding {
@@ -52,7 +52,7 @@ func separator(padding []byte) (at, found int) {
 	return at, (looking ^ 1) & (bad ^ 1)
 }
 
-// mask combines out with MGF1 of seed (RFC 8017, B.2.1).
+// mask XORs out with MGF1 of seed (RFC 8017, section B.2.1).
 func mask(out, seed []byte, h hash.Hash) {
 	var digest []byte
 	var counter [4]byte

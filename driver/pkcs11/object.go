@@ -12,24 +12,24 @@ import (
 	"strongroom.example/driver"
 )
 
-// An object is a key in the token, found by class and id. It remembers its handle as
-// long as that is good.
+// An object is a key in the token, found by class and id. It caches its handle for as
+// long as the handle is valid.
 type object struct {
 	shape shape
 	id    driver.MaterialID
-	// any: where two objects have the id, either will do.
+	// any: if two objects have the id, either can be used.
 	any bool
-	// deviceIV: the token makes the ivs of AES-GCM.
+	// deviceIV: the token generates the ivs of AES-GCM.
 	deviceIV bool
 	at       atomic.Pointer[place]
-	// lookups is how often the object was looked up by its id.
+	// lookups counts how often the object was looked up by its id.
 	lookups atomic.Uint64
 }
 
-// A place is a handle, the epoch for which it is good, and how many objects had been
-// destroyed in the token when it was found: some tokens give a new object the handle of
-// one that is gone. If another process destroys the object, and this one then comes to
-// see another under its handle, that is not noticed.
+// A place is a handle, the epoch in which it is valid, and the number of objects that had
+// been destroyed in the token when it was found, because some tokens assign the handle of
+// a destroyed object to a new one. If another process destroys the object, and this
+// process then sees another object under its handle, the change is not detected.
 type place struct {
 	epoch     *epoch
 	destroyed uint64
@@ -38,7 +38,8 @@ type place struct {
 
 var errTwice = errors.New("two objects of the token have one id")
 
-// handle returns the object's handle. errAbsent: the token shows no such object.
+// handle returns the object's handle. Errors: errAbsent if the token shows no such
+// object, errTwice if it shows several that are different keys.
 func (o *object) handle(s session) (p11.ObjectHandle, error) {
 	at, destroyed := o.at.Load(), s.epoch.destroyed.Load()
 	if at != nil && at.epoch == s.epoch {
@@ -50,8 +51,8 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 		case err != nil && codeOf(err) != p11.CKR_OBJECT_HANDLE_INVALID:
 			return 0, err
 		case still:
-			// Opencryptoki gives the handle of a destroyed object to the next one, which may
-			// have the same id: that counts as a lookup.
+			// Opencryptoki assigns the handle of a destroyed object to the next one,
+			// which may have the same id. This therefore counts as a lookup.
 			o.lookups.Add(1)
 			o.at.Store(&place{s.epoch, destroyed, at.handle})
 			return at.handle, nil
@@ -71,13 +72,13 @@ func (o *object) handle(s session) (p11.ObjectHandle, error) {
 			return 0, fault("C_FindObjects", driver.Unknown, errTwice)
 		}
 	}
-	o.lookups.Add(1) // after the search, and before any call can use what it found
+	o.lookups.Add(1) // after the search, and before a call can use the handle
 	o.at.Store(&place{s.epoch, destroyed, found[0]})
 	return found[0], nil
 }
 
-// still reports whether a handle is that of the object. On a token with many objects
-// asking takes less than looking for it.
+// still reports whether a handle still belongs to the object. On a token with many
+// objects this is faster than a search.
 func (s session) still(handle p11.ObjectHandle, o *object) (bool, error) {
 	if named, err := s.named(handle, o.id); err != nil || !named {
 		return false, err
@@ -87,7 +88,8 @@ func (s session) still(handle p11.ObjectHandle, o *object) (bool, error) {
 	return got == o.shape.class, err
 }
 
-// note looks at the error of a call with the handle, which may be good no more.
+// note drops the cached handle if the error of a call shows that it is no longer valid.
+// It returns err.
 func (o *object) note(err error) error {
 	switch codeOf(err) {
 	case p11.CKR_OBJECT_HANDLE_INVALID, p11.CKR_KEY_HANDLE_INVALID, p11.CKR_UNWRAPPING_KEY_HANDLE_INVALID:
@@ -96,7 +98,7 @@ func (o *object) note(err error) error {
 	return err
 }
 
-// operate runs one call with the object as its key.
+// operate runs one call with the object as the key.
 func (o *object) operate(s session, a call) (int, error) {
 	key, err := o.handle(s)
 	if err != nil {
@@ -107,7 +109,7 @@ func (o *object) operate(s session, a call) (int, error) {
 	return n, o.note(err)
 }
 
-// find returns the handles of all objects that match.
+// find returns the handles of all matching objects.
 func (s session) find(t template) (found []p11.ObjectHandle, err error) {
 	const batch = 512
 	if err := s.mod.ctx.FindObjectsInit(s.handle, t.attributes()); err != nil {
@@ -126,8 +128,8 @@ func (s session) find(t template) (found []p11.ObjectHandle, err error) {
 	}
 }
 
-// attribute reads one attribute that is no secret. What the token does not tell is
-// nil without an error.
+// attribute reads one attribute that is not secret. It returns nil without an error if
+// the token does not report the attribute.
 func (s session) attribute(o p11.ObjectHandle, kind uint) ([]byte, error) {
 	list, err := s.mod.ctx.GetAttributeValue(s.handle, o, []*p11.Attribute{{Type: kind}})
 	switch code := codeOf(from("C_GetAttributeValue", err)); code {
@@ -143,8 +145,8 @@ func (s session) attribute(o p11.ObjectHandle, kind uint) ([]byte, error) {
 	return list[0].Value, nil
 }
 
-// destroy destroys an object. One that is gone already is no error. Whoever knows its
-// handle hears of it; calls that are just being made do not.
+// destroy destroys an object. An object that no longer exists is not an error. Later
+// calls with a cached handle check it again; calls that are already running do not.
 func (s session) destroy(o p11.ObjectHandle) error {
 	err := from("C_DestroyObject", s.mod.ctx.DestroyObject(s.handle, o))
 	s.epoch.destroyed.Add(1)

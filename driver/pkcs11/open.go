@@ -14,15 +14,15 @@ import (
 	"strongroom.example/driver"
 )
 
-// Open opens the token that c names: it loads the module, logs in, and finds out by
-// trying what the token can do; for a token that is new to the process that takes a
-// second on SoftHSM, and longer on a slow device. The first time it leaves a small
-// key of its own in the token, which tells a broken token from a missing key.
+// Open opens the token that c names: it loads the module, logs in, and runs the
+// self-test. The self-test of a token that is new to the process takes a second with
+// SoftHSM, and longer with a slow device. The first Open leaves a small key in the token,
+// the sentinel, which distinguishes a broken token from a missing key.
 //
-// The driver's dynamic type is *Driver. The context bounds Open alone. A deadline also
-// ends the wait for a call that hangs in the module, here and in all methods; the call goes
-// on, and what it returns is wiped or closed. The cancellation of a context without a
-// deadline does not end that wait.
+// The driver's dynamic type is *Driver. The context applies to Open only. A deadline also
+// ends the wait for a call that hangs in the module, in Open and in all methods; the call
+// continues, and its result is wiped or closed. Cancelling a context without a deadline
+// does not end that wait.
 func Open(ctx context.Context, c Config) (driver.Driver, error) {
 	if !hasDeadline(ctx) {
 		return openDriver(ctx, c)
@@ -42,7 +42,7 @@ func openDriver(ctx context.Context, c Config) (driver.Driver, error) {
 	return d, nil
 }
 
-// open joins the token.
+// open loads the module and joins the token.
 func open(ctx context.Context, c Config) (*Driver, error) {
 	if err := c.check(); err != nil {
 		return nil, fault("Open", driver.Invalid, err)
@@ -67,7 +67,7 @@ func open(ctx context.Context, c Config) (*Driver, error) {
 	return d, nil
 }
 
-// join finds the token, and what is known of its kind, and logs in.
+// join finds the token, selects its profile and logs in.
 func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
 	var info p11.TokenInfo
 	if d.token, info, err = m.tokenFor(ctx, tokenName{c.Serial, c.Label}); err != nil {
@@ -90,8 +90,8 @@ func (d *Driver) join(ctx context.Context, m *module, c Config) (err error) {
 
 var errOneSession = errors.New("the token allows one session: the driver keeps one for the login, and needs another to work")
 
-// sessions is how many sessions are used side by side. The token's own limit counts
-// the anchor as well; 0 and all ones mean that it has none.
+// sessions returns the number of sessions that are used concurrently. The token's limit
+// includes the anchor session; 0 and all ones mean that it has no limit.
 func sessions(c Config, p profile, limit uint) int {
 	n := c.MaxSessions
 	if n == 0 {
@@ -106,7 +106,7 @@ func sessions(c Config, p profile, limit uint) int {
 	return n
 }
 
-// prepare finds out what the token can do, and sees to its sentinel.
+// prepare runs the self-test and makes sure that the token has a sentinel.
 func (d *Driver) prepare(ctx context.Context) error {
 	able, err := d.token.examined(ctx, d)
 	if err != nil {
@@ -134,7 +134,7 @@ func device(t tokenSlot) driver.Device {
 	}
 }
 
-// leave gives up the token and the module.
+// leave closes the sessions, and releases the token and the module.
 func (d *Driver) leave() error {
 	if err := d.token.mod.drain.enter(context.Background()); err == nil {
 		d.pool.close(d.token.mod.generation.Load())

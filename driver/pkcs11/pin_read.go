@@ -30,8 +30,8 @@ var (
 	errDescriptor = errors.New("the PIN's descriptor is not open")
 )
 
-// read returns the PIN, which the caller wipes. One newline at its end is not part of it.
-// It is never empty without an error.
+// read returns the PIN without the newline at its end. The caller wipes it. It is not
+// empty unless there is an error.
 func (p PIN) read(ctx context.Context) ([]byte, error) {
 	pin, err := p.fetch(ctx)
 	if err == nil && len(pin) > maxPIN {
@@ -52,8 +52,8 @@ func (p PIN) read(ctx context.Context) ([]byte, error) {
 	return trimmed, nil
 }
 
-// checkText refuses what an editor or a shell adds to a PIN in a file: the token would take
-// it for a wrong PIN, and count that.
+// checkText refuses characters that an editor or a shell adds to a PIN in a file, because
+// the token would count them as a wrong PIN.
 func checkText(pin []byte) error {
 	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
 		if bytes.HasPrefix(pin, []byte(mark)) {
@@ -79,7 +79,8 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 		if dir == "" {
 			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service has no credentials")
 		}
-		// systemd gives group a bit, so that its list of access can name the service's user.
+		// systemd sets a group bit, so that its access control list can name the
+		// service's user.
 		return readFile(filepath.Join(dir, p.Credential), func(info os.FileInfo) error {
 			if info.Mode().Perm()&0o007 != 0 {
 				return errPINFile
@@ -90,7 +91,7 @@ func (p PIN) fetch(ctx context.Context) ([]byte, error) {
 	return p.Ask(ctx)
 }
 
-// ownGroupOnly is the rule of PIN.File.
+// ownGroupOnly checks the permissions that PIN.File requires.
 func ownGroupOnly(info os.FileInfo) error {
 	switch perm := info.Mode().Perm(); {
 	case perm&0o007 != 0:
@@ -111,8 +112,9 @@ func ownGroupOnly(info os.FileInfo) error {
 	return nil
 }
 
-// readFile reads a file whose permissions are right. They are looked at when it is open, so
-// that it cannot be exchanged in between. Opening a pipe does not wait for its other end.
+// readFile reads a file that has the required permissions. It checks them on the open
+// file, so that the file cannot be replaced in between. Opening a pipe does not wait for
+// its other end.
 func readFile(path string, allowed func(os.FileInfo) error) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -132,8 +134,9 @@ func readFile(path string, allowed func(os.FileInfo) error) ([]byte, error) {
 	return readAll(f)
 }
 
-// readDescriptor reads what is left behind a descriptor, which stays open: its number
-// would be another file's next, and the next Open would take that for a PIN.
+// readDescriptor reads the rest of a descriptor and leaves it open: if it were closed,
+// its number would be reused for another file, and the next Open would read that as a
+// PIN.
 func readDescriptor(fd int) ([]byte, error) {
 	twin, err := syscall.Dup(fd)
 	if err != nil {
@@ -145,7 +148,8 @@ func readDescriptor(fd int) ([]byte, error) {
 	return readAll(f)
 }
 
-// readAll reads at most a byte more than a PIN has, into one array that can be wiped.
+// readAll reads at most one byte more than the longest PIN with its newline, into one
+// array that can be wiped.
 func readAll(r io.Reader) ([]byte, error) {
 	buffer := make([]byte, maxPIN+3)
 	n, err := io.ReadFull(r, buffer)

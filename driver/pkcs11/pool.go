@@ -13,27 +13,27 @@ import (
 	"strongroom.example/driver"
 )
 
-// A pool keeps a driver's sessions. Who waits for one can give up.
+// A pool keeps a driver's sessions. A caller that waits for one can give up.
 type pool struct {
 	mod     *module
 	permits chan struct{}
 
 	mu     sync.Mutex
 	idle   []session
-	open   int // idle and lent
-	denied int // permits that are held back, since the token gave no more sessions
+	open   int // idle and in use
+	denied int // permits that are held back because the token has no more sessions
 	since  time.Time
 }
 
-// growth is how long a pool stays small after the token gave no more sessions.
+// growth is how long a pool stays small after the token had no more sessions.
 const growth = 2 * time.Second
 
 func newPool(m *module, size int) *pool {
 	return &pool{mod: m, permits: make(chan struct{}, size)}
 }
 
-// wait takes a permit to use one session. It comes before the drain, so that no
-// crowd waits inside that.
+// wait takes a permit to use one session. It is called before the drain is entered, so
+// that waiting calls are not inside it.
 func (p *pool) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -53,9 +53,9 @@ func (p *pool) wait(ctx context.Context) error {
 
 func (p *pool) done() { <-p.permits }
 
-// take returns a session of the epoch: the one used last, or a new one. Those of
-// older epochs are forgotten; they died with the login, but for those that a mere
-// logout left behind.
+// take returns a session of the epoch: the one used last, or a new one. It discards
+// sessions of older epochs. They ended with the login, except those of an epoch that only
+// a logout ended, which it closes.
 func (p *pool) take(e *epoch) (session, error) {
 	p.mu.Lock()
 	for n := len(p.idle); n > 0; n = len(p.idle) {
@@ -80,8 +80,8 @@ func (p *pool) take(e *epoch) (session, error) {
 	return session{mod: p.mod, handle: handle, epoch: e}, nil
 }
 
-// put gives a session back that did what it was asked. Now and then it also gives
-// back a permit that is held back.
+// put returns a session after a successful call. From time to time it also releases a
+// permit that is held back.
 func (p *pool) put(s session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,8 +92,9 @@ func (p *pool) put(s session) {
 	}
 }
 
-// drop closes a session after an error: some tokens leave the failed operation
-// active. One that is closed already stays so, since its handle may be another's.
+// drop closes a session after an error, because some tokens leave the failed operation
+// active. It does not close a session that was already closed, because its handle may
+// have been assigned again.
 func (p *pool) drop(s session, err error) {
 	p.mu.Lock()
 	p.open--
@@ -105,7 +106,7 @@ func (p *pool) drop(s session, err error) {
 	p.mod.ctx.CloseSession(s.handle)
 }
 
-// end closes a session of an earlier epoch, if it may live.
+// end closes a session of an earlier epoch, if it may still be open.
 func (p *pool) end(s session, generation uint64) {
 	if s.epoch.generation == generation && !s.epoch.dead.Load() {
 		p.mod.ctx.CloseSession(s.handle)
@@ -114,9 +115,9 @@ func (p *pool) end(s session, generation uint64) {
 
 var errSessions = errors.New("the token has no more sessions")
 
-// shrink is for a token that gives no more sessions. While others of this pool are
-// in use, the caller's permit is held back and the pool goes on smaller; with none
-// in use there is nothing to wait for.
+// shrink is called when the token has no more sessions. If other sessions of this pool
+// are in use, it keeps the caller's permit back, which makes the pool smaller. Otherwise
+// there is no session to wait for, and the error is Throttled.
 func (p *pool) shrink() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +129,7 @@ func (p *pool) shrink() error {
 	return nil
 }
 
-// close closes all sessions. Nothing is lent any more.
+// close closes all sessions. None may be in use.
 func (p *pool) close(generation uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

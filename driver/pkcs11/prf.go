@@ -17,12 +17,12 @@ const (
 	hmacSize   = 32
 )
 
-// A prfKey is HMAC with SHA-256 (FIPS 198-1) in the token.
+// A prfKey is an HMAC-SHA-256 key (FIPS 198-1) in the token.
 type prfKey struct{ *handle }
 
 var _ driver.PRF = (*prfKey)(nil)
 
-// PRF appends the HMAC of input to dst.
+// PRF appends the HMAC of input to dst. Input over 4096 bytes is Invalid.
 func (k *prfKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	if !hasDeadline(ctx) {
 		return k.prf(ctx, dst, input)
@@ -52,7 +52,7 @@ func (k *prfKey) prf(ctx context.Context, dst, input []byte) ([]byte, error) {
 	})
 }
 
-// hmac fills out, which has 32 bytes.
+// hmac writes the HMAC of input to out, which has 32 bytes.
 func (o *object) hmac(s session, out, input []byte) (int, error) {
 	n, err := o.operate(s, call{op: opSign, mechanism: p11.CKM_SHA256_HMAC, in: input, out: out})
 	if err == nil && n != hmacSize {

@@ -7,31 +7,30 @@ import (
 	"strongroom.example/driver"
 )
 
-// A Report is what a token can do, as found by trying it.
+// A Report has the results of the self-test of a token.
 type Report struct {
-	// Device identifies the token. Profile names the entry of the table of profiles
-	// that was used for it.
+	// Device identifies the token. Profile is the name of the profile that was used.
 	Device  driver.Device
 	Profile string
-	// Level is what the token's keys are reported as. A token that gives away a key
-	// which is not extractable is SOFTWARE, whatever its maker says; so is one of no known
-	// kind whose slot does not say that it is a device.
+	// Level is the protection level of the token's keys. A token that gives out a key
+	// that is not extractable is SOFTWARE, whatever its manufacturer claims, and so is a
+	// token of unknown kind whose slot does not report a hardware device.
 	Level driver.ProtectionLevel
-	// Specs is what a driver on this token offers.
+	// Specs lists the keys that a driver on this token offers.
 	Specs []driver.SpecInfo
-	// Findings are all that was tried, in order.
+	// Findings lists all trials, in order.
 	Findings []Finding
 }
 
-// A Finding is one ability of a token, and whether it works.
+// A Finding is the result of the trial of one ability.
 type Finding struct {
 	Ability string
 	Works   bool
-	// Note says why it does not work, in the token's words where it has some.
+	// Note is the reason why it does not work, with the token's error if there is one.
 	Note string
 }
 
-// String returns the report as lines of text for people.
+// String returns the report as text.
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, serial %s, firmware %s (profile %s): protection level %s\n",

@@ -8,35 +8,37 @@ import (
 	"strongroom.example/driver"
 )
 
-// A profile is what is known of a kind of token and cannot be found out by trying.
+// A profile has the properties of a kind of token that a trial cannot determine.
 type profile struct {
 	name string
-	// manufacturer begins what such a token says of itself; empty for those that are
-	// chosen by name alone.
+	// manufacturer is the beginning of the manufacturer that the token reports. It is
+	// empty for a profile that is selected by name only.
 	manufacturer string
-	// level is that of generic only where the token's slot says that it is a device.
+	// level is the protection level. For generic it applies only if the token's slot
+	// reports a hardware device.
 	level driver.ProtectionLevel
-	// sessions is how many are used side by side; 0 for what suits a local token.
+	// sessions is the number of concurrent sessions; 0 means the default for a local
+	// token.
 	sessions int
-	// randomChunk is the most that one C_GenerateRandom gives; 0 for no limit.
+	// randomChunk is the most bytes that one C_GenerateRandom returns; 0 means no limit.
 	randomChunk int
-	// payload is the most that one AES-GCM call takes.
+	// payload is the most bytes that one AES-GCM call accepts.
 	payload int
-	// deviceIV: the token makes the AES-GCM iv and writes it over the caller's zeros.
+	// deviceIV: the token generates the AES-GCM iv and writes it over the caller's zeros.
 	deviceIV bool
-	// noLogin: the token checks no PIN.
+	// noLogin: the token does not check a PIN.
 	noLogin bool
-	// noSessionObjects: all that the token makes lasts. The self-test then makes keys that
-	// last, and destroys them.
+	// noSessionObjects: the token makes only persistent objects. The self-test then makes
+	// persistent keys and destroys them.
 	noSessionObjects bool
-	// hmacKind is the type of HMAC keys; 0 for CKK_GENERIC_SECRET.
+	// hmacKind is the key type of HMAC keys; 0 means CKK_GENERIC_SECRET.
 	hmacKind uint
-	// parallel: keys may be made and destroyed side by side. Elsewhere that is done one at a
-	// time in a token, because some modules crash or show an object twice otherwise.
+	// parallel: keys may be made and destroyed concurrently. Without it that is done one
+	// at a time, because some modules otherwise crash or show an object twice.
 	parallel bool
 	// leftOut is Config.Without.
 	leftOut []Ability
-	// source says where the entries that differ from generic come from.
+	// source is the origin of the values that differ from generic.
 	source string
 }
 
@@ -51,8 +53,8 @@ const genericName = "generic"
 // ckkSHA256HMAC is the key type of HMAC with SHA-256 (PKCS #11 v3.0).
 const ckkSHA256HMAC = 0x2b
 
-// profiles is the table. What stands first is taken for tokens of no known kind. No
-// entry but those of SoftHSM and NSS was tried on the token itself.
+// profiles returns the table of profiles. The first is for tokens of unknown kind. Only
+// the entries of SoftHSM and NSS were tested with the token itself.
 func profiles() []profile {
 	return []profile{
 		{name: genericName, level: driver.LevelHSM, payload: maxPayload, randomChunk: 1024},
@@ -73,7 +75,7 @@ func profiles() []profile {
 	}
 }
 
-// profileNamed finds a profile by name; empty finds generic.
+// profileNamed returns a profile by name. An empty name returns generic.
 func profileNamed(name string) (profile, error) {
 	for _, p := range profiles() {
 		if p.name == name || name == "" {

@@ -12,24 +12,23 @@ import (
 // A Protector wraps the root of a vault under a key that never leaves a token. It is
 // of kind "pkcs11".
 //
-// Each Protect makes a key of its own in the token, under a random id that stands in the
-// blob: also where the key of an earlier one is only out of sight. The key stays there,
-// since copies of the vault's directory may need it; whoever destroys it, or loses the
-// token, closes this way in for good.
+// Each Protect makes a new key in the token, under a random id that the blob contains.
+// The key is never destroyed by this package, because copies of the vault's directory may
+// need it. If the key is destroyed, or the token is lost, the blob cannot be recovered.
 type Protector struct{ token driver.Driver }
 
 var _ driver.Protector = (*Protector)(nil)
 
-// NewProtector makes a protector of an open token, which [Open] returned and the
-// caller closes. The token does HMAC with SHA-256, or RSA decryption with OAEP;
-// where it does neither, Protect is Unsupported. So is the SM edition, for which no
-// token has an approved algorithm under a standard name.
+// NewProtector returns a protector with an open token that [Open] returned. The caller
+// closes the token. The token must support HMAC with SHA-256, or RSA decryption with OAEP
+// and SHA-256; otherwise Protect is Unsupported. It is also Unsupported in the SM
+// edition, because no token has an approved algorithm under a standard name.
 func NewProtector(token driver.Driver) *Protector { return &Protector{token} }
 
 // Kind returns "pkcs11".
 func (*Protector) Kind() string { return "pkcs11" }
 
-// MachineBound returns true: a token can break, and its keys have no copy.
+// MachineBound returns true, because a token can break and its keys have no copy.
 func (*Protector) MachineBound() bool { return true }
 
 const (
@@ -46,8 +45,8 @@ var (
 	errMethod   = errors.New("the token does neither HMAC with SHA-256 nor RSA-OAEP")
 )
 
-// Protect wraps root. See the format specification. What it made in the token is
-// destroyed again if it fails.
+// Protect wraps root; docs/formats.md specifies the blob. If it fails, it destroys the
+// key that it made.
 func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	const op = "Protect"
 	if err := ctx.Err(); err != nil {
@@ -75,7 +74,7 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	return out, nil
 }
 
-// protect wraps root under a key that was just made.
+// protect wraps root under a new key.
 func (p *Protector) protect(ctx context.Context, new blob, created driver.Created, b driver.Binding, root []byte) (driver.Blob, error) {
 	secret, err := new.begin(ctx, p.token, b, created)
 	if err != nil {
@@ -89,14 +88,15 @@ func (p *Protector) protect(ctx context.Context, new blob, created driver.Create
 	return out, nil
 }
 
-// Recover appends the root to dst. Where the token has several keys under the id of the
-// protector's, each is tried. Errors:
+// Recover appends the root to dst. If the token has several keys under the id of the
+// protector's key, it tries each. The caller wipes the result. Errors:
 //
-//   - Denied with the cause driver.ErrWrongDevice: the token lacks the key, so that it is
-//     another token, was initialised anew, or does not show all its objects now;
-//   - Denied with the cause driver.Unsupported: the token no longer does the algorithm
-//     that the key is for;
-//   - Denied: the blob is not of this vault, was altered, or the key was replaced.
+//   - Denied with the cause driver.ErrWrongDevice: the token lacks the key. It is
+//     another token, was initialised again, or does not currently show all of its
+//     objects.
+//   - Denied with the cause driver.Unsupported: the token no longer supports the key's
+//     algorithm.
+//   - Denied: the blob belongs to another vault or was altered, or the key was replaced.
 func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, in driver.Blob) ([]byte, error) {
 	const op = "Recover"
 	if err := ctx.Err(); err != nil {
@@ -112,7 +112,7 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
 	case errors.Is(err, driver.Unsupported):
 		return nil, gone(op, parsed.method, err)
-	case errors.Is(err, driver.Authentic): // it has other roles
+	case errors.Is(err, driver.Authentic): // the object has other roles
 		return nil, fault(op, driver.Denied, errOtherKey)
 	case err != nil:
 		return nil, err
@@ -133,7 +133,7 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 		switch {
 		case err == nil:
 			return out, nil
-		case err == errRoot, errors.Is(err, driver.Authentic): // of another key, or damaged
+		case err == errRoot, errors.Is(err, driver.Authentic): // from another key, or damaged
 		case err == errOtherKey:
 			refused = errOtherKey
 		case errors.Is(err, driver.Unsupported):
@@ -145,17 +145,17 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 	return nil, fault(op, driver.Denied, refused)
 }
 
-// gone is the error for a key whose algorithm the token has lost.
+// gone returns the error for a key whose algorithm the token no longer supports.
 func gone(op string, m method, err error) error {
 	return fault(op, driver.Denied, fmt.Errorf("the token does not do %v any more, which the protector's key is for; another protector opens the vault: %w", m.spec(), err))
 }
 
-// A severalOpener opens every key that it has under one id.
+// A severalOpener can open every key under one id.
 type severalOpener interface {
 	openEach(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) ([]driver.Key, error)
 }
 
-// open opens the key of a blob, or all that the token has under its id.
+// open opens the key of a blob, or all keys that the token has under its id.
 func (p *Protector) open(ctx context.Context, b blob) ([]driver.Key, error) {
 	if token, ok := p.token.(severalOpener); ok {
 		return token.openEach(ctx, b.id, b.method.spec())

@@ -10,13 +10,13 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A blob is header ‖ sealed root. Format 2 is what Protect makes:
+// A blob is header ‖ sealed root. Protect makes format 2:
 //
 //	header = "SRK" ‖ 02 ‖ method ‖ key id ‖ length of rest u16be ‖ rest ‖ check
 //
-// rest is a salt for methodPRF, a ciphertext for methodRSA. The key id is random, for each
-// blob its own. check tells whether a key of the token is the one that the root was
-// protected with. Format 1 has neither: its key's id follows from the vault's.
+// rest is a salt for methodPRF, and a ciphertext for methodRSA. The key id is random for
+// each blob. check identifies the key of the token under which the root was protected.
+// Format 1 has neither: its key id is derived from the vault id.
 const (
 	blobMagic = "SRK"
 	formatOne = 1
@@ -26,7 +26,7 @@ const (
 	checkSize = 16
 )
 
-// A blob is a protected root, taken apart.
+// A blob is a parsed protected root.
 type blob struct {
 	format byte
 	method method
@@ -36,14 +36,14 @@ type blob struct {
 	sealed []byte
 }
 
-// newBlob begins a blob of format 2, whose key has an id that nobody can know before.
+// newBlob returns a blob of format 2 with a random key id.
 func newBlob(m method) blob {
 	b := blob{format: formatTwo, method: m, id: driver.MaterialID([]byte(reserved + "randomtail"))}
 	rand.Read(b.id[len(reserved):])
 	return b
 }
 
-// prefix is the header without the check: what the secret is bound to.
+// prefix returns the header without the check. The secret is bound to it.
 func (b blob) prefix() []byte {
 	h := append([]byte(blobMagic), b.format, byte(b.method))
 	if b.format != formatOne {
@@ -53,29 +53,30 @@ func (b blob) prefix() []byte {
 	return append(h, b.rest...)
 }
 
-// header is all that stands before the sealed root.
+// header returns all bytes before the sealed root.
 func (b blob) header() []byte { return append(b.prefix(), b.check...) }
 
-// bound is header, vault id and edition.
+// bound returns header, vault id and edition.
 func bound(header []byte, to driver.Binding) []byte {
 	return append(append(bytes.Clone(header), to.VaultID[:]...), byte(to.Edition))
 }
 
-// checkOf is the check of a secret, by which the key that gave it is known again.
+// checkOf returns the check of a secret, which identifies the key that produced the
+// secret.
 func (b blob) checkOf(secret []byte, to driver.Binding) []byte {
 	check := make([]byte, checkSize)
 	suite.AES.KDF(check, secret, checkLabel, bound(b.prefix(), to))
 	return check
 }
 
-// rootKey derives the sealing key. The caller wipes it.
+// rootKey derives the sealing key from a secret. The caller wipes it.
 func (b blob) rootKey(secret []byte, to driver.Binding) []byte {
 	key := make([]byte, suite.AES.KeySize())
 	suite.AES.KDF(key, secret, protectorLabel, bound(b.header(), to))
 	return key
 }
 
-// seal finishes a blob: root under what a secret gives.
+// seal completes a blob by sealing root under the key derived from a secret.
 func (b blob) seal(secret []byte, to driver.Binding, root []byte) (driver.Blob, error) {
 	b.check = b.checkOf(secret, to)
 	key := b.rootKey(secret, to)
@@ -83,7 +84,8 @@ func (b blob) seal(secret []byte, to driver.Binding, root []byte) (driver.Blob, 
 	return suite.AES.Seal(b.header(), key, root, bound(b.header(), to))
 }
 
-// open appends the root to dst. errOtherKey: the secret is that of another key.
+// open appends the root to dst. Errors: errOtherKey if the secret is from another key,
+// errRoot if the blob does not open.
 func (b blob) open(dst, secret []byte, to driver.Binding) ([]byte, error) {
 	if b.check != nil && !hmac.Equal(b.check, b.checkOf(secret, to)) {
 		return nil, errOtherKey
@@ -97,7 +99,7 @@ func (b blob) open(dst, secret []byte, to driver.Binding) ([]byte, error) {
 	return out, nil
 }
 
-// parseBlob takes a blob of a vault apart; false means that it is none.
+// parseBlob parses a blob. It returns false if in is malformed.
 func parseBlob(in []byte, to driver.Binding) (b blob, ok bool) {
 	rest, ok := bytes.CutPrefix(in, []byte(blobMagic))
 	if !ok || len(rest) < 2 {

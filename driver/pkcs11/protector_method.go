@@ -12,19 +12,20 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A method is how a token gives the secret that a root is sealed under.
+// A method is the way in which a token produces the secret under which a root is sealed.
 type method byte
 
 const (
-	// methodPRF: the token's HMAC over header and binding.
+	// methodPRF: the token's HMAC of header and binding.
 	methodPRF method = 1
-	// methodRSA: 32 random bytes under RSA-OAEP with SHA-256, opened by the token.
+	// methodRSA: 32 random bytes, encrypted with RSA-OAEP and SHA-256, which the token
+	// decrypts.
 	methodRSA method = 2
 )
 
 const secretLen = 32
 
-// methodFor chooses what the token does best.
+// methodFor returns the preferred method of those that the token supports.
 func methodFor(info driver.Info) (method, bool) {
 	if _, ok := info.Find(methodPRF.spec()); ok {
 		return methodPRF, true
@@ -33,7 +34,7 @@ func methodFor(info driver.Info) (method, bool) {
 	return methodRSA, ok && slices.Contains(row.Decrypt, driver.RSAOAEPSHA256)
 }
 
-// spec is that of the protector's key in the token.
+// spec returns the spec of the protector's key in the token.
 func (m method) spec() driver.KeySpec {
 	if m == methodPRF {
 		return driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
@@ -41,14 +42,14 @@ func (m method) spec() driver.KeySpec {
 	return driver.KeySpec{Algorithm: driver.RSA3072, Usage: driver.Decrypt}
 }
 
-// reserved begins the ids that are this package's own: those of sentinels and of
-// protectors' keys. The list of keys leaves them out.
+// reserved is the prefix of the ids that belong to this package: those of sentinels and
+// of protectors' keys. ListKeys omits them.
 const reserved = "strong"
 
 func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }
 
-// oldKeyID names the key of a blob of format 1: one for each vault. A token whose objects
-// were out of sight for a while can have several of them.
+// oldKeyID returns the key id of a blob of format 1, which has one key for each vault. A
+// token that did not show its objects for some time can have several of them.
 func (m method) oldKeyID(b driver.Binding) driver.MaterialID {
 	const prefix = "strongroom"
 	id := driver.MaterialID([]byte(prefix + "rootky"))
@@ -57,8 +58,8 @@ func (m method) oldKeyID(b driver.Binding) driver.MaterialID {
 	return id
 }
 
-// begin completes a new blob, for the key that was created, and returns the secret that
-// belongs to it. The caller wipes it.
+// begin completes a new blob for the key that was created, and returns the secret for it.
+// The caller wipes the secret.
 func (b *blob) begin(ctx context.Context, token driver.Driver, to driver.Binding, created driver.Created) ([]byte, error) {
 	if b.method == methodPRF {
 		b.rest = make([]byte, saltSize)
@@ -82,7 +83,7 @@ func (b *blob) begin(ctx context.Context, token driver.Driver, to driver.Binding
 	return nil, fault("Protect", driver.Unknown, err)
 }
 
-// secret has a key of the token give the secret of a blob. The caller wipes it.
+// secret computes the secret of a blob with a key of the token. The caller wipes it.
 func (b blob) secret(ctx context.Context, opened driver.Key, to driver.Binding) ([]byte, error) {
 	dst := make([]byte, 0, maxRest)
 	switch key := opened.(type) {

@@ -22,9 +22,10 @@ var (
 	errPoint  = errors.New("the token does not tell the public half of the key: if nobody has it, destroy the key and make another")
 )
 
-// public finds the public half of a key pair; nil for a symmetric key. A private key
-// tells an RSA modulus; the point of a curve is read from the public object. Where
-// that is missing or damaged, an ECDSA key's is worked out; an Ed25519 key's cannot be.
+// public returns the public key of a key pair, or nil for a symmetric key. The private
+// key object has the modulus of an RSA key; the point of a curve is in the public key
+// object. If that is missing or damaged, the public key of ECDSA is computed from a
+// signature; that of Ed25519 cannot be.
 func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
 	switch {
 	case r.shape.secret():
@@ -39,7 +40,7 @@ func (s session) public(o p11.ObjectHandle, r request) (crypto.PublicKey, error)
 	return told, err
 }
 
-// point reads the public half from its object.
+// point reads the public key from its object.
 func (s session) point(r request) (crypto.PublicKey, error) {
 	found, err := s.find(template{number(p11.CKA_CLASS, p11.CKO_PUBLIC_KEY), number(p11.CKA_KEY_TYPE, r.shape.kind), raw(p11.CKA_ID, r.id[:])})
 	if err != nil {
@@ -61,8 +62,8 @@ func (s session) point(r request) (crypto.PublicKey, error) {
 	return parsePoint(value, r.shape)
 }
 
-// keepPair checks the public half of a pair that was just made, and destroys both
-// halves if it is not what was asked for: without its id nobody would find it again.
+// keepPair checks the public key of a new pair, and destroys both objects if it does not
+// match the request, because without its id it could not be found again.
 func (s session) keepPair(public, private p11.ObjectHandle, r request) error {
 	fits, err := s.publicFits(public, r)
 	if err != nil || fits {
@@ -71,8 +72,8 @@ func (s session) keepPair(public, private p11.ObjectHandle, r request) error {
 	return fault("C_GetAttributeValue", driver.Unsupported, errors.Join(errPolicy, s.destroy(public), s.destroy(private)))
 }
 
-// publicFits reports whether a public half has its id, its value, the public exponent
-// that was asked for, and its roles alone.
+// publicFits reports whether a public key has its id, its value, the requested public
+// exponent, and only its own roles.
 func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	if named, err := s.named(o, r.id); err != nil || !named {
 		return false, err
@@ -100,8 +101,8 @@ func (s session) publicFits(o p11.ObjectHandle, r request) (bool, error) {
 	return true, nil
 }
 
-// rsaPublic reads the public half of an RSA key from its private one. Keys of smaller
-// exponents than are taken today are in tokens already.
+// rsaPublic reads the public key of an RSA key from the private key object. It accepts
+// smaller exponents than new keys may have, because such keys exist in tokens.
 func (s session) rsaPublic(o p11.ObjectHandle) (crypto.PublicKey, error) {
 	n, e, err := s.rsaNumbers(o)
 	if err != nil {
@@ -113,7 +114,7 @@ func (s session) rsaPublic(o p11.ObjectHandle) (crypto.PublicKey, error) {
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
-// rsaNumbers reads modulus and public exponent of an RSA key as they are.
+// rsaNumbers reads modulus and public exponent of an RSA key without checking them.
 func (s session) rsaNumbers(o p11.ObjectHandle) (n, e *big.Int, err error) {
 	modulus, err := s.attribute(o, p11.CKA_MODULUS)
 	if err != nil {
@@ -129,8 +130,8 @@ func (s session) rsaNumbers(o p11.ObjectHandle) (n, e *big.Int, err error) {
 	return new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent), nil
 }
 
-// parsePoint reads CKA_EC_POINT: an OCTET STRING in DER, as the standard has it, or
-// the bare point of some tokens.
+// parsePoint parses CKA_EC_POINT: a DER OCTET STRING, as the standard requires, or the
+// bare point, as some tokens have it.
 func parsePoint(value []byte, sh shape) (crypto.PublicKey, error) {
 	bare := value
 	var octets []byte

@@ -14,14 +14,14 @@ import (
 	"strongroom.example/driver"
 )
 
-// recoverPublic works out the public half of an ECDSA key from what it signs. A token
-// does not tell it of a private key that it unwrapped, and that key alone is not
-// enough to have the token make a public object.
+// recoverPublic computes the public key of an ECDSA key from a signature. A token does
+// not store it for a private key that it unwrapped, and cannot make a public key object
+// from the private key alone.
 //
-// The digest 0 gives s = r·d/k (FIPS 186-5, 6.4.1), and so d·G = s/r · k·G, where r
-// is the x of k·G. Its two ys differ in sign, and so do the results; a signature over
-// a random digest decides. Such a signature tells nobody anything, and signs nothing:
-// anyone can make one over 0.
+// The digest 0 gives s = r·d/k (FIPS 186-5, section 6.4.1), and so d·G = s/r · k·G, where
+// r is the x of k·G. The two possible y differ in sign, and so do the results; a
+// signature over a random digest selects one. The signature over 0 reveals nothing and
+// signs nothing, because anyone can forge one.
 func (o *object) recoverPublic(s session) (*ecdsa.PublicKey, error) {
 	alg := signAlgs(o.shape)[0]
 	pair := make([]byte, signatureSize(o.shape))
@@ -44,7 +44,8 @@ func (o *object) recoverPublic(s session) (*ecdsa.PublicKey, error) {
 	return nil, fault("C_Sign", driver.Unknown, errPoint)
 }
 
-// recoverPoints returns the two keys that r ‖ s over the digest 0 may be of.
+// recoverPoints returns the two public keys under which r ‖ s can be a signature over the
+// digest 0.
 func recoverPoints(alg driver.KeyAlgorithm, pair []byte) ([]*ecdsa.PublicKey, error) {
 	half, order := len(pair)/2, curveOf(alg).Params().N
 	inverse := new(big.Int).ModInverse(new(big.Int).SetBytes(pair[:half]), order)
@@ -68,7 +69,7 @@ func recoverPoints(alg driver.KeyAlgorithm, pair []byte) ([]*ecdsa.PublicKey, er
 	return both, nil
 }
 
-// multiply returns the x of factor times a point, which depends on the point's x alone.
+// multiply returns the x of factor times a point, which depends only on the point's x.
 func multiply(alg driver.KeyAlgorithm, factor, x []byte) ([]byte, error) {
 	curve := map[driver.KeyAlgorithm]ecdh.Curve{driver.ECP256: ecdh.P256(), driver.ECP384: ecdh.P384(), driver.ECP521: ecdh.P521()}[alg]
 	scalar, err := curve.NewPrivateKey(factor)
@@ -82,8 +83,8 @@ func multiply(alg driver.KeyAlgorithm, factor, x []byte) ([]byte, error) {
 	return scalar.ECDH(point)
 }
 
-// uncompress returns 4 ‖ x ‖ y of a point (SEC 1, 2.3.3), or nothing if x is on no
-// point. sign is 2 or 3.
+// uncompress returns 4 ‖ x ‖ y of a point (SEC 1, section 2.3.3), or nil if no point has
+// x. sign is 2 or 3.
 func uncompress(alg driver.KeyAlgorithm, sign byte, x []byte) []byte {
 	_, y := elliptic.UnmarshalCompressed(curveOf(alg), append([]byte{sign}, x...))
 	if y == nil {

@@ -13,17 +13,19 @@ import (
 // drainLimit bounds how long a re-initialisation waits for running calls.
 const drainLimit = 30 * time.Second
 
-// A re-initialisation ends the logins of all tokens of a module. While another one
-// works, repairs that need it are far apart, those who open a token wait for a moment,
-// and calls that run long are not waited for, since no others begin meanwhile.
+// A re-initialisation ends the logins of all tokens of a module. While another token
+// works, repairs that need one are at least sharedRest apart, calls that open a token
+// wait until openingRest has passed since the last one, and running calls are waited for
+// only up to sharedDrain, because no new calls can begin during the wait.
 const (
 	sharedRest  = 30 * time.Second
 	openingRest = time.Second
 	sharedDrain = 2 * time.Second
 )
 
-// renewFor is renew for the good of one token. Where another works and would suffer too
-// often, nothing is done: the slots are looked at again, which must do.
+// renewFor is renew for the repair of one token. If another token works and the last
+// re-initialisation is less than sharedRest ago, it does nothing; the caller then only
+// searches the slots again.
 func (m *module) renewFor(ctx context.Context, t *token, seen uint64) error {
 	if err := m.lock.take(ctx); err != nil {
 		return err
@@ -36,7 +38,7 @@ func (m *module) renewFor(ctx context.Context, t *token, seen uint64) error {
 	return m.renew(ctx, seen, shared)
 }
 
-// renewForAll is renew for who looks for a token.
+// renewForAll is renew for a caller that looks for a token.
 func (m *module) renewForAll(ctx context.Context, seen uint64) error {
 	if err := m.lock.take(ctx); err != nil {
 		return err
@@ -53,9 +55,9 @@ func (m *module) renewForAll(ctx context.Context, seen uint64) error {
 	return m.renew(ctx, seen, shared)
 }
 
-// renew initialises the module again, once no call is inside. seen is the generation
-// that did not work: if there is a newer one by now, nothing is done. A module that
-// others use is not finalised. The caller holds the lock.
+// renew initialises the module again, once no call is inside. seen is the generation that
+// failed: if there is a newer one, renew does nothing. It does not finalise a module that
+// another library initialised. The caller holds the lock.
 func (m *module) renew(ctx context.Context, seen uint64, shared bool) error {
 	if m.generation.Load() != seen {
 		return nil
@@ -85,7 +87,7 @@ func (m *module) serves(ctx context.Context, t *token) bool {
 	return false
 }
 
-// stillBusy is the error of a re-initialisation that running calls hold up.
+// stillBusy returns the error of a re-initialisation that running calls prevent.
 func stillBusy(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -15,31 +15,30 @@ import (
 	"strongroom.example/driver"
 )
 
-// A reservation is an object in the token that says that a number of sealings with a
-// key are spent, whether they are made or not. It is a key without any role, since
-// all tokens keep those, and few keep data objects (NSS refuses them). Its label
-// names the key; the number stands in the first 4 bytes of its id, which is otherwise
-// random.
+// A reservation is an object in the token which records that a number of sealings with a
+// key are used up, whether they have been made or not. It is a key without any role,
+// because all tokens store keys, and few store data objects (NSS refuses them). Its label
+// names the key. The first 4 bytes of its id are the number; the rest is random.
 //
-// Reservations are added up, and none is changed, so that processes need no lock
-// between them. Each is made first and counted after: of two that race for the last
-// one at least sees both, and what is lost by that is a step. Where there are many,
-// whoever reserves makes one of them all before he destroys them. A crash between the
-// two, or two who do it at once, count sealings twice, and never too few.
+// Reservations are added up and never changed, so that processes need no lock between
+// them. Each is made first and counted afterwards: of two processes that compete for the
+// last one, at least one sees both; at worst a step is lost. If there are many, a process
+// makes one reservation for the total before it destroys them. A crash between the two
+// steps, or two processes doing so at once, count sealings twice, but never too few.
 //
-// The token is trusted to show every process what all others have made. Some show it
-// after a new C_Initialize only (nShield, unless it is told otherwise): there, two
-// processes that run side by side may each spend what is left.
+// The token must show every process the objects of all others. Some show them only after
+// a new C_Initialize (nShield, unless configured otherwise). On these, two concurrent
+// processes may each use up the remaining sealings.
 
-// manyReservations is how many of one key there are before they are made one.
+// manyReservations is how many reservations of a key are kept before they are merged.
 const manyReservations = 16
 
-// reservations are those of one key: their ids and handles.
+// reservations are the reservations of one key, by id.
 type reservations map[driver.MaterialID]p11.ObjectHandle
 
 func reservationLabel(key driver.MaterialID) string { return "sr-used/" + key.String() }
 
-// reservation is the request for one.
+// reservation returns the request for a reservation of n sealings.
 func reservation(key driver.MaterialID, n int64) request {
 	sh, _ := shapeOf(driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal})
 	sh.roles, sh.name = nil, reservationLabel(key)
@@ -49,7 +48,7 @@ func reservation(key driver.MaterialID, n int64) request {
 	return r
 }
 
-// total is how many sealings are spent.
+// total returns the number of sealings that are used up.
 func (r reservations) total() (n int64) {
 	for id := range r {
 		n += int64(binary.BigEndian.Uint32(id[:]))
@@ -57,7 +56,7 @@ func (r reservations) total() (n int64) {
 	return n
 }
 
-// reserve has the token remember n more sealings with a key.
+// reserve records n more sealings with a key in the token.
 func (d *Driver) reserve(ctx context.Context, key driver.MaterialID, n int64) error {
 	done, err := d.write(ctx, key)
 	if err != nil {
@@ -67,8 +66,9 @@ func (d *Driver) reserve(ctx context.Context, key driver.MaterialID, n int64) er
 	return d.run(ctx, func(s session) error { return s.reserve(key, n) })
 }
 
-// reserve believes in no list that does not show the object that it has just made: a
-// session that is not logged in sees none at all.
+// reserve does not trust a list without the object that it has just made, because a
+// session that is not logged in shows none. Errors: errSealings if the total exceeds
+// maxSealings.
 func (s session) reserve(key driver.MaterialID, n int64) error {
 	r := reservation(key, n)
 	o, _, err := s.makeFitting(r, session.generate)
@@ -91,7 +91,7 @@ func (s session) reserve(key driver.MaterialID, n int64) error {
 	return nil
 }
 
-// merge makes one reservation of all.
+// merge replaces all reservations by one.
 func (s session) merge(key driver.MaterialID, all reservations) error {
 	if _, _, err := s.makeFitting(reservation(key, all.total()), session.generate); err != nil {
 		return err
@@ -106,8 +106,8 @@ func (s session) merge(key driver.MaterialID, all reservations) error {
 
 var errMoving = errors.New("others keep changing what the token has on record of a key")
 
-// reservations looks until it has seen the same twice: while another merges, a list
-// may miss both the old ones and the new.
+// reservations repeats the search until two results in a row are equal: while another
+// process merges, a list may lack both the old reservations and the new one.
 func (s session) reservations(key driver.MaterialID) (reservations, error) {
 	var before reservations
 	for range 2 * attempts {

@@ -11,9 +11,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// restore brings a token back after a call failed in the epoch seen. One goroutine
-// does it; those that waited find it done. It returns nil if the call may be made
-// again.
+// restore repairs a token after a call failed in the epoch seen. One goroutine does so;
+// the others wait for it. It returns nil if the call may be repeated.
 func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
 	if err := t.breaker.resting(); err != nil {
 		return err
@@ -30,15 +29,15 @@ func (t *token) restore(ctx context.Context, seen *epoch, how cure) error {
 	}
 	err := t.repair(ctx, how)
 	if ctx.Err() != nil {
-		return err // this says nothing of the token
+		return err // the error does not show the token's state
 	}
 	t.breaker.record(err)
 	t.down.Store(err != nil)
 	return err
 }
 
-// repair tries the gentle way first. A token that was away must show its sentinel,
-// since a module may open sessions on a token that has lost everything.
+// repair first tries to log in again. A token that was down must show its sentinel,
+// because a module may open sessions on a token that has lost its objects.
 func (t *token) repair(ctx context.Context, how cure) error {
 	suspicious, seen := t.down.Load() || how == renewal, t.mod.generation.Load()
 	if how != renewal {
@@ -59,8 +58,8 @@ func (t *token) repair(ctx context.Context, how cure) error {
 	return t.probe(ctx)
 }
 
-// mend does nothing if the login stands: then it was the caller's own session or
-// handle that died. Otherwise it attaches anew.
+// mend does nothing if the login is still valid, because then only the caller's session
+// or handle was lost. Otherwise it logs in again.
 func (t *token) mend(ctx context.Context) error {
 	if t.alive(ctx) {
 		return nil
@@ -68,7 +67,7 @@ func (t *token) mend(ctx context.Context) error {
 	return t.login(ctx)
 }
 
-// alive reports whether the anchor session is there and logged in.
+// alive reports whether the anchor session exists and is logged in.
 func (t *token) alive(ctx context.Context) bool {
 	if t.mod.drain.enter(ctx) != nil {
 		return false
@@ -87,7 +86,7 @@ func (t *token) alive(ctx context.Context) bool {
 
 var errSentinel = errors.New("the token does not show the driver's sentinel key: it is damaged, or was initialised anew")
 
-// probe uses the sentinel on the anchor session.
+// probe uses the sentinel in the anchor session.
 func (t *token) probe(ctx context.Context) error {
 	sentinel := t.sentinel.Load()
 	if sentinel == nil {
@@ -112,8 +111,9 @@ func (t *token) probe(ctx context.Context) error {
 	return nil
 }
 
-// replace makes the sentinel anew where it alone is gone: the token shows other keys that
-// were made by this package. While another goroutine writes, that waits for the next time.
+// replace makes a new sentinel if only the sentinel is gone: the token must show other
+// keys made by this package. It fails if another goroutine writes to the token; the next
+// repair tries again.
 func (t *token) replace(s session, sentinel *object) error {
 	known, err := s.list(false)
 	if err == nil && len(known) == 0 {

@@ -12,12 +12,12 @@ import (
 	"strongroom.example/driver"
 )
 
-// maxRepairs bounds how often one call is made again. Two repairs are the rule, and
-// more are for a token that is taken away while it is being repaired.
+// maxRepairs bounds how often one call is repeated. Two repairs are usual; more are for a
+// token that is removed again during a repair.
 const maxRepairs = 5
 
-// run has f use a session of a logged-in token. f may be run again after a repair:
-// gently first, then after the module was initialised anew.
+// run calls f with a session of a logged-in token. After a failure it repairs the session
+// or login, then the module, and calls f again.
 func (d *Driver) run(ctx context.Context, f func(session) error) error {
 	done := nothing
 	for range maxRepairs {
@@ -37,19 +37,20 @@ func (d *Driver) run(ctx context.Context, f func(session) error) error {
 	return fault("token", driver.Unavailable, errDown)
 }
 
-// A failure is an error, the epoch in which it came, and what was done before.
+// A failure is an error, the epoch in which it occurred, and the repair that was made
+// before.
 type failure struct {
 	seen *epoch
 	err  error
 	done cure
 }
 
-// diagnose decides what to do about a failure: a cure, or nothing and the error that
-// the caller gets.
+// diagnose decides how to handle a failure. It returns a cure, or nothing and the error
+// for the caller.
 //
-// That an object is missing, or a ciphertext wrong, is believed the second time only,
-// and if the sentinel works in the same epoch. A session that is opened while the login
-// is being restored finds nothing, without an error.
+// A missing object or a wrong ciphertext is believed only at the second failure, and only
+// if the sentinel works in the same epoch, because a session that is opened while the
+// login is being restored finds no objects and reports no error.
 func (d *Driver) diagnose(ctx context.Context, x failure) (cure, error) {
 	v := judge(x.err)
 	switch {
@@ -71,7 +72,7 @@ func (d *Driver) diagnose(ctx context.Context, x failure) (cure, error) {
 	return nothing, fault("token", driver.Unavailable, errDown)
 }
 
-// well reports whether the sentinel can be used just now.
+// well reports whether the sentinel can be used now.
 func (d *Driver) well(ctx context.Context) bool {
 	sentinel := d.token.sentinel.Load()
 	if sentinel == nil {
@@ -81,7 +82,7 @@ func (d *Driver) well(ctx context.Context) bool {
 	return err == nil
 }
 
-// try runs f once. It returns the epoch in which it did.
+// try calls f once. It returns the epoch in which it did so.
 func (d *Driver) try(ctx context.Context, f func(session) error) (*epoch, error) {
 	seen := d.token.epoch.Load()
 	if seen == nil || d.token.down.Load() {
@@ -96,7 +97,7 @@ func (d *Driver) try(ctx context.Context, f func(session) error) (*epoch, error)
 			d.pool.done()
 			return seen, err
 		}
-		return d.try(ctx, f) // the permit is held back
+		return d.try(ctx, f) // this permit stays held back
 	}
 	d.pool.done()
 	if tired {
@@ -105,8 +106,8 @@ func (d *Driver) try(ctx context.Context, f func(session) error) (*epoch, error)
 	return seen, err
 }
 
-// inside is what try does inside the drain. *seen is the epoch that is found there.
-// tired: it is time to let others run.
+// inside is the part of try within the drain. It sets *seen to the current epoch. tired
+// reports that the caller should let other goroutines run.
 func (d *Driver) inside(ctx context.Context, f func(session) error, seen **epoch) (tired bool, err error) {
 	if err := d.token.mod.drain.enter(ctx); err != nil {
 		return false, err
@@ -131,7 +132,7 @@ func (d *Driver) inside(ctx context.Context, f func(session) error, seen **epoch
 	return tired, err
 }
 
-// full reports whether a session could not be opened because there are too many.
+// full reports whether a session could not be opened because the token has too many.
 func full(err error) bool {
 	e, ok := errors.AsType[*codeError](err)
 	return ok && e.call == "C_OpenSession" &&

@@ -11,14 +11,15 @@ import (
 	"strongroom.example/driver"
 )
 
-// The sentinel is a small key that the driver keeps in each token. Where a call
-// fails in a way that may be the input's fault or the token's, using the sentinel
-// decides: a token that lost its keys still opens sessions and finds nothing,
-// without an error.
+// The sentinel is a small key that the driver keeps in each token. If a call fails and
+// the cause may be the input or the token, the driver uses the sentinel to decide,
+// because a token that lost its keys still opens sessions, finds no objects and reports
+// no error.
 
 func sentinelID() driver.MaterialID { return driver.MaterialID([]byte("strongroom-watch")) }
 
-// sentinelShape chooses the cheapest of what the token can do, where there is none yet.
+// sentinelShape returns the shape for a new sentinel, the cheapest that the token
+// supports.
 func (d *Driver) sentinelShape() (shape, bool) {
 	specs := d.info.Specs
 	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Seal} {
@@ -32,8 +33,8 @@ func (d *Driver) sentinelShape() (shape, bool) {
 	return shape{}, false
 }
 
-// watch sees to it that the token has a sentinel. Two programs that open a new token
-// at once may make two.
+// watch makes sure that the token has a sentinel. Two programs that open a new token at
+// the same time may make two.
 func (d *Driver) watch(ctx context.Context) error {
 	sh, ok := d.sentinelShape()
 	if !ok || d.token.sentinel.Load() != nil {
@@ -59,8 +60,8 @@ func (d *Driver) watch(ctx context.Context) error {
 	return err
 }
 
-// sentinel returns the shape of the sentinel that is there. Another program, or
-// another version, may have found that the token can do other things.
+// sentinel returns the shape of the existing sentinel, which may differ from that of a
+// new one, because another program or version may have found other abilities.
 func (s session) sentinel() (shape, bool, error) {
 	id := sentinelID()
 	found, err := s.find(template{raw(p11.CKA_ID, id[:])})
@@ -77,7 +78,7 @@ func (s session) sentinel() (shape, bool, error) {
 	return shape{}, false, nil
 }
 
-// sentinelShapes are all that a sentinel may have.
+// sentinelShapes returns all shapes that a sentinel may have.
 func sentinelShapes() (all []shape) {
 	for _, p := range profiles() {
 		if sh, _ := p.shapeOf(driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}); p.hmacKind != 0 {
@@ -97,7 +98,7 @@ func sentinelShapes() (all []shape) {
 	return all
 }
 
-// isOf reports whether an object has the class, the kind and the size of a shape.
+// isOf reports whether an object has the class, type and size of a shape.
 func (s session) isOf(o p11.ObjectHandle, sh shape) (bool, error) {
 	for kind, want := range map[uint]uint{p11.CKA_CLASS: sh.class, p11.CKA_KEY_TYPE: sh.kind} {
 		value, err := s.attribute(o, kind)
@@ -108,13 +109,13 @@ func (s session) isOf(o p11.ObjectHandle, sh shape) (bool, error) {
 	return s.sized(o, sh)
 }
 
-// request is the one that the sentinel was made by.
+// request returns the request by which the sentinel was made.
 func (o *object) request() request {
 	return request{shape: o.shape, id: o.id, persistent: true, deviceIV: o.deviceIV}
 }
 
-// ping uses the sentinel once. A token that has lost the algorithm since the sentinel was
-// made has at least found it.
+// ping uses the sentinel once. It succeeds if the token no longer supports the sentinel's
+// algorithm, because the token has at least found the key.
 func (o *object) ping(s session) error {
 	var err error
 	switch o.shape.spec.Usage {
@@ -136,7 +137,8 @@ func (o *object) ping(s session) error {
 	return err
 }
 
-// signAlgs lists what a shape can sign with, if the token can.
+// signAlgs returns the algorithms with which a key of the shape can sign, if the token
+// supports them.
 func signAlgs(sh shape) []driver.SignAlg {
 	switch sh.spec.Algorithm {
 	case driver.ECP256:

@@ -10,20 +10,20 @@ import (
 	"strongroom.example/driver"
 )
 
-// A shape is how a spec looks in a token.
+// A shape is the form of a spec in a token.
 type shape struct {
 	spec        driver.KeySpec
 	class, kind uint   // CKO, CKK
 	generate    uint   // CKM
-	size        uint   // of secret keys in bytes, of RSA in bits
+	size        uint   // in bytes for secret keys, in bits for RSA
 	curve       []byte // CKA_EC_PARAMS
 	roles       []uint // the attributes that are true; all other roles are false
 	publicRoles []uint
-	mechanisms  []uint // all that the key may be used with
-	name        string // the label, where it does not tell spec and id
+	mechanisms  []uint // the mechanisms that the key may be used with
+	name        string // the label, if it is not made of spec and id
 }
 
-// Mechanisms and key types that miekg/pkcs11 does not name.
+// Mechanisms and key types that miekg/pkcs11 does not define.
 const (
 	ckkECEdwards        = 0x40
 	ckmECEdwardsKeyPair = 0x1055
@@ -31,7 +31,7 @@ const (
 	ckmAESKeyWrapKWP    = 0x210B
 )
 
-// shapeOf returns the shape of a spec. It reports false for specs that no token has.
+// shapeOf returns the shape of a spec, or false for a spec that no token supports.
 func shapeOf(spec driver.KeySpec) (shape, bool) {
 	sh := shape{spec: spec, class: p11.CKO_PRIVATE_KEY}
 	switch spec.Algorithm {
@@ -55,8 +55,8 @@ func shapeOf(spec driver.KeySpec) (shape, bool) {
 	return sh, sh.setRoles()
 }
 
-// setRoles gives the key its one role. It reports false where the usage makes no
-// sense for the algorithm.
+// setRoles sets the roles of the key. It reports false if the usage does not fit the
+// algorithm.
 func (sh *shape) setRoles() bool {
 	usage, rsa := sh.spec.Usage, sh.kind == p11.CKK_RSA
 	switch {
@@ -87,16 +87,17 @@ func (sh *shape) setRoles() bool {
 // secret reports whether the key is symmetric.
 func (sh shape) secret() bool { return sh.class == p11.CKO_SECRET_KEY }
 
-// search is the template that finds the key.
+// search returns the template that finds the key.
 func (sh shape) search(id driver.MaterialID) template {
 	return template{number(p11.CKA_CLASS, sh.class), number(p11.CKA_KEY_TYPE, sh.kind), raw(p11.CKA_ID, id[:])}
 }
 
-// labelPrefix begins the label of every object that the driver makes.
+// labelPrefix is the prefix of the label of every key that the driver makes.
 const labelPrefix = "sr/"
 
-// label is for people who look into the token. Both halves of a pair share it, and so
-// do all reservations of a key. It has at most 40 bytes, since some tokens take no more.
+// label returns the label, which identifies the key to administrators of the token. Both
+// keys of a pair share it, and so do all reservations of a key. It has at most 40 bytes,
+// because some tokens accept no more.
 func (sh shape) label(id driver.MaterialID) []byte {
 	if sh.name != "" {
 		return []byte(sh.name)
@@ -104,7 +105,7 @@ func (sh shape) label(id driver.MaterialID) []byte {
 	return []byte(labelPrefix + sh.spec.String() + "/" + hex.EncodeToString(id[:8]))
 }
 
-// roles of secret and private keys, and of public keys.
+// privateRoles returns all roles of secret or private keys.
 func privateRoles(secret bool) []uint {
 	list := []uint{p11.CKA_DECRYPT, p11.CKA_SIGN, p11.CKA_UNWRAP, p11.CKA_DERIVE}
 	if secret {

@@ -12,7 +12,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A signKey is a private key of usage Sign.
+// A signKey is a private key with usage Sign.
 type signKey struct {
 	*handle
 	algs []driver.SignAlg
@@ -21,7 +21,7 @@ type signKey struct {
 
 var _ driver.Signer = (*signKey)(nil)
 
-// Sign signs a digest or, with Ed25519, a message.
+// Sign signs a digest or, with Ed25519, a message of at most 4096 bytes.
 func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([]byte, error) {
 	if !hasDeadline(ctx) {
 		return k.sign(ctx, alg, input)
@@ -53,7 +53,7 @@ func (k *signKey) sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 	return signature, err
 }
 
-// fitsInput reports whether input is as long as alg wants it.
+// fitsInput reports whether input has a length that alg accepts.
 func fitsInput(alg driver.SignAlg, input []byte) bool {
 	if alg.TakesMessage() {
 		return len(input) <= maxMessage
@@ -61,7 +61,7 @@ func fitsInput(alg driver.SignAlg, input []byte) bool {
 	return len(input) == alg.DigestSize()
 }
 
-// signatureSize is how long the token's own form of a signature is.
+// signatureSize returns the length of a signature in the token's encoding.
 func signatureSize(sh shape) int {
 	switch sh.kind {
 	case p11.CKK_RSA:
@@ -77,7 +77,7 @@ const (
 	maxDigestInfo = 19 + 64
 )
 
-// sign returns a signature in the form that the seam wants.
+// sign returns a signature in the encoding that driver.Signer requires.
 func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, error) {
 	if o.shape.kind == p11.CKK_EC {
 		var pair [maxPair]byte
@@ -105,7 +105,7 @@ func (o *object) sign(s session, alg driver.SignAlg, input []byte) ([]byte, erro
 }
 
 // pssParameters returns the fields of CK_RSA_PKCS_PSS_PARAMS: hash, mask generation
-// function and length of the salt.
+// function and salt length.
 func pssParameters(alg driver.SignAlg) []uint {
 	switch alg {
 	case driver.RSAPSSSHA384:
@@ -116,7 +116,7 @@ func pssParameters(alg driver.SignAlg) []uint {
 	return []uint{p11.CKM_SHA256, p11.CKG_MGF1_SHA256, 32}
 }
 
-// fill is operate for a result that is as long as its buffer.
+// fill is operate for a result that must fill its buffer.
 func (o *object) fill(s session, a call) error {
 	n, err := o.operate(s, a)
 	if err == nil && n != len(a.out) {
@@ -125,9 +125,9 @@ func (o *object) fill(s session, a call) error {
 	return err
 }
 
-// appendDigestInfo appends what goes before a digest in PKCS #1 v1.5 (RFC 8017, 9.2,
-// note 1). The hashes' identifiers differ in one byte, and the lengths follow the
-// digest.
+// appendDigestInfo appends the DER prefix of a digest in PKCS #1 v1.5 (RFC 8017, section
+// 9.2, note 1). The prefixes of the hashes differ in one byte of the identifier and in
+// the lengths.
 func appendDigestInfo(b []byte, alg driver.SignAlg) []byte {
 	n, last := byte(alg.DigestSize()), byte(1)
 	switch alg {
@@ -139,8 +139,9 @@ func appendDigestInfo(b []byte, alg driver.SignAlg) []byte {
 	return append(b, 0x30, 0x11+n, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00, 0x04, n)
 }
 
-// pairDER makes ASN.1 of r ‖ s: a SEQUENCE of two INTEGERs (RFC 3279, 2.2.3). No
-// curve here has signatures of 256 bytes, so that two length bytes are the most.
+// pairDER encodes r ‖ s as an ASN.1 SEQUENCE of two INTEGERs (RFC 3279, section 2.2.3).
+// Signatures are shorter than 256 bytes on all curves here, so two length bytes are
+// enough.
 func pairDER(pair []byte) []byte {
 	const head = 3
 	half := len(pair) / 2
@@ -155,7 +156,7 @@ func pairDER(pair []byte) []byte {
 	return der
 }
 
-// appendInteger appends the INTEGER of a number in big-endian bytes.
+// appendInteger appends an ASN.1 INTEGER, given in big-endian bytes.
 func appendInteger(der, number []byte) []byte {
 	for len(number) > 1 && number[0] == 0 {
 		number = number[1:]

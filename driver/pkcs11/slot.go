@@ -12,14 +12,14 @@ import (
 	"strongroom.example/driver"
 )
 
-// A tokenName is what a token is chosen by. What is empty does not matter.
+// A tokenName selects a token. Empty fields match any token.
 type tokenName struct{ serial, label string }
 
-// A tokenSlot is where a token is, just now.
+// A tokenSlot is the slot in which a token currently is.
 type tokenSlot struct {
 	slot uint
 	info p11.TokenInfo
-	// hardware: the slot is said to be a device.
+	// hardware: the slot reports a hardware device.
 	hardware bool
 }
 
@@ -37,14 +37,13 @@ func (n tokenName) matches(info p11.TokenInfo) bool {
 	return (n.serial == "" || n.serial == trim(info.SerialNumber)) && (n.label == "" || n.label == trim(info.Label))
 }
 
-// trim takes off the padding, which is spaces by the standard and NULs by some.
+// trim removes the padding: spaces as in the standard, and NULs as in some modules.
 func trim(s string) string { return strings.TrimRight(s, " \x00") }
 
-// errNotThere marks the error of a token that is not in any slot.
+// errNotThere marks the error for a token that is in no slot.
 var errNotThere = errors.New("no token")
 
-// find looks through the slots for the one token of a name. The caller is inside the
-// drain.
+// find searches the slots for the one token with a name. The caller is inside the drain.
 func (m *module) find(name tokenName) (tokenSlot, error) {
 	slots, err := m.ctx.GetSlotList(true)
 	if err != nil {
@@ -55,7 +54,7 @@ func (m *module) find(name tokenName) (tokenSlot, error) {
 	for _, slot := range slots {
 		info, err := m.ctx.GetTokenInfo(slot)
 		if err != nil {
-			continue // a slot whose token does not answer is not the one
+			continue // skip a slot whose token does not respond
 		}
 		blank = blank || info.Flags&p11.CKF_TOKEN_INITIALIZED == 0
 		if info.Flags&p11.CKF_TOKEN_INITIALIZED != 0 && name.matches(info) {

@@ -11,8 +11,8 @@ import (
 
 var errBuilt = errors.New("built without PKCS#11: it needs cgo and a Unix")
 
-// Open answers Unsupported: this program was built without PKCS#11, which needs cgo
-// and a Unix.
+// Open fails with Unsupported: this program was built without PKCS #11, which needs cgo
+// and a Unix system.
 func Open(ctx context.Context, c Config) (driver.Driver, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func Open(ctx context.Context, c Config) (driver.Driver, error) {
 	return nil, fault("Open", driver.Unsupported, errBuilt)
 }
 
-// Probe answers Unsupported, as Open does.
+// Probe fails with Unsupported, like Open.
 func Probe(ctx context.Context, c Config) (Report, error) {
 	_, err := Open(ctx, c)
 	return Report{}, err

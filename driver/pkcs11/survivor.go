@@ -8,16 +8,16 @@ import (
 	"strongroom.example/driver"
 )
 
-// Survivors are the keys that a token failed to destroy, with the birth of the module
-// in which it did. SoftHSM forgets the handle before it removes the file: such a key
-// is found no more, and is back after the next start. That it is gone is believed in
-// a later birth only.
+// survivors are the keys that a token failed to destroy, each with the value of
+// module.births at that time. SoftHSM forgets the handle before it removes the file, so
+// such a key is no longer found but is back after the next start. The driver therefore
+// believes that it is gone only after births has increased.
 type survivors struct {
 	mu    sync.Mutex
 	since map[driver.MaterialID]uint64
 }
 
-// add notes that a key could not be destroyed.
+// add records that a key could not be destroyed.
 func (k *survivors) add(id driver.MaterialID, birth uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -27,7 +27,7 @@ func (k *survivors) add(id driver.MaterialID, birth uint64) {
 	k.since[id] = birth
 }
 
-// hidden reports whether a key that is not found may be there all the same.
+// hidden reports whether a key that is not found may still exist.
 func (k *survivors) hidden(id driver.MaterialID, birth uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

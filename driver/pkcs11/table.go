@@ -14,20 +14,21 @@ import (
 	"strongroom.example/driver"
 )
 
-// modules are those that this process has loaded. C_Initialize is for a whole process,
-// so this is the package's one piece of state.
+// modules are the modules that this process has loaded. It is the only global state of
+// the package, because C_Initialize applies to the whole process.
 var modules table
 
 type table struct {
 	mu sync.Mutex
-	// modules has one entry for each handle that the system gives: two links to one file
-	// are one module.
+	// modules has one entry for each handle that the system returns, so that two links to
+	// one file are one module.
 	modules map[unsafe.Pointer]*module
 }
 
 var errModulePath = errors.New("give the absolute path of the PKCS #11 module")
 
-// use returns the module at path, loaded and initialised, for one more user.
+// use returns the module at path, loaded and initialised, and counts one more user. The
+// caller calls release.
 func (t *table) use(ctx context.Context, path, args string) (*module, error) {
 	m, err := t.load(path)
 	if err != nil {

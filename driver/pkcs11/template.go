@@ -11,10 +11,10 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A template is a list of attributes, for creating an object or for finding it.
+// A template is a list of attributes, for making an object or searching for it.
 type template []attribute
 
-// An attribute is a type and its value as the standard encodes it.
+// An attribute is a type and a value in the standard's encoding.
 type attribute struct {
 	kind  uint
 	value []byte
@@ -23,7 +23,7 @@ type attribute struct {
 func yes(kind uint) attribute { return attribute{kind, []byte{1}} }
 func no(kind uint) attribute  { return attribute{kind, []byte{0}} }
 
-// flag is a CK_BBOOL.
+// flag returns a CK_BBOOL.
 func flag(kind uint, on bool) attribute {
 	if on {
 		return yes(kind)
@@ -31,10 +31,10 @@ func flag(kind uint, on bool) attribute {
 	return no(kind)
 }
 
-// number is a CK_ULONG, a machine word.
+// number returns a CK_ULONG, a machine word.
 func number(kind, n uint) attribute { return attribute{kind, word(n)} }
 
-// words is an array of CK_ULONG.
+// words returns an array of CK_ULONG.
 func words(kind uint, list ...uint) attribute {
 	a := attribute{kind: kind}
 	for _, n := range list {
@@ -52,7 +52,7 @@ func word(n uint) []byte {
 	return binary.NativeEndian.AppendUint64(nil, uint64(n))
 }
 
-// unword reads a CK_ULONG.
+// unword decodes a CK_ULONG.
 func unword(b []byte) (uint, bool) {
 	switch {
 	case len(b) != strconv.IntSize/8:
@@ -63,8 +63,7 @@ func unword(b []byte) (uint, bool) {
 	return uint(binary.NativeEndian.Uint64(b)), true
 }
 
-// attributes returns the template as miekg/pkcs11 takes it: for calls that carry no
-// secret.
+// attributes returns the template for miekg/pkcs11. It is for calls that carry no secret.
 func (t template) attributes() []*p11.Attribute {
 	list := make([]*p11.Attribute, len(t))
 	for i, a := range t {
@@ -80,11 +79,11 @@ func (t template) wipe() {
 	}
 }
 
-// A span is where a value lies in a buffer.
+// A span is the position of a value in a buffer.
 type span struct{ offset, size int }
 
-// flatten copies the values into one buffer, which the caller wipes. Each begins at
-// a multiple of a machine word, since modules read numbers in place.
+// flatten copies the values to one buffer, which the caller wipes. Each value begins at a
+// multiple of a machine word, because modules read numbers in place.
 func (t template) flatten() ([]byte, []span) {
 	const align = 8
 	size := 0

@@ -11,26 +11,26 @@ import (
 	"strongroom.example/driver"
 )
 
-// The tiers of a template, from the one that asks most. Tokens refuse attributes
-// that they do not know.
+// The tiers of a template, beginning with the one that has the most attributes. Tokens
+// refuse attributes that they do not know.
 const (
-	tierMechanisms = iota // CKA_ALLOWED_MECHANISMS as well
-	tierCopyable          // CKA_COPYABLE as well
-	tierModifiable        // CKA_MODIFIABLE as well
+	tierMechanisms = iota // with CKA_ALLOWED_MECHANISMS
+	tierCopyable          // with CKA_COPYABLE
+	tierModifiable        // with CKA_MODIFIABLE
 	tierBase
-	tierBare // of a pair, without CKA_PRIVATE of the public half, and the roles of recovery where it signs
+	tierBare // for a pair: without CKA_PRIVATE of the public key, and without the recovery roles if it signs
 )
 
-// A tierBook remembers which tier a token takes, for each way to make a kind of key for
-// a usage: what a token refuses of keys that unwrap the others need not go without.
-// The self-test fills it, with keys of a session where the token makes such: SoftHSM
-// leaves half an object behind when it refuses a template for C_UnwrapKey, and a
-// session's end there.
+// A tierBook remembers which tier a token accepts, for each way to make a key, key type
+// and usage, because a token may refuse for keys that unwrap what it accepts for others.
+// The self-test fills it, with session keys if the token makes them: SoftHSM leaves half
+// an object when it refuses a template for C_UnwrapKey, and the end of the session
+// removes it.
 type tierBook struct {
 	mu   sync.Mutex
 	best map[tierKey]int
-	// nested: the token takes CKA_UNWRAP_TEMPLATE. nestedDied: it failed for good when that
-	// was tried, or it is being tried.
+	// nested: the token supports CKA_UNWRAP_TEMPLATE. nestedDied: it failed permanently
+	// when that was tried, or the trial is in progress.
 	nested, nestedDied atomic.Bool
 }
 
@@ -40,7 +40,7 @@ type tierKey struct {
 	usage driver.Usage
 }
 
-// get also reports whether the tier was seen to work.
+// get returns a tier and reports whether it is known to work.
 func (b *tierBook) get(k tierKey) (tier int, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,11 +57,11 @@ func (b *tierBook) set(k tierKey, tier int) {
 	b.best[k] = tier
 }
 
-// inTiers makes an object with the template that asks most of those that the token
-// takes. Some tokens fail on an attribute that they cannot store or pass on; the next tier
-// is tried then, and is not remembered, because the next failure may have another cause.
-// CKR_DEVICE_ERROR and CKR_FUNCTION_FAILED are taken so only until a tier was seen to work:
-// a token that is busy does not get keys with less protection.
+// inTiers makes an object with the highest tier that the token accepts. Some tokens fail
+// with a general error for an attribute that they cannot store or forward. The next tier
+// is then tried, but not remembered, because the failure may have another cause.
+// CKR_DEVICE_ERROR and CKR_FUNCTION_FAILED count as such only until a tier is known to
+// work, so that a busy token does not get keys with less protection.
 func (s session) inTiers(how string, r request, make func(tier int) (p11.ObjectHandle, error)) (o p11.ObjectHandle, err error) {
 	key := tierKey{how, r.shape.kind, r.shape.spec.Usage}
 	first, known := s.epoch.tiers.get(key)

@@ -10,64 +10,64 @@ import (
 	p11 "github.com/miekg/pkcs11"
 )
 
-// A token is one token of a module, shared by all drivers that are open on it: a
-// login counts for the whole process. It stays in the module's table, so that what
-// it remembers of refused PINs outlives its drivers.
+// A token is one token of a module, shared by all drivers that are open on it, because a
+// login applies to the whole process. It stays in the module's table, so that its record
+// of refused PINs outlives its drivers.
 type token struct {
 	mod  *module
 	name tokenName
 
-	// epoch is the login of the moment, nil while there is none.
+	// epoch is the current login, nil if there is none.
 	epoch atomic.Pointer[epoch]
-	// down: the last attempt to repair failed, so calls do not try their luck first.
+	// down: the last repair failed, so calls do not try the token first.
 	down    atomic.Bool
 	breaker breaker
-	// sentinel is nil while the first driver opens.
+	// sentinel is nil until the first driver has opened.
 	sentinel atomic.Pointer[object]
 
 	tiers     tierBook
 	destroyed atomic.Uint64
 	ids       keyedLock
-	// undestroyed are those keys that the token could not destroy.
+	// undestroyed has the keys that the token could not destroy.
 	undestroyed survivors
 	unrecorded  unrecordedBook
-	writer      lock // of whoever makes or destroys a key, where there may be one only
+	writer      lock // held to make or destroy a key, unless the profile allows concurrent writers
 
 	lock    lock          // guards what follows, and attaching
-	users   []*credential // one for each driver, in the order in which they came
+	users   []*credential // one for each driver, in the order of joining
 	epochs  uint64
 	latch   *latch
-	noLogin bool // as the profile has it of whoever came first
+	noLogin bool // from the profile of the first user
 
-	trials lock                  // of whoever tries what the token can do; guards what follows
-	able   map[string]*abilities // by profile and firmware
+	trials lock                  // held during the self-test; guards what follows
+	able   map[string]*abilities // by profile, firmware and omitted abilities
 }
 
-// An epoch is the time between one login and the next. Sessions and object handles
-// belong to one, and are void in another.
+// An epoch is the time between one login and the next. Sessions and object handles belong
+// to one epoch and are invalid in another.
 type epoch struct {
 	number, generation uint64
 	tokenSlot
-	// anchor is a session that stays open and is used for nothing else: the login
-	// ends with a token's last session.
+	// anchor is a session that stays open and is not used otherwise, because the login
+	// ends with the last session of a token.
 	anchor  p11.SessionHandle
-	noLogin bool        // there was none, since the token wants none
-	dead    atomic.Bool // its sessions died with it
+	noLogin bool        // there is no login, because the token needs none
+	dead    atomic.Bool // its sessions ended with it
 	tiers   *tierBook
 	// destroyed counts the objects that this process has destroyed in the token.
 	destroyed *atomic.Uint64
 }
 
-// A tokenSession is a session that is about to log in.
+// A tokenSession is a session that is to log in.
 type tokenSession struct {
 	mod     *module
 	info    p11.TokenInfo
 	session p11.SessionHandle
 }
 
-// tokenFor returns the one token that has a name. The module is initialised again where
-// the token is not seen, because it may have come after the first time, and where the
-// module fails, because it may do so until then.
+// tokenFor returns the one token with a name. If the token is not found, or the module
+// fails, the module is initialised again, because the token may have been inserted after
+// the first initialisation, and some modules fail until then.
 func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.TokenInfo, error) {
 	generation := m.generation.Load()
 	at, err := m.look(ctx, name)
@@ -93,7 +93,7 @@ func (m *module) tokenFor(ctx context.Context, name tokenName) (*token, p11.Toke
 	return t, at.info, nil
 }
 
-// look is find inside the drain.
+// look is find, within the drain.
 func (m *module) look(ctx context.Context, name tokenName) (tokenSlot, error) {
 	if err := m.drain.enter(ctx); err != nil {
 		return tokenSlot{}, err
@@ -102,7 +102,8 @@ func (m *module) look(ctx context.Context, name tokenName) (tokenSlot, error) {
 	return m.find(name)
 }
 
-// attach opens an anchor session and logs in: a new epoch. The caller holds the lock.
+// attach opens an anchor session and logs in, which begins a new epoch. The caller holds
+// the lock.
 func (t *token) attach(ctx context.Context, pin []byte) error {
 	if err := t.mod.drain.enter(ctx); err != nil {
 		return err
@@ -134,16 +135,16 @@ func (t *token) attach(ctx context.Context, pin []byte) error {
 	return nil
 }
 
-// wantsLogin reports whether the user is logged in. Where a PIN is given and the token has
-// one, that is so whatever CKF_LOGIN_REQUIRED says, because some tokens leave the flag
-// clear and still want a login for private objects.
+// wantsLogin reports whether the driver logs in. If a PIN is given and the token has one,
+// it does so regardless of CKF_LOGIN_REQUIRED, because some tokens do not set that flag
+// but need a login for private objects.
 func wantsLogin(flags uint, pin []byte) bool {
 	return flags&p11.CKF_LOGIN_REQUIRED != 0 || pin != nil && flags&p11.CKF_USER_PIN_INITIALIZED != 0
 }
 
-// living returns the epoch before a new one if its anchor lives, as after a mere logout.
-// If it does not, all its sessions are dead, and their handles may be those of others by
-// the time that they are to be closed.
+// living returns the epoch before a new one if its anchor session is still open, as after
+// a logout. Otherwise all of its sessions have ended, and their handles must not be
+// closed, because they may have been assigned again.
 func (t *token) living(generation uint64) *epoch {
 	old := t.epoch.Load()
 	if old == nil || old.generation != generation {
@@ -158,7 +159,8 @@ func (t *token) living(generation uint64) *epoch {
 	return old
 }
 
-// open opens a session. Some tokens have no read-only ones, so all can write.
+// open opens a session. All sessions are read-write, because some tokens have no
+// read-only ones.
 func (m *module) open(slot uint) (p11.SessionHandle, error) {
 	s, err := m.ctx.OpenSession(slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
 	return s, from("C_OpenSession", err)

@@ -20,8 +20,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A reference is what a key in the token is held against: its material, if that is
-// symmetric and known, or its public half.
+// A reference is what a key in the token is checked against: its material if that is
+// symmetric and known, or its public key.
 type reference struct {
 	secret []byte
 	public crypto.PublicKey
@@ -29,8 +29,8 @@ type reference struct {
 
 var errTrial = errors.New("the token's result is not that of Go's cryptography")
 
-// answers uses a key once and compares. A symmetric key whose material is not known
-// must at least agree with itself.
+// answers uses a key once and checks the result. A symmetric key whose material is not
+// known must at least give consistent results.
 func (o *object) answers(s session, ref reference) error {
 	switch o.shape.spec.Usage {
 	case driver.Derive:
@@ -47,8 +47,8 @@ func (o *object) answers(s session, ref reference) error {
 	return nil
 }
 
-// byFirst runs use with the first algorithm of the list that the token has: one that is
-// missing says nothing of the others, or of the key.
+// byFirst calls use with the first algorithm of the list that the token supports, because
+// a missing algorithm says nothing about the others or the key.
 func byFirst[A any](list []A, use func(A) error) (err error) {
 	for _, alg := range list {
 		if err = use(alg); !lacksMechanism(err) {
@@ -58,8 +58,8 @@ func byFirst[A any](list []A, use func(A) error) (err error) {
 	return err
 }
 
-// lacksMechanism reports whether an error says that the token has not the mechanism, or
-// not with these parameters.
+// lacksMechanism reports whether an error says that the token does not support the
+// mechanism, or not with these parameters.
 func lacksMechanism(err error) bool {
 	switch codeOf(err) {
 	case p11.CKR_MECHANISM_INVALID, p11.CKR_MECHANISM_PARAM_INVALID, p11.CKR_FUNCTION_NOT_SUPPORTED, p11.CKR_KEY_FUNCTION_NOT_PERMITTED:
@@ -68,7 +68,8 @@ func lacksMechanism(err error) bool {
 	return false
 }
 
-// decryptAlgs lists what an RSA key decrypts by, if the token can.
+// decryptAlgs returns the algorithms by which an RSA key decrypts, if the token supports
+// them.
 func decryptAlgs() []driver.EncryptAlg {
 	list := []driver.EncryptAlg{driver.RSARaw, driver.RSAOAEPSHA256}
 	if sha1Allowed() {
@@ -96,8 +97,8 @@ func (o *object) answersHMAC(s session, secret []byte) error {
 	return nil
 }
 
-// answersGCM seals twice: the same iv again, or a token that opens what is wrong,
-// fails it.
+// answersGCM seals twice and opens once. It fails if both ivs are equal or a result is
+// wrong.
 func (o *object) answersGCM(s session, secret []byte) error {
 	text, aad := []byte("strongroom trial text"), []byte("associated")
 	size := ivSize + len(text) + tagSize
@@ -128,7 +129,7 @@ func (o *object) answersGCM(s session, secret []byte) error {
 	return nil
 }
 
-// answersSign verifies a signature over a random input.
+// answersSign verifies a signature of a random input.
 func (o *object) answersSign(s session, alg driver.SignAlg, public crypto.PublicKey) error {
 	input := make([]byte, max(alg.DigestSize(), 32))
 	rand.Read(input)

@@ -15,8 +15,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// answersDecrypt decrypts what the host encrypted. Raw RSA gets a number with
-// leading zeros.
+// answersDecrypt decrypts a ciphertext that the host made. For raw RSA the plaintext is a
+// number with leading zeros.
 func (o *object) answersDecrypt(s session, alg driver.EncryptAlg, native bool, public crypto.PublicKey) error {
 	key, ok := public.(*rsa.PublicKey)
 	if !ok {

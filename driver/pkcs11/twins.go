@@ -12,9 +12,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// oneKey reports whether several handles are of one key: some modules show an object
-// twice where it was made while others were. The keys are compared by what they compute,
-// or by the modulus of an RSA key.
+// oneKey reports whether several handles belong to the same key. Some modules show an
+// object twice if it was made while others were being made. The keys are compared by
+// their results, or by the modulus of an RSA key.
 func (s session) oneKey(found []p11.ObjectHandle, o *object) (bool, error) {
 	first := s.at(found[0], o.request())
 	for _, handle := range found[1:] {
@@ -58,7 +58,7 @@ func (s session) sameKey(a, b *object) (bool, error) {
 	return true, nil
 }
 
-// opensOther seals with one handle and opens with the other.
+// opensOther reports whether one handle opens a text that the other sealed.
 func (s session) opensOther(a, b *object) (bool, error) {
 	text := make([]byte, 16)
 	rand.Read(text)
@@ -68,15 +68,15 @@ func (s session) opensOther(a, b *object) (bool, error) {
 	}
 	n, err := b.open(s, sealing{sealed, out, nil})
 	if err != nil {
-		// Modules say in many ways that a ciphertext is wrong. One that is not well fails
-		// the next call too.
+		// Modules report a wrong ciphertext with many codes. If the module itself fails,
+		// the next call fails too.
 		_, err = a.open(s, sealing{sealed, out, nil})
 		return false, err
 	}
 	return bytes.Equal(out[:n], text), nil
 }
 
-// sameAttribute reports whether all objects tell one value of an attribute.
+// sameAttribute reports whether all objects have the same value of an attribute.
 func (s session) sameAttribute(objects []p11.ObjectHandle, kind uint) (bool, error) {
 	var first []byte
 	for i, o := range objects {

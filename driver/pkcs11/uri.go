@@ -9,16 +9,16 @@ import (
 	"strongroom.example/internal/driveruri"
 )
 
-// ParseURI reads a configuration from a URI of RFC 7512, such as
+// ParseURI parses a configuration from a URI as in RFC 7512, such as
 //
 //	pkcs11:token=vault;serial=0a1b2c?module-path=/usr/lib/libhsm.so&pin-source=file:/etc/vault/pin
 //
-// The path takes token (the label) and serial; others of its attributes are refused,
-// since the driver would not honour them. The query takes module-path; pin-source
+// The path may have token (the label) and serial; other path attributes are refused,
+// because the driver does not support them. The query may have module-path; pin-source
 // with file:PATH or a bare path, env:NAME, fd:NUMBER or systemd:NAME; and x-args,
-// x-profile, x-max-sessions and x-without (names with commas between them) for the fields
-// of Config. pin-value is refused: a PIN
-// in a URI is seen by all who see the URI. Errors quote no values.
+// x-profile, x-max-sessions and x-without (names separated by commas) for the fields of
+// Config. pin-value is refused, because a PIN in a URI is visible wherever the URI is.
+// Errors quote no values.
 func ParseURI(uri string) (Config, error) {
 	u, err := driveruri.Parse(uri)
 	if err != nil {
@@ -78,8 +78,8 @@ func (c *Config) setQuery(name, value string) error {
 	return err
 }
 
-// pinSource reads the value of pin-source. RFC 7512 knows a path, a file URI and a
-// command behind a bar; a command is not run.
+// pinSource parses the value of pin-source. RFC 7512 defines a path, a file URI and a
+// command after a bar; a command is refused.
 func pinSource(value string) (PIN, error) {
 	kind, rest, ok := strings.Cut(value, ":")
 	switch {
@@ -102,8 +102,8 @@ func pinSource(value string) (PIN, error) {
 	return PIN{}, errors.New("pin-source is none of file:PATH, env:NAME, fd:NUMBER (above 2), systemd:NAME")
 }
 
-// pinFile reads what follows "file:" (RFC 8089): an absolute path, after no authority or
-// that of this machine.
+// pinFile parses the part after "file:" (RFC 8089): an absolute path, without an
+// authority or with that of this machine.
 func pinFile(rest string) (PIN, error) {
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		rest = strings.TrimPrefix(after, "localhost")

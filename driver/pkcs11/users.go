@@ -11,8 +11,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// join adds a user, whose PIN the token must take: by a login, or by comparison with
-// the PIN that is logged in. Whether the token checks any is for the first to say.
+// join adds a user. The token must accept its PIN, by a login or by comparison with the
+// PIN that is logged in. The first user determines whether the token checks a PIN.
 func (t *token) join(ctx context.Context, pin *credential, noLogin bool) error {
 	if err := t.lock.take(ctx); err != nil {
 		return err
@@ -40,8 +40,8 @@ func (t *token) admit(ctx context.Context, pin []byte) error {
 	return t.latch.compare(pin)
 }
 
-// login attaches with the PIN of a user: of the one who came last, or of one before
-// him if his cannot be read.
+// login attaches with the PIN of a user: the last one to join, or an earlier one if that
+// PIN cannot be read.
 func (t *token) login(ctx context.Context) error {
 	var first error
 	for _, user := range slices.Backward(t.users) {
@@ -56,7 +56,7 @@ func (t *token) login(ctx context.Context) error {
 	return fault("PIN", driver.Denied, first)
 }
 
-// part takes a user away, and his PIN with him. After the last nobody is logged in.
+// part removes a user and wipes its PIN. After the last user it ends the login.
 func (t *token) part(pin *credential) error {
 	t.lock <- struct{}{}
 	defer t.lock.give()
@@ -78,6 +78,6 @@ func (t *token) hangUp() {
 	}
 	defer t.mod.drain.leave()
 	if e.generation == t.mod.generation.Load() {
-		t.mod.ctx.CloseSession(e.anchor) // an error says that it is closed already
+		t.mod.ctx.CloseSession(e.anchor) // an error means that it is already closed
 	}
 }

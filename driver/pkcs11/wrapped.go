@@ -18,13 +18,13 @@ import (
 	"strongroom.example/internal/pkcs8"
 )
 
-// An unwrapKey is an RSA private key that does nothing but unwrap other keys.
+// An unwrapKey is an RSA private key that can only unwrap other keys.
 type unwrapKey struct {
 	*handle
 	public *rsa.PublicKey
 }
 
-// GenerateWrappingKey makes an RSA key pair of usage Unwrap in the token.
+// GenerateWrappingKey makes an RSA key pair with usage Unwrap in the token.
 func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
 	if !hasDeadline(ctx) {
 		return d.generateWrappingKey(ctx, id, alg)
@@ -41,19 +41,18 @@ func (d *Driver) generateWrappingKey(ctx context.Context, id driver.MaterialID, 
 	return d.make(ctx, d.generated(sh, id), session.generate)
 }
 
-// ImportWrapped has the token unwrap material, so that the host never sees it. If
-// the token has a key under id, that is returned after its attributes are checked,
-// and the ciphertext is not looked at. Symmetric material of another length is
-// Authentic; by OAEP it comes in only where the token sees to that. By AES key wrapping
-// some tokens take HMAC material of 25 to 31 bytes as padded with zeros, which is the
-// same HMAC key.
+// ImportWrapped unwraps material in the token, so that it is never in the host's memory.
+// If the token has a key under id, ImportWrapped checks its attributes and returns it,
+// and ignores the ciphertext. Symmetric material of another length is Authentic; OAEP is
+// offered only if the token checks the length. With AES key wrapping, some tokens accept
+// HMAC material of 25 to 31 bytes and pad it with zeros, which gives the same HMAC key.
 //
-// Of a private key the token tells the public half alone. That is held to the rule for
-// imported keys (internal/pkcs8), and the key must compute what proves it; else the key is
-// destroyed, and the class is Invalid with the cause. Faults of the encoding that the
-// token overlooks are not seen: bytes that follow the key, a public half or an identifier
-// that is another's. The public half of an ECDSA key is what the token's signatures verify
-// with, whatever the PKCS #8 has in that place.
+// Of a private key the token reveals only the public key. That is checked against the
+// rules for imported keys (internal/pkcs8), and a result of the private key must match
+// it; otherwise the key is destroyed, and the error is Invalid with the cause. Encoding
+// faults that the token ignores are not detected: trailing bytes, or another key's public
+// key or identifier. The public key of an ECDSA key is the one that verifies the token's
+// signatures, whatever the PKCS #8 file contains in that place.
 func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
 	if !hasDeadline(ctx) {
 		return d.importWrapped(ctx, id, spec, w)
@@ -88,7 +87,7 @@ func (d *Driver) importWrapped(ctx context.Context, id driver.MaterialID, spec d
 	return d.make(ctx, d.lasting(sh, id), u.unwrap)
 }
 
-// An unwrapping is wrapped material and the key that opens it.
+// An unwrapping is wrapped material with the key that unwraps it.
 type unwrapping struct {
 	with       *object
 	public     *rsa.PublicKey
@@ -97,7 +96,7 @@ type unwrapping struct {
 	ciphertext []byte
 }
 
-// sized reports whether the ciphertext has a length that it can have.
+// sized reports whether the ciphertext has a valid length.
 func (u unwrapping) sized(sh shape) bool {
 	n := u.public.Size()
 	if !u.alg.TwoSteps() {
@@ -109,9 +108,9 @@ func (u unwrapping) sized(sh shape) bool {
 	return !sh.secret() || len(u.ciphertext)-n == int(sh.size)+8
 }
 
-// unwrap makes the key. A blob of RSA_AES_KEY_WRAP is taken in two steps, since few
-// tokens have the mechanism: an AES key that may only unwrap, and the material under
-// it.
+// unwrap makes the key. A blob of RSA_AES_KEY_WRAP is unwrapped in two steps, because few
+// tokens support the mechanism: first an AES key that may only unwrap, and then the
+// material under it.
 func (u unwrapping) unwrap(s session, r request) (p11.ObjectHandle, error) {
 	with, err := u.with.handle(s)
 	if err != nil {
@@ -131,7 +130,7 @@ func (u unwrapping) unwrap(s session, r request) (p11.ObjectHandle, error) {
 	return s.unwrapInto(r, p11.NewMechanism(u.keyWrap, nil), inner, u.ciphertext[n:])
 }
 
-// sha256Wraps reports whether OAEP is with SHA-256, and not SHA-1.
+// sha256Wraps reports whether OAEP uses SHA-256, and not SHA-1.
 func sha256Wraps(alg driver.WrapAlg) bool {
 	return alg == driver.WrapRSAOAEPSHA256 || alg == driver.WrapRSAAESKWPSHA256
 }
@@ -146,8 +145,8 @@ func (u unwrapping) oaep() *p11.OAEPParams {
 // innerAES is the algorithm of the AES key between the two steps, of 16, 24 or 32 bytes.
 const innerAES driver.KeyAlgorithm = "AES"
 
-// innerRequest is the AES key between the two steps: of the session, and for
-// unwrapping alone.
+// innerRequest returns the request for the AES key between the two steps: a session key
+// that may only unwrap.
 func innerRequest(mechanism uint) request {
 	r := request{shape: shape{
 		spec:  driver.KeySpec{Algorithm: innerAES, Usage: driver.Unwrap},
@@ -158,7 +157,7 @@ func innerRequest(mechanism uint) request {
 	return r
 }
 
-// unwrapInto has the token unwrap a key and checks what it made.
+// unwrapInto unwraps a key in the token and checks the new object.
 func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, ciphertext []byte) (p11.ObjectHandle, error) {
 	o, err := s.inTiers("unwrap", r, func(tier int) (p11.ObjectHandle, error) {
 		o, err := s.mod.ctx.UnwrapKey(s.handle, []*p11.Mechanism{m}, with, ciphertext, r.protected(tier).attributes())
@@ -173,10 +172,10 @@ func (s session) unwrapInto(r request, m *p11.Mechanism, with p11.ObjectHandle, 
 	return o, nil
 }
 
-// unwrapped checks what came out of a ciphertext. A private key is held to the rule for
-// imported keys, and a symmetric one must do its work, because some tokens look at its
-// length only then. What the token answers to that is taken to be about the ciphertext,
-// unless it may pass.
+// unwrapped checks a key from a ciphertext. A private key is checked against the rules
+// for imported keys. A symmetric key must compute a result, because some tokens check its
+// length only then. An error of the token at that point is attributed to the ciphertext,
+// unless it may be temporary.
 func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	f, err := s.inspect(o, r)
 	if err != nil {
@@ -193,7 +192,7 @@ func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	if rv := codeOf(err); rv != p11.CKR_OK && spared(judge(code("C_UnwrapKey", rv))) {
 		return code("C_UnwrapKey", rv)
 	}
-	if errors.Is(err, errAbsent) { // a login that was lost hides the key
+	if errors.Is(err, errAbsent) { // a lost login hides the key
 		return err
 	}
 	var refused *pkcs8.Error
@@ -206,10 +205,10 @@ func (s session) unwrapped(o p11.ObjectHandle, r request) error {
 	return nil
 }
 
-// acceptable holds a private key that was unwrapped to the rule for imported keys, as far
-// as the token tells of it: its public half must be one that is taken, and what the key
-// computes must prove it. The wrapping was authenticated, so that the error, a
-// *pkcs8.Error, may say what is wrong.
+// acceptable checks an unwrapped private key against the rules for imported keys, as far
+// as the token reveals it: its public key must be acceptable, and a result of the private
+// key must match it. The error, a *pkcs8.Error, may say what is wrong, because the
+// wrapping was authenticated.
 func (s session) acceptable(o p11.ObjectHandle, r request, f facts) error {
 	var public crypto.PublicKey
 	var err error
@@ -229,7 +228,7 @@ func (s session) acceptable(o p11.ObjectHandle, r request, f facts) error {
 		Remedy: "export the key again from where it was made"}
 }
 
-// acceptableRSA returns the public half of an RSA key, if it is one that is taken.
+// acceptableRSA returns the public key of an RSA key, if it is acceptable.
 func (s session) acceptableRSA(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
 	n, e, err := s.rsaNumbers(o)
 	if err != nil {
@@ -241,7 +240,7 @@ func (s session) acceptableRSA(o p11.ObjectHandle, r request) (crypto.PublicKey,
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
-// acceptableCurve returns the public half of a key on a curve, if it is one that is taken.
+// acceptableCurve returns the public key of a key on a curve, if it is acceptable.
 func (s session) acceptableCurve(o p11.ObjectHandle, r request, f facts) (crypto.PublicKey, error) {
 	if !f.sized {
 		return nil, &pkcs8.Error{Fault: "the private key is not on the curve of the CMK, " + string(r.shape.spec.Algorithm),
@@ -257,15 +256,15 @@ func (s session) acceptableCurve(o p11.ObjectHandle, r request, f facts) (crypto
 	return public, err
 }
 
-// innerSized reports whether an AES key between the two steps has a length of AES keys, or
-// one that the token does not tell.
+// innerSized reports whether the AES key between the two steps has a valid length, or one
+// that the token does not report.
 func (s session) innerSized(o p11.ObjectHandle) (bool, error) {
 	value, err := s.attribute(o, p11.CKA_VALUE_LEN)
 	size, told := unword(value)
 	return !told || size == 0 || size == 16 || size == 24 || size == 32, err
 }
 
-// spared reports whether a verdict is on the token, and not on what it was given.
+// spared reports whether a verdict is about the token, and not about its input.
 func spared(v verdict) bool {
 	return v.cure != nothing || v.class == driver.Throttled || v.class == driver.Denied
 }
