@@ -26,7 +26,7 @@ func publicRSA(t testing.TB, c Client, key string) *rsa.PublicKey {
 	return public.(*rsa.PublicKey)
 }
 
-// encryptRSA encrypts as an outsider does.
+// encryptRSA encrypts with the public key only, outside the vault.
 func encryptRSA(t testing.TB, public *rsa.PublicKey, alg EncryptionAlgorithm, message []byte) []byte {
 	t.Helper()
 	var ct []byte
@@ -83,8 +83,8 @@ func TestAsymmetricDecryptRSA(t *testing.T) {
 	}
 }
 
-// TestBadPaddingIsNoError: under PKCS #1 v1.5 a flipped ciphertext decrypts to the
-// same other bytes each time, after a restart as well.
+// TestBadPaddingIsNoError: with PKCS #1 v1.5, an altered ciphertext decrypts to other
+// bytes, and to the same bytes each time, also after a restart.
 func TestBadPaddingIsNoError(t *testing.T) {
 	needs(t, RSAESPKCS1V15)
 	v, dir := newTestVault(t, testConfig())

@@ -14,8 +14,9 @@ import (
 	"strongroom.example/keystore"
 )
 
-// imminent makes n CMKs on a driver whose imported material expires at. It was made
-// here, and only called imported: n wrapping keys would take their time.
+// imminent makes n CMKs on a driver whose imported material expires at the given time. The
+// vault generates the material and only records it as imported, because making n wrapping
+// keys would take long.
 func imminent(t *testing.T, v *Vault, on string, at time.Time, n int) (keys []Key) {
 	t.Helper()
 	for range n {
@@ -38,7 +39,7 @@ func imminent(t *testing.T, v *Vault, on string, at time.Time, n int) (keys []Ke
 	return keys
 }
 
-// pending counts those whose material is gone, with its outcome on record.
+// pending counts the keys whose material is removed and whose outcome is recorded.
 func pending(t *testing.T, v *Vault, keys []Key) (n int) {
 	t.Helper()
 	ended := map[string]int{}
@@ -63,7 +64,7 @@ func pending(t *testing.T, v *Vault, keys []Key) (n int) {
 	return n
 }
 
-// waitFor waits until the vault has come to something by itself.
+// waitFor waits until the vault's background work has fulfilled the condition done.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
@@ -73,8 +74,8 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// TestExpiryTogether: what expires together shares a few changes of epoch, and each has
-// its own record.
+// TestExpiryTogether: materials that expire at the same time share a few changes of epoch,
+// and each has its own record.
 func TestExpiryTogether(t *testing.T) {
 	const n = 300
 	v, c, fake, _ := newClockVault(t)
@@ -98,7 +99,7 @@ func TestExpiryTogether(t *testing.T) {
 	outcomesNameIntents(t, c)
 }
 
-// TestDeleteTogether: so do those who delete at the same time.
+// TestDeleteTogether: concurrent deletions share changes of epoch too.
 func TestDeleteTogether(t *testing.T) {
 	const n = 32
 	v, c, fake, _ := newClockVault(t)
@@ -123,8 +124,8 @@ func TestDeleteTogether(t *testing.T) {
 	}
 }
 
-// TestBurialOutlivesItsLeader: who gives up while others rely on him does not take them
-// along, and a burial that fails is told to all.
+// TestBurialOutlivesItsLeader: a batch continues when the caller that runs it gives up,
+// because other callers wait for it. If it fails, every caller gets the error.
 func TestBurialOutlivesItsLeader(t *testing.T) {
 	x, v := newEstate(t, 1)
 	defer v.Close()
@@ -160,8 +161,8 @@ func newHangingVault(t *testing.T, patience time.Duration) (*Vault, *drivertest.
 	return v, faulty, fake, dir
 }
 
-// TestHangingDevice: a device that never answers holds up the expiry of nobody else's
-// material, and what hung is done when it is well again.
+// TestHangingDevice: a device that hangs does not delay the expiry of other devices'
+// material. The delayed tasks run once the device works again.
 func TestHangingDevice(t *testing.T) {
 	t.Parallel()
 	v, faulty, fake, _ := newHangingVault(t, time.Hour)
@@ -184,7 +185,7 @@ func TestHangingDevice(t *testing.T) {
 	outcomesNameIntents(t, v.As(DefaultOwner))
 }
 
-// TestPatienceEnds: a call that hangs is given up, and made again later.
+// TestPatienceEnds: a call that hangs is abandoned and repeated later.
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	v, faulty, fake, _ := newHangingVault(t, time.Second)
@@ -200,7 +201,7 @@ func TestPatienceEnds(t *testing.T) {
 	waitFor(t, "the device", func() bool { return pending(t, v, stuck) == len(stuck) })
 }
 
-// postponed counts what is on the agenda for later.
+// postponed counts the tasks that are scheduled for later.
 func postponed(v *Vault) (n int) {
 	v.agenda.mu.Lock()
 	defer v.agenda.mu.Unlock()
@@ -212,8 +213,8 @@ func postponed(v *Vault) (n int) {
 	return n
 }
 
-// TestOpenBesideAHangingDevice: Open waits for a device that hangs no longer than for
-// one thing, whatever it has to do there.
+// TestOpenBesideAHangingDevice: Open waits for a device that hangs for one task at most,
+// however many tasks are due there.
 func TestOpenBesideAHangingDevice(t *testing.T) {
 	t.Parallel()
 	v, faulty, fake, dir := newHangingVault(t, 2*time.Second)

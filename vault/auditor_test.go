@@ -10,8 +10,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestStrangerVerifiesExport: the export of a vault that was used, closed and opened
-// again is verified by golang.org/x/mod/sumdb alone, and what is changed in it is found.
+// TestStrangerVerifiesExport: golang.org/x/mod/sumdb alone verifies the export of a vault
+// that was used, closed and opened again, and detects every change of it.
 func TestStrangerVerifiesExport(t *testing.T) {
 	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
@@ -20,7 +20,7 @@ func TestStrangerVerifiesExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const messages = 1100 // more than lie between two checkpoints
+	const messages = 1100 // more than between two checkpoints
 	key, err := v.As(vault.DefaultOwner).CreateKey(ctx, vault.KeyOptions{})
 	for i := 0; i < messages && err == nil; i++ {
 		_, err = v.As(vault.DefaultOwner).Encrypt(ctx, key.ID, []byte("4711"), vault.EncryptionContext{"<&>": "\u2028\n"})
@@ -43,10 +43,10 @@ func TestStrangerVerifiesExport(t *testing.T) {
 	if err != nil || r.Operations[string(vault.OpEncrypt)] != messages || r.Checkpoints < 2 || r.Origin != audit.Origin(v.ID()) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	header := bytes.IndexByte(export.Bytes(), '\n') // the log key stands in it, and it is not signed
+	header := bytes.IndexByte(export.Bytes(), '\n') // the first line has the log key and is not signed
 	for at := header + 1; at < export.Len(); at += export.Len() / 50 {
 		if bytes.HasPrefix(export.Bytes()[at+1:], []byte("=")) {
-			at-- // the last character of base64 has bits that mean nothing
+			at-- // the last character of base64 has unused bits
 		}
 		bad := bytes.Clone(export.Bytes())
 		bad[at] ^= 1

@@ -11,15 +11,16 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// mayOnly is an Authorizer by which all but the owner may do these operations only.
+// mayOnly is an Authorizer that restricts all principals except the owner to these
+// operations.
 type mayOnly map[Operation]bool
 
 func (m mayOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Principal == DefaultOwner || m[r.Operation], Rule: "may " + string(r.Operation)}, nil
 }
 
-// TestCreateKeyNamesNothingInPassing: who may make keys, but not name or tag them, does
-// not do that by making one.
+// TestCreateKeyNamesNothingInPassing: a principal that may create keys, but not name or tag
+// them, cannot do so through CreateKey.
 func TestCreateKeyNamesNothingInPassing(t *testing.T) {
 	cfg, may := testConfig(), mayOnly{OpCreateKey: true}
 	cfg.Authorizer = may
@@ -43,8 +44,8 @@ func TestCreateKeyNamesNothingInPassing(t *testing.T) {
 	mustKey(t, bob, KeyOptions{})
 }
 
-// TestAuthorizerIsToldWhatIsAskedFor: the alias, the tags and the driver that a CMK is to
-// have are in the request.
+// TestAuthorizerIsToldWhatIsAskedFor: the request has the alias, the tags and the driver
+// that are asked for.
 func TestAuthorizerIsToldWhatIsAskedFor(t *testing.T) {
 	a, cfg := &asked{}, testConfig()
 	cfg.Authorizer, cfg.Drivers = a, map[string]driver.Driver{"hsm": drivertest.NewMemory()}

@@ -9,7 +9,7 @@ import (
 
 var errPolicyServer = errors.New("no route to the policy server")
 
-// outage is an Authorizer that cannot decide what others than the owner ask for.
+// outage is an Authorizer that fails for every principal except the owner.
 type outage struct{ err error }
 
 func (o outage) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -19,8 +19,8 @@ func (o outage) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: true, Rule: "owner"}, nil
 }
 
-// TestAuthorizerFails: an Authorizer that fails denies; the program learns why, and the
-// record tells it from a denial by policy.
+// TestAuthorizerFails: if the Authorizer fails, the request is denied. The caller gets the
+// cause, and the record distinguishes it from a denial by policy.
 func TestAuthorizerFails(t *testing.T) {
 	for _, cause := range []error{errPolicyServer, context.DeadlineExceeded, ErrNotFound} {
 		cfg := testConfig()

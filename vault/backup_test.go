@@ -14,7 +14,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// testBackup makes a backup into memory, encrypted to a passphrase of its own.
+// testBackup makes a backup in memory, encrypted to a passphrase of its own.
 func testBackup(t *testing.T, c Client, since string) ([]byte, Backup) {
 	t.Helper()
 	var b bytes.Buffer
@@ -126,8 +126,8 @@ func sameKeys(t *testing.T, got, want Client) {
 	}
 }
 
-// sameLog compares the first records of two audit logs, and looks for the record of the
-// restoration behind them.
+// sameLog compares the first records of two audit logs, and checks that the record of the
+// restoration follows.
 func sameLog(t *testing.T, got, want Client, size uint64) {
 	t.Helper()
 	var lines []string
@@ -151,8 +151,8 @@ func sameLog(t *testing.T, got, want Client, size uint64) {
 	}
 }
 
-// TestTornBackup cuts a backup at every byte and changes bytes of it: it restores as a
-// whole or is refused, and leaves a directory that Restore takes.
+// TestTornBackup truncates a backup at every byte, and changes bytes of it. Restore either
+// restores it completely, or fails and leaves a directory that a later Restore accepts.
 func TestTornBackup(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	mustKey(t, v.As(DefaultOwner), KeyOptions{})
@@ -169,7 +169,7 @@ func TestTornBackup(t *testing.T) {
 			t.Fatalf("Restore of a backup %s byte %d: %v", what, n, err)
 		}
 	}
-	// Beyond the header every cut is the same to the reader of the stream.
+	// After the header the stream's reader treats every truncation in the same way.
 	step := 1
 	if testing.Short() {
 		step = 37
@@ -191,7 +191,7 @@ func TestTornBackup(t *testing.T) {
 	closeChecked(t, r)
 }
 
-// TestRestoreRefuses holds Restore to its errors.
+// TestRestoreRefuses checks the errors of Restore.
 func TestRestoreRefuses(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -243,8 +243,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestBackupHasNoDestroyedMaterial deletes imported material before a backup ends: the
-// backup does not bring it back.
+// TestBackupHasNoDestroyedMaterial: a backup does not restore imported material that was
+// deleted before the backup ended.
 func TestBackupHasNoDestroyedMaterial(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -267,7 +267,7 @@ func TestBackupHasNoDestroyedMaterial(t *testing.T) {
 	}
 }
 
-// TestBackupUnderLoad saves a vault that 64 goroutines use, and restores it: every
+// TestBackupUnderLoad backs up a vault that 64 goroutines use, and restores it: every
 // ciphertext whose record is in the backup decrypts, and the logs agree.
 func TestBackupUnderLoad(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())

@@ -15,8 +15,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// A mistake is bad input, with the error that it must be and a word of what that must
-// tell the caller to do.
+// A mistake is a call with invalid input, the error that it must return, and a part of the
+// error's text that says what to do.
 type mistake struct {
 	name string
 	make func() error
@@ -24,7 +24,7 @@ type mistake struct {
 	say  string
 }
 
-// refused makes each mistake. It checks the error, and that what is given is as
+// refused makes each mistake, and checks its error and that given returns the same as
 // before.
 func refused[V comparable](t *testing.T, mistakes []mistake, given func() map[string]V) {
 	t.Helper()
@@ -41,8 +41,8 @@ func refused[V comparable](t *testing.T, mistakes []mistake, given func() map[st
 	}
 }
 
-// TestBadInput: what is wrong with a call is told by a typed error, whose text says
-// what to do, and changes nothing but the audit.
+// TestBadInput: a call with invalid input returns a typed error whose text says what to do,
+// and changes nothing except the audit log.
 func TestBadInput(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -96,8 +96,8 @@ func TestBadInput(t *testing.T) {
 	}, func() map[string]uint64 { return footprint(v) })
 }
 
-// TestBadDirectory: what is wrong with Create and Open is told by a typed error, whose
-// text says what to do, and leaves each file as it was.
+// TestBadDirectory: Create and Open return a typed error for an unusable directory, whose
+// text says what to do, and leave each file unchanged.
 func TestBadDirectory(t *testing.T) {
 	if dir := os.Getenv(badDirectory); dir != "" {
 		v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
@@ -149,7 +149,7 @@ func TestBadDirectory(t *testing.T) {
 	if err := os.Rename(tip, tip+".away"); err != nil {
 		t.Fatal(err)
 	}
-	// Badger has been opened by then, and begins files of its own.
+	// Badger was opened before the error, and creates files of its own.
 	refused(t, []mistake{{"missing tip", opening(dir, good), ErrCorrupt, "put back a copy of the whole directory"}},
 		func() map[string][32]byte { return digests(t, tip+".away") })
 	for _, name := range []string{"root", "root.copy"} {
@@ -164,10 +164,11 @@ func TestBadDirectory(t *testing.T) {
 	}, files)
 }
 
-// badDirectory, set in the child of TestBadDirectory, is a vault that is in use.
+// badDirectory is set in the child process of TestBadDirectory: the directory of a vault
+// that is in use.
 const badDirectory = "STRONGROOM_BAD_DIRECTORY"
 
-// inAnotherProcess opens a vault that is open here.
+// inAnotherProcess opens, in a child process, a vault that is open here.
 func inAnotherProcess(t *testing.T, dir string) {
 	t.Helper()
 	before := digests(t, dir)
@@ -182,7 +183,7 @@ func inAnotherProcess(t *testing.T, dir string) {
 	}
 }
 
-// digests hashes every file below a directory, and names every directory.
+// digests returns a hash of every file below a directory, and an entry for every directory.
 func digests(t *testing.T, dir string) map[string][32]byte {
 	t.Helper()
 	sums := map[string][32]byte{}

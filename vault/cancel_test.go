@@ -11,7 +11,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// alarm is a clock that does something when it is asked for the boot.
+// alarm is a clock that calls ring when it is asked for the boot.
 type alarm struct {
 	clock.Clock
 	ring func()
@@ -24,8 +24,8 @@ func (a *alarm) Boot() clock.Boot {
 	return a.Clock.Boot()
 }
 
-// TestCancelledAfterTheAct: who gives up after the operation acted and before its
-// record gets nothing, and the failure is on record.
+// TestCancelledAfterTheAct: if the context ends after the operation acted and before its
+// record is written, the caller gets no result, and the failure is recorded.
 func TestCancelledAfterTheAct(t *testing.T) {
 	a, cfg := &alarm{Clock: clock.System()}, testConfig()
 	cfg.clock = a
@@ -42,8 +42,8 @@ func TestCancelledAfterTheAct(t *testing.T) {
 	}
 }
 
-// TestCancelledDeletion: once the material is gone the outcome is recorded, whether
-// the caller waits or not.
+// TestCancelledDeletion: once the material is destroyed the outcome is recorded, even if
+// the context has ended.
 func TestCancelledDeletion(t *testing.T) {
 	x, v := newEstate(t, 1)
 	c := v.As(DefaultOwner)
@@ -68,7 +68,7 @@ func TestCancelledDeletion(t *testing.T) {
 	closeChecked(t, v)
 }
 
-// TestValidToAtTheEndOfTime: the last year is that of UTC.
+// TestValidToAtTheEndOfTime: the last valid year is decided in UTC.
 func TestValidToAtTheEndOfTime(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

@@ -12,8 +12,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// newMemoryVault makes a vault over an engine in memory, for tests of very many
-// operations.
+// newMemoryVault makes a vault with an engine in memory, for tests with many operations.
 func newMemoryVault(t *testing.T, cfg Config) *Vault {
 	t.Helper()
 	engine := storetest.NewMemory()
@@ -26,8 +25,8 @@ func newMemoryVault(t *testing.T, cfg Config) *Vault {
 	return v
 }
 
-// TestWrongCiphertexts: every flipped bit and every truncation of a ciphertext of
-// 4 KiB, another key, version and context are one error.
+// TestWrongCiphertexts: every flipped bit and every truncation of a ciphertext of 4 KiB,
+// and another key, version or context, give the same error.
 func TestWrongCiphertexts(t *testing.T) {
 	t.Parallel()
 	v := newMemoryVault(t, testConfig())
@@ -58,7 +57,7 @@ func TestWrongCiphertexts(t *testing.T) {
 	for i, bad := range []EncryptionContext{nil, {"a": "1"}, {"a": "2", "b": "1"}, {"a": "1", "b": "2", "c": ""}, {"a1b2": ""}} {
 		wrong("context", i, ct, bad)
 	}
-	for _, version := range []uint32{0, 1, 3} { // of version 2
+	for _, version := range []uint32{0, 1, 3} { // the ciphertext is of version 2
 		bad := bytes.Clone(ct)
 		binary.BigEndian.PutUint32(bad[22:], version)
 		wrong("version", int(version), bad, ec)
@@ -68,7 +67,7 @@ func TestWrongCiphertexts(t *testing.T) {
 	wrong("other key", 0, ct, ec)
 }
 
-// TestDecryptInPlace: a ciphertext decrypts into its own memory.
+// TestDecryptInPlace: DecryptTo decrypts a ciphertext into its own memory.
 func TestDecryptInPlace(t *testing.T) {
 	for _, edition := range editions {
 		v, _ := newTestVault(t, Config{Edition: edition})
@@ -88,8 +87,8 @@ func TestDecryptInPlace(t *testing.T) {
 	}
 }
 
-// TestBadEncryptionContexts: a context that no ciphertext can have is told as such, and
-// why, by whatever takes one.
+// TestBadEncryptionContexts: every method that takes an encryption context rejects an
+// invalid one, and the error says why.
 func TestBadEncryptionContexts(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

@@ -8,8 +8,9 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// TestClockAtTheEndOfTime: a vault that was used, opened and closed under a clock at the end
-// of the range of times, or beyond it, opens and works, then and under a clock that is right.
+// TestClockAtTheEndOfTime: a vault that was used, opened and closed with a clock at or
+// beyond the end of the range of times opens and works, with that clock and later with a
+// correct one.
 func TestClockAtTheEndOfTime(t *testing.T) {
 	right := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, at := range map[string]time.Time{
@@ -49,7 +50,7 @@ func usesClock(t *testing.T, v *Vault) {
 	external := newExternal(t, c)
 	m := newParcel(t, c, external, ownKey(1)).material()
 	_, imported := c.ImportKeyMaterial(ctx, external.ID, m)
-	if imported != nil && !errors.Is(imported, ErrImport) { // at the end of time a token has no day
+	if imported != nil && !errors.Is(imported, ErrImport) { // at the end of time a token is expired from the start
 		t.Errorf("ImportKeyMaterial: %v", imported)
 	}
 	m.ValidTo = v.clock.Now().Add(time.Hour)

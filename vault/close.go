@@ -12,7 +12,7 @@ import (
 // data keys that are still open. It does not close the drivers of Config.
 //
 // Closing twice is not an error; the later call waits for the first. After ErrStorageFull
-// the directory remains locked and the data that does not fit on the disk is kept in
+// the directory may remain locked, with the data that does not fit on the disk kept in
 // memory: free some space and call Close again.
 //
 // An operation must not call Close, and so an Authorizer, a protector, and a function that

@@ -15,7 +15,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// closer closes the vault as soon as it is asked, from outside.
+// closer closes the vault in another goroutine when start is called.
 type closer struct {
 	v    *Vault
 	done chan error
@@ -24,7 +24,7 @@ type closer struct {
 func (c *closer) start() {
 	c.done = make(chan error, 1)
 	go func() { c.done <- c.v.Close() }()
-	time.Sleep(20 * time.Millisecond) // Close waits for those who are inside by now
+	time.Sleep(20 * time.Millisecond) // by now Close waits for running operations
 }
 
 func (c *closer) wait(t *testing.T) {
@@ -39,8 +39,8 @@ func (c *closer) wait(t *testing.T) {
 	}
 }
 
-// TestCloseWhileReading: the vault can be closed, and used, while records are read,
-// and while the log is exported to whoever takes his time.
+// TestCloseWhileReading: the vault can be closed and used while records are read, and while
+// the log is exported to a slow writer.
 func TestCloseWhileReading(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -64,7 +64,7 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
-// Write closes the vault and fails.
+// Write closes the vault and returns an error.
 func (c *closer) Write([]byte) (int, error) {
 	if c.done == nil {
 		c.start()
@@ -73,7 +73,7 @@ func (c *closer) Write([]byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-// slowAuthorizer lets everybody in, and says when somebody comes.
+// slowAuthorizer allows everything, and signals when a request arrives.
 type slowAuthorizer struct{ came, ready chan struct{} }
 
 func (a slowAuthorizer) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -84,8 +84,8 @@ func (a slowAuthorizer) Authorize(_ context.Context, r Request) (Decision, error
 	return Decision{Allow: true}, nil
 }
 
-// TestCloseRacesDataKeys: Close finds each data key, at whatever moment it comes, and
-// leaves no locked memory behind.
+// TestCloseRacesDataKeys: Close destroys each data key whatever the time of its creation,
+// and no locked memory remains.
 func TestCloseRacesDataKeys(t *testing.T) {
 	for range 20 {
 		a := slowAuthorizer{make(chan struct{}), make(chan struct{})}
@@ -118,7 +118,7 @@ func TestCloseRacesDataKeys(t *testing.T) {
 	}
 }
 
-// TestClosedForAll: every operation of a closed vault is ErrClosed.
+// TestClosedForAll: every operation of a closed vault returns ErrClosed.
 func TestClosedForAll(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -158,7 +158,8 @@ func TestClosedForAll(t *testing.T) {
 	}
 }
 
-// TestHugeCiphertexts: what is too long for a ciphertext is none.
+// TestHugeCiphertexts: input that is too long for a ciphertext is rejected as
+// ErrCiphertext.
 func TestHugeCiphertexts(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -184,8 +185,8 @@ func TestHugeCiphertexts(t *testing.T) {
 	}
 }
 
-// TestCloseBesideAHungCall: while Close waits for a call that hangs in a device, others
-// are turned away at once.
+// TestCloseBesideAHungCall: while Close waits for a call that hangs in a device, new calls
+// are rejected at once.
 func TestCloseBesideAHungCall(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -216,7 +217,7 @@ func TestCloseBesideAHungCall(t *testing.T) {
 	x.wait(t)
 }
 
-// fullEngine finds the disk full when it is first closed.
+// fullEngine reports a full disk when it is first closed.
 type fullEngine struct {
 	keystore.Engine
 	closed int
@@ -230,8 +231,8 @@ func (e *fullEngine) Close() error {
 	return e.Engine.Close()
 }
 
-// TestCloseOnAFullDisk: a Close that found the disk full keeps the directory for itself,
-// and may be called again.
+// TestCloseOnAFullDisk: a Close that found the disk full keeps the directory locked, and
+// can be called again.
 func TestCloseOnAFullDisk(t *testing.T) {
 	engine, cfg := storetest.NewMemory(), testConfig()
 	cfg.openEngine = func(dir string) (keystore.Engine, error) {

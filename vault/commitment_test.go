@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestSameMaterialTwice: two CMKs may have the same material, and neither opens what
-// the other encrypted.
+// TestSameMaterialTwice: two CMKs may have the same material, and neither decrypts the
+// ciphertexts of the other.
 func TestSameMaterialTwice(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -22,7 +22,7 @@ func TestSameMaterialTwice(t *testing.T) {
 	}
 	id, _ := parseKeyID(two.ID)
 	crossed := bytes.Clone(ct)
-	copy(crossed[6:], id[:]) // names the other CMK
+	copy(crossed[6:], id[:]) // the ciphertext now names the other CMK
 	if got, err := c.Decrypt(ctx, crossed, nil); !errors.Is(err, ErrCiphertext) {
 		t.Errorf("the other CMK decrypted it: %q, %v", got, err)
 	}
@@ -31,16 +31,16 @@ func TestSameMaterialTwice(t *testing.T) {
 	}
 }
 
-// TestOneMaterialOneUse: material that the vault has for one usage and spec is
-// refused for another, also after it was deleted there: GenerateMac would be an
-// oracle for the PRF of a CMK that encrypts.
+// TestOneMaterialOneUse: material that the vault has for one usage and spec is rejected for
+// another, even after it was deleted, because GenerateMac would be an oracle for the PRF of
+// a CMK that encrypts.
 func TestOneMaterialOneUse(t *testing.T) {
 	t.Parallel()
 	v, _ := newTestVault(t, Config{Edition: testEdition()})
 	c := v.As(DefaultOwner)
 	plain := make([]byte, 32)
 	rand.Read(plain)
-	short := append(bytes.Clone(plain[:16]), make([]byte, 16)...) // the same HMAC key as its first half
+	short := append(bytes.Clone(plain[:16]), make([]byte, 16)...) // as an HMAC key equal to its first half
 	first := KeyOptions{Origin: OriginExternal}
 	material := plain
 	if testEdition() == SM {
@@ -62,7 +62,7 @@ func TestOneMaterialOneUse(t *testing.T) {
 			if _, err := c.GenerateMac(t.Context(), mac.ID, []byte("m")); !errors.Is(err, ErrKeyState) {
 				t.Errorf("the oracle answers: %v", err)
 			}
-			mustImport(t, c, mac.ID, newParcel(t, c, mac, randomBytes(32)).material()) // the CMK is not bound by the refusal
+			mustImport(t, c, mac.ID, newParcel(t, c, mac, randomBytes(32)).material()) // the rejection did not bind the CMK
 		}
 		if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// TestOnePrivateKeyOneUse: a private key that signs is refused for decryption.
+// TestOnePrivateKeyOneUse: a private key that signs is rejected for decryption.
 func TestOnePrivateKeyOneUse(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -92,13 +92,13 @@ func TestOnePrivateKeyOneUse(t *testing.T) {
 	refusedImport(t, c, decrypter.ID, newParcel(t, c, decrypter, plain).material(), "another usage or spec")
 	other := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: RSA2048, Usage: SignVerify})
 	mustImport(t, c, other.ID, newParcel(t, c, other, plain).material())
-	// A key of another spec does not fit at all.
+	// A key of another spec is rejected because of its type.
 	curve := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
 	refusedImport(t, c, curve.ID, newParcel(t, c, curve, plain).material(), "the private key is RSA")
 }
 
-// TestNothingStoredTellsMaterial: what stays after deletion is keyed, so that it
-// cannot be tried against guesses without the vault.
+// TestNothingStoredTellsMaterial: the values that remain after deletion are keyed, so that
+// guesses of the material cannot be tested without the vault.
 func TestNothingStoredTellsMaterial(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

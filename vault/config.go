@@ -71,9 +71,9 @@ type Config struct {
 	// it. 0 means 32,768: the work of two passphrases at the upper limits of package soft,
 	// or of 170 with its defaults.
 	UnlockWork uint64
-	// MinFree is the number of bytes that must remain free on the disk. Below it, operations
-	// that write fail with ErrStorageFull; reading, Close and Open continue to work. 0 means
-	// 16 MiB.
+	// MinFree is the number of bytes that must remain free on the disk. Below it, Open and
+	// every operation fail with ErrStorageFull, because each commits an audit record; Close
+	// releases the vault, but cannot record that. 0 means 16 MiB.
 	MinFree uint64
 
 	patience   time.Duration // see const patience

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/audit"
 )
 
-// churn has n goroutines change something of a CMK, each again and again, until stop.
+// churn runs n goroutines that call change repeatedly until stop is called.
 func churn(t *testing.T, n int, change func(i, round int) error) (stop func()) {
 	t.Helper()
 	var done atomic.Bool
@@ -29,7 +29,7 @@ func churn(t *testing.T, n int, change func(i, round int) error) (stop func()) {
 	return func() { done.Store(true); wg.Wait() }
 }
 
-// tagging has n goroutines tag a CMK until stop.
+// tagging runs n goroutines that tag a CMK until stop is called.
 func tagging(t *testing.T, c Client, key string, n int) (stop func()) {
 	t.Helper()
 	return churn(t, n, func(i, round int) error {
@@ -37,8 +37,7 @@ func tagging(t *testing.T, c Client, key string, n int) (stop func()) {
 	})
 }
 
-// TestChangesAtTheSameTime: changes of one CMK at the same time all go through, and none
-// is lost.
+// TestChangesAtTheSameTime: concurrent changes of one CMK all succeed, and none is lost.
 func TestChangesAtTheSameTime(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -64,7 +63,7 @@ func TestChangesAtTheSameTime(t *testing.T) {
 	}
 }
 
-// TestUseWhileDescribed: whoever describes and tags a CMK holds up nobody who uses it.
+// TestUseWhileDescribed: changes of description and tags do not delay the users of the CMK.
 func TestUseWhileDescribed(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -89,8 +88,8 @@ func TestUseWhileDescribed(t *testing.T) {
 	}
 }
 
-// TestDisableWhileTagged: who may only tag keeps nobody from disabling, whatever the
-// Authorizer goes by.
+// TestDisableWhileTagged: a principal who may only tag a CMK cannot keep others from
+// disabling it, whatever the Authorizer's decisions depend on.
 func TestDisableWhileTagged(t *testing.T) {
 	for _, taggers := range []int{1, 4, 16} {
 		cfg := testConfig()
@@ -111,7 +110,7 @@ func TestDisableWhileTagged(t *testing.T) {
 	}
 }
 
-// byRound denies Sign for CMKs of one round, and counts how often it is asked.
+// byRound denies Sign for CMKs of one round, and counts its calls.
 type byRound struct {
 	deny  string
 	asked int
@@ -124,8 +123,8 @@ func (a *byRound) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Operation != OpSign || r.Tags["round"] != a.deny}, nil
 }
 
-// TestDecidedAgain: when the tags change while a CMK is used, it is decided again by the
-// new ones, and not used again.
+// TestDecidedAgain: if the tags change while a CMK is used, the Authorizer decides again
+// with the new tags, and the CMK is not used again.
 func TestDecidedAgain(t *testing.T) {
 	for deny, want := range map[string]error{"other": nil, "2": ErrDenied} {
 		a, cfg := &byRound{deny: deny}, testConfig()
@@ -144,7 +143,7 @@ func TestDecidedAgain(t *testing.T) {
 	}
 }
 
-// records counts the records of an operation.
+// records returns the number of records of an operation.
 func records(t *testing.T, c Client, op Operation) (n int) {
 	t.Helper()
 	for _, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(op)}) {
@@ -156,8 +155,8 @@ func records(t *testing.T, c Client, op Operation) (n int) {
 	return n
 }
 
-// TestGivenUpIsRecorded: an operation that is given up since its CMK changes too fast
-// has used the key, and leaves a record.
+// TestGivenUpIsRecorded: an operation that is given up because its CMK changes too fast has
+// used the key, and is recorded.
 func TestGivenUpIsRecorded(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -175,8 +174,8 @@ func TestGivenUpIsRecorded(t *testing.T) {
 	}
 }
 
-// TestStrangerOfABusyKey: who is denied is told so of a CMK that changes all the time as
-// well, and does not learn by that that it is there.
+// TestStrangerOfABusyKey: a denied caller gets the same error for a CMK that changes all
+// the time, and so cannot learn from it that the CMK exists.
 func TestStrangerOfABusyKey(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCoreLimit holds what the documents say of core dumps: a program that links this
-// package has none, whatever limit it was started with, because memguard sets it so.
+// TestCoreLimit checks the documented behaviour: a program that links this package writes
+// no core dumps, whatever limit it was started with, because memguard sets the limit.
 func TestCoreLimit(t *testing.T) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// The crash test runs this test binary again as the program that is killed.
+// The crash test runs this test binary again as the process to be killed.
 const (
 	crashDir  = "STRONGROOM_CRASH_DIR"  // set in the child: the vault's directory
-	crashMode = "STRONGROOM_CRASH_MODE" // set in the child: what it does
-	// crashCycles, set by a person, is how often to kill; 32 if it is not.
+	crashMode = "STRONGROOM_CRASH_MODE" // set in the child: its mode
+	// crashCycles is the number of kills; the default is 32.
 	crashCycles = "STRONGROOM_CRASH_CYCLES"
 )
 
-// TestKilled kills a program that uses a vault at a random moment, again and
-// again: nothing that was acknowledged is lost, and every open succeeds.
+// TestKilled repeatedly kills, at a random time, a process that uses a vault. No
+// acknowledged result is lost, and every Open succeeds.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(crashDir); dir != "" {
 		victim(t, dir, os.Getenv(crashMode))
@@ -55,8 +55,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d kills, %d results acknowledged, none lost", cycles, len(acked))
 }
 
-// victim works on the vault until it is killed, and prints each result that it was
-// given.
+// victim uses the vault until it is killed, and prints each result that it received.
 func victim(t *testing.T, dir, mode string) {
 	ctx := context.Background()
 	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
@@ -94,8 +93,8 @@ func victim(t *testing.T, dir, mode string) {
 	}
 }
 
-// killOne lets a victim work for a random time, kills it and returns what it had
-// acknowledged.
+// killOne lets a victim work for a random time, kills it and returns the results that it
+// had received.
 func killOne(t *testing.T, dir, mode string) (acked []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v=false", "-edition="+testEdition().String())
@@ -117,14 +116,13 @@ func killOne(t *testing.T, dir, mode string) (acked []string) {
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			return acked // a line that the kill cut off was not acknowledged
+			return acked // a line that the kill truncated was not acknowledged
 		}
 		acked = append(acked, strings.TrimSuffix(line, "\n"))
 	}
 }
 
-// confirm opens the vault and checks every stored byte and every acknowledged
-// result.
+// confirm opens the vault and checks every stored byte and every acknowledged result.
 func confirm(t *testing.T, dir string, acked []string) {
 	t.Helper()
 	ctx := t.Context()
@@ -164,7 +162,7 @@ func confirm(t *testing.T, dir string, acked []string) {
 	}
 }
 
-// TestNothingLeft: a vault that was closed keeps no locked page and no descriptor.
+// TestNothingLeft: after Close no locked page and no descriptor of the vault remains.
 func TestNothingLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "v")
 	v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "p"))
@@ -195,7 +193,8 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// descriptors counts the process's open files. Without /proc nothing can be said.
+// descriptors returns the number of the process's open files. It skips the test if there is
+// no /proc.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")

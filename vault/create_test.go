@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// slow is a device that does derivation slowly.
+// slow is a device whose derivation is slow.
 type slow struct{ *drivertest.Memory }
 
 func (d slow) Info() driver.Info {
@@ -23,7 +23,8 @@ func (d slow) Info() driver.Info {
 	return info
 }
 
-// TestSlowDevice: keys for every message stay in software unless the device is named.
+// TestSlowDevice: keys that are used for every message stay in software unless the caller
+// names the device.
 func TestSlowDevice(t *testing.T) {
 	cfg := testConfig()
 	cfg.Drivers, cfg.Driver = map[string]driver.Driver{"chip": slow{drivertest.NewMemory()}}, "chip"
@@ -44,13 +45,13 @@ func TestSlowDevice(t *testing.T) {
 	}
 }
 
-// TestCreateGivenUp: a Create that is given up gives a vault or leaves none, so that it
-// can be done again.
+// TestCreateGivenUp: a Create whose context ends either returns a vault or leaves none, and
+// can be repeated.
 func TestCreateGivenUp(t *testing.T) {
 	a, cfg := &alarm{Clock: clock.System()}, testConfig()
 	cfg.clock = a
 	ctx, cancel := context.WithCancel(t.Context())
-	a.ring = cancel // when its first record is written
+	a.ring = cancel // when the first record is written
 	dir, p := filepath.Join(t.TempDir(), "vault"), passphrase(t, "p")
 	v, err := Create(ctx, dir, cfg, p)
 	if err != nil {

@@ -145,8 +145,8 @@ func TestReEncrypt(t *testing.T) {
 	}
 }
 
-// TestWithoutPlaintextIsItsOwnOperation: who may only make data keys for others gets no
-// plaintext by that, and on record is which of the two it was.
+// TestWithoutPlaintextIsItsOwnOperation: a principal that may only make data keys without
+// plaintext gets no plaintext, and the record names the right operation.
 func TestWithoutPlaintextIsItsOwnOperation(t *testing.T) {
 	cfg := testConfig()
 	cfg.Authorizer = mayOnly{OpGenerateDataKeyWithoutPlaintext: true}
@@ -164,7 +164,7 @@ func TestWithoutPlaintextIsItsOwnOperation(t *testing.T) {
 	if r.Principal != "maker" || r.Key != k.ID || r.OutputSize != uint64(len(ct)) {
 		t.Errorf("on record: %+v", r)
 	}
-	if n := records(t, owner, OpGenerateDataKey); n != 1 { // the refusal
+	if n := records(t, owner, OpGenerateDataKey); n != 1 { // the refused call
 		t.Errorf("%d records of GenerateDataKey", n)
 	}
 }

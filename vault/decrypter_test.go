@@ -8,8 +8,8 @@ import (
 	"strongroom.example/internal/pkcs1"
 )
 
-// TestSessionKey: a message of any length takes the same path. It is returned if it is
-// as long as the session key, and in every case wiped with all of its capacity.
+// TestSessionKey: a message of any length takes the same path. It is returned if it has the
+// length of the session key, and is wiped with its whole capacity in every case.
 func TestSessionKey(t *testing.T) {
 	const block = 256
 	for _, n := range []int{16, 24, 32, 48, 245, 256, 300} {
@@ -33,8 +33,8 @@ func TestSessionKey(t *testing.T) {
 	}
 }
 
-// TestUnpaddedHasItsBlock: whatever comes out of PKCS #1 v1.5 has the capacity that
-// sessionKey relies on.
+// TestUnpaddedHasItsBlock: every result of PKCS #1 v1.5 has the capacity that sessionKey
+// needs.
 func TestUnpaddedHasItsBlock(t *testing.T) {
 	for _, size := range []int{256, 384, 512} {
 		block := make([]byte, size)

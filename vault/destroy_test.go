@@ -12,8 +12,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// estate is a vault over an engine in memory, with survivors and a CMK whose material
-// is destroyed.
+// estate is a vault with an engine in memory, several CMKs that survive, and one whose
+// material is destroyed.
 type estate struct {
 	engine    *storetest.Memory
 	cfg       Config
@@ -53,7 +53,7 @@ func newEstate(t *testing.T, n int) (*estate, *Vault) {
 	return x, v
 }
 
-// disk is everything of a vault that a crash leaves.
+// disk is the part of a vault that remains after a crash.
 type disk struct {
 	pairs map[string][]byte
 	files map[string][]byte
@@ -75,8 +75,8 @@ func (x *estate) restore(t *testing.T, d disk) {
 	x.engine.Restore(d.pairs)
 }
 
-// open opens the vault and checks that every survivor is there. It reports whether
-// the doomed material is.
+// open opens the vault and checks that every survivor is there. It reports whether the
+// material that was to be destroyed is still there.
 func (x *estate) open(t *testing.T, what string) (there bool) {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
@@ -109,11 +109,11 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 	return false
 }
 
-// buried checks that nothing of the destroyed material is left, and that the same
-// material brings everything back.
+// buried checks that nothing of the destroyed material is left, and that everything works
+// again after an import of the same material.
 func (x *estate) buried(t *testing.T, v *Vault, what string) {
 	t.Helper()
-	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // one wrapping key
+	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // and one wrapping key
 		t.Errorf("%s: %d materials, want %d", what, n, want)
 	}
 	c := v.As(DefaultOwner)
@@ -123,8 +123,8 @@ func (x *estate) buried(t *testing.T, v *Vault, what string) {
 	}
 }
 
-// TestDeleteKilledAtEachCommit cuts DeleteImportedKeyMaterial off before and after
-// each batch of the store, the epoch change's among them, and opens what is left.
+// TestDeleteKilledAtEachCommit interrupts DeleteImportedKeyMaterial before and after each
+// batch of the store, including those of the epoch change, and opens the remaining files.
 func TestDeleteKilledAtEachCommit(t *testing.T) {
 	t.Parallel()
 	x, v := newEstate(t, 4)
@@ -153,8 +153,8 @@ func TestDeleteKilledAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestDeleteFailsAtEachCommit has each batch fail: the caller is told, and the next
-// open ends what was begun.
+// TestDeleteFailsAtEachCommit makes each batch fail: the caller gets an error, and the next
+// Open completes the destruction.
 func TestDeleteFailsAtEachCommit(t *testing.T) {
 	t.Parallel()
 	for n := 0; ; n++ {
@@ -182,8 +182,8 @@ func TestDeleteFailsAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestOldEngineIsOfNoUse: an old copy of the engine, with or without the old tip,
-// beside the present root file does not open.
+// TestOldEngineIsOfNoUse: an old copy of the engine beside the present root file does not
+// open, with or without the old tip.
 func TestOldEngineIsOfNoUse(t *testing.T) {
 	x, v := newEstate(t, 2)
 	if err := v.Close(); err != nil {
@@ -228,14 +228,14 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 	if x.open(t, "present files") {
 		t.Error("the present files have the material")
 	}
-	// What a copy of everything can do stands in SECURITY.md.
+	// SECURITY.md describes what is possible with a copy of everything.
 	x.restore(t, before)
 	if !x.open(t, "a copy of everything") {
 		t.Error("the copy is not what it should be, and the test shows nothing")
 	}
 }
 
-// TestOldEngineDirectory is the same over the embedded engine's own files.
+// TestOldEngineDirectory is the same test with the files of the embedded engine.
 func TestOldEngineDirectory(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -271,8 +271,8 @@ func TestOldEngineDirectory(t *testing.T) {
 	}
 }
 
-// TestHandleIsRetired: destroyed material is not kept open, neither what was open
-// before nor what a slow operation opens afterwards.
+// TestHandleIsRetired: no handle of destroyed material is kept open, neither one from
+// before the destruction nor one that a slow operation opens afterwards.
 func TestHandleIsRetired(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -292,7 +292,7 @@ func TestHandleIsRetired(t *testing.T) {
 	if _, open := v.handles.open[id]; !open {
 		t.Fatal("not open before")
 	}
-	if !v.handles.begin(id) { // the slow operation has found the material
+	if !v.handles.begin(id) { // the slow operation has read the material
 		t.Fatal("retired before")
 	}
 	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
@@ -320,8 +320,9 @@ type countingKey struct{ closed int }
 
 func (k *countingKey) Close() error { k.closed++; return nil }
 
-// TestImportKilledAtEachCommit cuts ParametersForImport and ImportKeyMaterial off
-// before each batch of the store: the CMK is whole or waits, and is imported then.
+// TestImportKilledAtEachCommit interrupts ParametersForImport and ImportKeyMaterial before
+// each batch of the store: the CMK is either complete or PendingImport, and can then be
+// imported.
 func TestImportKilledAtEachCommit(t *testing.T) {
 	t.Parallel()
 	x, v := newEstate(t, 1)
@@ -352,8 +353,7 @@ func TestImportKilledAtEachCommit(t *testing.T) {
 	}
 }
 
-// reimport opens the vault, reports whether the import had come to its end, and
-// brings it there.
+// reimport opens the vault, reports whether the import was complete, and completes it.
 func (x *estate) reimport(t *testing.T, what string) bool {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))

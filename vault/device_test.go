@@ -13,8 +13,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// newDeviceVault makes a vault whose default driver is a device that fails on
-// demand.
+// newDeviceVault makes a vault whose default driver is a device that fails on demand.
 func newDeviceVault(t *testing.T) (*Vault, *drivertest.Faulty, *drivertest.Memory, string) {
 	t.Helper()
 	device := drivertest.NewMemory()
@@ -27,7 +26,7 @@ func deviceConfig(d driver.Driver) Config {
 	return Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"hsm": d}, Driver: "hsm"}
 }
 
-// objects counts what is in a device.
+// objects returns the number of objects in a device.
 func objects(t *testing.T, d driver.Lister) (n int) {
 	t.Helper()
 	for _, err := range d.ListKeys(context.Background()) {
@@ -58,8 +57,8 @@ func TestResidentKey(t *testing.T) {
 	}
 }
 
-// TestDeviceFails: whatever the device does in CreateKey, there is a whole key or
-// none, no object is left over, and the outcome is on record.
+// TestDeviceFails: whatever fault the device has during CreateKey, the key is complete or
+// does not exist, no object is left in the device, and the outcome is recorded.
 func TestDeviceFails(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault drivertest.Fault
@@ -93,7 +92,7 @@ func TestDeviceFails(t *testing.T) {
 			}
 			faulty.Clear()
 			if want == 0 {
-				mustKey(t, c, KeyOptions{Alias: "k"}) // the alias is free again
+				mustKey(t, c, KeyOptions{Alias: "k"}) // the alias can be used again
 			}
 		})
 	}
@@ -112,8 +111,9 @@ func outcomes(t *testing.T, c Client) (n int) {
 	return n
 }
 
-// TestIntentIsSettledAtOpen: the device dies after the work and does not come back
-// until the vault is opened again; then what nobody was told of is destroyed.
+// TestIntentIsSettledAtOpen: the device fails after it made the key, and does not work
+// again before the vault is opened again. That Open destroys the key, because no caller
+// received it.
 func TestIntentIsSettledAtOpen(t *testing.T) {
 	v, faulty, device, dir := newDeviceVault(t)
 	c := v.As(DefaultOwner)
@@ -159,8 +159,8 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 	outcomesNameIntents(t, v.As(DefaultOwner))
 }
 
-// outcomesNameIntents checks that each outcome on record names an intent of its own,
-// of the same operation, key and version.
+// outcomesNameIntents checks that each recorded outcome names an intent of its own, with
+// the same operation, key and version.
 func outcomesNameIntents(t *testing.T, c Client) {
 	t.Helper()
 	open := map[uint64]audit.Record{}
@@ -184,8 +184,8 @@ func outcomesNameIntents(t *testing.T, c Client) {
 	}
 }
 
-// TestDisableWhileDeviceWorks: a key is disabled while the device answers an
-// Encrypt; the result is not released.
+// TestDisableWhileDeviceWorks: if a key is disabled while the device computes an Encrypt,
+// the result is not released.
 func TestDisableWhileDeviceWorks(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -206,8 +206,8 @@ func TestDisableWhileDeviceWorks(t *testing.T) {
 	}
 }
 
-// TestNothingIsReleasedUnrecorded: when the log cannot be written no operation
-// gives a result.
+// TestNothingIsReleasedUnrecorded: if the log cannot be written, no operation returns a
+// result.
 func TestNothingIsReleasedUnrecorded(t *testing.T) {
 	x, v := newTampered(t)
 	c := v.As(DefaultOwner)
@@ -220,8 +220,8 @@ func TestNothingIsReleasedUnrecorded(t *testing.T) {
 	v.Close()
 }
 
-// TestOpenBesideADeadDevice: the device fails again and again; the vault opens after one
-// intent was tried, and the others wait.
+// TestOpenBesideADeadDevice: if the device always fails, the vault opens after one attempt
+// for one intent, and the other intents are postponed.
 func TestOpenBesideADeadDevice(t *testing.T) {
 	v, faulty, device, dir := newDeviceVault(t)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true})
@@ -243,7 +243,7 @@ func TestOpenBesideADeadDevice(t *testing.T) {
 	}
 }
 
-// counting is a device that destroys nothing, and counts how often it was told to.
+// counting is a device that destroys nothing, and counts the calls of DestroyKey.
 type counting struct {
 	driver.Driver
 	asked int
@@ -254,8 +254,8 @@ func (c *counting) DestroyKey(context.Context, driver.MaterialID, driver.Blob) e
 	return &driver.Error{Op: "DestroyKey", Class: driver.Unknown}
 }
 
-// TestWithoutTheDriver: a vault that was opened without a CMK's driver says so alike,
-// whatever is asked of the CMK.
+// TestWithoutTheDriver: if a vault is opened without a CMK's driver, every operation on the
+// CMK returns the same error.
 func TestWithoutTheDriver(t *testing.T) {
 	v, dir := newTestVault(t, deviceConfig(drivertest.NewMemory()))
 	c, ctx := v.As(DefaultOwner), t.Context()

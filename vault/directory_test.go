@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inChild runs the test in a process of its own, as user, and reports whether this
-// process is that one already. What a process sets for itself, such as its umask or
-// limits, would reach the tests beside it.
+// inChild runs the test in a process of its own, as user, and reports whether this process
+// is that one. A process-wide setting, such as the umask or a limit, would otherwise affect
+// other tests.
 func inChild(t *testing.T, user uint32) bool {
 	t.Helper()
 	const mark = "STRONGROOM_CHILD_OF_TEST"
@@ -34,7 +34,7 @@ func inChild(t *testing.T, user uint32) bool {
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 		if user == 0 {
-			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNS // mounts end with the process
+			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNS // mounts are removed with the process
 		}
 	} else if user != nobody {
 		t.Fatalf("the test wants to be user %d, and this process is no root", user)
@@ -48,7 +48,7 @@ func inChild(t *testing.T, user uint32) bool {
 
 const nobody = 65534
 
-// needsRoot skips a test that only root can do, but not where CI runs it.
+// needsRoot skips a test that needs root; in CI the test fails instead.
 func needsRoot(t *testing.T, because string) {
 	t.Helper()
 	switch {
@@ -60,7 +60,8 @@ func needsRoot(t *testing.T, because string) {
 	}
 }
 
-// A vault on a read-only file system is refused for what it is, and is not touched.
+// TestReadOnlyFileSystem: a vault on a read-only file system is rejected with an error that
+// names the cause, and is not changed.
 func TestReadOnlyFileSystem(t *testing.T) {
 	needsRoot(t, "it mounts a file system")
 	if !inChild(t, 0) {
@@ -86,8 +87,8 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	hasKeys(t, "mounted for writing again", vault, nil)
 }
 
-// Files are 0600 and directories 0700 whatever the umask is, while the vault is open and
-// afterwards.
+// TestModesUnderAnyUmask: files are 0600 and directories 0700 under every umask, while the
+// vault is open and afterwards.
 func TestModesUnderAnyUmask(t *testing.T) {
 	if !inChild(t, nobody) {
 		return
@@ -99,7 +100,7 @@ func TestModesUnderAnyUmask(t *testing.T) {
 			defer syscall.Umask(0o022)
 			dir := filepath.Join(place, "vault")
 			v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
-			if mask&0o200 != 0 { // no directory that is made can be written
+			if mask&0o200 != 0 { // a new directory is not writable
 				if !errors.Is(err, ErrUnavailable) {
 					t.Errorf("Create: %v, want ErrUnavailable", err)
 				}
@@ -137,9 +138,9 @@ func modesAreOwners(t *testing.T, when, dir string) {
 	}))
 }
 
-// A directory that others may write, or of another user, is refused by an error that
-// says what to do, and nothing in it is touched. The set-group-ID form of a Kubernetes
-// volume is accepted and closed to the group.
+// TestUnsafeDirectories: a directory to which others may write, or of another user, is
+// rejected with an error that says what to do, and nothing in it is changed. The
+// set-group-ID form of a Kubernetes volume is accepted, and the group's access is removed.
 func TestUnsafeDirectories(t *testing.T) {
 	needsRoot(t, "it gives directories to other users")
 	s := newStage(t)
@@ -195,8 +196,8 @@ func TestUnsafeDirectories(t *testing.T) {
 	}
 }
 
-// Root does not open a user's vault, which would lock the user out. A file that belongs
-// to somebody else is named, with the remedy.
+// TestOtherUsersFiles: root does not open a user's vault, because that would lock the user
+// out. The error names a file of another user and the remedy.
 func TestOtherUsersFiles(t *testing.T) {
 	needsRoot(t, "it gives files to other users")
 	s := newStage(t)
@@ -223,8 +224,8 @@ func TestOtherUsersFiles(t *testing.T) {
 	hasKeys(t, "given back", dir, []string{"first", "second"})
 }
 
-// The marker of a Create that is under way makes nothing deletable. With a root file
-// beside it the vault is whole; without one everything is set aside and stays a vault.
+// TestMarkerOfCreate: the marker of an unfinished Create does not make anything deletable.
+// With a root file beside it the vault is complete; without one all files are moved aside.
 func TestMarkerOfCreate(t *testing.T) {
 	s := newStage(t)
 	dir := image(t, s.template)
@@ -263,8 +264,8 @@ func TestMarkerOfCreate(t *testing.T) {
 	hasKeys(t, "set aside", saved, []string{"first", "second"})
 }
 
-// The names of files that a replacement of the root file leaves may be another file's:
-// it keeps its bytes.
+// TestLeftoverNames: a file that has the name of a leftover of a root file replacement, but
+// is something else, keeps its bytes.
 func TestLeftoverNames(t *testing.T) {
 	s := newStage(t)
 	for _, name := range []string{"root.old", "root.new", "root.copy.new", "root.next", "tip.new"} {
@@ -304,7 +305,8 @@ func TestLeftoverNames(t *testing.T) {
 	}
 }
 
-// A Create that fails for want of locked memory leaves nothing, whatever it had reached.
+// TestCreateWithoutLockedMemory: a Create that fails for lack of locked memory leaves
+// nothing, at whatever step it fails.
 func TestCreateWithoutLockedMemory(t *testing.T) {
 	if !inChild(t, nobody) {
 		return
@@ -337,7 +339,7 @@ func TestCreateWithoutLockedMemory(t *testing.T) {
 	}
 }
 
-// A Restore that fails leaves nothing, as a Create does.
+// TestFailedRestoreLeavesNothing: a failed Restore leaves nothing, like a failed Create.
 func TestFailedRestoreLeavesNothing(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "a"})
@@ -362,12 +364,13 @@ func TestFailedRestoreLeavesNothing(t *testing.T) {
 	closeChecked(t, w)
 }
 
-// Limits of the process are told as what they are, by Create and by Open, at any point.
+// TestLimitsOfTheProcess: Create and Open report the limits of the process as such, at
+// whatever step they are reached.
 func TestLimitsOfTheProcess(t *testing.T) {
 	if !inChild(t, nobody) {
 		return
 	}
-	signal.Ignore(syscall.SIGXFSZ) // a program that does not is ended by it
+	signal.Ignore(syscall.SIGXFSZ) // the signal ends a program that does not ignore it
 	v, dir := newTestVault(t, testConfig())
 	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "first"})
 	closeChecked(t, v)

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// TestStoredHashesComeFromTheSuite: in the rooms that store anything, no file reaches
-// for a hash of its own but those that compute the callers' algorithms. All else goes
-// through internal/suite, and so by the edition.
+// TestStoredHashesComeFromTheSuite: in the packages that store anything, only the files
+// that implement the callers' algorithms import a hash directly. All others use
+// internal/suite, which depends on the edition.
 func TestStoredHashesComeFromTheSuite(t *testing.T) {
-	callers := []string{"../vault/algorithm.go"} // the digests of callers' messages, by the signature that they name
+	callers := []string{"../vault/algorithm.go"} // digests of callers' messages, by signature algorithm
 	hashes := []string{"crypto/md5", "crypto/sha1", "crypto/sha256", "crypto/sha512", "crypto/sha3", "hash/maphash"}
 	files := 0
 	for _, room := range []string{"../vault", "../vault/stream", "../audit", "../keystore", "../keystore/badger", "../internal/ciphertext", "../internal/keywrap"} {

@@ -19,15 +19,15 @@ import (
 	"strongroom.example/keystore/badger"
 )
 
-// smReader reads a closed vault of the SM edition after the format specification,
-// with gmsm alone: no hash, MAC, cipher or derivation of this module takes part. What
-// it cannot open was not made with SM3 and SM4.
+// smReader reads a closed vault of the SM edition according to the format specification,
+// with gmsm alone: it uses no hash, MAC, cipher or derivation of this module. If it cannot
+// open something, that was not made with SM3 and SM4.
 type smReader struct {
 	t         *testing.T
 	dir       string
 	rootFile  []byte
 	root      []byte
-	secret    []byte // of the vault
+	secret    []byte // the vault's secret
 	records   [][]byte
 	materials map[uint32][]byte
 	stored    []keystore.Pair
@@ -79,7 +79,7 @@ func (r *smReader) equal(what string, stored, computed []byte) {
 	}
 }
 
-// fields cuts a stored thing from its front.
+// fields takes the fields of an encoded value one by one.
 type fields []byte
 
 func (f *fields) take(n int) []byte {
@@ -96,7 +96,7 @@ func (f *fields) varint() int {
 	return int(n)
 }
 
-// leaf takes an audit record, which stands as its difference from the former one.
+// leaf takes an audit record, which is encoded as the difference from the former one.
 func (f *fields) leaf(former fields) (leaf []byte) {
 	for size := f.varint(); len(leaf) < size; {
 		same, skip, take := f.varint(), f.varint(), f.varint()
@@ -107,7 +107,7 @@ func (f *fields) leaf(former fields) (leaf []byte) {
 	return leaf
 }
 
-// readRoot unlocks the root file by a passphrase.
+// readRoot unlocks the root file with a passphrase.
 func (r *smReader) readRoot(passphrase string) {
 	r.t.Helper()
 	content, err := os.ReadFile(filepath.Join(r.dir, "root"))
@@ -123,7 +123,7 @@ func (r *smReader) readRoot(passphrase string) {
 		r.t.Fatalf("suite %d, edition %d", head[7], head[8])
 	}
 	id := f.take(16)
-	f.take(16) // generation, created
+	f.take(16) // generation and time of creation
 	for range f.u16() {
 		for range 3 {
 			f.take(f.u16())
@@ -137,7 +137,7 @@ func (r *smReader) readRoot(passphrase string) {
 	r.readKeyring(ring)
 }
 
-// recover opens a passphrase protector's blob.
+// recover opens the blob of a passphrase protector.
 func (r *smReader) recover(blob, id []byte, passphrase string) {
 	r.t.Helper()
 	bound := func(b []byte) []byte { return append(append(bytes.Clone(b), id...), byte(SM)) }
@@ -167,10 +167,10 @@ func (r *smReader) readKeyring(ring []byte) {
 	}
 }
 
-// derive is a key of the vault's secret.
+// derive returns the key that is derived from the vault's secret with the given label.
 func (r *smReader) derive(label string) []byte { return smKDF(r.secret, label, "", 32) }
 
-// readStore reads all that the engine holds.
+// readStore reads all pairs of the engine.
 func (r *smReader) readStore() {
 	r.t.Helper()
 	key := r.derive("strongroom/engine")
@@ -201,7 +201,7 @@ func (r *smReader) readStore() {
 	}
 }
 
-// unseal opens one stored record, and returns its path, version and value.
+// unseal opens one stored record and returns its path, version and value.
 func (r *smReader) unseal(p keystore.Pair) (path string, version uint64, value []byte) {
 	r.t.Helper()
 	head, sealed := p.Value[:31], p.Value[31:]

@@ -14,11 +14,11 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// TestSMEditionByGmsmAlone fills a vault of the SM edition, closes it and computes
-// every stored digest, MAC and derived key again with gmsm alone: root file, protector,
-// keyring, tip, head, census, paths, records, the audit's tree and its stored nodes.
-// Checkpoints and exports have a test of the same kind in package audit, ciphertexts
-// frozen vectors in internal/ciphertext.
+// TestSMEditionByGmsmAlone fills a vault of the SM edition, closes it, and computes every
+// stored digest, MAC and derived key again with gmsm alone: root file, protector, keyring,
+// tip, head, census, paths, records, the audit tree and its stored nodes. Package audit has
+// such a test for checkpoints and exports, and internal/ciphertext has frozen vectors for
+// ciphertexts.
 func TestSMEditionByGmsmAlone(t *testing.T) {
 	if !suite.SM.Usable() {
 		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
@@ -41,9 +41,9 @@ func TestSMEditionByGmsmAlone(t *testing.T) {
 	}
 }
 
-// fillSMVault makes keys of several kinds and more than 256 audit records, so that a
-// node of the tree is stored. It returns the hash of an encryption context as the
-// audit has it.
+// fillSMVault makes keys of several kinds and more than 256 audit records, so that a node
+// of the tree is stored. It returns the hash of an encryption context as recorded in the
+// audit log.
 func fillSMVault(t *testing.T, v *Vault) (contextHash []byte) {
 	t.Helper()
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -73,7 +73,7 @@ func fillSMVault(t *testing.T, v *Vault) (contextHash []byte) {
 	return contextHash
 }
 
-// smHead is what the head tells.
+// smHead is the content of the head.
 type smHead struct {
 	generation, size, count   uint64
 	logRoot, census, rootFile []byte
@@ -100,8 +100,8 @@ func (r *smReader) readHead() smHead {
 	return smHead{}
 }
 
-// readRecords opens every record, checks its key and the census over all of them, and
-// returns the audit records in order.
+// readRecords opens every record, checks its key and the census of all records, and returns
+// the audit records in order.
 func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 	r.t.Helper()
 	census, count := make([]byte, 32), uint64(0)
@@ -135,7 +135,7 @@ func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 	return leaves
 }
 
-// checkTip looks for a slot that tells of the head.
+// checkTip checks that a slot of the tip matches the head.
 func (r *smReader) checkTip(h smHead) {
 	r.t.Helper()
 	tip, err := os.ReadFile(filepath.Join(r.dir, "tip"))
@@ -152,7 +152,7 @@ func (r *smReader) checkTip(h smHead) {
 	r.equal("MAC of the tip", f.take(32), smMAC(r.derive("strongroom/tip"), slot[:84]))
 }
 
-// smTree is the root of RFC 6962 over leaves, by its recursive definition.
+// smTree returns the root of the RFC 6962 tree over leaves, by its recursive definition.
 func smTree(leaves [][]byte) []byte {
 	if len(leaves) == 1 {
 		return smHash([]byte{0}, leaves[0])

@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// editionName is the edition that the suite runs in. Without it that is Standard, or
-// FIPS where the process enforces FIPS 140:
+// editionName is the edition in which the suite runs. The default is Standard, or FIPS if
+// the process enforces FIPS 140:
 //
 //	go test ./vault -edition SM
 //	go test -exec 'env GODEBUG=fips140=only' ./vault
 var editionName = flag.String("edition", "", "run the suite in this edition: STANDARD, FIPS or SM")
 
-// editions are those that this process can have.
+// editions are the editions that this process can use.
 var editions = slices.DeleteFunc([]Edition{Standard, FIPS, SM}, func(e Edition) bool { return checkProcess(e) != nil })
 
-// testEdition is the edition that the suite runs in.
+// testEdition returns the edition in which the suite runs.
 func testEdition() Edition {
 	for _, e := range []Edition{Standard, FIPS, SM} {
 		if *editionName == e.String() {
@@ -33,15 +33,16 @@ func testEdition() Edition {
 	return Standard
 }
 
-// testConfig is the zero Config in the edition that the suite runs in.
+// testConfig returns the zero Config with the edition of the suite.
 func testConfig() Config { return Config{Edition: testEdition()} }
 
-// otherEdition is one that this process can have and the suite does not run in.
+// otherEdition returns an edition that this process can use, other than that of the suite.
 func otherEdition() Edition {
 	return editions[(slices.Index(editions, testEdition())+1)%len(editions)]
 }
 
-// needs skips a test of an algorithm that the suite's edition or process does without.
+// needs skips the test if the suite's edition or process does not allow one of the
+// algorithms.
 func needs[A ~string](t *testing.T, algs ...A) {
 	t.Helper()
 	for _, alg := range algs {

@@ -18,9 +18,9 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// TestEditionsInEveryProcess runs what follows in this file, and the walk through a
-// vault, in processes of each kind. The whole suite under fips140=only is a run of
-// its own; see editionName.
+// TestEditionsInEveryProcess runs the tests of this file, and a walk through a vault, in
+// processes of each kind. Running the whole suite under fips140=only is separate; see
+// editionName.
 func TestEditionsInEveryProcess(t *testing.T) {
 	const child = "STRONGROOM_EDITION_CHILD"
 	if os.Getenv(child) != "" {
@@ -38,8 +38,8 @@ func TestEditionsInEveryProcess(t *testing.T) {
 	}
 }
 
-// TestEditionNeedsItsProcess: an edition that the process cannot have is refused with
-// words that say what to do, at Create and at Open, and nothing is made.
+// TestEditionNeedsItsProcess: Create and Open reject an edition that the process cannot
+// use, with an error that says what to do, and create nothing.
 func TestEditionNeedsItsProcess(t *testing.T) {
 	for edition, row := range map[Edition]struct {
 		refused bool
@@ -70,8 +70,8 @@ func TestEditionNeedsItsProcess(t *testing.T) {
 	}
 }
 
-// TestEditionIsBound writes another edition, and the suite that goes with it, into the
-// root file, and makes its plain hash right again.
+// TestEditionIsBound writes another edition and its suite into the root file, and corrects
+// the file's unkeyed hash.
 func TestEditionIsBound(t *testing.T) {
 	for _, edition := range editions {
 		for _, other := range editions {
@@ -96,7 +96,7 @@ func TestEditionIsBound(t *testing.T) {
 					t.Errorf("opened as what it is not: %v", err)
 				}
 				if suiteOf(other) != suiteOf(edition) {
-					bad[8] = byte(edition) // the suite alone
+					bad[8] = byte(edition) // only the edition changes, not the suite
 					sum = suiteOf(other).Hash(bad)
 					writeRoots(t, dir, append(bad, sum[:]...))
 					if _, err := Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "correct horse")); !errors.Is(err, ErrCorrupt) {
@@ -123,8 +123,8 @@ func writeRoots(t *testing.T, dir string, content []byte) {
 	}
 }
 
-// TestEditionReport: the report says what is used and what is not approved, the audit
-// keeps it, and nothing is ever called validated.
+// TestEditionReport: the report lists what is used and what is not approved, the audit log
+// has its data, and nothing is called validated.
 func TestEditionReport(t *testing.T) {
 	device := drivertest.NewMemory()
 	t.Cleanup(func() { device.Close() })
@@ -169,8 +169,8 @@ func firstRecord(t *testing.T, v *Vault) audit.Record {
 	return audit.Record{}
 }
 
-// TestFIPSRefuses goes through what the FIPS edition does without, and what is near
-// to it and approved.
+// TestFIPSRefuses checks the algorithms that the FIPS edition does not allow, and similar
+// ones that are approved.
 func TestFIPSRefuses(t *testing.T) {
 	if !fips140.Enabled() {
 		t.Skip("the process does not use Go's FIPS 140-3 module; TestEditionsInEveryProcess has one that does")
@@ -192,7 +192,7 @@ func TestFIPSRefuses(t *testing.T) {
 		_, err := c.GenerateDataKeyWithoutPlaintext(ctx, mustKey(t, c, KeyOptions{}).ID, n, nil)
 		return err
 	}
-	openKey := func(n int) error { // what Encrypt made is a data key to OpenDataKey
+	openKey := func(n int) error { // OpenDataKey accepts a ciphertext of Encrypt
 		short, err := c.Encrypt(ctx, mustKey(t, c, KeyOptions{}).ID, make([]byte, n), nil)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// A crowd is a vault, and a CMK of each usage, that many use at the same time.
+// A crowd is a vault with a CMK of each usage, for concurrent use.
 type crowd struct {
 	Client
 	symmetric, mac, pair, sealed, external subject
@@ -34,7 +34,7 @@ func newCrowd(t *testing.T, c Client) *crowd {
 			t.Fatal(err)
 		}
 		s := newSubject(t, c, row, origin)
-		if err := c.DeleteAlias(t.Context(), s.key.ID); err != nil { // for the next
+		if err := c.DeleteAlias(t.Context(), s.key.ID); err != nil { // so that the next subject can have the alias
 			t.Fatal(err)
 		}
 		return s
@@ -53,11 +53,11 @@ func newCrowd(t *testing.T, c Client) *crowd {
 // A turn is one call of a method of Client.
 type turn struct {
 	method string
-	rare   bool // takes long, so that one goroutine of eight makes it
+	rare   bool // it takes long; one goroutine of eight makes it
 	call   func(context.Context, *crowd) error
 }
 
-// does is a turn by what TestStateTable calls.
+// does returns a turn that runs the operation as in TestStateTable.
 func does(op Operation, of func(*crowd) subject) func(context.Context, *crowd) error {
 	return func(ctx context.Context, x *crowd) error { return acts[op](ctx, x.Client, of(x)) }
 }
@@ -67,7 +67,7 @@ func (x *crowd) macKey() subject     { return x.mac }
 func (x *crowd) signer() subject     { return x.pair }
 func (x *crowd) decryption() subject { return x.sealed }
 
-// turns has each method of Client.
+// turns returns a turn for each method of Client.
 func turns() []turn {
 	return []turn{
 		{"Encrypt", false, does(OpEncrypt, (*crowd).hot)},
@@ -158,7 +158,7 @@ func turns() []turn {
 	}
 }
 
-// exhaust reads all that an iterator yields, and returns its last error.
+// exhaust consumes an iterator and returns its last error.
 func exhaust[T any](all func(func(T, error) bool)) (last error) {
 	for _, err := range all {
 		last = err
@@ -166,7 +166,7 @@ func exhaust[T any](all func(func(T, error) bool)) (last error) {
 	return last
 }
 
-// bring imports the external CMK's material, unless somebody else is at it.
+// bring imports the external CMK's material, unless another goroutine is doing so.
 func (x *crowd) bring(ctx context.Context) error {
 	p, err := x.Client.ParametersForImport(ctx, x.external.key.ID, ImportRequest{})
 	if err != nil {
@@ -179,7 +179,7 @@ func (x *crowd) bring(ctx context.Context) error {
 	return second(x.Client.ImportKeyMaterial(ctx, x.external.key.ID, ImportMaterial{Token: p.Token, EncryptedMaterial: wrapped}))
 }
 
-// crossed are the errors of those who cross each other's ways.
+// crossed are the errors that concurrent changes can cause.
 var crossed = []error{ErrKeyState, ErrThrottled, ErrNotFound, ErrExists, ErrImport, ErrInvalid, ErrUnlock}
 
 func excusable(err error) bool {
@@ -191,9 +191,9 @@ func excusable(err error) bool {
 	return false
 }
 
-// TestEverythingAtOnce: 64 goroutines make every call that there is. In the order of
-// the audit no CMK is used while it is disabled or without material; the export
-// verifies; and after Close no goroutine, descriptor or locked page is left.
+// TestEverythingAtOnce: 64 goroutines make all calls. In the order of the audit log no CMK
+// is used while it is disabled or without material; the export verifies; and after Close no
+// goroutine, descriptor or locked page is left.
 func TestEverythingAtOnce(t *testing.T) {
 	before := descriptors(t)
 	device := drivertest.NewMemory()
@@ -252,8 +252,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	goleak.VerifyNone(t, memguardsOwn())
 }
 
-// checkOrder follows each CMK's state through the audit. What stands there as begun
-// or done must be what the state allowed.
+// checkOrder follows each CMK's state through the audit log, and checks that the state
+// allowed each recorded operation.
 func checkOrder(t *testing.T, c Client) {
 	t.Helper()
 	states, uses, refused := map[string]KeyState{}, 0, 0

@@ -22,8 +22,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// newVault makes a vault in a temporary directory, which a recovery code opens. The caller
-// calls done at the end.
+// newVault makes a vault in a temporary directory, with a recovery code as its protector.
+// The caller calls done at the end.
 func newVault(cfg vault.Config) (v *vault.Vault, done func()) {
 	dir, err := os.MkdirTemp("", "example-")
 	check(err)
@@ -37,7 +37,7 @@ func newVault(cfg vault.Config) (v *vault.Vault, done func()) {
 	}
 }
 
-// After a rotation new ciphertexts are made by the new version; old ones still decrypt.
+// After a rotation the new version makes new ciphertexts. Old ciphertexts still decrypt.
 func ExampleClient_RotateKey() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -58,8 +58,8 @@ func ExampleClient_RotateKey() {
 	// 4711
 }
 
-// ReEncrypt moves a ciphertext to another key, or to the primary version of its own, without
-// giving the plaintext out.
+// ReEncrypt changes the key of a ciphertext, or only its version, without releasing the
+// plaintext.
 func ExampleClient_ReEncrypt() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -79,7 +79,7 @@ func ExampleClient_ReEncrypt() {
 	// Output: 4711
 }
 
-// A signature of the vault verifies with the public key and the standard library.
+// The public key and the standard library verify a signature of the vault.
 func ExampleClient_Sign() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -194,7 +194,7 @@ func ExampleClient_MoveAlias() {
 	// Output: ECC_P384
 }
 
-// Errors are told apart by errors.Is. An *Error has the details.
+// Compare errors with errors.Is. An *Error has the details.
 func ExampleError() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -229,8 +229,8 @@ func ExampleClient_ListKeys() {
 	// Output: live SYMMETRIC_DEFAULT
 }
 
-// A wrapped key moves into a device; its ciphertexts stay as they are. A program gives a
-// driver of its HSM or TPM where this one has the device of package drivertest.
+// A wrapped key moves into a device, and its ciphertexts do not change. A program passes
+// the driver of its HSM or TPM; this example uses the device of package drivertest.
 func ExampleClient_MoveKey() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{Drivers: map[string]driver.Driver{"hsm": drivertest.NewMemory()}})

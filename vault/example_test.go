@@ -84,7 +84,7 @@ func ExampleClient_GenerateDataKey() {
 		again, err = c.OpenDataKey(ctx, ct, nil)
 		return again, err
 	})
-	again.Destroy() // the reader has a key of its own
+	again.Destroy() // the reader does not need it any more
 	if err != nil {
 		log.Fatal(err)
 	}

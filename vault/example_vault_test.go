@@ -14,7 +14,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// A full backup, and one that holds only what changed since, restored on a new machine.
+// A full backup, and an incremental one, restored on a new machine.
 func ExampleRestore() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -24,9 +24,9 @@ func ExampleRestore() {
 	check(err)
 	ct, err := c.Encrypt(ctx, "invoices", []byte("4711"), nil)
 	check(err)
-	code, err := soft.NewRecoveryCode() // of the backups; print it, and keep it on paper
+	code, err := soft.NewRecoveryCode() // for the backups; print it and keep it on paper
 	check(err)
-	var full, changes bytes.Buffer // files, in a program
+	var full, changes bytes.Buffer // a program uses files
 	first, err := c.Backup(ctx, &full, vault.BackupOptions{}, code)
 	check(err)
 	_, err = c.CreateKey(ctx, vault.KeyOptions{Alias: "contracts"})
@@ -46,8 +46,9 @@ func ExampleRestore() {
 	// Output: 4711
 }
 
-// The id and the log key, noted after Create and kept outside the directory, pin the vault:
-// another one in its place does not open, though the same protector would open it.
+// The id and the log key pin the vault: Open rejects another vault in the same directory,
+// even if the protector opens it. Note them after Create and keep them outside the
+// directory.
 func ExampleOpen_pinned() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "example-")
@@ -71,8 +72,8 @@ func ExampleOpen_pinned() {
 	// Output: true
 }
 
-// A second protector opens the vault as well. To add one, a protector that opens the vault
-// now is needed.
+// A second protector opens the vault as well. Adding one needs a protector that opens the
+// vault now.
 func ExampleClient_AddProtector() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "example-")
@@ -97,7 +98,7 @@ func ExampleClient_AddProtector() {
 	// STANDARD
 }
 
-// An Authorizer that lets an application encrypt and nothing else.
+// An Authorizer that allows an application only to encrypt.
 func ExampleAuthorizer() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{Authorizer: onlyEncrypt{}})
@@ -145,7 +146,7 @@ func ExampleClient_AuditRecords() {
 	// Output: owner Encrypt OK ticket 12
 }
 
-// An export verifies elsewhere, with the log's public key alone.
+// An export is verified elsewhere, with the public key of the log alone.
 func ExampleClient_ExportAudit() {
 	ctx := context.Background()
 	v, done := newVault(vault.Config{})
@@ -155,7 +156,7 @@ func ExampleClient_ExportAudit() {
 	check(err)
 	var export bytes.Buffer
 	check(c.ExportAudit(ctx, &export))
-	logKey := v.LogKey() // pin it when the vault is made
+	logKey := v.LogKey() // note it when the vault is created
 
 	_, err = audit.VerifyExport(bytes.NewReader(export.Bytes()), logKey)
 	fmt.Println("whole:", err)
@@ -166,7 +167,7 @@ func ExampleClient_ExportAudit() {
 	// changed is found: true
 }
 
-// A recovery code is printed once, and typed in when it is needed.
+// A recovery code is printed once, and typed when it is needed.
 func ExampleOpen() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "example-")

@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// refusedCrashDir, set in the child of TestCountsOutliveAKill, is its vault.
+// refusedCrashDir is set in the child process of TestCountsOutliveAKill: the vault's
+// directory.
 const refusedCrashDir = "STRONGROOM_REFUSED_CRASH_DIR"
 
-// refusedInChild is how often the child is refused.
+// refusedInChild is the number of refused calls in the child.
 const refusedInChild = failuresEach + 20
 
-// TestCountsOutliveAKill kills a program a few seconds after it was refused more often than
-// there are records for: every refusal is on record.
+// TestCountsOutliveAKill kills a process a few seconds after more calls were refused than
+// get records of their own. Every refusal is recorded.
 func TestCountsOutliveAKill(t *testing.T) {
 	if dir := os.Getenv(refusedCrashDir); dir != "" {
 		refusedVictim(t, dir)
@@ -38,7 +39,7 @@ func TestCountsOutliveAKill(t *testing.T) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	killed := cmd.Process.Kill()
-	_ = cmd.Wait() // it was killed
+	_ = cmd.Wait() // an error, because the process was killed
 	if err := errors.Join(err, killed); err != nil || strings.TrimSpace(line) != "written" {
 		t.Fatalf("the child said %q, %v", line, err)
 	}
@@ -51,7 +52,8 @@ func TestCountsOutliveAKill(t *testing.T) {
 	}
 }
 
-// refusedVictim is refused, waits until the count is in the log, and waits to be killed.
+// refusedVictim makes calls that are refused, waits until the count is in the log, and
+// waits to be killed.
 func refusedVictim(t *testing.T, dir string) {
 	v, err := Open(context.Background(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {

@@ -25,7 +25,7 @@ func (usersOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: !strings.HasPrefix(string(r.Principal), "mallory")}, nil
 }
 
-// A failing is a method of Client and the ways to call it.
+// A failing is a method of Client with the ways to call it.
 type failing struct {
 	method string
 	// op and key are the operation and the CMK of a call on one CMK.
@@ -33,12 +33,12 @@ type failing struct {
 	key string
 	// call calls the method on a CMK, which is named by an alias of the fixture.
 	call func(ctx context.Context, c Client, x *failingFixture, key string) error
-	// wrong calls it with an argument that is wrong; nil where there is none.
+	// wrong calls the method with an invalid argument; nil if the method has none.
 	wrong func(ctx context.Context, c Client, x *failingFixture) error
 }
 
-// failingFixture has the CMKs sym, mac, pair, dec and ext, the same disabled as off-sym
-// and so on, and a ciphertext of each that encrypts. "absent" names no CMK.
+// failingFixture has the CMKs sym, mac, pair, dec and ext, disabled ones named off-sym and
+// so on, and a ciphertext of each that encrypts. "absent" is the name of no CMK.
 type failingFixture struct {
 	vault      *Vault
 	engine     *storetest.Memory
@@ -90,7 +90,7 @@ func newFailingFixture(t *testing.T) *failingFixture {
 	return x
 }
 
-// failings has each method of Client.
+// failings returns a failing for each method of Client.
 func failings() []failing {
 	type (
 		call  = func(context.Context, Client, *failingFixture, string) error
@@ -346,14 +346,14 @@ func failings() []failing {
 	}
 }
 
-// reason is a way to fail.
+// reason is a cause of failure.
 type reason struct {
 	name string
-	// fail makes the call as the given user, who may do everything, and returns its error;
-	// false where the method cannot fail so.
+	// fail makes the call as the given user, who may do everything, and returns its error.
+	// It returns false if the method cannot fail in this way.
 	fail func(ctx context.Context, f failing, x *failingFixture, user string) (error, bool)
-	want []error // any of these; empty is any
-	// principal is who is on record, where it is not the user.
+	want []error // any of these; empty means any error
+	// principal returns the principal on record, if it is not the user.
 	principal func(user string) string
 }
 
@@ -413,7 +413,7 @@ func reasons() []reason {
 	}
 }
 
-// failedAt counts the failures on record, by principal.
+// failedAt counts the recorded failures by principal.
 func failedAt(t *testing.T, c Client) map[string]uint64 {
 	t.Helper()
 	n := map[string]uint64{}
@@ -428,8 +428,8 @@ func failedAt(t *testing.T, c Client) map[string]uint64 {
 	return n
 }
 
-// TestEveryFailureIsOnRecord calls each method of Client in each way that it can fail:
-// it leaves one record, or a count that grew by one, under the caller's name.
+// TestEveryFailureIsOnRecord makes each method of Client fail in each possible way: every
+// failure writes one record, or increases a count by one, under the caller's name.
 func TestEveryFailureIsOnRecord(t *testing.T) {
 	x := newFailingFixture(t)
 	want, named := map[string]uint64{}, map[string]bool{}
@@ -483,13 +483,13 @@ func isAny(err error, want []error) bool {
 	return false
 }
 
-// TestNamesAfterNoise has so many invented principals refused that not all have room. One
-// that is refused after them is on record by name, the log grows by a bounded number of
-// records, and so does the memory.
+// TestNamesAfterNoise makes so many invented principals fail that not all can be counted
+// separately. A principal that fails after them is recorded by name, and the log and the
+// memory grow by a bounded amount.
 func TestNamesAfterNoise(t *testing.T) {
 	v, c, _, _ := newClockVault(t)
 	const noise = 3 * failureNames
-	const left = 50 // failures that still have a record of their own in this window
+	const left = 50 // records that remain in this window
 	v.failures.window, v.failures.recorded = v.deadline.Now(), failureRecords-left
 	before := v.store.LogState().Size
 	for i := range noise {
@@ -517,8 +517,8 @@ func TestNamesAfterNoise(t *testing.T) {
 	}
 }
 
-// TestPersistentNameOutlivesNoise: a principal that is refused more often than each of the
-// invented ones keeps its name, also if they come after it.
+// TestPersistentNameOutlivesNoise: a principal that fails more often than each of the
+// invented ones keeps its name, even if they come later.
 func TestPersistentNameOutlivesNoise(t *testing.T) {
 	f, now := newFailureCounts(), time.Unix(1e9, 0)
 	refused := func(name string) {
@@ -527,7 +527,7 @@ func TestPersistentNameOutlivesNoise(t *testing.T) {
 			f.count(rec, 1, now)
 		}
 	}
-	f.recorded, f.window = failureRecords, now // the noise before
+	f.recorded, f.window = failureRecords, now // as after much noise
 	for range 3 {
 		refused("mallory")
 	}
@@ -543,8 +543,8 @@ func TestPersistentNameOutlivesNoise(t *testing.T) {
 	}
 }
 
-// TestGarbageDoesNotFillTheLog: a caller who may decrypt, and sends garbage again and
-// again, adds a bounded number of records, and all is counted.
+// TestGarbageDoesNotFillTheLog: a caller who may decrypt and repeatedly sends garbage adds
+// a bounded number of records, and all failures are counted.
 func TestGarbageDoesNotFillTheLog(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	k := mustKey(t, c, KeyOptions{})
@@ -569,8 +569,8 @@ func TestGarbageDoesNotFillTheLog(t *testing.T) {
 	}
 }
 
-// TestCountsAreWrittenSoon: a count is written a few seconds after its first failure, so
-// that a kill of the process loses no more.
+// TestCountsAreWrittenSoon: a count is written a few seconds after its first failure, which
+// bounds the loss if the process is killed.
 func TestCountsAreWrittenSoon(t *testing.T) {
 	v, _, fake, _ := newClockVault(t)
 	for range failuresEach + 5 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// readFiles returns the contents of the plain files of a vault's directory.
+// readFiles returns the contents of the regular files of a vault's directory.
 func readFiles(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
@@ -25,7 +25,7 @@ func readFiles(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// writeFiles puts back what readFiles returned.
+// writeFiles writes the files that readFiles returned.
 func writeFiles(t *testing.T, files map[string][]byte) {
 	t.Helper()
 	for path, content := range files {

@@ -8,7 +8,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// reluctant is a key of a device that takes its time to close it.
+// reluctant is a device key whose Close blocks.
 type reluctant struct{ closing, closed chan struct{} }
 
 func (r reluctant) Close() error {
@@ -17,7 +17,7 @@ func (r reluctant) Close() error {
 	return nil
 }
 
-// TestHandlesDoNotWait: while a device closes a key, the others are used.
+// TestHandlesDoNotWait: while a device closes a key, other keys can be used.
 func TestHandlesDoNotWait(t *testing.T) {
 	h := newHandles()
 	slow := reluctant{make(chan struct{}), make(chan struct{})}
@@ -47,8 +47,8 @@ func TestHandlesDoNotWait(t *testing.T) {
 	}
 }
 
-// TestRetirementWaits: a key is retired when it is closed, and who gives up waiting for
-// that is told so each time.
+// TestRetirementWaits: retire waits until the key is closed, and returns the error of the
+// context each time that the context ends first.
 func TestRetirementWaits(t *testing.T) {
 	h := newHandles()
 	slow, id := reluctant{make(chan struct{}), make(chan struct{})}, driver.MaterialID{1}
@@ -74,7 +74,8 @@ func TestRetirementWaits(t *testing.T) {
 	h.closeAll()
 }
 
-// TestRetirementLasts until nobody is left who found the material before it was gone.
+// TestRetirementLasts: a retirement lasts until no goroutine is left that read the material
+// before it was deleted.
 func TestRetirementLasts(t *testing.T) {
 	h, id := newHandles(), driver.MaterialID{1}
 	late := [2]*countingKey{{}, {}}

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// chip is a protector bound to a device that can be cleared.
+// chip is a protector that is bound to a device that can be cleared.
 type chip struct {
 	owner []byte
 	fails error
@@ -26,7 +26,7 @@ func (c *chip) Protect(_ context.Context, _ driver.Binding, root []byte) (driver
 	}
 	blob := append(driver.Blob(nil), c.owner...)
 	for _, b := range root {
-		blob = append(blob, b^0x5c) // it hides nothing, as long as the test runs
+		blob = append(blob, b^0x5c) // no secrecy is needed in a test
 	}
 	return blob, nil
 }
@@ -41,8 +41,8 @@ func (c *chip) Recover(_ context.Context, dst []byte, _ driver.Binding, blob dri
 	return dst, nil
 }
 
-// TestWrongDevice: the directory alone does not open beside another device and says
-// why; with a passphrase it does, and the device opens it alone from then on.
+// TestWrongDevice: beside another device, Open fails and the error says why. With a
+// passphrase it succeeds, and from then on the new device opens the vault alone.
 func TestWrongDevice(t *testing.T) {
 	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
 	old, fresh, word := &chip{owner: []byte("old.")}, &chip{owner: []byte("new.")}, passphrase(t, "p")
@@ -78,7 +78,7 @@ func TestWrongDevice(t *testing.T) {
 	}
 }
 
-// TestHealFails: a device that does not protect the root keeps nobody out.
+// TestHealFails: a device that cannot protect the root does not keep Open from succeeding.
 func TestHealFails(t *testing.T) {
 	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
 	word := passphrase(t, "p")
@@ -97,8 +97,8 @@ func TestHealFails(t *testing.T) {
 	}
 }
 
-// TestHealAdds: where several machines have their protector in one vault, a new one
-// takes nobody's place.
+// TestHealAdds: in a vault with protectors of several machines, a new protector does not
+// replace any.
 func TestHealAdds(t *testing.T) {
 	ctx, dir, cfg := t.Context(), filepath.Join(t.TempDir(), "v"), testConfig()
 	word := passphrase(t, "p")

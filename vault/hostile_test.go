@@ -19,8 +19,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// TestUndoDoesNotHang: who gives up waits for a device that hangs no longer than a
-// grace; what he leaves is taken back later.
+// TestUndoDoesNotHang: when the context ends, the call waits for a device that hangs for at
+// most a grace period. The rollback is done later.
 func TestUndoDoesNotHang(t *testing.T) {
 	t.Parallel()
 	device := drivertest.NewMemory()
@@ -50,8 +50,8 @@ func TestUndoDoesNotHang(t *testing.T) {
 	outcomesNameIntents(t, v.As(DefaultOwner))
 }
 
-// TestRefusalsOutliveTheClock: refusals that are counted come on record a minute later,
-// whatever becomes of the time of day.
+// TestRefusalsOutliveTheClock: counted refusals are recorded after a minute, whatever
+// happens to the time of day.
 func TestRefusalsOutliveTheClock(t *testing.T) {
 	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
@@ -65,14 +65,14 @@ func TestRefusalsOutliveTheClock(t *testing.T) {
 	waitFor(t, "the count", func() bool { return lastRecord(t, c, OpGenerateRandom).Count == 5 })
 }
 
-// longWinded is an authorizer whose rules have long names.
+// longWinded is an Authorizer whose rules have long names.
 type longWinded struct{}
 
 func (longWinded) Authorize(context.Context, Request) (Decision, error) {
 	return Decision{Allow: true, Rule: strings.Repeat("r", 40<<10)}, nil
 }
 
-// TestLongRule: no name of a rule keeps a record from being written.
+// TestLongRule: a long rule name does not keep a record from being written.
 func TestLongRule(t *testing.T) {
 	cfg := testConfig()
 	cfg.Authorizer = longWinded{}
@@ -86,13 +86,13 @@ func TestLongRule(t *testing.T) {
 	}
 }
 
-// TestListBesideFailedCreations: a CMK whose creation is taken back while others list
-// does not end the listing.
+// TestListBesideFailedCreations: a CMK whose creation is rolled back during a listing does
+// not end the listing.
 func TestListBesideFailedCreations(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{})
-	for i := range byte(20) { // so that a listing takes its time
+	for i := range byte(20) { // so that a listing takes long
 		err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
 			for j := range byte(100) {
 				k.ID = newKeyID([16]byte{i, j})
@@ -130,7 +130,7 @@ func TestListBesideFailedCreations(t *testing.T) {
 	}
 }
 
-// verdicts is a protector that says of each blob what is written in it.
+// verdicts is a protector whose result for a blob is written in the blob.
 type verdicts struct{ driver.Protector }
 
 func (verdicts) Kind() string { return "verdicts" }
@@ -147,8 +147,8 @@ func (verdicts) Recover(_ context.Context, _ []byte, _ driver.Binding, blob driv
 	return bytes.Repeat(blob, rootSize), nil // in memory of its own
 }
 
-// TestStrangers: a protector is a stranger if its device is another than that of every
-// entry, in whatever order they stand; and a root counts wherever it was put.
+// TestStrangers: a protector is a stranger if its device differs from that of every entry,
+// in whatever order the entries are. A recovered root is valid in whatever memory it is.
 func TestStrangers(t *testing.T) {
 	for _, row := range []struct {
 		blobs    []string
@@ -180,8 +180,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestHealingHasNoRoom: a vault with as many protectors as it may have opens beside one
-// more, and records that it was not taken in.
+// TestHealingHasNoRoom: a vault with the maximum number of protectors opens beside a new
+// device, and records that the device was not added.
 func TestHealingHasNoRoom(t *testing.T) {
 	ctx, dir, cfg := t.Context(), t.TempDir(), testConfig()
 	word, protectors := passphrase(t, "p"), []driver.Protector{}
@@ -202,7 +202,7 @@ func TestHealingHasNoRoom(t *testing.T) {
 	}
 }
 
-// TestTooManyProtectors: what an allowed operation failed by is on record.
+// TestTooManyProtectors: the error of an allowed operation that failed is recorded.
 func TestTooManyProtectors(t *testing.T) {
 	ctx, dir, word := t.Context(), t.TempDir(), passphrase(t, "p")
 	protectors := []driver.Protector{word}
@@ -223,7 +223,7 @@ func TestTooManyProtectors(t *testing.T) {
 	}
 }
 
-// TestCloseWaitsForClose: who closes second does not go on before the vault is closed.
+// TestCloseWaitsForClose: a second Close does not return before the vault is closed.
 func TestCloseWaitsForClose(t *testing.T) {
 	x, v := newEstate(t, 1)
 	second := make(chan error, 1)

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// importCrashDir is set in the child of TestImportKilled: the vault's directory.
+// importCrashDir is set in the child process of TestImportKilled: the vault's directory.
 const importCrashDir = "STRONGROOM_IMPORT_CRASH_DIR"
 
-// TestImportKilled kills a program that deletes and imports material at a random
-// moment, again and again: each open succeeds, what was begun is ended, no survivor
-// is lost, and the CMK has its material whole or not at all.
+// TestImportKilled repeatedly kills, at a random time, a process that deletes and imports
+// material. Each Open succeeds, unfinished operations are completed, no survivor is lost,
+// and the CMK has its material completely or not at all.
 func TestImportKilled(t *testing.T) {
 	if dir := os.Getenv(importCrashDir); dir != "" {
 		importVictim(t, dir)
@@ -45,7 +45,8 @@ func TestImportKilled(t *testing.T) {
 	t.Logf("12 kills: %v", states)
 }
 
-// importVictim deletes and imports until it is killed, and says what it was told.
+// importVictim deletes and imports until it is killed, and prints the results that it
+// received.
 func importVictim(t *testing.T, dir string) {
 	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
@@ -60,7 +61,7 @@ func importVictim(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		if k.State == Enabled {
-			time.Sleep(rand.N(60 * time.Millisecond)) // else it would hardly ever be killed here
+			time.Sleep(rand.N(60 * time.Millisecond)) // to make a kill at this point likely
 			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -72,8 +73,8 @@ func importVictim(t *testing.T, dir string) {
 	}
 }
 
-// killImporter kills a victim a moment after its start, or after one of its first
-// results, and returns the last state that it was told of.
+// killImporter kills a victim shortly after its start or after one of its first results,
+// and returns the last state that it printed.
 func killImporter(t *testing.T, dir string) (acked KeyState) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run=^TestImportKilled$", "-test.v=false", "-edition="+testEdition().String())
@@ -103,7 +104,7 @@ func killImporter(t *testing.T, dir string) (acked KeyState) {
 	return acked
 }
 
-// confirmImport opens what a kill left.
+// confirmImport opens the vault after a kill.
 func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyState {
 	t.Helper()
 	ctx := t.Context()
@@ -129,7 +130,7 @@ func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyS
 	if !whole && !gone {
 		t.Errorf("state %s after %q was acknowledged: %q, %v", k.State, acked, got, err)
 	}
-	// At most the survivor's material, the CMK's and one wrapping key.
+	// At most the material of the survivor and of the CMK, and one wrapping key.
 	if n := len(v.store.Paths("material/")); n > 3 || gone && n > 2 {
 		t.Errorf("state %s with %d materials", k.State, n)
 	}

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// newImportDevice makes a vault over a device that fails on demand, with a time that
-// a test decides.
+// newImportDevice makes a vault with a device that fails on demand and a clock that the
+// test sets.
 func newImportDevice(t *testing.T) (Client, *hoarder, *drivertest.Memory, *clock.Fake) {
 	t.Helper()
 	device := drivertest.NewMemory()
@@ -25,7 +25,7 @@ func newImportDevice(t *testing.T) (Client, *hoarder, *drivertest.Memory, *clock
 	return v.As(DefaultOwner), faulty, device, fake
 }
 
-// settleNow does what is on the agenda.
+// settleNow runs the due background tasks.
 func settleNow(t *testing.T, c Client, fake *clock.Fake) {
 	t.Helper()
 	fake.Advance(agendaRetry)
@@ -34,12 +34,12 @@ func settleNow(t *testing.T, c Client, fake *clock.Fake) {
 		if time.Now().After(end) {
 			t.Fatalf("left: %q", c.vault.store.Paths(intents))
 		}
-		time.Sleep(5 * time.Millisecond) // the tick may have taken it
+		time.Sleep(5 * time.Millisecond) // the background ticker may have taken the task
 	}
 }
 
-// TestImportInDevice: where the driver unwraps, the host does not; what goes leaves
-// the device.
+// TestImportInDevice: if the driver can unwrap, the host does not. Deleted material is
+// deleted in the device.
 func TestImportInDevice(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []WrappingAlgorithm{WrapRSAESOAEPSHA256, WrapRSAESOAEPSHA1, WrapRSAESPKCS1V15} {
@@ -59,7 +59,7 @@ func TestImportInDevice(t *testing.T) {
 			if r := lastRecord(t, c, OpImportKeyMaterial); r.Detail["path"] != string(path) || r.Detail["algorithm"] != string(alg) {
 				t.Errorf("recorded %v", r.Detail)
 			}
-			mustImport(t, c, k.ID, p.material()) // only compared, and not kept
+			mustImport(t, c, k.ID, p.material()) // only compared, not kept
 			if n := objects(t, device); n != 1+wrapping {
 				t.Errorf("%d objects after the second import", n)
 			}
@@ -76,7 +76,7 @@ func TestImportInDevice(t *testing.T) {
 				t.Errorf("%d objects after a refusal", n)
 			}
 			mustImport(t, c, k.ID, askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: alg}).material())
-			settleNow(t, c, fake) // the wrapping key of the replaced token
+			settleNow(t, c, fake) // removes the wrapping key of the replaced token
 			if n := objects(t, device); n != 1+wrapping {
 				t.Errorf("%d objects at the end", n)
 			}
@@ -84,8 +84,8 @@ func TestImportInDevice(t *testing.T) {
 	}
 }
 
-// TestImportDeviceFails: whatever the device does, nothing is left in it, the try is
-// not counted, and the token is still good.
+// TestImportDeviceFails: whatever fault the device has, nothing is left in it, the attempt
+// is not counted, and the token remains valid.
 func TestImportDeviceFails(t *testing.T) {
 	for _, method := range []drivertest.Method{drivertest.MethodImportWrapped, drivertest.MethodOpenKey, drivertest.MethodPRF} {
 		c, faulty, device, _ := newImportDevice(t)
@@ -105,8 +105,8 @@ func TestImportDeviceFails(t *testing.T) {
 	}
 }
 
-// TestDeviceKeepsMaterial: a device that does not destroy, or says it did and did
-// not, gets no record of success. The vault tries again by itself.
+// TestDeviceKeepsMaterial: if a device does not destroy material, or falsely reports that
+// it did, no success is recorded, and the vault retries in the background.
 func TestDeviceKeepsMaterial(t *testing.T) {
 	for name, fault := range map[string]drivertest.Fault{
 		"DestroyKey fails":    {Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown},
@@ -144,7 +144,7 @@ func TestDeviceKeepsMaterial(t *testing.T) {
 	}
 }
 
-// hoarder is a Faulty that, when told so, says that it destroys, and does not.
+// hoarder is a Faulty that can be switched to report a destruction without performing it.
 type hoarder struct {
 	*drivertest.Faulty
 	hoards atomic.Bool
@@ -157,8 +157,9 @@ func (h *hoarder) DestroyKey(ctx context.Context, id driver.MaterialID, blob dri
 	return h.Faulty.DestroyKey(ctx, id, blob)
 }
 
-// TestImportIsSettledAtOpen: the device dies after it unwrapped and does not come
-// back until the vault is opened again: what nobody was told of is destroyed.
+// TestImportIsSettledAtOpen: the device fails after it unwrapped, and does not work again
+// before the vault is opened again. That Open destroys the material, because no caller
+// received a result.
 func TestImportIsSettledAtOpen(t *testing.T) {
 	v, faulty, device, dir := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -188,7 +189,8 @@ func TestImportIsSettledAtOpen(t *testing.T) {
 	mustImport(t, v.As(DefaultOwner), k.ID, p.material())
 }
 
-// TestImportedKeyMoves into a device, is deleted there, and comes back there.
+// TestImportedKeyMoves: an imported key moves into a device, is deleted there, and is
+// imported there again.
 func TestImportedKeyMoves(t *testing.T) {
 	c, _, device, fake := newImportDevice(t)
 	ctx := t.Context()
@@ -216,15 +218,15 @@ func TestImportedKeyMoves(t *testing.T) {
 	}
 }
 
-// TestExpiresWhileDeviceWorks: an operation that began before ValidTo and comes to
-// its end after it releases nothing.
+// TestExpiresWhileDeviceWorks: an operation that began before ValidTo and ends after it
+// releases nothing.
 func TestExpiresWhileDeviceWorks(t *testing.T) {
 	c, faulty, _, fake := newImportDevice(t)
 	k := newExternal(t, c)
 	m := newParcel(t, c, k, ownKey(1)).material()
 	m.ValidTo = fake.Now().Add(time.Hour)
 	mustImport(t, c, k.ID, m)
-	c.vault.agenda.set(importPathOf(k.ID), time.Time{}) // the tick is late
+	c.vault.agenda.set(importPathOf(k.ID), time.Time{}) // the background ticker is late
 	proceed := make(chan struct{})
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Nth: 1, Block: proceed})
 	got := make(chan error)
@@ -239,8 +241,8 @@ func TestExpiresWhileDeviceWorks(t *testing.T) {
 	}
 }
 
-// TestImportIsSettledByItself: when the device comes back the vault takes back what
-// an import left there, without a restart.
+// TestImportIsSettledByItself: when the device works again, the vault removes what a failed
+// import left there, without a restart.
 func TestImportIsSettledByItself(t *testing.T) {
 	c, faulty, device, fake := newImportDevice(t)
 	k := newExternal(t, c)
@@ -258,8 +260,8 @@ func TestImportIsSettledByItself(t *testing.T) {
 	mustImport(t, c, k.ID, p.material())
 }
 
-// TestDestructionGoesOnAfterOpen: a device that is there and fails at open as well is
-// asked again later.
+// TestDestructionGoesOnAfterOpen: if a device still fails during Open, the vault retries
+// the destruction later.
 func TestDestructionGoesOnAfterOpen(t *testing.T) {
 	device := drivertest.NewMemory()
 	faulty := drivertest.NewFaulty(device)
@@ -280,7 +282,7 @@ func TestDestructionGoesOnAfterOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeChecked(t, v)
-	if n := len(v.store.Paths(intents)); n != 2 { // the material's and the wrapping key's
+	if n := len(v.store.Paths(intents)); n != 2 { // for the material and the wrapping key
 		t.Errorf("%d intents", n)
 	}
 	faulty.Clear()

@@ -14,8 +14,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// Whoever owns the material wraps it, by openssl or, as here, by Go. The vault and
-// its owner of keys need not be one program.
+// The owner of the material wraps it with openssl or, as here, in Go. The owner's program
+// and that of the vault may be different ones.
 func ExampleClient_ImportKeyMaterial() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "import")
@@ -29,7 +29,7 @@ func ExampleClient_ImportKeyMaterial() {
 	key, err := c.CreateKey(ctx, vault.KeyOptions{Alias: "ours", Origin: vault.OriginExternal})
 	check(err)
 	fmt.Println(key.State)
-	p, err := c.ParametersForImport(ctx, "ours", vault.ImportRequest{}) // p.PublicKey and p.Token go to the owner
+	p, err := c.ParametersForImport(ctx, "ours", vault.ImportRequest{}) // send p.PublicKey and p.Token to the owner
 	check(err)
 	wrapped := ownerWraps(p)
 	key, err = c.ImportKeyMaterial(ctx, "ours", vault.ImportMaterial{

@@ -9,7 +9,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// importUntil makes a CMK whose material expires.
+// importUntil makes a CMK whose material expires at the given time.
 func importUntil(t *testing.T, c Client, at time.Time) (Key, *parcel) {
 	t.Helper()
 	k := newExternal(t, c)
@@ -23,8 +23,8 @@ func importUntil(t *testing.T, c Client, at time.Time) (Key, *parcel) {
 	return k, p
 }
 
-// TestExpiryIsExact: material works until ValidTo and not from then on, whether the
-// vault has come to destroying it or not.
+// TestExpiryIsExact: material can be used until ValidTo and not afterwards, even if the
+// vault has not destroyed it yet.
 func TestExpiryIsExact(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	ctx := t.Context()
@@ -34,7 +34,7 @@ func TestExpiryIsExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.agenda.set(importPathOf(k.ID), time.Time{}) // the tick is late
+	v.agenda.set(importPathOf(k.ID), time.Time{}) // the background ticker is late
 	fake.Advance(time.Hour - time.Nanosecond)
 	if _, err := c.Decrypt(ctx, ct, nil); err != nil {
 		t.Errorf("a nanosecond before: %v", err)
@@ -57,7 +57,7 @@ func TestExpiryIsExact(t *testing.T) {
 	if err := c.EnableKeys(ctx, k.ID); !errors.Is(err, ErrKeyState) {
 		t.Errorf("enabling: %v", err)
 	}
-	if err := c.SetAlias(ctx, k.ID, "late"); err != nil { // stores what it shows
+	if err := c.SetAlias(ctx, k.ID, "late"); err != nil { // stores the key's description
 		t.Fatal(err)
 	}
 	if len(v.store.Paths("material/")) == 0 {
@@ -66,7 +66,8 @@ func TestExpiryIsExact(t *testing.T) {
 	mustExpire(t, v, k)
 }
 
-// TestExpiryWhileTagged: who tags a CMK without end does not keep its material.
+// TestExpiryWhileTagged: tagging a CMK continuously does not delay the expiry of its
+// material.
 func TestExpiryWhileTagged(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	at := fake.Now().Add(time.Hour)
@@ -76,7 +77,7 @@ func TestExpiryWhileTagged(t *testing.T) {
 	mustExpire(t, v, k)
 }
 
-// mustExpire does what the tick does, and looks for what it left.
+// mustExpire does the work of the background ticker and checks its result.
 func mustExpire(t *testing.T, v *Vault, k Key) {
 	t.Helper()
 	if err := v.expire(t.Context(), k.ID); err != nil {
@@ -95,7 +96,7 @@ func mustExpire(t *testing.T, v *Vault, k Key) {
 	}
 }
 
-// TestTickExpires: the vault does it by itself.
+// TestTickExpires: the background ticker destroys expired material.
 func TestTickExpires(t *testing.T) {
 	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
@@ -111,7 +112,8 @@ func TestTickExpires(t *testing.T) {
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
 }
 
-// TestExpiryAtOpen: what expired while the vault was closed is gone when it is open.
+// TestExpiryAtOpen: material that expired while the vault was closed is destroyed during
+// Open.
 func TestExpiryAtOpen(t *testing.T) {
 	v, c, fake, dir := newClockVault(t)
 	k, _ := importUntil(t, c, fake.Now().Add(time.Hour))
@@ -130,8 +132,8 @@ func TestExpiryAtOpen(t *testing.T) {
 	}
 }
 
-// TestValidToIsSetAnew by importing the same material again, also when it has just
-// expired and the tick is late.
+// TestValidToIsSetAnew: an import of the same material sets a new ValidTo, even if the
+// material has just expired and the ticker is late.
 func TestValidToIsSetAnew(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	ctx := t.Context()
@@ -162,7 +164,7 @@ func TestValidToIsSetAnew(t *testing.T) {
 	}
 }
 
-// TestDisabledKeyExpires: expiry does not wait for a CMK to be enabled.
+// TestDisabledKeyExpires: the material of a disabled CMK expires too.
 func TestDisabledKeyExpires(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	k, _ := importUntil(t, c, fake.Now().Add(time.Hour))
@@ -175,7 +177,7 @@ func TestDisabledKeyExpires(t *testing.T) {
 }
 
 // TestNothingIsTendedAfterAFailedOpen: an Open that fails at its last step leaves no
-// goroutine that would go on to keep deadlines; TestMain looks for it.
+// background goroutine; TestMain checks that.
 func TestNothingIsTendedAfterAFailedOpen(t *testing.T) {
 	x, v := newEstate(t, 1)
 	if err := v.Close(); err != nil {

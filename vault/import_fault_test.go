@@ -11,8 +11,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestKeyFaultsDoNotCount: material that unwraps by AES-KWP and has a wrong length is
-// refused with its length, and takes no try of the token. What does not unwrap does.
+// TestKeyFaultsDoNotCount: material that unwraps by AES-KWP but has a wrong length is
+// rejected with an error that names the length, and does not count as a failed attempt.
+// Material that does not unwrap counts.
 func TestKeyFaultsDoNotCount(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -37,7 +38,7 @@ func TestKeyFaultsDoNotCount(t *testing.T) {
 	mustImport(t, c, k.ID, askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: WrapRSAAESSHA256}).material())
 }
 
-// TestImportPathDemanded: a path is taken as it is asked for, or refused with the reason.
+// TestImportPathDemanded: a requested path is used, or rejected with the reason.
 func TestImportPathDemanded(t *testing.T) {
 	c, _, _, _ := newImportDevice(t)
 	symmetric, private := newExternal(t, c), mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
@@ -67,8 +68,8 @@ func TestImportPathDemanded(t *testing.T) {
 	}
 }
 
-// TestImportExpectedPublicKey: a private key is held to the public half that its owner
-// names, on both paths, and the CMK is not bound to another.
+// TestImportExpectedPublicKey: a private key must have the public half that its owner
+// names, on both paths, and a rejected one does not bind the CMK.
 func TestImportExpectedPublicKey(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

@@ -12,7 +12,7 @@ import (
 	"strongroom.example/internal/openssltest"
 )
 
-// owner is who has material, and nothing but openssl to bring it.
+// owner is an owner of material who uses only openssl.
 type owner struct{ openssltest.Bench }
 
 func newOwner(t *testing.T) owner {
@@ -20,7 +20,7 @@ func newOwner(t *testing.T) owner {
 	return owner{openssltest.New(t)}
 }
 
-// opensslOptions are what pkeyutl is told of each algorithm.
+// opensslOptions are the options of pkeyutl for each algorithm.
 var opensslOptions = map[WrappingAlgorithm][]string{
 	WrapRSAESPKCS1V15:   {"rsa_padding_mode:pkcs1"},
 	WrapRSAESOAEPSHA1:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
@@ -30,7 +30,7 @@ var opensslOptions = map[WrappingAlgorithm][]string{
 	WrapSM2:             nil,
 }
 
-// wrap encrypts a file for the public key in base 64, by pkeyutl.
+// wrap encrypts a file for the public key with pkeyutl.
 func (o owner) wrap(file string, p ImportParameters) []byte {
 	o.Helper()
 	text := base64.StdEncoding.EncodeToString(p.PublicKey.DER)
@@ -58,8 +58,9 @@ func (o owner) wrapPrivate(file string, p ImportParameters) []byte {
 	return append(o.wrap("aes_key.bin", p), o.Read("wrapped.bin")...)
 }
 
-// TestImportFromOpenSSL runs the recipes: three algorithms of RSA, and SM2, with 32
-// bytes and in the SM edition 16. Material of the other edition's size is refused.
+// TestImportFromOpenSSL runs the documented commands for three RSA algorithms and SM2, with
+// 32 bytes, or 16 in the SM edition. Material with the size of the other edition is
+// rejected.
 func TestImportFromOpenSSL(t *testing.T) {
 	for _, edition := range editions {
 		for _, alg := range []WrappingAlgorithm{WrapRSAESPKCS1V15, WrapRSAESOAEPSHA1, WrapRSAESOAEPSHA256, WrapSM2} {
@@ -99,8 +100,8 @@ func TestImportFromOpenSSL(t *testing.T) {
 	}
 }
 
-// TestMacOfImportedKey: what the vault computes by imported material is what openssl
-// computes by it, so it is that material and no other.
+// TestMacOfImportedKey: the vault and openssl compute the same MAC with the imported
+// material.
 func TestMacOfImportedKey(t *testing.T) {
 	o := newOwner(t)
 	v, _ := newTestVault(t, testConfig())
@@ -120,8 +121,8 @@ func TestMacOfImportedKey(t *testing.T) {
 	}
 }
 
-// TestPrivateKeysFromOpenSSL: the key that openssl made signs in the vault, and
-// openssl verifies it by the public half that it made itself.
+// TestPrivateKeysFromOpenSSL: a key that openssl made signs in the vault, and openssl
+// verifies the signature with its own public half.
 func TestPrivateKeysFromOpenSSL(t *testing.T) {
 	for _, row := range []struct {
 		spec     KeySpec
@@ -155,7 +156,7 @@ func TestPrivateKeysFromOpenSSL(t *testing.T) {
 	}
 }
 
-// verify has the vault sign, and openssl verify.
+// verify makes a signature in the vault and verifies it with openssl.
 func (o owner) verify(c Client, k Key) {
 	o.Helper()
 	options, digest := SignOptions{}, "-sha256"

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// TestShorteningIsDeleting: a principal that may import, and not delete, cannot end the
-// life of material sooner by importing it again. It may end it later.
+// TestShorteningIsDeleting: a principal that may import but not delete cannot shorten the
+// life of material by importing it again, but can extend it.
 func TestShorteningIsDeleting(t *testing.T) {
 	fake, may := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), mayOnly{OpImportKeyMaterial: true}
 	cfg := testConfig()
@@ -63,8 +63,8 @@ func TestShorteningIsDeleting(t *testing.T) {
 	}
 }
 
-// TestShorteningAfterAnotherImport: an import that shortens nothing when it is decided is
-// decided again where another one gives the material a later ValidTo before its commit.
+// TestShorteningAfterAnotherImport: an import that shortens nothing at its decision is
+// decided again if another import sets a later ValidTo before its commit.
 func TestShorteningAfterAnotherImport(t *testing.T) {
 	s := newSteps(t)
 	s.rules.deny(OpDeleteImportedKeyMaterial)

@@ -30,14 +30,14 @@ import (
 	"strongroom.example/keystore"
 )
 
-// parcel is material on its way into a CMK.
+// parcel is material wrapped for import into a CMK.
 type parcel struct {
 	plain      []byte
 	parameters ImportParameters
 	wrapped    []byte
 }
 
-// newParcel asks for parameters and wraps material by them, as its owner does.
+// newParcel requests parameters and wraps material with them, as its owner does.
 func newParcel(t testing.TB, c Client, k Key, plain []byte) *parcel {
 	t.Helper()
 	return askParcel(t, c, k.ID, plain, ImportRequest{})
@@ -52,7 +52,7 @@ func askParcel(t testing.TB, c Client, key string, plain []byte, r ImportRequest
 	return &parcel{plain, p, wrapFor(t, p, plain)}
 }
 
-// material is what is sent.
+// material returns the argument for ImportKeyMaterial.
 func (p *parcel) material() ImportMaterial {
 	if p == nil {
 		return ImportMaterial{}
@@ -60,8 +60,7 @@ func (p *parcel) material() ImportMaterial {
 	return ImportMaterial{Token: p.parameters.Token, EncryptedMaterial: p.wrapped}
 }
 
-// renew gives a CMK its material back and the parcel a token that is good, whatever
-// was done to them.
+// renew restores a CMK's material and the parcel's token, whatever was done to them.
 func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
 	t.Helper()
 	if p == nil {
@@ -89,7 +88,7 @@ func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
 	}
 }
 
-// wrapFor wraps by Go's own libraries; TestImportFromOpenSSL does by openssl.
+// wrapFor wraps with Go's own libraries; TestImportFromOpenSSL uses openssl.
 func wrapFor(t testing.TB, p ImportParameters, plain []byte) []byte {
 	t.Helper()
 	out, err := wrapped(p, plain)
@@ -99,7 +98,7 @@ func wrapFor(t testing.TB, p ImportParameters, plain []byte) []byte {
 	return out
 }
 
-// wrapped is wrapFor for goroutines.
+// wrapped is wrapFor for use in goroutines.
 func wrapped(p ImportParameters, plain []byte) (out []byte, err error) {
 	public, err := p.PublicKey.Parse()
 	if err != nil {
@@ -140,7 +139,7 @@ func newMaterial(t testing.TB, c Client, row specRow) []byte {
 	return privateKey(t, spec)
 }
 
-// privateKey takes a private key out of a software engine of its own.
+// privateKey generates a private key with a separate software engine and exports it.
 func privateKey(t testing.TB, spec driver.KeySpec) []byte {
 	t.Helper()
 	d, err := soft.New(soft.Config{Key: make([]byte, 32)})
@@ -159,8 +158,8 @@ func privateKey(t testing.TB, spec driver.KeySpec) []byte {
 	return out
 }
 
-// footprint is what a vault holds, by path and version, without what every try
-// leaves: the audit, the clock and the count of tries.
+// footprint returns the contents of a vault, by path and version, without those that every
+// attempt changes: the audit log, the clock and the count of attempts.
 func footprint(v *Vault) map[string]uint64 {
 	out := map[string]uint64{}
 	for _, prefix := range []string{"key/", "alias/", "version/", "material/", "intent/", "imported/"} {
@@ -171,7 +170,7 @@ func footprint(v *Vault) map[string]uint64 {
 	return out
 }
 
-// newClockVault makes a vault whose time a test decides.
+// newClockVault makes a vault with a clock that the test sets.
 func newClockVault(t *testing.T) (*Vault, Client, *clock.Fake, string) {
 	t.Helper()
 	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
@@ -184,7 +183,7 @@ func newExternal(t testing.TB, c Client) Key {
 	return mustKey(t, c, KeyOptions{Origin: OriginExternal})
 }
 
-// ownKey is material of the size that a symmetric CMK of the edition takes.
+// ownKey returns material of the size that a symmetric CMK of the edition has.
 func ownKey(b byte) []byte {
 	n := 32
 	if testEdition() == SM {
@@ -202,8 +201,8 @@ func mustImport(t testing.TB, c Client, key string, m ImportMaterial) Key {
 	return k
 }
 
-// TestImportLife: pending, imported, deleted, imported again, and what was encrypted
-// before is readable again; a restart changes nothing.
+// TestImportLife: a CMK is pending, imported, deleted and imported again. Then earlier
+// ciphertexts can be decrypted again, also after a restart.
 func TestImportLife(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -229,7 +228,7 @@ func TestImportLife(t *testing.T) {
 	if _, err := c.RotateKey(ctx, "mine"); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "re-encrypt") {
 		t.Errorf("rotation: %v", err)
 	}
-	mustImport(t, c, "mine", one.material()) // the token is good for more than one
+	mustImport(t, c, "mine", one.material()) // the token is valid for more than one import
 	v = reopen(t, v, dir)
 	c = v.As(DefaultOwner)
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
@@ -275,8 +274,8 @@ func reopen(t *testing.T, v *Vault, dir string) *Vault {
 	return v
 }
 
-// TestImportRefused: each wrong import has its error, changes nothing but the count
-// of tries, and is recorded.
+// TestImportRefused: each wrong import returns its error, changes nothing except the count
+// of attempts, and is recorded.
 func TestImportRefused(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	ctx := t.Context()
@@ -351,7 +350,7 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
-// lastRecord is the newest record of an operation that is no intent.
+// lastRecord returns the newest record of an operation that is not an intent.
 func lastRecord(t *testing.T, c Client, op Operation) (last audit.Record) {
 	t.Helper()
 	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(op)}) {
@@ -365,7 +364,7 @@ func lastRecord(t *testing.T, c Client, op Operation) (last audit.Record) {
 	return last
 }
 
-// forgive sets the count of failed tries back, so that a test can make more.
+// forgive resets the count of failed attempts, so that a test can make more.
 func forgive(t *testing.T, v *Vault, key string) {
 	t.Helper()
 	err := v.store.Commit(t.Context(), func(tx *keystore.Tx) error {
@@ -381,12 +380,12 @@ func forgive(t *testing.T, v *Vault, key string) {
 	}
 }
 
-// TestImportEverySpec: a CMK of each kind takes its owner's material and works.
+// TestImportEverySpec: a CMK of each spec imports its owner's material and works.
 func TestImportEverySpec(t *testing.T) {
 	t.Parallel()
 	for _, row := range specTable {
 		if row.spec == RSA3072 || row.spec == RSA4096 {
-			continue // TestPrivateKeysFromOpenSSL has RSA-4096
+			continue // TestPrivateKeysFromOpenSSL covers RSA-4096
 		}
 		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) {
 			t.Parallel()
@@ -410,7 +409,8 @@ func TestImportEverySpec(t *testing.T) {
 	}
 }
 
-// TestChooseWrap: what is asked for fits the material, or is refused with a name.
+// TestChooseWrap: the requested algorithm fits the material, or the error names the right
+// ones.
 func TestChooseWrap(t *testing.T) {
 	prf, sign := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}
 	for _, row := range []struct {
@@ -445,8 +445,8 @@ func TestChooseWrap(t *testing.T) {
 	}
 }
 
-// TestExternalOnDriverThatDoesNotImport: the CMK goes to the software engine, or is
-// refused where the driver was named.
+// TestExternalOnDriverThatDoesNotImport: the CMK is made on the software engine, or
+// rejected if the caller named the driver.
 func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
 	device := drivertest.NewMemory(driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign})
 	v, _ := newTestVault(t, deviceConfig(noImport{device}))
@@ -462,7 +462,7 @@ func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
 	}
 }
 
-// noImport is a driver that says it does not import.
+// noImport is a driver without import.
 type noImport struct{ *drivertest.Memory }
 
 func (d noImport) Info() driver.Info {
@@ -474,8 +474,8 @@ func (d noImport) Info() driver.Info {
 	return info
 }
 
-// TestDeleteRacesEncrypt: nothing is used after an acknowledged deletion, everybody
-// is told the same, and what was released before comes back with the material.
+// TestDeleteRacesEncrypt: nothing is encrypted after an acknowledged deletion, all callers
+// get the same error, and earlier ciphertexts decrypt again after an import.
 func TestDeleteRacesEncrypt(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -518,7 +518,8 @@ func TestDeleteRacesEncrypt(t *testing.T) {
 	}
 }
 
-// TestAuditTellsNoMaterial, wrapped or not, in any spelling.
+// TestAuditTellsNoMaterial: the audit log does not contain material, wrapped or not, in any
+// encoding.
 func TestAuditTellsNoMaterial(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

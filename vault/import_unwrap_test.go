@@ -9,8 +9,8 @@ import (
 )
 
 // TestSyntheticMaterialIsRefused: bad PKCS #1 v1.5 padding decrypts to synthetic bytes,
-// sometimes of the length that the CMK takes. Such a ciphertext is looked for, and
-// sent: it must not become the CMK's material.
+// sometimes of the length that the CMK accepts. The test searches for such a ciphertext and
+// sends it: it must not become the CMK's material.
 func TestSyntheticMaterialIsRefused(t *testing.T) {
 	needs(t, WrapRSAESPKCS1V15)
 	v, _ := newTestVault(t, testConfig())
@@ -29,7 +29,7 @@ func TestSyntheticMaterialIsRefused(t *testing.T) {
 	defer with.Close()
 	forged := make([]byte, 256)
 	for n := 1; ; n++ {
-		rand.Read(forged[1:]) // below the modulus
+		rand.Read(forged[1:]) // smaller than the modulus
 		w := driver.Wrapped{With: with, Alg: unwrap.RSAPKCS1, Ciphertext: forged}
 		if got, err := im.unwrapOnce(ctx, nil, w, "one"); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 )
 
 // meddling is an Authorizer that allows everything, changes the maps of each request, and
-// changes what the caller gave while the operation runs.
+// changes the caller's arguments while the operation runs.
 type meddling struct{ spoil func() }
 
 func (m *meddling) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -45,7 +45,7 @@ func spoilBytes(all ...[]byte) {
 	}
 }
 
-// inputFixture is what the calls of TestInputsAreCopied need.
+// inputFixture has the keys and arguments of the calls of TestInputsAreCopied.
 type inputFixture struct {
 	Client
 	vault                            *Vault
@@ -56,7 +56,7 @@ type inputFixture struct {
 	ct                               []byte // of plain, bound to pairs
 }
 
-// during has f run while the Authorizer is asked, each time.
+// during runs f at each call of the Authorizer.
 func (x *inputFixture) during(f func(), call func()) {
 	x.a.spoil = f
 	call()
@@ -65,7 +65,7 @@ func (x *inputFixture) during(f func(), call func()) {
 
 func (x *inputFixture) context() EncryptionContext { return maps.Clone(x.pairs) }
 
-// opens reports whether ct is the plaintext bound to the pairs.
+// opens reports whether ct decrypts to the plaintext with the original pairs.
 func (x *inputFixture) opens(t *testing.T, ct []byte, err error) bool {
 	t.Helper()
 	if err != nil {
@@ -76,9 +76,8 @@ func (x *inputFixture) opens(t *testing.T, ct []byte, err error) bool {
 	return err == nil && bytes.Equal(got, x.plain)
 }
 
-// TestInputsAreCopied: whatever becomes of a map or slice that the caller gave, and of the
-// maps that the Authorizer was given, an operation is about what was given at its
-// beginning.
+// TestInputsAreCopied: if the caller's maps and slices, or the Authorizer's maps, change
+// during an operation, the operation uses their values at its beginning.
 func TestInputsAreCopied(t *testing.T) {
 	x := &inputFixture{a: &meddling{}, plain: []byte("4711"), pairs: EncryptionContext{"tenant": "7"}}
 	cfg := testConfig()
@@ -105,7 +104,7 @@ func TestInputsAreCopied(t *testing.T) {
 	}
 }
 
-// hashesAgree looks at the records: every hash is that of the one context that was given.
+// hashesAgree checks that the context hash of every record is that of the original context.
 func hashesAgree(t *testing.T, x *inputFixture) {
 	t.Helper()
 	bound, err := x.pairs.snapshot()
@@ -232,7 +231,7 @@ func copiesOfDecryption(t *testing.T, x *inputFixture) {
 	}
 	alg := RSAESPKCS1V15
 	if testEdition() == FIPS {
-		return // without PKCS #1 v1.5; OAEP takes the same way
+		return // no PKCS #1 v1.5; OAEP uses the same path
 	}
 	x.during(func() { spoilBytes(ct) }, func() {
 		if got, err := x.AsymmetricDecrypt(t.Context(), x.private.ID, ct, alg); err != nil || !bytes.Equal(got, x.plain) {
@@ -332,11 +331,11 @@ func copiesOfProtectors(t *testing.T, x *inputFixture) {
 	})
 }
 
-// nilProtector panics whatever it is asked for.
+// nilProtector panics in every method.
 type nilProtector struct{ driver.Protector }
 
-// TestNothingIsReleasedBeforeTheRecord looks at the caller's memory in the very moment at
-// which the record is written, and after it could not be: there is nothing in it.
+// TestNothingIsReleasedBeforeTheRecord checks the caller's memory while the record is
+// written and after writing it failed: it holds no result.
 func TestNothingIsReleasedBeforeTheRecord(t *testing.T) {
 	engine, cfg := storetest.NewMemory(), testConfig()
 	cfg.openEngine = func(dir string) (keystore.Engine, error) { return engine.Open(dir) }
@@ -383,8 +382,8 @@ func TestNothingIsReleasedBeforeTheRecord(t *testing.T) {
 	}
 }
 
-// TestInputsAreBounded gives each method an input of a size that the caller chose. It is
-// refused before the commit, which all others would wait for.
+// TestInputsAreBounded calls each method with a very large input. The call must be rejected
+// before the commit, because other operations would wait for it.
 func TestInputsAreBounded(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -453,7 +452,7 @@ func TestInputsAreBounded(t *testing.T) {
 	}
 }
 
-// binaryName is a short name that no other number has.
+// binaryName returns a short name that is unique for i.
 func binaryName(i int) []byte {
 	return []byte{byte('0' + i>>14&15), byte('0' + i>>10&15), byte('0' + i>>5&31), byte('0' + i&31)}
 }

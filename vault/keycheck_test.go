@@ -11,8 +11,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// withoutCheck takes the check value off the record of a key's version 1, which then is
-// as earlier versions of this package wrote it.
+// withoutCheck removes the check value from the record of a key's version 1, so that the
+// record is like those of earlier versions of this package.
 func withoutCheck(t *testing.T, v *Vault, key string) version {
 	t.Helper()
 	path := versionPath(key, 1)
@@ -34,9 +34,9 @@ func withoutCheck(t *testing.T, v *Vault, key string) version {
 	return ver
 }
 
-// TestRecordWithoutCheckValue: a key whose record has no check value is trusted as it is
-// at its first use, which stores the value and is on record; another key in its place is
-// refused from then on.
+// TestRecordWithoutCheckValue: a key whose record has no check value is accepted at its
+// first use, which stores the value and is recorded. Another key in its place is rejected
+// afterwards.
 func TestRecordWithoutCheckValue(t *testing.T) {
 	d := drivertest.NewMemory()
 	v, dir := newTestVault(t, deviceConfig(d))
@@ -83,7 +83,7 @@ func TestRecordWithoutCheckValue(t *testing.T) {
 }
 
 // TestEveryMadeKeyHasCheckValue: generated, rotated, imported and moved keys of a device
-// have check values of their own; keys of the software engine have none.
+// have check values of their own. Keys of the software engine have none.
 func TestEveryMadeKeyHasCheckValue(t *testing.T) {
 	v, _ := newTestVault(t, deviceConfig(drivertest.NewMemory()))
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -114,15 +114,15 @@ func TestEveryMadeKeyHasCheckValue(t *testing.T) {
 		}
 		seen[got] = what
 	}
-	// The same material again, with another date of expiry, leaves the record alone.
+	// An import of the same material with another expiry does not change the record.
 	mustImport(t, c, imported.ID, newParcel(t, c, imported, ownKey(1)).material())
 	if _, err := c.Encrypt(ctx, imported.ID, nil, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestCheckInputIsNoMessage: the input of the check value differs from every input that a
-// message's key is derived by, which begins with a counter of four bytes.
+// TestCheckInputIsNoMessage: the input of the check value differs from every input with
+// which a message's key is derived, because those begin with a counter of four bytes.
 func TestCheckInputIsNoMessage(t *testing.T) {
 	in := ciphertext.Header{Suite: suiteOf(testEdition())}.PRFInput(nil)
 	if string(in[:4]) != "\x00\x00\x00\x01" || strings.HasPrefix(keyCheckInput, string(in[:4])) || len(in) == len(keyCheckInput) {

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// denyList is an Authorizer by which everybody may do everything that is not on the list.
-// Its hook runs in each call, before the decision is returned.
+// denyList is an Authorizer that allows everything that is not on the list. Its hook runs
+// in each call, before the decision is returned.
 type denyList struct {
 	mu     sync.Mutex
 	denied map[Operation]bool
@@ -67,8 +67,8 @@ func newSteps(t *testing.T) *steps {
 	return s
 }
 
-// interference is what happens between two steps of an operation, after which the
-// operation must give no result. It returns once what it did is acknowledged.
+// interference is a change between two steps of an operation, after which the operation
+// must give no result. do returns once the change is acknowledged.
 type interference struct {
 	name string
 	do   func(t *testing.T, s *steps)
@@ -82,7 +82,7 @@ func disabling(key string) interference {
 	}}
 }
 
-// deleting returns when the CMK is PendingImport: the deletion itself waits for the
+// deleting returns when the CMK is PendingImport, because the deletion itself waits for the
 // interrupted operation.
 func deleting(key string) interference {
 	return interference{"delete material of " + key, func(t *testing.T, s *steps) {
@@ -104,16 +104,16 @@ func denying(op Operation) interference {
 	return interference{"deny " + string(op), func(_ *testing.T, s *steps) { s.rules.deny(op) }}
 }
 
-// run is an operation of the user's. It reports whether it gave a result.
+// run runs an operation of the user and reports whether it gave a result.
 type run func(context.Context) (bool, error)
 
 // longOperation is an operation of more than one step.
 type longOperation struct {
 	name string
-	// decisions is how many requests it is made of.
+	// decisions is the number of requests that it makes.
 	decisions int
-	// ready makes what the operation needs. It returns the operation, and what must keep
-	// it from giving a result.
+	// ready makes what the operation needs. It returns the operation, and the changes that
+	// must keep it from giving a result.
 	ready func(t *testing.T, s *steps) (run, []interference)
 }
 
@@ -175,9 +175,9 @@ func longOperations() []longOperation {
 	}
 }
 
-// TestLastCommitRechecks interrupts each operation of more than one step between any two
-// of them: once a CMK that it rests on is acknowledged to be disabled or without material,
-// or a permission has ended, the operation gives no result.
+// TestLastCommitRechecks interrupts each operation of more than one step between any two of
+// its steps. The operation must give no result once it is acknowledged that a CMK that it
+// uses is disabled or without material, or that a permission has ended.
 func TestLastCommitRechecks(t *testing.T) {
 	for _, op := range longOperations() {
 		t.Run(op.name, func(t *testing.T) {
@@ -238,15 +238,15 @@ func atDeviceCalls(t *testing.T, op longOperation, against int) {
 	}
 }
 
-// atDecisions interrupts the operation while the Authorizer is asked for the first time,
-// for the second time, and so on.
+// atDecisions interrupts the operation at the first call of the Authorizer, at the second,
+// and so on.
 func atDecisions(t *testing.T, op longOperation, against int) {
 	t.Helper()
 	for n := 1; ; n++ {
 		s := newSteps(t)
 		act, all := op.ready(t, s)
 		if n > op.decisions && strings.HasPrefix(all[against].name, "deny") {
-			return // a permission that ends after it was asked for last
+			return // the permission ended after the last decision
 		}
 		asked := 0
 		s.rules.setHook(func(r Request) {

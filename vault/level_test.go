@@ -11,7 +11,7 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// leveled is a device of a protection level, which may be slow.
+// leveled is a device of a given protection level, which may be slow.
 type leveled struct {
 	*drivertest.Memory
 	level driver.ProtectionLevel
@@ -28,9 +28,9 @@ func (d leveled) Info() driver.Info {
 	return info
 }
 
-// TestMinLevel makes material in each way, for each least level of CMK and vault and on
-// each level of device. Below the stricter of the two it fails with ErrUnsupported, whose
-// text names level and driver, and leaves nothing behind.
+// TestMinLevel makes material in each way, for each minimum level of CMK and vault, on each
+// level of device. Below the stricter minimum it fails with ErrUnsupported, whose text
+// names level and driver, and leaves nothing behind.
 func TestMinLevel(t *testing.T) {
 	ways := map[string]func(c Client, o KeyOptions) (Key, error){
 		"CreateKey": func(c Client, o KeyOptions) (Key, error) { return c.CreateKey(t.Context(), o) },
@@ -61,8 +61,8 @@ func TestMinLevel(t *testing.T) {
 	}
 }
 
-// TestMinLevelLasts: the least level of a CMK holds for rotations, imports and moves after
-// the device has become weaker, as when the vault is opened with another in its place.
+// TestMinLevelLasts: the minimum level of a CMK still holds for rotations, imports and
+// moves if the vault is opened with a device of a lower level.
 func TestMinLevelLasts(t *testing.T) {
 	store := drivertest.NewMemory()
 	v, dir := newTestVault(t, deviceConfig(leveled{store, driver.LevelHSM, false}))
@@ -108,8 +108,9 @@ func TestMinLevelLasts(t *testing.T) {
 	}
 }
 
-// TestMinLevelNoSoftwareUnasked: where the default device cannot do a spec the software
-// engine does it, unless there is a least level; a slow device is used if it must be.
+// TestMinLevelNoSoftwareUnasked: if the default device does not support a spec, the
+// software engine is used, unless there is a minimum level. A slow device is used if there
+// is.
 func TestMinLevelNoSoftwareUnasked(t *testing.T) {
 	hmac := driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
 	cfg := deviceConfig(leveled{drivertest.NewMemory(hmac), driver.LevelTPM, true})
@@ -139,8 +140,8 @@ func TestMinLevelNoSoftwareUnasked(t *testing.T) {
 	}
 }
 
-// TestCapabilities: what is listed works, on the driver that lists it, and what is not
-// listed does not; the default is where CreateKey goes.
+// TestCapabilities: every listed capability works on its driver, every other fails, and the
+// default is the driver that CreateKey chooses.
 func TestCapabilities(t *testing.T) {
 	v, _ := newTestVault(t, deviceConfig(leveled{drivertest.NewMemory(spec(driver.HMACSHA256, driver.Derive), spec(driver.HMACSM3, driver.Derive), spec(driver.ECP256, driver.Sign)), driver.LevelHSM, false}))
 	c := v.As(DefaultOwner)

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/audit"
 )
 
-// byTeam is an Authorizer by which a principal may describe the CMKs of its team, and do
-// everything else. It fails for CMKs of the team "broken".
+// byTeam is an Authorizer that allows a principal to describe the CMKs of its team, and to
+// do everything else. It fails for CMKs of the team "broken".
 type byTeam struct{}
 
 func (byTeam) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -23,8 +23,8 @@ func (byTeam) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Tags["team"] == string(r.Principal)}, nil
 }
 
-// TestListKeysYieldsWhatMayBeDescribed: a listing tells nothing of the CMKs that
-// DescribeKey denies, whatever the filter, and its one record says how many there were.
+// TestListKeysYieldsWhatMayBeDescribed: a listing omits the CMKs for which DescribeKey is
+// denied, whatever the filter, and its one record has their number.
 func TestListKeysYieldsWhatMayBeDescribed(t *testing.T) {
 	cfg := testConfig()
 	cfg.Authorizer = byTeam{}

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockedMemoryChild is set in the child of TestLittleLockedMemory.
+// lockedMemoryChild is set in the child process of TestLittleLockedMemory.
 const lockedMemoryChild = "STRONGROOM_LOCKED_MEMORY_CHILD"
 
 // TestLittleLockedMemory: in a process that may lock 64 KiB, one principal holds as many
-// data keys as it gets, each with a cipher. Operations of other principals work all the
-// same, and so do the ciphers, also after another user of memguard purged it.
+// data keys as possible, each with a cipher. The operations of other principals and the
+// ciphers still work, even after another user of memguard purged it.
 func TestLittleLockedMemory(t *testing.T) {
 	if os.Getenv(lockedMemoryChild) == "" {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLittleLockedMemory$", "-test.v", "-edition="+testEdition().String())
@@ -82,7 +82,7 @@ func (allowAll) Authorize(context.Context, Request) (Decision, error) {
 	return Decision{Allow: true}, nil
 }
 
-// holdDataKeys makes data keys with ciphers until there is no locked memory for more.
+// holdDataKeys makes data keys with ciphers until the locked memory is used up.
 func holdDataKeys(t *testing.T, c Client) (held []*DataKey) {
 	t.Helper()
 	for len(held) < 1000 {
@@ -153,7 +153,7 @@ func useCiphers(t *testing.T, keys []*DataKey) {
 	}
 }
 
-// importRaw brings material into a CMK.
+// importRaw imports material into a CMK.
 func importRaw(t *testing.T, c Client, key string, material []byte) {
 	t.Helper()
 	p, err := c.ParametersForImport(t.Context(), key, ImportRequest{})

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// TestAliasOfACutOffCreation: a creation that was cut off beside a device that does not
-// come back does not keep its alias for good.
+// TestAliasOfACutOffCreation: an interrupted creation does not keep its alias permanently,
+// even if its device does not work again.
 func TestAliasOfACutOffCreation(t *testing.T) {
 	v, faulty, _, dir := newDeviceVault(t)
 	ctx := t.Context()
@@ -53,8 +53,8 @@ func TestAliasOfACutOffCreation(t *testing.T) {
 	}
 }
 
-// TestAliasDeletedWhileMade: a CMK whose alias goes while the device makes it is made
-// without one.
+// TestAliasDeletedWhileMade: if the alias is deleted while the device makes the CMK, the
+// CMK has no alias.
 func TestAliasDeletedWhileMade(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -82,7 +82,7 @@ func TestAliasDeletedWhileMade(t *testing.T) {
 	mustKey(t, c, KeyOptions{Alias: "a", Driver: softDriver})
 }
 
-// panicky is a device whose driver panics while on.
+// panicky is a device whose driver panics while on is set.
 type panicky struct {
 	driver.Driver
 	on *atomic.Bool
@@ -95,8 +95,8 @@ func (d panicky) GenerateKey(ctx context.Context, id driver.MaterialID, s driver
 	return d.Driver.GenerateKey(ctx, id, s)
 }
 
-// TestPanicInADriver: what a driver's panic cut off is taken back by the vault itself, and
-// its alias becomes free.
+// TestPanicInADriver: the vault rolls back in the background what a driver's panic
+// interrupted, and the alias can be used again.
 func TestPanicInADriver(t *testing.T) {
 	t.Parallel()
 	var on atomic.Bool

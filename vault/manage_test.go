@@ -73,7 +73,7 @@ func TestAliasesAndTags(t *testing.T) {
 	}
 }
 
-// clerkMayEncrypt is an Authorizer that looks at everything it is told.
+// clerkMayEncrypt is an Authorizer that uses every field of a request.
 type clerkMayEncrypt struct{}
 
 func (clerkMayEncrypt) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -122,8 +122,8 @@ func TestAuthorizer(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestRefusalsAreCounted: a principal who is refused again and again gets a few
-// records of his own, and the rest as one count.
+// TestRefusalsAreCounted: a principal with many refused requests gets a few records, and
+// one count for the others.
 func TestRefusalsAreCounted(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	k := mustKey(t, v.As(DefaultOwner), KeyOptions{})
@@ -183,7 +183,7 @@ func TestCancelledContext(t *testing.T) {
 	}
 }
 
-// denyOne denies one operation on one key, and allows all else.
+// denyOne denies one operation on one key, and allows everything else.
 type denyOne struct {
 	op  Operation
 	key string
@@ -193,8 +193,8 @@ func (a *denyOne) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Operation != a.op || r.Key != a.key}, nil
 }
 
-// TestMoveAlias moves an alias between keys of every state that allows it, and holds the
-// records and the permissions to those of SetAlias and DeleteAlias.
+// TestMoveAlias moves an alias between keys in every state that allows it, and checks that
+// the records and permissions are those of SetAlias and DeleteAlias.
 func TestMoveAlias(t *testing.T) {
 	denied := &denyOne{}
 	cfg := testConfig()
@@ -256,7 +256,7 @@ func TestMoveAlias(t *testing.T) {
 }
 
 // TestMoveAliasNeverMissing moves an alias back and forth while readers resolve it: the
-// alias names one of the two keys at every moment.
+// alias names one of the two keys at any time.
 func TestMoveAliasNeverMissing(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
