@@ -14,7 +14,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// owned is a TPM whose owner set an authorization.
+// owned returns a TPM whose owner set an authorization.
 func owned(t *testing.T) *testtoken.SWTPM {
 	t.Helper()
 	s := chip(t)
@@ -22,8 +22,8 @@ func owned(t *testing.T) *testtoken.SWTPM {
 	return s
 }
 
-// advised is the storage key that an error says to make, by the list of attributes that
-// it gives to tpm2_createprimary.
+// advised returns the storage key that an error advises to create, with the attributes
+// that the advice passes to tpm2_createprimary.
 func advised(t *testing.T, advice string) tpm2.TPMTPublic {
 	t.Helper()
 	list := regexp.MustCompile(`tpm2_createprimary -C o -G ecc -a '([a-z|]+)'`).FindStringSubmatch(advice)
@@ -46,7 +46,7 @@ func advised(t *testing.T, advice string) tpm2.TPMTPublic {
 	return area
 }
 
-// put makes a key of the owner's at 0x81000001.
+// put creates a key in the owner hierarchy and persists it at 0x81000001.
 func put(t *testing.T, s *testtoken.SWTPM, owner []byte, area tpm2.TPMTPublic) (name string) {
 	t.Helper()
 	c, err := s.Dial()
@@ -61,7 +61,8 @@ func put(t *testing.T, s *testtoken.SWTPM, owner []byte, area tpm2.TPMTPublic) (
 	return hex.EncodeToString(made.Buffer)
 }
 
-// TestAdviceHelps does what the error says where the owner must make the storage key.
+// TestAdviceHelps follows the advice of the error for a TPM whose owner must create the
+// storage root key.
 func TestAdviceHelps(t *testing.T) {
 	s := owned(t)
 	cfg := tpm.Config{Device: "unix:" + s.Socket()}
@@ -71,19 +72,19 @@ func TestAdviceHelps(t *testing.T) {
 	openConfig(t, cfg)
 }
 
-// TestUnfitKeyIsNamed has a key where the storage root key should be that is none. The
-// error says why it was not taken.
+// TestUnfitKeyIsNamed puts an unsuitable key at the handle of the storage root key. The
+// error must say why the driver does not use it.
 func TestUnfitKeyIsNamed(t *testing.T) {
 	s := owned(t)
 	area := tpm2.ECCSRKTemplate
-	area.ObjectAttributes.NoDA = false // as tpm2_createprimary does, unless it is told
+	area.ObjectAttributes.NoDA = false // the default of tpm2_createprimary
 	put(t, s, []byte("owner"), area)
 	_, err := tpm.Open(tpm.Config{Device: "unix:" + s.Socket()})
 	oneLine(t, err, driver.Denied, "0x81000001", "noda", "Config.OwnerAuth")
 }
 
-// TestForeignKeyIsNotAdopted has a storage key where everybody keeps the SRK that this
-// program cannot encrypt to: it makes its own beside it.
+// TestForeignKeyIsNotAdopted puts a storage key to which the driver cannot encrypt at
+// 0x81000001. The driver must create its own at another handle.
 func TestForeignKeyIsNotAdopted(t *testing.T) {
 	for name, curve := range map[string]tpm2.TPMECCCurve{"SM2": tpm2.TPMECCSM2P256, "P-224": tpm2.TPMECCNistP224} {
 		t.Run(name, func(t *testing.T) {
@@ -108,8 +109,8 @@ func TestForeignKeyIsNotAdopted(t *testing.T) {
 	}
 }
 
-// TestGuardedKeyIsNamed has a storage root key with an authorization: whatever is wanted
-// under it, the error says so.
+// TestGuardedKeyIsNamed gives the storage root key an authorization. Every operation
+// under it must report that.
 func TestGuardedKeyIsNamed(t *testing.T) {
 	s := chip(t)
 	c, err := s.Dial()

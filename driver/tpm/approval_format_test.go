@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestApprovalFormat: what an approver signs in format 2 never changes. The values were
-// computed outside of this program, after docs/formats.md.
+// TestApprovalFormat checks that the signed bytes of format 2 do not change. The expected
+// values were computed outside of this program, from docs/formats.md.
 func TestApprovalFormat(t *testing.T) {
 	a := Approval{Policy: make([]byte, 32), Terms: ApprovalTerms{
 		VaultID: "000102030405060708090a0b0c0d0e0f", Number: 7, NotAfter: time.Unix(1893456000, 0),

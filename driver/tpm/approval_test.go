@@ -14,12 +14,12 @@ import (
 	"strongroom.example/driver/tpm"
 )
 
-// terms are those of the tests' vault.
+// terms returns terms for the vault of the tests.
 func terms(number uint64) tpm.ApprovalTerms {
 	return tpm.ApprovalTerms{VaultID: hex.EncodeToString(binding.VaultID[:]), Number: number}
 }
 
-// approveFor approves the present state.
+// approveFor approves the present state for a vault.
 func approveFor(t testing.TB, d *tpm.Driver, key *ecdsa.PrivateKey, terms tpm.ApprovalTerms) tpm.Approval {
 	t.Helper()
 	state, err := d.ReadPCRs(context.Background(), 0, 4, 7)
@@ -33,8 +33,8 @@ func approveFor(t testing.TB, d *tpm.Driver, key *ecdsa.PrivateKey, terms tpm.Ap
 	return a
 }
 
-// TestBoundApproval: what is sealed under an approval number opens by approvals for this
-// vault and number that have not ended, and by no others.
+// TestBoundApproval checks that a root that is sealed under an approval number opens by
+// valid approvals for this vault and number, and by no others.
 func TestBoundApproval(t *testing.T) {
 	d := openFresh(t)
 	key, unbound := newApprover(t, d)
@@ -80,7 +80,7 @@ func TestBoundApproval(t *testing.T) {
 	refuses(t, with(0, unbound, right), blob, "by a policy without the number")
 	refuses(t, with(3, right, approveFor(t, d, key, terms(3))), blob, "by a policy with the next number")
 
-	// After the number was raised the former approvals are worth nothing.
+	// After the number was raised, earlier approvals must not open the root.
 	next, fresh := approveFor(t, d, key, terms(3)), with(3)
 	again, err := fresh.Protect(context.Background(), binding, root)
 	if err != nil {
@@ -89,14 +89,14 @@ func TestBoundApproval(t *testing.T) {
 	opens(t, with(3, next), root, again, "protected again under the next number")
 	refuses(t, with(3, right), again, "approved under the former number")
 
-	// What was sealed without a number opens as ever.
+	// A root that was sealed without a number must still open.
 	oldRoot, old := seal(t, with(0))
 	opens(t, with(2, unbound), oldRoot, old, "sealed without a number, by an approval without one")
 	refuses(t, with(2, right), old, "sealed without a number, by an approval with one")
 }
 
-// TestTPMHoldsApprovalsToTheVault asks the TPM itself, past what the driver checks: an
-// approval for another vault or number does not satisfy the policy.
+// TestTPMHoldsApprovalsToTheVault checks the TPM itself, without the driver's checks: an
+// approval for another vault or number must not satisfy the policy.
 func TestTPMHoldsApprovalsToTheVault(t *testing.T) {
 	d := openFresh(t)
 	key, _ := newApprover(t, d)
@@ -104,7 +104,7 @@ func TestTPMHoldsApprovalsToTheVault(t *testing.T) {
 	_, blob := seal(t, protector(t, d, policy))
 	other := driver.Binding{VaultID: [16]byte{9}}
 	policy.Approvals = []tpm.Approval{approveFor(t, d, key, tpm.ApprovalTerms{VaultID: hex.EncodeToString(other.VaultID[:]), Number: 1})}
-	// The binding of the other vault makes the driver take its approval.
+	// With the other vault's binding the driver accepts its approval.
 	if got, err := protector(t, d, policy).Recover(context.Background(), nil, other, blob); !errors.Is(err, driver.Denied) || len(got) > 0 {
 		t.Errorf("by an approval for another vault: %d bytes, %v; want %v", len(got), err, driver.Denied)
 	} else if !strings.Contains(err.Error(), "this machine did not start in the state") {
@@ -115,8 +115,8 @@ func TestTPMHoldsApprovalsToTheVault(t *testing.T) {
 	refuses(t, protector(t, d, policy), blob, "by an approval under the next number")
 }
 
-// TestApprovalsAreKept: an approval survives JSON, and one that was written before
-// format 2 is read.
+// TestApprovalsAreKept checks that an approval survives encoding as JSON, and that an
+// approval from before format 2 can be decoded.
 func TestApprovalsAreKept(t *testing.T) {
 	d := openFresh(t)
 	key, unbound := newApprover(t, d)
@@ -140,7 +140,7 @@ func TestApprovalsAreKept(t *testing.T) {
 	}
 }
 
-// TestApprovalTermsInvalid refuses terms that name no vault or no number.
+// TestApprovalTermsInvalid checks that terms without a vault or a number are Invalid.
 func TestApprovalTermsInvalid(t *testing.T) {
 	d := openFresh(t)
 	key, _ := newApprover(t, d)

@@ -22,8 +22,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestBadInput opens what is no TPM, or none that may be used. Each error is one line
-// that says what was tried and what to do, in good time.
+// TestBadInput opens addresses that are not a TPM, or not a usable one. Each error must
+// be one line that names what was tried and a remedy, and must be returned without long
+// waiting.
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -89,7 +90,8 @@ func oneLine(t *testing.T, err error, class driver.Class, says ...string) {
 	}
 }
 
-// garbage answers every caller with the same bytes, and hangs up.
+// garbage serves a socket that sends every client the same bytes and closes the
+// connection.
 func garbage(t *testing.T, answer []byte) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "t")
@@ -117,7 +119,7 @@ func garbage(t *testing.T, answer []byte) string {
 	return path
 }
 
-// TestExplained gives advice for what the system says of a device.
+// TestExplained checks the remedy for each error of the system about a device.
 func TestExplained(t *testing.T) {
 	for err, word := range map[error]string{
 		syscall.EACCES: "group tss",
@@ -130,7 +132,7 @@ func TestExplained(t *testing.T) {
 	}
 }
 
-// TestCounterPlaceTaken finds something else where the counter should be.
+// TestCounterPlaceTaken puts another object at the counter's NV index.
 func TestCounterPlaceTaken(t *testing.T) {
 	s := chip(t)
 	c, err := s.Dial()
@@ -156,9 +158,10 @@ func TestCounterPlaceTaken(t *testing.T) {
 }
 
 // TestLockout locks a TPM by wrong authorizations of another program's object. The
-// driver's keys go on working, Health says so, and ResetLockout ends it.
+// driver's keys must stay usable, Health must report the lockout, and ResetLockout must
+// end it.
 func TestLockout(t *testing.T) {
-	s := testtoken.NewSWTPM(t) // not chip: here failures do count
+	s := testtoken.NewSWTPM(t) // not chip, because here failures count
 	d := openAt(t, s, "")
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	if h := health(t, d); h.Lockout || h.Failures != 0 || h.MaxFailures == 0 || h.Interval == 0 {
@@ -194,8 +197,8 @@ func health(t *testing.T, d *tpm.Driver) tpm.Health {
 	return h
 }
 
-// failUntilLocked makes an object that takes part in the protection against dictionary
-// attacks, and fails to authorize its use until the TPM locks.
+// failUntilLocked creates an object that is subject to the protection against dictionary
+// attacks, and uses wrong authorizations until the TPM locks.
 func failUntilLocked(c transport.TPM) error {
 	area := tpm2.ECCSRKTemplate
 	area.ObjectAttributes.NoDA = false
@@ -223,8 +226,8 @@ func failUntilLocked(c transport.TPM) error {
 	return err
 }
 
-// TestHung has a TPM that takes a command and never answers: the connection ends, and
-// the call with it.
+// TestHung uses a TPM that accepts a command and never responds. The driver must close
+// the connection and end the call.
 func TestHung(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "t")

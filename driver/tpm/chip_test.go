@@ -8,14 +8,14 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// chip starts a fresh TPM. When its test is over nothing may have moved its counter of
-// wrong authorizations, by which a TPM locks: not a wrong blob, not a power cut.
+// chip starts a fresh TPM. At the end of the test it checks that the TPM's count of wrong
+// authorizations has not changed, neither by a wrong blob nor by a power cut.
 func chip(t testing.TB) *testtoken.SWTPM {
 	t.Helper()
 	s := testtoken.NewSWTPM(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			return // perhaps a driver is still connected, and the TPM serves one client
+			return // a driver may still be connected, and the TPM serves one client
 		}
 		if n := failures(t, s); n != 0 {
 			t.Errorf("%d failures count against a lockout", n)
@@ -24,10 +24,10 @@ func chip(t testing.TB) *testtoken.SWTPM {
 	return s
 }
 
-// failures reads the counter of wrong authorizations. No driver may be connected.
+// failures reads the count of wrong authorizations. No driver may be connected.
 func failures(t testing.TB, s *testtoken.SWTPM) uint32 {
 	t.Helper()
-	s.Start() // if it is off
+	s.Start() // in case it is off
 	c, err := s.Dial()
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestConformance holds the driver to its contract on software TPMs, one for each
-// driver that the suite opens. A restart is a new driver on the TPM of the old one.
+// TestConformance runs the conformance suite over software TPMs, one for each driver that
+// the suite opens. A restart is a new driver on the same TPM.
 func TestConformance(t *testing.T) {
 	chips := make(map[driver.Driver]*testtoken.SWTPM)
 	open := func(t *testing.T, s *testtoken.SWTPM) driver.Driver {
@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 	}.Run(t)
 }
 
-// openConfig opens a driver that is closed with the test, if not before.
+// openConfig opens a driver that is closed at the end of the test, if not before.
 func openConfig(t testing.TB, cfg tpm.Config) *tpm.Driver {
 	t.Helper()
 	d, err := tpm.Open(cfg)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A device is the one that its path named at Open. What is no path stays as it is.
+// TestAbsoluteDevice checks that Open resolves a path once, and leaves other addresses
+// unchanged.
 func TestAbsoluteDevice(t *testing.T) {
 	dir, err := filepath.EvalSymlinks("/tmp")
 	if err != nil {

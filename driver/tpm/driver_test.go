@@ -18,7 +18,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestInfo checks what is told of the TPM: a software one does not pass for a chip.
+// TestInfo checks Info. A software TPM must not be reported as a chip.
 func TestInfo(t *testing.T) {
 	s := chip(t)
 	d := openAt(t, s, "")
@@ -50,7 +50,8 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// TestAttributes tells keys that were made in the TPM from those that were outside.
+// TestAttributes checks that the attributes distinguish keys generated in the TPM from
+// imported ones.
 func TestAttributes(t *testing.T) {
 	d := openFresh(t)
 	for want, n := range map[string]named{"true": generate(t, d, hmacSpec), "false": importKey(t, d, hmacSpec, make([]byte, 32))} {
@@ -62,7 +63,7 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// TestSessionIsRenewed uses a key in a session that is over its age.
+// TestSessionIsRenewed uses a key after its session has reached the maximum age.
 func TestSessionIsRenewed(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -81,7 +82,7 @@ func TestSessionIsRenewed(t *testing.T) {
 	}
 }
 
-// TestCounterIsMadeAnew deletes the counter behind the driver's back.
+// TestCounterIsMadeAnew deletes the counter while the driver is open.
 func TestCounterIsMadeAnew(t *testing.T) {
 	s := chip(t)
 	open := func() *tpm.Driver {
@@ -121,8 +122,8 @@ func TestCounterIsMadeAnew(t *testing.T) {
 	}
 }
 
-// TestSnapshotRollsBack restores an old state of a software TPM. Its counter falls back:
-// that is why a software TPM is no anchor, and why Health tells resets.
+// TestSnapshotRollsBack restores an old state of a software TPM. Its counter falls back;
+// for that reason a software TPM cannot anchor a vault, and Health reports resets.
 func TestSnapshotRollsBack(t *testing.T) {
 	s := chip(t)
 	open := func(s *testtoken.SWTPM) *tpm.Driver {
@@ -157,8 +158,8 @@ func TestConfigIsRedacted(t *testing.T) {
 	}
 }
 
-// TestWrappedKeysNeedNoTPM encrypts under a key that the vault wraps, which is what the
-// TPM's table has it choose: no command is sent, so a slow chip is no matter.
+// TestWrappedKeysNeedNoTPM encrypts under a wrapped key, which the vault chooses because
+// the TPM's table reports Slow. Encrypt must send no command.
 func TestWrappedKeysNeedNoTPM(t *testing.T) {
 	d, w, _ := openWired(t)
 	v, err := vault.Create(context.Background(), filepath.Join(t.TempDir(), "vault"), vault.Config{

@@ -13,8 +13,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// A vault that this machine's TPM opens, and a recovery code where the TPM does not. Keys
-// that sign are made in the TPM.
+// A vault with two protectors: this machine's TPM, and a recovery code for when the TPM
+// cannot open it. Its signing keys are generated in the TPM.
 func ExampleOpen() {
 	ctx := context.Background()
 	t, err := tpm.Open(tpm.Config{})
@@ -40,8 +40,9 @@ func ExampleOpen() {
 	defer v.Close()
 }
 
-// An approver allows the state that a machine with new firmware starts in. That is done
-// where the approver's key is, from what such a machine reports.
+// An approver approves the state in which a machine with new firmware starts. The
+// approval is signed where the approver's key is, from registers that such a machine
+// reports.
 func ExampleApprove() {
 	ctx := context.Background()
 	t, err := tpm.Open(tpm.Config{})

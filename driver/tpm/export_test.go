@@ -9,14 +9,14 @@ import (
 	"strongroom.example/driver"
 )
 
-// Do runs commands of a test on the TPM between those of the driver.
+// Do runs commands of a test on the TPM, between commands of the driver.
 func (d *Driver) Do(act func(transport.TPM) error) error {
 	return d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
 		return act(&dev.link)
 	}})
 }
 
-// Sent returns how many commands were sent.
+// Sent returns the number of commands that were sent.
 func (d *Driver) Sent() (n uint64) {
 	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
 		n = dev.link.sent
@@ -25,7 +25,7 @@ func (d *Driver) Sent() (n uint64) {
 	return n
 }
 
-// Areas returns the public and private area in a protector's blob.
+// Areas returns the public and the private area in a protector's blob.
 func Areas(b driver.Blob) (public, private []byte) {
 	s, err := decodeSealed(b)
 	if err != nil {
@@ -43,13 +43,13 @@ func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
 	return parts.auth
 }
 
-// Waiting returns how many calls are in the queue.
+// Waiting returns the number of calls in the queue.
 func (d *Driver) Waiting() int { return d.queue.waitingNow() }
 
-// Explain is what adds advice to the system's errors.
+// Explain exports explain.
 func Explain(err error) error { return explain(err) }
 
-// AgeSession makes the session as old as one that is renewed.
+// AgeSession makes the session old enough to be renewed.
 func (d *Driver) AgeSession() {
 	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
 		dev.session.born = dev.session.born.Add(-2 * sessionAge)
@@ -57,8 +57,8 @@ func (d *Driver) AgeSession() {
 	}})
 }
 
-// Drop loses the connection, and leaves in the TPM what was in it, as a program does
-// that is killed.
+// Drop loses the connection and leaves the driver's objects in the TPM, as a killed
+// program does.
 func (d *Driver) Drop() {
 	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
 		dev.link.close()
@@ -66,7 +66,7 @@ func (d *Driver) Drop() {
 	}})
 }
 
-// Limits are those that tests change.
+// Limits are the limits that tests change.
 type Limits struct{ Greeting, Patience, SelfTest time.Duration }
 
 // OpenWithin opens a TPM with other limits than the usual ones.

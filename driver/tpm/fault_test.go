@@ -16,12 +16,12 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// dialer is a wire, or a TPM, as a driver dials it.
+// dialer adapts the Dial of a wire or a TPM to Config.Dial.
 func dialer(dial func() (testtoken.Conn, error)) func() (transport.TPMCloser, error) {
 	return func() (transport.TPMCloser, error) { return dial() }
 }
 
-// openWired opens a fresh TPM behind a wire.
+// openWired opens a fresh TPM through a wire.
 func openWired(t testing.TB) (*tpm.Driver, *testtoken.Wire, *testtoken.SWTPM) {
 	t.Helper()
 	s := chip(t)
@@ -34,7 +34,7 @@ var (
 	p256Spec = driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}
 )
 
-// A named is a key that a test made.
+// A named is a key that a test generated, with its id and spec.
 type named struct {
 	id   driver.MaterialID
 	spec driver.KeySpec
@@ -62,7 +62,7 @@ func openAs[K driver.Key](t testing.TB, d driver.Driver, n named) K {
 	return k.(K)
 }
 
-// prf asks a derivation key for the answer that it gives to everybody.
+// prf calls PRF with a fixed input.
 func prf(t testing.TB, k driver.PRF) []byte {
 	t.Helper()
 	out, err := k.PRF(context.Background(), nil, []byte("question"))
@@ -72,8 +72,8 @@ func prf(t testing.TB, k driver.PRF) []byte {
 	return out
 }
 
-// TestCodesThatPass has the TPM answer with codes after which a call must succeed all
-// the same.
+// TestCodesThatPass makes the TPM respond with codes after which a call must still
+// succeed.
 func TestCodesThatPass(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -86,7 +86,7 @@ func TestCodesThatPass(t *testing.T) {
 		{0x903}, {0x905}, {0x901}, // SESSION_MEMORY, SESSION_HANDLES, CONTEXT_GAP
 		{0x910}, {0x918}, {0x18B}, {0x98B}, // REFERENCE_H0 and S0, HANDLE
 		{0x100}, {0x130}, // INITIALIZE, REBOOT
-		{0x910, 0x902, 0x922}, // one after the other
+		{0x910, 0x902, 0x922}, // several in succession
 	} {
 		w.Answer(0x155, 0, codes...)
 		if out, err := k.PRF(context.Background(), nil, []byte("question")); err != nil || !bytes.Equal(out, want) {
@@ -101,8 +101,9 @@ func TestCodesThatPass(t *testing.T) {
 	}
 }
 
-// TestCodesThatStay has the TPM answer with codes that end a call, each with its class,
-// and in one command: nothing that counts is tried again.
+// TestCodesThatStay makes the TPM respond with codes that end a call. Each must have its
+// class, and the driver must send one command: it must not retry, because some of these
+// codes count as an attack.
 func TestCodesThatStay(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -135,7 +136,8 @@ func TestCodesThatStay(t *testing.T) {
 	}
 }
 
-// TestBadPaddingIsNoBreakdown answers a decryption as libtpms does, healthy and not.
+// TestBadPaddingIsNoBreakdown responds to a decryption as libtpms does for a wrong
+// padding, with a TPM that is healthy and one that is not.
 func TestBadPaddingIsNoBreakdown(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.Decrypter](t, d, generate(t, d, driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}))
@@ -155,7 +157,8 @@ func TestBadPaddingIsNoBreakdown(t *testing.T) {
 	}
 }
 
-// TestContextOfOldIsReplaced spoils the saved form of a key: it loads from its blob.
+// TestContextOfOldIsReplaced corrupts the saved context of a key. The key must load from
+// its blob.
 func TestContextOfOldIsReplaced(t *testing.T) {
 	d, w, _ := openWired(t)
 	keys := make([]driver.PRF, 3)
@@ -172,7 +175,7 @@ func TestContextOfOldIsReplaced(t *testing.T) {
 	}
 }
 
-// TestRogueClientFillsTPM takes all slots behind the driver's back.
+// TestRogueClientFillsTPM fills all slots of the TPM while the driver is open.
 func TestRogueClientFillsTPM(t *testing.T) {
 	d, _, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -189,7 +192,7 @@ func TestRogueClientFillsTPM(t *testing.T) {
 	}
 }
 
-// fill takes all slots of a TPM.
+// fill fills all slots of a TPM.
 func fill(t *testing.T, d *tpm.Driver) {
 	t.Helper()
 	err := d.Do(func(c transport.TPM) error {
@@ -238,7 +241,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestGone leaves the TPM off: an error within a second, for all who wait.
+// TestGone turns the TPM off. All waiting calls must fail within a second.
 func TestGone(t *testing.T) {
 	d, _, s := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))

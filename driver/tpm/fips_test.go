@@ -10,8 +10,9 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestEnforced runs what matters again in a process that enforces FIPS 140: sessions,
-// imports and protectors. There SM2 is not offered, though the TPM has it.
+// TestEnforced runs the tests of sessions, imports and protectors again in a process that
+// enforces FIPS 140. In such a process the driver must not offer SM2, even if the TPM
+// supports it.
 func TestEnforced(t *testing.T) {
 	if fips140.Enforced() {
 		d := openFresh(t)
@@ -38,8 +39,8 @@ func TestEnforced(t *testing.T) {
 	}
 }
 
-// TestForgedResponse has something between the program and the TPM change responses. It
-// is noticed, and nothing that follows is wrong.
+// TestForgedResponse changes responses between the driver and the TPM. The driver must
+// detect each change, and later results must be correct.
 func TestForgedResponse(t *testing.T) {
 	s := chip(t)
 	f := &forger{}

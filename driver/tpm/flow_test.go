@@ -12,7 +12,7 @@ import (
 	"strongroom.example/driver/tpm"
 )
 
-// A stream is many callers of quick keys at once, who keep the TPM busy.
+// A stream is a set of concurrent callers of fast keys, who keep the TPM busy.
 type stream struct {
 	keys []driver.PRF
 	want [][]byte
@@ -24,14 +24,14 @@ func newStream(t *testing.T, d *tpm.Driver) *stream {
 	for range 2 {
 		k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 		for range 8 {
-			prf(t, k) // the queue learns what it takes
+			prf(t, k) // the queue learns the duration
 		}
 		s.keys, s.want = append(s.keys, k), append(s.want, prf(t, k))
 	}
 	return s
 }
 
-// run has eight callers make calls, and returns how many failed in an allowed way.
+// run makes calls from eight callers, and returns how many failed in the allowed way.
 func (s *stream) run(t *testing.T, calls int, allowed error) (failed int64) {
 	t.Helper()
 	var bad atomic.Int64
@@ -55,7 +55,8 @@ func (s *stream) run(t *testing.T, calls int, allowed error) (failed int64) {
 	return bad.Load()
 }
 
-// TestFlow keeps the TPM busy: with one command for each call, and a second session once.
+// TestFlow checks that a busy TPM gets one command for each call, and a second session
+// once.
 func TestFlow(t *testing.T) {
 	d, w, _ := openWired(t)
 	s := newStream(t, d)
@@ -64,7 +65,7 @@ func TestFlow(t *testing.T) {
 	if n := w.Count() - before; n > 8*50+2 {
 		t.Errorf("%d calls at once take %d commands", 8*50, n)
 	}
-	for range 20 { // a machine that is busy is too slow for a flow, now and then
+	for range 20 { // on a busy machine the calls are at times too slow for a flow
 		if strays(t, d) == 4 {
 			return
 		}
@@ -73,7 +74,7 @@ func TestFlow(t *testing.T) {
 	t.Error("there is no flow: two keys and its two sessions are not in the TPM")
 }
 
-// TestFlowIsMended breaks a flow in all the ways that pass: nobody notices.
+// TestFlowIsMended breaks a flow by temporary faults. No call may fail.
 func TestFlowIsMended(t *testing.T) {
 	d, w, chip := openWired(t)
 	s := newStream(t, d)
@@ -99,8 +100,8 @@ func TestFlowIsMended(t *testing.T) {
 	}
 }
 
-// TestFlowForged changes responses in a flow. Each is noticed, by the call that it was
-// for; every other has the right answer.
+// TestFlowForged changes responses in a flow. The call whose response was changed must
+// fail, and every other call must have the right result.
 func TestFlowForged(t *testing.T) {
 	f := new(forger)
 	d := openConfig(t, f.config(chip(t)))
@@ -114,7 +115,7 @@ func TestFlowForged(t *testing.T) {
 	}
 }
 
-// TestFlowMakesWay lets what is urgent go before the many who wait.
+// TestFlowMakesWay checks that an urgent call precedes many waiting ones.
 func TestFlowMakesWay(t *testing.T) {
 	d, w, _ := openWired(t)
 	s := newStream(t, d)

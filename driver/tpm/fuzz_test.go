@@ -9,7 +9,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// FuzzBlob decodes what a store may have become. What decodes encodes to the same.
+// FuzzBlob decodes blobs. A blob that decodes must encode to the same bytes.
 func FuzzBlob(f *testing.F) {
 	n := keyName{spec: driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}}
 	b := blob{parent: []byte("parent"), auth: newAuth(), public: []byte("public"), private: []byte("private")}
@@ -37,7 +37,8 @@ func FuzzSealed(f *testing.F) {
 	})
 }
 
-// FuzzKeyFile reads key files. What is read is written so that it is read again.
+// FuzzKeyFile parses key files. A key file that parses must encode to a file that parses
+// to the same key.
 func FuzzKeyFile(f *testing.F) {
 	text, err := keyFile{EmptyAuth: true, Parent: ownerParent, Public: []byte{1}, Private: []byte{2}}.encode()
 	if err != nil {
@@ -61,7 +62,7 @@ func FuzzKeyFile(f *testing.F) {
 	})
 }
 
-// FuzzArea reads public areas, and what the driver makes of them.
+// FuzzArea parses public areas, and converts them as the driver does.
 func FuzzArea(f *testing.F) {
 	for _, k := range []kind{
 		{row: row(driver.HMACSHA256, driver.Derive)},
@@ -86,11 +87,11 @@ func FuzzArea(f *testing.F) {
 	})
 }
 
-// FuzzResponse takes apart what something that is no TPM may answer.
+// FuzzResponse parses responses as a device that is not a TPM may send them.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0}, false)
 	f.Add([]byte{0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, true)
-	// More parameters than an int of 32 bits can count.
+	// More parameters than a 32-bit int can count.
 	f.Add([]byte{0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 1, 0, 0}, true)
 	f.Fuzz(func(t *testing.T, in []byte, inSession bool) {
 		c := command{code: tpm2.TPMCCUnseal, out: true}

@@ -31,13 +31,13 @@ func ownerOff(t *testing.T, s *testtoken.SWTPM) {
 	}
 }
 
-// TestOwnerHierarchyOff: with the owner hierarchy off the TPM has no storage root key, and
-// makes none. The error says what to do.
+// TestOwnerHierarchyOff checks that without the owner hierarchy the TPM has no storage
+// root key and creates none, and that the error names a remedy.
 func TestOwnerHierarchyOff(t *testing.T) {
 	for _, used := range []bool{false, true} {
 		s := chip(t)
 		cfg := tpm.Config{Device: "unix:" + s.Socket()}
-		if used { // a storage root key is there
+		if used { // the storage root key exists already
 			d, err := tpm.Open(cfg)
 			if err != nil {
 				t.Fatal(err)

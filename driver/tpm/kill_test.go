@@ -19,7 +19,8 @@ import (
 	"strongroom.example/driver/tpm"
 )
 
-// cycles is how often things are broken: 50 times, or as STRONGROOM_FAULT_CYCLES says.
+// cycles returns how often a test breaks the TPM: 50 times, or STRONGROOM_FAULT_CYCLES
+// times.
 func cycles(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("STRONGROOM_FAULT_CYCLES")
@@ -33,7 +34,7 @@ func cycles(t *testing.T) int {
 	return n
 }
 
-// A tally is what became of calls while the TPM was killed.
+// A tally counts the results of calls while the TPM was killed.
 type tally struct {
 	mu                  sync.Mutex
 	good, failed, wrong int
@@ -41,7 +42,7 @@ type tally struct {
 	complaints          []string
 }
 
-// call runs one call and notes how it ended: a right result, or a clean error in time.
+// call runs one call and records its result: a right result, or an allowed error in time.
 func (c *tally) call(name string, run func() error) error {
 	from := time.Now()
 	err := run()
@@ -63,15 +64,15 @@ func (c *tally) call(name string, run func() error) error {
 
 var errOtherResult = errors.New("another result")
 
-// TestKill kills the TPM under load, again and again, with calls in flight, and starts
-// it anew. Each call gives the right result, or a clean error in time; the counter
-// counts every acknowledged call once.
+// TestKill repeatedly kills the TPM under load, with calls in flight, and starts it
+// again. Each call must return the right result, or an allowed error in time. The counter
+// must count every acknowledged Increment once.
 func TestKill(t *testing.T) {
 	s := chip(t)
 	d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), Counter: 0x01500001})
 	var keys []driver.PRF
 	var want [][]byte
-	for range 3 { // with the signing key, more than stay in the TPM
+	for range 3 { // with the signing key, more than the TPM keeps loaded
 		k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 		keys, want = append(keys, k), append(want, prf(t, k))
 	}
@@ -82,7 +83,7 @@ func TestKill(t *testing.T) {
 
 	var c tally
 	var counted, doubtful uint64
-	var away time.Duration // how long the TPM took at most to start
+	var away time.Duration // the longest start of the TPM
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	load := func(name string, run func() error) {
@@ -152,8 +153,8 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills: %d calls good, %d with a clean error, the slowest %v; %d counted, %d in doubt", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
 }
 
-// lagging measures until stop how late a timer can be on this machine, which may have
-// other things to do.
+// lagging measures, until stop is closed, how late timers fire on this machine, which may
+// be busy.
 func lagging(stop <-chan struct{}) <-chan time.Duration {
 	most := make(chan time.Duration, 1)
 	go func() {
@@ -181,8 +182,8 @@ func read(t *testing.T, d *tpm.Driver) uint64 {
 	return n
 }
 
-// TestBreakEverywhere breaks the connection at each command of a key's life in turn,
-// before and after it is executed.
+// TestBreakEverywhere breaks the connection at each command in the life of a key in turn,
+// before and after the TPM has executed the command.
 func TestBreakEverywhere(t *testing.T) {
 	d, w, _ := openWired(t)
 	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
@@ -230,7 +231,7 @@ func TestBreakEverywhere(t *testing.T) {
 	t.Logf("%d commands, each broken in two ways", commands)
 }
 
-// strays counts what is loaded: two keys and a session are the driver's.
+// strays counts the loaded handles. Two keys and a session are the driver's.
 func strays(t *testing.T, d *tpm.Driver) (n int) {
 	t.Helper()
 	err := d.Do(func(c transport.TPM) error {

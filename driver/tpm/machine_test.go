@@ -16,15 +16,15 @@ import (
 	"strongroom.example/vault"
 )
 
-// A machine is a TPM and a directory with a vault that it protects. No keys are in the
-// TPM but the root.
+// A machine is a TPM and a directory with a vault that it protects. The TPM holds only
+// the root, and no keys.
 type machine struct {
 	*tpm.Driver
 	dir string
 }
 
-// newMachine makes a vault that a TPM and a recovery code open, with a ciphertext to
-// find it again by.
+// newMachine creates a vault that a TPM and a recovery code open, and a ciphertext under
+// one of its keys.
 func newMachine(t *testing.T, s *testtoken.SWTPM, p tpm.Policy) (m machine, recovery driver.Protector, ciphertext []byte) {
 	t.Helper()
 	m = machine{openAt(t, s, ""), filepath.Join(t.TempDir(), "vault")}
@@ -62,8 +62,8 @@ func (m machine) opens(t *testing.T, ciphertext []byte, what string, p ...driver
 	}
 }
 
-// reseals protects a vault anew by the TPM, as its owner does who has looked at why the
-// state of the machine changed.
+// reseals protects a vault again by the TPM, as its owner does after examining why the
+// machine's state changed.
 func (m machine) reseals(t *testing.T, recovery, p driver.Protector) {
 	t.Helper()
 	ctx := context.Background()
@@ -100,7 +100,7 @@ func (m machine) stays(t *testing.T, want error, what string, p ...driver.Protec
 	}
 }
 
-// TestVaultOnAnotherMachine copies a vault to another machine, with a TPM of its own.
+// TestVaultOnAnotherMachine copies a vault to another machine, which has another TPM.
 func TestVaultOnAnotherMachine(t *testing.T) {
 	m, recovery, ciphertext := newMachine(t, chip(t), tpm.Policy{})
 	other := machine{openFresh(t), filepath.Join(t.TempDir(), "vault")}
@@ -129,7 +129,7 @@ func TestVaultAfterClear(t *testing.T) {
 	m.opens(t, ciphertext, "by the TPM from then on", p)
 }
 
-// TestVaultAfterFirmwareUpdate changes what the firmware measures.
+// TestVaultAfterFirmwareUpdate changes the firmware's measurements.
 func TestVaultAfterFirmwareUpdate(t *testing.T) {
 	t.Run("PCRs", func(t *testing.T) {
 		policy := tpm.Policy{PCRs: []uint{0, 7}}

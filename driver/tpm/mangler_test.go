@@ -11,23 +11,22 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A mangler spoils responses on their way, as a bus does. The TPM has executed the
-// command.
+// A mangler corrupts responses in transit. The TPM has executed the command.
 type mangler struct {
 	mu      sync.Mutex
 	command uint32
-	change  func(rsp []byte) []byte // nil: nothing is spoilt
+	change  func(rsp []byte) []byte // nil: nothing is changed
 }
 
-// spoil changes the next response to a command of a code that succeeds, and that change
-// does not leave as it is.
+// spoil changes the next successful response to a command code. If change leaves a
+// response as it is, the mangler waits for the next one.
 func (m *mangler) spoil(command uint32, change func(rsp []byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.command, m.change = command, change
 }
 
-// config is that of a TPM behind the mangler.
+// config returns the Config for a TPM behind the mangler.
 func (m *mangler) config(s *testtoken.SWTPM) tpm.Config {
 	return tpm.Config{Dial: func() (transport.TPMCloser, error) {
 		c, err := s.Dial()
@@ -35,7 +34,7 @@ func (m *mangler) config(s *testtoken.SWTPM) tpm.Config {
 	}}
 }
 
-// pass is what becomes of a response.
+// pass returns the response as the driver receives it.
 func (m *mangler) pass(command uint32, rsp []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,7 +67,7 @@ func (c *mangled) Fetch() ([]byte, error) {
 	return c.by.pass(c.posted, rsp), nil
 }
 
-// resized is a response of another length, which its header tells.
+// resized returns a response of another length, which its header states.
 func resized(rsp []byte, length int) []byte {
 	rsp = append(rsp, make([]byte, max(0, length-len(rsp)))...)[:length]
 	binary.BigEndian.PutUint32(rsp[2:], uint32(length))

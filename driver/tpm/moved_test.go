@@ -32,7 +32,7 @@ func evict(t *testing.T, d *tpm.Driver) {
 	}
 }
 
-// replace puts another storage key where everybody keeps the SRK, as installers do.
+// replace puts another storage key at 0x81000001, as some installers do.
 func replace(t *testing.T, d *tpm.Driver) {
 	t.Helper()
 	if err := d.Do(func(c transport.TPM) error { _, err := persist(c, tpm2.RSASRKTemplate); return err }); err != nil {
@@ -40,8 +40,8 @@ func replace(t *testing.T, d *tpm.Driver) {
 	}
 }
 
-// TestPinnedKeyBesideAnother has the storage root key where this package put it, since
-// the usual place was taken, and then another one at that place.
+// TestPinnedKeyBesideAnother has the storage root key at a spare handle, because
+// 0x81000001 was taken, and another storage key at 0x81000001 afterwards.
 func TestPinnedKeyBesideAnother(t *testing.T) {
 	s := chip(t)
 	unfit := tpm2.ECCSRKTemplate
@@ -63,8 +63,8 @@ func TestPinnedKeyBesideAnother(t *testing.T) {
 	}
 }
 
-// TestPinnedKeyMadeAgain removes the storage root key, and puts another in its place. The
-// TPM makes the same again, at another place.
+// TestPinnedKeyMadeAgain removes the storage root key and puts another at its handle. The
+// TPM must derive the same key again, at another handle.
 func TestPinnedKeyMadeAgain(t *testing.T) {
 	d := openFresh(t)
 	n := generate(t, d, hmacSpec)
@@ -81,8 +81,8 @@ func TestPinnedKeyMadeAgain(t *testing.T) {
 	}
 }
 
-// TestClearedIsLeftAlone clears the TPM under a driver, which then makes no storage root
-// key there: that is for who opens it anew, and knows.
+// TestClearedIsLeftAlone clears the TPM under an open driver, which must not create a
+// storage root key. Only the next Open may do that.
 func TestClearedIsLeftAlone(t *testing.T) {
 	s := chip(t)
 	d := openAt(t, s, "")

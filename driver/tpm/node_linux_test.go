@@ -15,7 +15,8 @@ import (
 )
 
 // TestNodeOfKilled opens a device without a resource manager after programs that were
-// killed: what they left in the TPM would fill it until the machine is turned off.
+// killed. Without a cleanup the objects that they left would fill the TPM until the
+// machine is turned off.
 func TestNodeOfKilled(t *testing.T) {
 	path := testtoken.Node(t, "tpm0", chip(t).Dial)
 	for range 6 {
@@ -26,7 +27,7 @@ func TestNodeOfKilled(t *testing.T) {
 	}
 }
 
-// TestNodeReopened loses the connection to such a device, again and again.
+// TestNodeReopened loses the connection to such a device repeatedly.
 func TestNodeReopened(t *testing.T) {
 	d := openConfig(t, tpm.Config{Device: testtoken.Node(t, "tpm0", chip(t).Dial)})
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -42,7 +43,7 @@ func TestNodeReopened(t *testing.T) {
 	}
 }
 
-// TestNodeFilled has somebody fill the TPM behind the driver's back: who holds the device
+// TestNodeFilled fills the TPM while the driver is open. A driver that holds the device
 // alone may make room.
 func TestNodeFilled(t *testing.T) {
 	w := testtoken.NewWire(chip(t).Dial)
@@ -53,7 +54,8 @@ func TestNodeFilled(t *testing.T) {
 	}
 }
 
-// TestManagedNodeIsShared leaves alone what others have in a TPM that they share.
+// TestManagedNodeIsShared checks that the driver does not flush other programs' objects
+// in a shared TPM.
 func TestManagedNodeIsShared(t *testing.T) {
 	s := chip(t)
 	c, err := s.Dial()
@@ -79,8 +81,8 @@ func TestManagedNodeIsShared(t *testing.T) {
 	}
 }
 
-// TestBusyChip opens a TPM that is busy, and so behind the kernel with what others have it
-// do, while behind a socket there are none.
+// TestBusyChip opens a TPM that is busy. Behind the kernel other programs' commands can
+// cause that, and the driver must wait; behind a socket there are none.
 func TestBusyChip(t *testing.T) {
 	limits := tpm.Limits{Greeting: 50 * time.Millisecond, Patience: time.Second, SelfTest: time.Second}
 	s := chip(t)

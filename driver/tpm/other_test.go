@@ -21,7 +21,7 @@ func openAt(t testing.TB, s *testtoken.SWTPM, pin string) *tpm.Driver {
 	return openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), SRK: pin})
 }
 
-// wrongDevice checks that an error says that the TPM is another.
+// wrongDevice checks that an error has a class and the cause driver.ErrWrongDevice.
 func wrongDevice(t testing.TB, err error, class driver.Class, what string) {
 	t.Helper()
 	if !errors.Is(err, driver.ErrWrongDevice) || !errors.Is(err, class) {
@@ -29,7 +29,7 @@ func wrongDevice(t testing.TB, err error, class driver.Class, what string) {
 	}
 }
 
-// TestOtherTPM takes blobs to another machine.
+// TestOtherTPM opens blobs on another machine.
 func TestOtherTPM(t *testing.T) {
 	s := chip(t)
 	d, other := openAt(t, s, ""), openFresh(t)
@@ -87,8 +87,8 @@ func TestCleared(t *testing.T) {
 	opens(t, p, root, again, "protected anew")
 }
 
-// TestForgedBlob spoils blobs and makes their checksums right again: then it is the TPM
-// that refuses, and the blob that is damaged, not the device that is another.
+// TestForgedBlob changes blobs and corrects their checksums. The TPM then rejects them;
+// the error must say that the blob is damaged, and not that it belongs to another device.
 func TestForgedBlob(t *testing.T) {
 	d := openFresh(t)
 	for _, spec := range []driver.KeySpec{hmacSpec, p256Spec} {
@@ -117,7 +117,7 @@ func TestForgedBlob(t *testing.T) {
 	}
 }
 
-// check makes the checksum of a blob as the driver would, for another blob.
+// check sets the checksum of a blob to that of its changed content.
 func (n named) check() {
 	spec := n.spec.String()
 	b := append([]byte("strongroom tpm blob\x00"), n.id[:]...)
@@ -127,7 +127,7 @@ func (n named) check() {
 	copy(n.Blob[len(n.Blob)-32:], h[:])
 }
 
-// TestSRK finds the storage root key in each of the ways in which a TPM can have it.
+// TestSRK opens TPMs with each kind of storage root key.
 func TestSRK(t *testing.T) {
 	raw := func(s *testtoken.SWTPM, act func(transport.TPM) error) {
 		t.Helper()
@@ -183,12 +183,12 @@ func TestSRK(t *testing.T) {
 		d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), OwnerAuth: []byte("owner")})
 		n := generate(t, d, hmacSpec)
 		d.Close()
-		d = openAt(t, s, d.Info().Device.Serial) // once it is there, nobody asks the owner
+		d = openAt(t, s, d.Info().Device.Serial) // once the key exists, the owner's authorization is not needed
 		prf(t, openAs[driver.PRF](t, d, n))
 	})
 }
 
-// persist makes a primary key and keeps it where everybody keeps the SRK.
+// persist creates a primary key and persists it at 0x81000001.
 func persist(c transport.TPM, area tpm2.TPMTPublic) (tpm2.TPM2BName, error) {
 	return persistAs(c, nil, area)
 }
@@ -209,8 +209,8 @@ func persistAs(c transport.TPM, auth []byte, area tpm2.TPMTPublic) (tpm2.TPM2BNa
 	return made.Name, err
 }
 
-// TestTransientSRK has the TPM refuse to keep the storage root key. Each slot that it
-// needs while it is loaded is one less for keys.
+// TestTransientSRK makes the TPM refuse to persist the storage root key. While that key
+// is loaded it takes a slot that keys cannot use.
 func TestTransientSRK(t *testing.T) {
 	s := chip(t)
 	w := testtoken.NewWire(s.Dial)

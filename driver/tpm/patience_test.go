@@ -12,7 +12,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestRetryEnds has a TPM ask for a retry for ever.
+// TestRetryEnds makes a TPM request a retry without end.
 func TestRetryEnds(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -30,8 +30,8 @@ func TestRetryEnds(t *testing.T) {
 	}
 }
 
-// TestFlushThatIsNotDone has the TPM ask for time when it is to take something out, and
-// its caller has none: it does not stay in the TPM for that.
+// TestFlushThatIsNotDone makes the TPM request a retry of a flush while the call's
+// context is done. The object must not stay in the TPM.
 func TestFlushThatIsNotDone(t *testing.T) {
 	d, w, _ := openWired(t)
 	p := protector(t, d, tpm.Policy{})
@@ -49,7 +49,7 @@ func TestFlushThatIsNotDone(t *testing.T) {
 	}
 }
 
-// TestSelfTestEnds has a TPM say for ever that it tests itself.
+// TestSelfTestEnds makes a TPM report without end that it runs its self-test.
 func TestSelfTestEnds(t *testing.T) {
 	w := testtoken.NewWire(chip(t).Dial)
 	d, err := tpm.OpenWithin(tpm.Config{Dial: dialer(w.Dial)}, tpm.Limits{

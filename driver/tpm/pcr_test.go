@@ -20,9 +20,9 @@ import (
 
 const pcrReadCommand = 0x17E
 
-// TestPCRValuesAreTheTPMs changes each byte of the response to a read of a register, as
-// an interposer on the bus can. Nothing is sealed to another state than the TPM's; only a
-// changed response code may have the driver try again.
+// TestPCRValuesAreTheTPMs changes each byte of the response to TPM2_PCR_Read, as an
+// interposer on the bus can. The driver must not seal to another state than the TPM's.
+// Only after a changed response code it may try again.
 func TestPCRValuesAreTheTPMs(t *testing.T) {
 	bus := new(mangler)
 	s := testtoken.NewSWTPM(t)
@@ -41,7 +41,7 @@ func TestPCRValuesAreTheTPMs(t *testing.T) {
 	}
 	for at := range length {
 		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
-		if blob, err := p.Protect(ctx, binding, root); err == nil { // after another try
+		if blob, err := p.Protect(ctx, binding, root); err == nil { // after another attempt
 			opens(t, p, root, blob, fmt.Sprintf("byte %d changed: what Protect sealed", at))
 		}
 		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
@@ -54,8 +54,8 @@ func TestPCRValuesAreTheTPMs(t *testing.T) {
 	}
 }
 
-// TestPCRValuesAreOfNow repeats a response of before a register changed, whole, and one
-// that is made without a session.
+// TestPCRValuesAreOfNow replays a whole response from before a register changed, and a
+// response without a session.
 func TestPCRValuesAreOfNow(t *testing.T) {
 	bus := new(mangler)
 	s := testtoken.NewSWTPM(t)
@@ -85,8 +85,8 @@ func TestPCRValuesAreOfNow(t *testing.T) {
 	opens(t, p, root, blob, "sealed when nothing was changed")
 }
 
-// TestUnmeasuredRegisters binds to registers that have the value of a reset: all zeros, or
-// all ones above 16. A root under such a policy would open in every state.
+// TestUnmeasuredRegisters binds to registers with their reset values: all zeros, or all
+// ones above 16. A root under such a policy would open in every state.
 func TestUnmeasuredRegisters(t *testing.T) {
 	d := openFresh(t)
 	key, _ := newApprover(t, d)
@@ -140,8 +140,8 @@ func (c *extended) Post(command []byte) error {
 	return c.Conn.Post(command)
 }
 
-// TestProtectProvesWhatItSealed: a root that is sealed to a state which was over before
-// the sealing is an error, not a blob that never opens.
+// TestProtectProvesWhatItSealed checks that Protect fails if the state changed before the
+// sealing, because the blob would never open.
 func TestProtectProvesWhatItSealed(t *testing.T) {
 	s, e := testtoken.NewSWTPM(t), new(extender)
 	d, err := tpm.Open(tpm.Config{Dial: func() (transport.TPMCloser, error) {

@@ -16,11 +16,12 @@ import (
 	"strongroom.example/driver/tpm"
 )
 
-// nobody is a user who may nothing.
+// The uid and gid of a user without permissions.
 const nobody = 65534
 
-// TestPermissionDenied opens what this program's user may not. To root nothing is denied;
-// so where root runs the tests, nobody runs this one again.
+// TestPermissionDenied opens a device and a socket that the user of this program may not
+// use. Root may use everything; therefore, if root runs the tests, an unprivileged child
+// process runs this one again.
 func TestPermissionDenied(t *testing.T) {
 	const variable = "STRONGROOM_TEST_DENIED"
 	dir := os.Getenv(variable)
@@ -54,7 +55,7 @@ func TestPermissionDenied(t *testing.T) {
 	}
 }
 
-// deniedDir makes a device file and a socket that nobody but root may use.
+// deniedDir creates a device file and a socket that only root may use.
 func deniedDir(t *testing.T) string {
 	t.Helper()
 	dir := publicDir(t)
@@ -74,7 +75,7 @@ func deniedDir(t *testing.T) string {
 	return dir
 }
 
-// publicDir makes a directory that everybody may look into, with a short path.
+// publicDir creates a directory with a short path that every user may read.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "t")
@@ -88,8 +89,8 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// asNobody runs the test that calls it again, from a copy of this program that nobody can
-// read.
+// asNobody returns the command that runs the calling test as an unprivileged user, from a
+// copy of this program that such a user can read.
 func asNobody(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	program := filepath.Join(dir, "test")

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// described is the profile of a TPM that tells its manufacturer and model.
+// described returns the profile of a TPM with a manufacturer and a model.
 func described(manufacturer, model string) profile {
 	p := profile{fixed: make(map[tpm2.TPMPT]uint32)}
 	padded := make([]byte, 4+16)
@@ -22,7 +22,8 @@ func described(manufacturer, model string) profile {
 	return p
 }
 
-// TestSoftware tells programs from chips by what they say that they are.
+// TestSoftware checks that programs and chips are distinguished by their manufacturer and
+// model.
 func TestSoftware(t *testing.T) {
 	for _, c := range []struct {
 		manufacturer, model string
@@ -32,7 +33,7 @@ func TestSoftware(t *testing.T) {
 		{"MSFT", "xCG fTPM", true}, // the reference implementation
 		{"XCG", "xCG fTPM", true},
 		{"SIMU", "", true},
-		{"CROS", "xCG fTPM", false}, // a chip of Google's, with the reference's strings
+		{"CROS", "xCG fTPM", false}, // a chip of Google, with the strings of the reference implementation
 		{"IFX", "SLB9670", false},
 		{"INTC", "Intel", false},
 		{"AMD", "AMD", false},
@@ -43,7 +44,8 @@ func TestSoftware(t *testing.T) {
 	}
 }
 
-// TestPSSIsOffered where the TPM makes its salts as long as the hash.
+// TestPSSIsOffered checks that PSS is offered only if the TPM's salts are as long as the
+// hash.
 func TestPSSIsOffered(t *testing.T) {
 	for _, c := range []struct {
 		name            string

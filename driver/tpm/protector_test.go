@@ -31,7 +31,7 @@ func protector(t testing.TB, d *tpm.Driver, p tpm.Policy) *tpm.Protector {
 	return made
 }
 
-// newApprover makes an approver's key and its approval of the present state.
+// newApprover returns an approver's key and its approval of the present state.
 func newApprover(t testing.TB, d *tpm.Driver) (*ecdsa.PrivateKey, tpm.Approval) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -54,7 +54,7 @@ func approve(t testing.TB, d *tpm.Driver, key *ecdsa.PrivateKey) tpm.Approval {
 	return a
 }
 
-// TestProtectorConformance holds a protector to the contract under each policy.
+// TestProtectorConformance runs the conformance suite over a protector with each policy.
 func TestProtectorConformance(t *testing.T) {
 	right, wrong := openFresh(t), openFresh(t)
 	key, approval := newApprover(t, right)
@@ -71,7 +71,7 @@ func TestProtectorConformance(t *testing.T) {
 	}
 }
 
-// extend extends a register, as firmware does when it measures something.
+// extend extends a register, as firmware does for a measurement.
 func extend(t testing.TB, d *tpm.Driver, pcr tpm2.TPMHandle) {
 	t.Helper()
 	err := d.Do(func(c transport.TPM) error {
@@ -118,7 +118,7 @@ func refuses(t testing.TB, p *tpm.Protector, blob driver.Blob, what string) erro
 	return err
 }
 
-// TestPCRPolicy extends registers that are bound to, and one that is not.
+// TestPCRPolicy extends registers that the policy names, and one that it does not name.
 func TestPCRPolicy(t *testing.T) {
 	d := openFresh(t)
 	p := protector(t, d, tpm.Policy{PCRs: []uint{4, 7}})
@@ -137,8 +137,8 @@ func TestPCRPolicy(t *testing.T) {
 	refuses(t, p, blob, "the old blob")
 }
 
-// TestApproval opens the same blob before and after a firmware change, which must be
-// approved by the right key.
+// TestApproval opens the same blob before and after a change of firmware, which only the
+// right key can approve.
 func TestApproval(t *testing.T) {
 	d := openFresh(t)
 	key, approval := newApprover(t, d)
@@ -164,8 +164,9 @@ func TestApproval(t *testing.T) {
 	refuses(t, with(swapped), blob, "with no signature")
 }
 
-// TestPolicyIsEnforced asks the TPM itself, past the driver: what is sealed under a
-// policy must not open by authorization, nor in a session that satisfies nothing.
+// TestPolicyIsEnforced checks the TPM itself, without the driver: an object under a
+// policy must not open by its authorization value, nor in a session that does not satisfy
+// the policy.
 func TestPolicyIsEnforced(t *testing.T) {
 	d := openFresh(t)
 	key, approval := newApprover(t, d)
@@ -195,7 +196,7 @@ func TestPolicyIsEnforced(t *testing.T) {
 	}
 }
 
-// unsealPast loads a protector's blob and unseals it in a session of the test's.
+// unsealPast loads a protector's blob and unseals it in a session of the test.
 func unsealPast(d *tpm.Driver, blob driver.Blob, session func(transport.TPM) (tpm2.Session, error)) (content []byte, err error) {
 	public, private := tpm.Areas(blob)
 	err = d.Do(func(c transport.TPM) error {
@@ -241,7 +242,7 @@ func TestPolicyInvalid(t *testing.T) {
 		{PCRs: []uint{16}}, {PCRs: []uint{0, 23}}, {PCRs: []uint{24}},
 		{PCRs: []uint{7}, Approver: &key.PublicKey},
 		{Approver: &other.PublicKey},
-		{Approvals: make([]tpm.Approval, 1)}, // without its approver that would be no policy
+		{Approvals: make([]tpm.Approval, 1)}, // without its approver such a policy would have no effect
 	} {
 		if _, err := d.Protector(p); !errors.Is(err, driver.Invalid) {
 			t.Errorf("%v: %v, want Invalid", p.PCRs, err)

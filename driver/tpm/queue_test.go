@@ -15,7 +15,7 @@ import (
 
 const hmacCommand = 0x155
 
-// slowly makes one kind of command take its time.
+// slowly delays one kind of command.
 func slowly(w *testtoken.Wire, command uint32, takes time.Duration) {
 	w.Delay(func(c uint32) time.Duration {
 		if c == command {
@@ -25,7 +25,7 @@ func slowly(w *testtoken.Wire, command uint32, takes time.Duration) {
 	})
 }
 
-// background makes calls that wait for each other, and returns how to wait for them.
+// background makes n concurrent calls, and returns a function that waits for them.
 func background(n int, call func() error) (wait func() []error) {
 	var all sync.WaitGroup
 	errs := make([]error, n)
@@ -35,7 +35,7 @@ func background(n int, call func() error) (wait func() []error) {
 	return func() []error { all.Wait(); return errs }
 }
 
-// until waits for the queue to have so many calls.
+// until waits until the queue has the given number of calls.
 func until(t *testing.T, d *tpm.Driver, waiting int) {
 	t.Helper()
 	for range 1000 {
@@ -62,13 +62,14 @@ func occupied(t *testing.T, w *testtoken.Wire, call func() error) (wait func() [
 	return nil
 }
 
-// TestThrottledHonestly turns a call away at once that would not be done in time.
+// TestThrottledHonestly checks that a call that cannot be done before its deadline is
+// rejected at once.
 func TestThrottledHonestly(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	slowly(w, hmacCommand, 40*time.Millisecond)
 	for range 8 {
-		prf(t, k) // the queue learns what it takes
+		prf(t, k) // the queue learns the duration
 	}
 	call := func(ctx context.Context) error {
 		_, err := k.PRF(ctx, nil, []byte("question"))
@@ -113,7 +114,8 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestCanceledWhileWaiting ends a wait. The TPM never sees that call.
+// TestCanceledWhileWaiting ends the context of a waiting call. The call must not reach
+// the TPM.
 func TestCanceledWhileWaiting(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -137,8 +139,8 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestLanes has a key made, a key used and the TPM asked how it is, in that order, while
-// it is busy. The TPM gets to see it in the other order.
+// TestLanes queues a key generation, a use of a key and a Health call, in that order,
+// while the TPM is busy. They must reach the TPM in the reverse order.
 func TestLanes(t *testing.T) {
 	d, w, _ := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -170,13 +172,13 @@ func TestLanes(t *testing.T) {
 	for _, e := range w.Log() {
 		order = append(order, e.Code())
 	}
-	// Using, asking (two commands), using, making.
+	// PRF, Health (two commands), PRF, GenerateKey.
 	if want := []uint32{hmacCommand, 0x17A, 0x181, hmacCommand, 0x153}; !slices.Equal(order, want) {
 		t.Errorf("the TPM saw %x, want %x", order, want)
 	}
 }
 
-// TestCommandsPerOperation counts what reaches the TPM.
+// TestCommandsPerOperation counts the commands that reach the TPM.
 func TestCommandsPerOperation(t *testing.T) {
 	d, w, _ := openWired(t)
 	count := func(act func()) int {

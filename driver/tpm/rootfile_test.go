@@ -12,8 +12,8 @@ import (
 )
 
 // TestChangedRootFileSealsNothing changes the TPM's blob in one copy of the root file, so
-// that it looks like another TPM's, in a machine that was started in another state. Opening
-// by the recovery code must not seal the root to that state.
+// that it seems to belong to another TPM, on a machine that was started in another state.
+// Opening the vault by the recovery code must not seal the root to that state.
 func TestChangedRootFileSealsNothing(t *testing.T) {
 	policy := tpm.Policy{PCRs: []uint{7}}
 	m, recovery, ciphertext := newMachine(t, chip(t), policy)
@@ -40,8 +40,8 @@ func TestChangedRootFileSealsNothing(t *testing.T) {
 	}
 }
 
-// withOtherParent changes the parent's name in the TPM's blob in a root file, and makes
-// both unkeyed hashes right.
+// withOtherParent changes the parent's name in the TPM's blob in a root file, and
+// corrects both unkeyed hashes.
 func withOtherParent(t *testing.T, b []byte) []byte {
 	t.Helper()
 	b = bytes.Clone(b)

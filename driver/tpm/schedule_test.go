@@ -10,10 +10,10 @@ import (
 	"strongroom.example/driver"
 )
 
-// none says that no key is loaded.
+// none reports that no key is loaded.
 func none(*resident) bool { return false }
 
-// busyQueue has somebody use the TPM, and knows what things take.
+// busyQueue returns a queue whose TPM is in use, with known durations of jobs.
 func busyQueue(t *testing.T) *queue {
 	t.Helper()
 	q := newQueue(100)
@@ -24,7 +24,7 @@ func busyQueue(t *testing.T) *queue {
 	return q
 }
 
-// waits puts a job that has waited so long.
+// waits queues a job that has waited for a given time.
 func (q *queue) waits(t *testing.T, l lane, waited time.Duration) {
 	t.Helper()
 	cost := map[lane]string{urgent: "look", ordinary: "use", slow: "make"}[l]
@@ -35,7 +35,7 @@ func (q *queue) waits(t *testing.T, l lane, waited time.Duration) {
 	j.since = j.since.Add(-waited)
 }
 
-// within puts an ordinary job with a deadline.
+// within queues an ordinary job with a deadline.
 func (q *queue) within(t *testing.T, deadline time.Duration) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -44,8 +44,7 @@ func (q *queue) within(t *testing.T, deadline time.Duration) error {
 	return err
 }
 
-// TestSlowIsNotAhead has keys wait to be made: they do not keep anybody from using one,
-// who goes first.
+// TestSlowIsNotAhead queues key generations. They must not delay a use of a key.
 func TestSlowIsNotAhead(t *testing.T) {
 	q := busyQueue(t)
 	for range 3 {
@@ -59,8 +58,8 @@ func TestSlowIsNotAhead(t *testing.T) {
 	}
 }
 
-// TestOverdueIsAhead counts the one key that is made before all others, since it has
-// waited so long.
+// TestOverdueIsAhead checks that the estimate includes one key generation that precedes
+// all other jobs, because it has waited too long.
 func TestOverdueIsAhead(t *testing.T) {
 	q := busyQueue(t)
 	q.waits(t, slow, maxDefer+time.Second)
@@ -73,8 +72,8 @@ func TestOverdueIsAhead(t *testing.T) {
 	}
 }
 
-// TestOverdueMakesWay has many keys wait too long to be made. What is urgent goes first,
-// and one of them at a time goes before keys that are used.
+// TestOverdueMakesWay queues many overdue key generations. An urgent job must precede
+// them, and only one of them at a time may precede ordinary jobs.
 func TestOverdueMakesWay(t *testing.T) {
 	q := busyQueue(t)
 	for range 3 {

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestSM2Interoperates signs in the TPM and verifies with gmsm and with openssl, which
+// TestSM2Interoperates signs in the TPM and verifies with gmsm, and with openssl, which
 // computes the digest itself.
 func TestSM2Interoperates(t *testing.T) {
 	d, dir := openFresh(t), t.TempDir()

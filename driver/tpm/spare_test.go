@@ -9,8 +9,8 @@ import (
 	"strongroom.example/driver/tpm"
 )
 
-// TestSpareOfAnother: where 0x81000001 is free the storage root key is made there again,
-// whatever another program keeps at a spare place.
+// TestSpareOfAnother checks that if 0x81000001 is free the storage root key is created
+// there, even if another program has put a storage key at a spare handle.
 func TestSpareOfAnother(t *testing.T) {
 	for _, auth := range []string{"", "theirs"} {
 		t.Run("authorization "+auth, func(t *testing.T) {

@@ -13,8 +13,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestSpoiltResponse has one response arrive that does not parse. Its call fails, and
-// none after it: the session, whose nonce the TPM has rolled, is given up.
+// TestSpoiltResponse corrupts one response so that it does not parse. Its call must fail,
+// and none after it: the driver must replace the session, whose nonce the TPM has already
+// rolled.
 func TestSpoiltResponse(t *testing.T) {
 	for name, spoil := range map[string]func(rsp []byte) []byte{
 		"short":  func(rsp []byte) []byte { return resized(rsp, len(rsp)-8) },
@@ -41,8 +42,8 @@ func TestSpoiltResponse(t *testing.T) {
 }
 
 // TestSessionOutOfStep starts a session whose first nonce arrives with one bit changed.
-// The TPM refuses what is authorized in it: one call fails, and the next
-// has a new session.
+// The TPM rejects authorizations in that session: one call must fail, and the next must
+// have a new session.
 func TestSessionOutOfStep(t *testing.T) {
 	var m mangler
 	d := openConfig(t, m.config(chip(t)))
@@ -58,8 +59,8 @@ func TestSessionOutOfStep(t *testing.T) {
 	}
 }
 
-// TestResetLockoutStakesNothing has the session out of step when a lockout is to be
-// ended. The right authorization, sent there, would be taken for a wrong one, and refused
+// TestResetLockoutStakesNothing calls ResetLockout while the session is out of step. In
+// that session the TPM would treat the right authorization as a wrong one, and refuse it
 // for hours.
 func TestResetLockoutStakesNothing(t *testing.T) {
 	var m mangler
@@ -73,13 +74,14 @@ func TestResetLockoutStakesNothing(t *testing.T) {
 	}
 }
 
-// flipAt flips a bit.
+// flipAt returns a function that flips a bit of byte i.
 func flipAt(i int) func(rsp []byte) []byte {
 	return func(rsp []byte) []byte { rsp[i] ^= 1; return rsp }
 }
 
-// TestSpoiltStorageKey spoils the response in which the storage root key is read, when
-// the TPM is found anew. It is taken neither for another TPM's nor for none.
+// TestSpoiltStorageKey corrupts the response in which the driver reads the storage root
+// key after a reconnection. The driver must treat it neither as the key of another TPM
+// nor as missing.
 func TestSpoiltStorageKey(t *testing.T) {
 	for name, at := range map[string]int{"the name's algorithm": 10 + 2 + 3, "an attribute": 10 + 2 + 4 + 1, "the modulus": 10 + 2 + 100} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +101,8 @@ func TestSpoiltStorageKey(t *testing.T) {
 	}
 }
 
-// TestSpoiltCapability opens a TPM that does not say what was asked.
+// TestSpoiltCapability opens a TPM whose response to a capability query is not the
+// requested one.
 func TestSpoiltCapability(t *testing.T) {
 	for name, kind := range map[string]byte{"algorithms": 0, "handles": 1, "commands": 2, "properties": 6, "curves": 8} {
 		t.Run(name, func(t *testing.T) {
@@ -119,8 +122,8 @@ func TestSpoiltCapability(t *testing.T) {
 	}
 }
 
-// TestSpoiltCounter spoils the response in which the counter's name is told: another name
-// would be another counter.
+// TestSpoiltCounter corrupts the response that contains the counter's name, because
+// another name would identify another counter.
 func TestSpoiltCounter(t *testing.T) {
 	var m mangler
 	cfg := m.config(chip(t))

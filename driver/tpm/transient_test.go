@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// openTransient opens a fresh TPM that refuses to keep the storage root key.
+// openTransient opens a fresh TPM that refuses to persist the storage root key.
 func openTransient(t *testing.T) (*tpm.Driver, *testtoken.SWTPM) {
 	t.Helper()
 	s := chip(t)
@@ -20,8 +20,9 @@ func openTransient(t *testing.T) (*tpm.Driver, *testtoken.SWTPM) {
 	return openConfig(t, tpm.Config{Dial: dialer(w.Dial)}), s
 }
 
-// TestTransientSRKCleared clears the TPM while the connection lives. The saved storage
-// root key is of before, and what was under it is another TPM's now, not damaged.
+// TestTransientSRKCleared clears the TPM without breaking the connection. The saved
+// storage root key is then void, and blobs under it belong to another TPM; they are not
+// damaged.
 func TestTransientSRKCleared(t *testing.T) {
 	d, _ := openTransient(t)
 	n := generate(t, d, hmacSpec)
@@ -36,8 +37,8 @@ func TestTransientSRKCleared(t *testing.T) {
 	wrongDevice(t, err, driver.Unavailable, "making a key")
 }
 
-// TestTransientSRKReset resets the TPM, and somebody else starts it: nothing but the
-// saved storage root key tells that.
+// TestTransientSRKReset resets the TPM, and another program starts it. Only the saved
+// storage root key shows the reset.
 func TestTransientSRKReset(t *testing.T) {
 	d, s := openTransient(t)
 	n := generate(t, d, hmacSpec)
@@ -58,14 +59,14 @@ func TestTransientSRKReset(t *testing.T) {
 	generate(t, d, hmacSpec)
 }
 
-// TestKeptByAnother has another program keep the same storage root key a moment before:
-// it is adopted where that put it.
+// TestKeptByAnother has another program persist the same storage root key a moment
+// before. The driver must adopt it where that program put it.
 func TestKeptByAnother(t *testing.T) {
 	s := chip(t)
 	d := openAt(t, s, "")
 	d.Close()
 	w := testtoken.NewWire(s.Dial)
-	w.Answer(0x173, 0, 0x18B) // ReadPublic: nothing there yet
+	w.Answer(0x173, 0, 0x18B) // ReadPublic: no key there yet
 	d = openConfig(t, tpm.Config{Dial: dialer(w.Dial)})
 	before := w.Count()
 	generate(t, d, hmacSpec)

@@ -17,10 +17,11 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// openssl runs openssl with the tpm2 provider on a TPM that no driver holds.
+// openssl runs openssl with the tpm2 provider on a TPM to which no driver is connected.
 func openssl(t *testing.T, s *testtoken.SWTPM, args ...string) []byte {
 	t.Helper()
-	// Strays of one run would fill the TPM for the next: there is no resource manager.
+	// There is no resource manager: objects left by one run would fill the TPM for the
+	// next.
 	c := exec.Command("openssl", args...)
 	c.Env = append(os.Environ(), "TPM2OPENSSL_TCTI=swtpm:path="+s.Socket())
 	var stderr bytes.Buffer
@@ -32,7 +33,7 @@ func openssl(t *testing.T, s *testtoken.SWTPM, args ...string) []byte {
 	return out
 }
 
-// needProvider skips where OpenSSL has no tpm2 provider, and fails there in CI.
+// needProvider skips the test if OpenSSL has no tpm2 provider, and fails it in CI.
 func needProvider(t *testing.T) {
 	t.Helper()
 	out, _ := exec.Command("openssl", "version", "-m").Output()
@@ -47,8 +48,8 @@ func needProvider(t *testing.T) {
 	t.Skip("OpenSSL has no tpm2 provider: install the packages openssl and tpm2-openssl")
 }
 
-// TestExportTSS2 signs and decrypts with OpenSSL under keys of the driver, with and
-// without an authorization.
+// TestExportTSS2 signs and decrypts with OpenSSL under exported keys, with and without an
+// authorization.
 func TestExportTSS2(t *testing.T) {
 	needProvider(t)
 	for name, spec := range map[string]driver.KeySpec{"P-256": p256Spec, "RSA": rsaSign} {
@@ -109,8 +110,8 @@ func adopts(t *testing.T, d *tpm.Driver, spec driver.KeySpec, text []byte, auth 
 	return n
 }
 
-// TestImportTSS2 adopts a key file. What comes of it may be used for one thing under one
-// id, like all other keys.
+// TestImportTSS2 imports a key file. The imported key must be usable for one usage under
+// one id, like all other keys.
 func TestImportTSS2(t *testing.T) {
 	d := openFresh(t)
 	text, err := d.ExportTSS2(context.Background(), openAs[driver.Signer](t, d, generate(t, d, p256Spec)), nil)
@@ -144,8 +145,8 @@ func TestImportTSS2(t *testing.T) {
 	refusesFiles(t, d, text)
 }
 
-// TestImportTSS2OfOpenSSL refuses a key that OpenSSL made, since it counts power cuts as
-// attacks, and says so.
+// TestImportTSS2OfOpenSSL checks that a key that OpenSSL generated is rejected, because a
+// power cut after its use counts as an attack, and that the error says so.
 func TestImportTSS2OfOpenSSL(t *testing.T) {
 	needProvider(t)
 	s, file := chip(t), filepath.Join(t.TempDir(), "key.pem")
@@ -161,9 +162,10 @@ func TestImportTSS2OfOpenSSL(t *testing.T) {
 	}
 }
 
-// TestWhyNoDA shows what a key file as genpkey makes it does to a TPM, although its
-// authorization is empty and so never wrong: a power cut after its use counts as an
-// attack, and a lockout by another program stops it. That is why it is not taken.
+// TestWhyNoDA shows the effect of a key file as genpkey makes it, although its
+// authorization is empty and therefore never wrong: a power cut after its use counts as
+// an attack, and a lockout by another program stops it. For this reason the driver
+// rejects such a file.
 func TestWhyNoDA(t *testing.T) {
 	needProvider(t)
 	s, file := testtoken.NewSWTPM(t), filepath.Join(t.TempDir(), "key.pem") // not chip: here failures do count

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestVaultWithoutTPM: who uses a key of a TPM that was killed is told within a second,
-// and served as soon as it is there again.
+// TestVaultWithoutTPM kills a TPM. A caller that uses one of its keys must get an error
+// within a second, and a result as soon as the TPM is back.
 func TestVaultWithoutTPM(t *testing.T) {
 	s := chip(t)
 	d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket()})

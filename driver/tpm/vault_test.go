@@ -11,11 +11,11 @@ import (
 	"strongroom.example/vault"
 )
 
-// eager is a TPM that does not say that it is slow, so that the suite has keys of every
-// kind in it.
+// eager is a TPM that does not report Slow, so that the suite creates keys of every kind
+// in it.
 type eager struct{ *tpm.Driver }
 
-// Info is that of the TPM, but for Slow.
+// Info returns the TPM's Info without Slow.
 func (d eager) Info() driver.Info {
 	info := d.Driver.Info()
 	info.Specs = slices.Clone(info.Specs)
@@ -25,8 +25,8 @@ func (d eager) Info() driver.Info {
 	return info
 }
 
-// TestVault runs the suite of the vault's public face with the TPM as default driver and
-// as protector: two TPMs, since a software TPM serves one client at a time.
+// TestVault runs the suite of the vault's API with one TPM as default driver and another
+// as protector, because a software TPM serves one client at a time.
 func TestVault(t *testing.T) {
 	guard := openFresh(t)
 	chips := make(map[driver.Driver]*testtoken.SWTPM)

@@ -20,8 +20,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestWireShowsNoSecret records everything on the wire in the life of keys and roots.
-// Neither a secret nor an authorization value may be on it, whole or in part.
+// TestWireShowsNoSecret records all bytes on the wire in the life of keys and roots. They
+// must contain neither a secret nor an authorization value, whole or in part.
 func TestWireShowsNoSecret(t *testing.T) {
 	s := chip(t)
 	w := testtoken.NewWire(s.Dial)
@@ -70,7 +70,7 @@ func TestWireShowsNoSecret(t *testing.T) {
 	}
 }
 
-// shows looks for any eight bytes of a secret in either direction.
+// shows searches both directions for any eight consecutive bytes of a secret.
 func shows(log []testtoken.Exchange, secret []byte) bool {
 	for i := 0; i+8 <= len(secret); i++ {
 		for _, e := range log {
@@ -82,8 +82,8 @@ func shows(log []testtoken.Exchange, secret []byte) bool {
 	return false
 }
 
-// randomAuth makes an authorization with a zero byte in the middle, which some software
-// cuts there.
+// randomAuth returns an authorization value with a zero byte in the middle, at which some
+// software truncates it.
 func randomAuth(t *testing.T) []byte {
 	t.Helper()
 	auth := make([]byte, 24)

@@ -7,7 +7,7 @@ import (
 	"strongroom.example/internal/vectors"
 )
 
-// TestWycheproof runs the vectors over keys that go into the TPM by import.
+// TestWycheproof runs the vectors over keys that are imported into the TPM.
 func TestWycheproof(t *testing.T) {
 	d := openFresh(t)
 	vectors.Run(t, vectors.Subject{Info: d.Info(), Files: 14, Import: func(t *testing.T, spec driver.KeySpec, material []byte) (driver.Key, func(), error) {
