@@ -28,7 +28,7 @@ func mustSeal(t *testing.T, id suite.ID, plaintext []byte) (ct, context, root []
 	return ct, context, root
 }
 
-// refuses checks that Open gives its one error and nothing else.
+// refuses checks that Open returns ErrOpen and no output.
 func refuses(t *testing.T, what string, ct, context, root []byte) {
 	t.Helper()
 	if got, err := Open(nil, ct, context, root); err != ErrOpen || got != nil {
@@ -70,9 +70,9 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
-// TestEveryBitFlipped covers the header, the commitment, the nonce and the tag in
-// both suites, all of the body with AES, and one bit of each byte of the body with
-// SM, whose cipher is slower.
+// TestEveryBitFlipped flips every bit of the header, the commitment, the nonce and the
+// tag in both suites, every bit of the body with AES, and one bit of each byte of the
+// body with SM, whose cipher is slower.
 func TestEveryBitFlipped(t *testing.T) {
 	for _, id := range suites {
 		ct, context, root := mustSeal(t, id, bytes.Repeat([]byte{0x33}, MaxPlaintext))

@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzOpen: only the frozen ciphertexts open.
+// FuzzOpen checks that only the frozen ciphertexts open.
 func FuzzOpen(f *testing.F) {
 	all := goldenVectors(f)
 	for i, g := range all {
@@ -41,7 +41,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// FuzzCanonicalContext: two contexts that differ never share a form.
+// FuzzCanonicalContext checks that two different contexts never have the same encoding.
 func FuzzCanonicalContext(f *testing.F) {
 	f.Add("tenant", "7", "a", "b", "tenant", "7", "a", "c")
 	f.Add("a", "bc", "", "", "ab", "c", "d", "e")

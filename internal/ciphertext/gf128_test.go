@@ -37,7 +37,7 @@ func (x element) mul(y element) element {
 	return z
 }
 
-// inverse is x^(2^128-2): Fermat.
+// inverse returns x^(2^128-2), the inverse by Fermat's little theorem.
 func (x element) inverse() element {
 	result := element{hi: 1 << 63}
 	for range 127 {
@@ -47,7 +47,7 @@ func (x element) inverse() element {
 	return result
 }
 
-// ghash is GHASH (SP 800-38D, 6.4) of padded aad, blocks and lengths.
+// ghash returns GHASH (SP 800-38D, 6.4) of padded aad, blocks and lengths.
 func ghash(h element, aad, blocks []byte) element {
 	padded := append(append([]byte{}, aad...), make([]byte, (16-len(aad)%16)%16)...)
 	padded = append(padded, blocks...)

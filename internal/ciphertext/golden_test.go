@@ -10,7 +10,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// A goldenVector is frozen: a change that breaks it breaks every stored ciphertext.
+// A goldenVector is frozen: a change that breaks it makes every stored ciphertext
+// unreadable.
 type goldenVector struct {
 	Suite      string
 	Pairs      map[string]string

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// salamander makes nonce ‖ ct ‖ tag that plain AES-GCM opens under both keys. GHASH
-// is linear in each block, so the last block can be solved for one common tag.
+// salamander returns nonce ‖ ct ‖ tag that plain AES-GCM opens under both keys. GHASH is
+// linear in each block, so that the last block can be solved for a common tag.
 func salamander(t *testing.T, key1, key2, aad []byte) []byte {
 	t.Helper()
 	nonce := bytes.Repeat([]byte{0x11}, 12)
@@ -19,7 +19,7 @@ func salamander(t *testing.T, key1, key2, aad []byte) []byte {
 	h2, mask2 := gcmSecrets(t, key2, nonce)
 	blocks := append(bytes.Repeat([]byte{0x22}, 32), make([]byte, 16)...)
 	difference := ghash(h1, aad, blocks).add(mask1).add(ghash(h2, aad, blocks)).add(mask2)
-	// The last block counts h² times in each tag.
+	// In each tag the last block is multiplied by h².
 	last := difference.mul(h1.mul(h1).add(h2.mul(h2)).inverse())
 	copy(blocks[32:], last.bytes())
 	tag := ghash(h1, aad, blocks).add(mask1)
@@ -54,8 +54,8 @@ func plainGCMOpens(t *testing.T, key, sealed, aad []byte) bool {
 	return err == nil
 }
 
-// TestSalamander builds a body that both message keys open, with either key's
-// commitment in the header. Without the commitment it would open under both roots.
+// TestSalamander builds a body that opens under both message keys, with the commitment of
+// either key in the header. Without the commitment it would open under both roots.
 func TestSalamander(t *testing.T) {
 	if fips140.Enforced() {
 		t.Skip("the control is GCM with a nonce of its own, which a process that enforces FIPS 140 refuses")

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// TestBounded: whatever a clock shows, and however it goes on from the end of the range, a
-// record can name the time.
+// TestBounded checks that a record can hold the time, whatever the clock shows and
+// however it advances from the end of the range.
 func TestBounded(t *testing.T) {
 	for _, at := range []time.Time{
 		{}, time.Unix(0, 0), clock.Last, clock.Last.Add(1), clock.Last.AddDate(100_000, 0, 0), time.Unix(math.MaxInt64, 0), time.Unix(math.MinInt64, 0),

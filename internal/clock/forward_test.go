@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// However long a thread is held up between two readings, no answer is before another
-// that was there when it was asked for, nor ahead of the truth.
+// TestBootNeverGoesBack checks that, however long a goroutine is suspended between two
+// readings, a result is never before another that was available when it was requested,
+// and never ahead of the true time.
 func TestBootNeverGoesBack(t *testing.T) {
 	start := time.Now()
 	var mu sync.Mutex
@@ -37,7 +38,7 @@ func TestBootNeverGoesBack(t *testing.T) {
 	all.Wait()
 }
 
-// unsteady is a clock whose boot clock trembles, and whose time of day was set back.
+// unsteady is a clock whose time since boot jitters, and whose time of day was set back.
 type unsteady struct{ n int }
 
 func (u *unsteady) Now() time.Time { return time.Unix(0, 0) }

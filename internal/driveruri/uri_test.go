@@ -44,7 +44,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestErrorsQuoteNoValue puts a PIN where none belongs.
+// TestErrorsQuoteNoValue puts a PIN in places where it does not belong.
 func TestErrorsQuoteNoValue(t *testing.T) {
 	for _, text := range []string{"pkcs11:token=a?pin-value=hunter2%", "pkcs11:pin-value=hunter2;pin-value=b", "pkcs11:hunter2"} {
 		if _, err := Parse(text); err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := Parse(u.String())
 		if len(u.String()) > MaxLength {
-			return // escapes are longer than what they stand for
+			return // escapes are longer than the bytes that they encode
 		}
 		if err != nil || again.Scheme != u.Scheme || !maps.Equal(again.Path, u.Path) || !maps.Equal(again.Query, u.Query) {
 			t.Fatalf("%q is written as %q, which is read as %+v, %v", text, u.String(), again, err)

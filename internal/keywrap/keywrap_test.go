@@ -13,7 +13,7 @@ import (
 	"github.com/c2sp/wycheproof"
 )
 
-// hexBytes is a byte string as the vectors write it.
+// hexBytes is a byte string in the encoding of the vectors.
 type hexBytes []byte
 
 func (h *hexBytes) UnmarshalText(text []byte) error {
@@ -22,8 +22,8 @@ func (h *hexBytes) UnmarshalText(text []byte) error {
 	return err
 }
 
-// TestWycheproof runs every case through both ways; the numbers are exact, so that a
-// file that shrank is noticed.
+// TestWycheproof runs every case in both directions. The counts are exact, so that a file
+// that shrank is detected.
 func TestWycheproof(t *testing.T) {
 	const file = "aes_kwp_test.json"
 	text, err := fs.ReadFile(wycheproof.TestVectors, file)
@@ -53,7 +53,7 @@ func TestWycheproof(t *testing.T) {
 				}
 				continue
 			}
-			// What is called acceptable is short material, which is allowed here.
+			// The vectors call short material acceptable; this package accepts it.
 			if err != nil || !bytes.Equal(got, v.Msg) {
 				t.Errorf("case %d: %x, %v", v.TcID, got, err)
 			}
@@ -68,7 +68,7 @@ func TestWycheproof(t *testing.T) {
 	}
 }
 
-// TestRFC5649 is section 6 of the RFC.
+// TestRFC5649 runs the examples in section 6 of the RFC.
 func TestRFC5649(t *testing.T) {
 	key, _ := hex.DecodeString("5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8")
 	for material, want := range map[string]string{
@@ -146,7 +146,8 @@ func TestEveryFlip(t *testing.T) {
 	}
 }
 
-// TestForgedInside wraps what Wrap never would: other constants, lengths, padding.
+// TestForgedInside wraps texts that Wrap never makes: with other constants, lengths and
+// padding.
 func TestForgedInside(t *testing.T) {
 	key := random(32)
 	block, err := aes.NewCipher(key)
@@ -181,7 +182,7 @@ func TestForgedInside(t *testing.T) {
 	}
 }
 
-// FuzzUnwrap checks that what unwraps is exactly what Wrap makes.
+// FuzzUnwrap checks that a text that unwraps is exactly the one that Wrap makes.
 func FuzzUnwrap(f *testing.F) {
 	key := bytes.Repeat([]byte{7}, 32)
 	for _, n := range []int{1, 8, 9, 40} {

@@ -83,7 +83,8 @@ func TestExhaustedByMaxBytes(t *testing.T) {
 	closeArena(t, a)
 }
 
-// What one size used and gave back is there for every other.
+// TestFreedMemoryServesEverySize checks that memory freed in one size is available for
+// every other size.
 func TestFreedMemoryServesEverySize(t *testing.T) {
 	const limit = 64 << 10
 	a := lockedmem.New(limit)

@@ -32,8 +32,8 @@ func TestCloseUnlocksPages(t *testing.T) {
 	}
 }
 
-// TestReserve fills an arena under limits down to 64 KiB and looks at what is left
-// for others.
+// TestReserve fills an arena under limits down to 64 KiB and measures how much stays
+// lockable.
 func TestReserve(t *testing.T) {
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {

@@ -12,13 +12,14 @@ import (
 	"strongroom.example/internal/ranktest"
 )
 
-// How many calls one run times: of the unpadding alone, and behind RSA.
+// The number of timed calls in one run: of the unpadding alone, and of the whole RSA
+// decryption.
 const (
 	samples        = 10_000
 	samplesOverRSA = 1_000
 )
 
-// bench is where all inputs lie when they are timed, whatever their class.
+// bench holds the inputs of the timed calls, at the same addresses for every class.
 type bench struct {
 	block, ciphertext, dst []byte
 }
@@ -27,7 +28,7 @@ func newBench() *bench {
 	return &bench{block: make([]byte, size), ciphertext: make([]byte, size), dst: make([]byte, 0, size)}
 }
 
-// prepare makes a fresh block: class 0 is good, the others are badBlocks.
+// prepare makes a fresh block: class 0 is valid, the others are badBlocks.
 func (b *bench) prepare(class int) {
 	copy(b.block, pad(random(32), size))
 	if class > 0 {
@@ -38,7 +39,7 @@ func (b *bench) prepare(class int) {
 
 func (b *bench) unpad() { pkcs1.Unpad(b.dst, b.block, b.ciphertext, key) }
 
-// leakyUnpad is the mistake that the test must find: an early return.
+// leakyUnpad returns early, a mistake that the test must detect.
 func (b *bench) leakyUnpad() {
 	if _, ok := plain(b.block); ok {
 		b.unpad()
@@ -62,7 +63,7 @@ func TestTimeTellsNothing(t *testing.T) {
 	t.Logf("with an early return p is %.3g", ps)
 }
 
-// TestTimeTellsNothingOverRSA times the whole decryption, ciphertext to message.
+// TestTimeTellsNothingOverRSA times the whole decryption, from ciphertext to message.
 func TestTimeTellsNothingOverRSA(t *testing.T) {
 	private, key := draftKey(t)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)

@@ -13,7 +13,7 @@ const size = 256
 
 var key = bytes.Repeat([]byte{7}, pkcs1.KeySize)
 
-// random returns n random bytes, none of them zero.
+// random returns n random bytes that are not zero.
 func random(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b)
@@ -23,14 +23,14 @@ func random(n int) []byte {
 	return b
 }
 
-// pad makes a block of n bytes.
+// pad returns a padded block of n bytes.
 func pad(message []byte, n int) []byte {
 	block := append([]byte{0, 2}, random(n-3-len(message))...)
 	block = append(block, 0)
 	return append(block, message...)
 }
 
-// plain is the unpadding of RFC 8017 written as it reads, in no constant time.
+// plain implements the unpadding of RFC 8017 literally. It is not constant-time.
 func plain(block []byte) ([]byte, bool) {
 	end := bytes.IndexByte(block[2:], 0)
 	if block[0] != 0 || block[1] != 2 || end < 8 {
@@ -39,7 +39,7 @@ func plain(block []byte) ([]byte, bool) {
 	return block[2+end+1:], true
 }
 
-// badBlocks are the classes of bad padding, each made from a good block that holds
+// badBlocks are the classes of invalid padding, each made from a valid block that holds
 // message.
 var badBlocks = []struct {
 	name  string
@@ -73,7 +73,7 @@ func unpad(t *testing.T, block, ciphertext, key []byte) []byte {
 	return got
 }
 
-// TestGoodPadding goes through every length of a message, with zeros in it.
+// TestGoodPadding runs messages of every length, with zeros in them.
 func TestGoodPadding(t *testing.T) {
 	for _, n := range []int{pkcs1.MinSize, 255, 256, 257, 384, 512} {
 		for length := range n - 11 + 1 {
@@ -122,8 +122,8 @@ func TestBadPadding(t *testing.T) {
 	}
 }
 
-// TestLengthsAreEven checks that no length is much more likely than another: the
-// test is over 246 lengths and 20 answers for each.
+// TestLengthsAreEven checks that no length is much more likely than another, over 246
+// lengths with 20 results for each.
 func TestLengthsAreEven(t *testing.T) {
 	const longest = size - 11
 	var count [longest + 1]int
@@ -178,7 +178,7 @@ func TestSizes(t *testing.T) {
 	unpad(t, pad([]byte("m"), pkcs1.MaxSize), random(pkcs1.MaxSize), key)
 }
 
-// FuzzUnpad compares with the unpadding that reads like the standard.
+// FuzzUnpad compares Unpad with plain.
 func FuzzUnpad(f *testing.F) {
 	f.Add(pad([]byte("message"), size))
 	f.Add(make([]byte, size))

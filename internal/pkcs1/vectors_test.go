@@ -23,7 +23,7 @@ import (
 	"strongroom.example/internal/pkcs1"
 )
 
-// hexBytes is a byte string as the vectors write it.
+// hexBytes is a byte string in the encoding of the vectors.
 type hexBytes []byte
 
 func (h *hexBytes) UnmarshalText(text []byte) error {
@@ -55,7 +55,7 @@ func openRSA(t *testing.T, bits int, pkcs8 []byte) driver.Decrypter {
 	return opened.(driver.Decrypter)
 }
 
-// decrypt is RSAES-PKCS1-v1_5 as a vault does it: raw RSA in the device, then Unpad.
+// decrypt does RSAES-PKCS1-v1_5 as a vault does: raw RSA in the driver, then Unpad.
 func decrypt(private driver.Decrypter, ciphertext, key []byte) ([]byte, error) {
 	block, err := private.Decrypt(context.Background(), nil, driver.RSARaw, ciphertext)
 	if err != nil {
@@ -64,8 +64,8 @@ func decrypt(private driver.Decrypter, ciphertext, key []byte) ([]byte, error) {
 	return pkcs1.Unpad(nil, block, ciphertext, key)
 }
 
-// draftKey reads the key of testdata, and makes the key for synthetic messages
-// that the draft prescribes.
+// draftKey returns the key in testdata, and the key for synthetic messages that the draft
+// prescribes.
 func draftKey(t *testing.T) (private *rsa.PrivateKey, key []byte) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/rsa2048.pem")
@@ -81,7 +81,7 @@ func draftKey(t *testing.T) (private *rsa.PrivateKey, key []byte) {
 	return private, hash[:]
 }
 
-// TestDraftVectors gets the same synthetic messages as another implementation.
+// TestDraftVectors checks that synthetic messages equal those of another implementation.
 func TestDraftVectors(t *testing.T) {
 	private, key := draftKey(t)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
@@ -135,10 +135,9 @@ type vector struct {
 	Result  string
 }
 
-// TestWycheproof runs every case through raw RSA and Unpad. What is badly padded
-// gives something else than the message, and no error. What is not a ciphertext of
-// the key at all, by its length or its size as a number, is refused before, as
-// Authentic: everyone can see that without a key.
+// TestWycheproof runs every case through raw RSA and Unpad. An invalid padding must give
+// another message and no error. A ciphertext whose length or value no ciphertext of the
+// key can have must be Authentic, which discloses nothing about the key.
 func TestWycheproof(t *testing.T) {
 	for _, row := range []struct {
 		file, entry             string
@@ -181,7 +180,7 @@ func TestWycheproof(t *testing.T) {
 	}
 }
 
-// inBounds reports whether the bytes are as long as the modulus and below it.
+// inBounds reports whether a ciphertext is as long as the modulus and below it.
 func inBounds(g vectorGroup, ciphertext []byte) bool {
 	n := new(big.Int).SetBytes(g.PrivateKey.Modulus)
 	return len(ciphertext) == g.KeySize/8 && new(big.Int).SetBytes(ciphertext).Cmp(n) < 0

@@ -13,8 +13,8 @@ import (
 	"strongroom.example/internal/pkcs8"
 )
 
-// TestOddKeys runs Parse over the table of odd keys: each file is taken, or refused with
-// the text that names its fault.
+// TestOddKeys runs Parse over the table of unusual keys: each file must be accepted, or
+// rejected with the text that names its fault.
 func TestOddKeys(t *testing.T) {
 	rows := oddkeys.Table(t)
 	for _, r := range rows {
@@ -35,7 +35,7 @@ func TestOddKeys(t *testing.T) {
 	t.Logf("%d files", len(rows))
 }
 
-// wantRestriction checks by which algorithms a key may sign.
+// wantRestriction checks the algorithms by which a key may sign.
 func wantRestriction(t *testing.T, r oddkeys.Row, k pkcs8.Key) {
 	t.Helper()
 	for _, alg := range []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512} {
@@ -45,8 +45,8 @@ func wantRestriction(t *testing.T, r oddkeys.Row, k pkcs8.Key) {
 	}
 }
 
-// TestRemediesConvert runs the openssl command that a refusal proposes, and has what it
-// wrote taken.
+// TestRemediesConvert runs the openssl command of an error's remedy, and checks that
+// Parse accepts its output.
 func TestRemediesConvert(t *testing.T) {
 	converted := 0
 	for _, r := range oddkeys.Table(t) {

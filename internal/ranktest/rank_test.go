@@ -29,8 +29,8 @@ func TestKnownP(t *testing.T) {
 	}
 }
 
-// TestAgainstAllPermutations compares with the exact p-value, by trying every way
-// of calling eight of sixteen values a.
+// TestAgainstAllPermutations compares with the exact p-value, computed over every choice
+// of eight of sixteen values as a.
 func TestAgainstAllPermutations(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
@@ -68,7 +68,7 @@ func TestAgainstAllPermutations(t *testing.T) {
 	}
 }
 
-// TestFalseAlarms draws both sides from one distribution, heavy-tailed and tied.
+// TestFalseAlarms draws both sides from one distribution, heavy-tailed and with ties.
 func TestFalseAlarms(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	below := 0
@@ -87,8 +87,8 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// TestSmallShift is a positive control on numbers: 0.15 of a standard
-// deviation among 5,000 samples.
+// TestSmallShift is a positive control with numbers: a shift of 0.15 standard deviations
+// among 5,000 samples.
 func TestSmallShift(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	a, b := make([]float64, 2500), make([]float64, 2500)
@@ -100,7 +100,7 @@ func TestSmallShift(t *testing.T) {
 	}
 }
 
-// busy works for about so many steps, and cannot be optimized away.
+// busy works for about the given number of steps. It cannot be optimized away.
 func busy(steps int) (sum uint64) {
 	for i := range uint64(steps) {
 		sum = sum*6364136223846793005 + i
@@ -126,7 +126,7 @@ func TestDiffers(t *testing.T) {
 	if differs, ps := leaky.Differs(); !differs {
 		t.Errorf("an early return is not noticed: %v", ps)
 	}
-	// One class of eight alone.
+	// Only one class of eight.
 	oneClass := trial(func(class int) int {
 		if class == 3 {
 			return 40000

@@ -25,7 +25,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	name := "a name that nobody may know"
 	redacttest.Silent(t, holder{Key: key, name: name}, key, []byte(name))
 	redacttest.Silent(t, &holder{Key: key, name: name}, key, []byte(name))
-	// The search itself must be able to find them.
+	// The search itself must be able to find the secrets.
 	if text := redacttest.Printed(&open{key, name}); !redacttest.Shows(text, key) || !redacttest.Shows(text, []byte(name)) {
 		t.Error("the search finds nothing")
 	}

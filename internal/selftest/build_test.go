@@ -11,21 +11,21 @@ import (
 	"strongroom.example/vault"
 )
 
-// defects are edits of internal/suite/aead.go that break the cipher, as a library or a
-// wrong assumption about one would.
+// defects are edits of internal/suite/aead.go that break the cipher, as an error in a
+// library or a wrong assumption about one would.
 var defects = []struct {
 	name string
 	edit []string // pairs of old and new text
 }{
 	{"no key", []string{"aes.NewCipher(key)", "aes.NewCipher(make([]byte, len(key)))",
 		"sm4.NewCipher(key)", "sm4.NewCipher(make([]byte, len(key)))"}},
-	// What wiping a block did on s390x, whose GCM shares the key with the block.
+	// The effect of wiping a block on s390x, whose GCM shares the key with the block.
 	{"state wiped before its use", []string{"a := &AEAD{block: block}", "a := &AEAD{block: block}\n\tdefer WipeState(block)", // of what shares the key
 		"a.gcm, err = cipher.NewGCMWithRandomNonce(a.block)", "a.gcm, err = cipher.NewGCMWithRandomNonce(a.block)\n\tWipeState(a.gcm)"}},
 }
 
-// TestBrokenBuilds builds a program with each defect: in every edition it can neither
-// create a vault nor open one, and the vault that it cannot open is as it was.
+// TestBrokenBuilds builds a program with each defect. In every edition it must fail to
+// create a vault and to open one, and must not change the vault that it cannot open.
 func TestBrokenBuilds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links programs")
@@ -62,7 +62,7 @@ func TestBrokenBuilds(t *testing.T) {
 	}
 }
 
-// build builds the program, with aead.go edited, and returns its path.
+// build builds the program with an edited aead.go, and returns its path.
 func build(t *testing.T, edit []string) string {
 	t.Helper()
 	const source = "../suite/aead.go"
@@ -100,7 +100,7 @@ func build(t *testing.T, edit []string) string {
 	return program
 }
 
-// start runs the program and returns what it prints.
+// start runs the program and returns its output.
 func start(t *testing.T, program, call, dir string, e vault.Edition) string {
 	t.Helper()
 	cmd := exec.Command(program, call, dir, e.String())

@@ -202,7 +202,7 @@ var faults = []struct {
 	}},
 }
 
-// TestFaults breaks one primitive after the other: the self-test names it.
+// TestFaults breaks each primitive in turn. The self-test must name it.
 func TestFaults(t *testing.T) {
 	all := append(slices.Clone(suiteChecks), pbkdf2Check, argon2Check, keyWrapCheck)
 	for _, id := range suites() {

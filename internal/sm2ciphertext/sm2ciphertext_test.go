@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/sm2ciphertext"
 )
 
-// encode writes a ciphertext in DER.
+// encode returns a ciphertext in DER.
 func encode(t testing.TB, c sm2ciphertext.Ciphertext) []byte {
 	t.Helper()
 	var b cryptobyte.Builder
@@ -30,7 +30,8 @@ func encode(t testing.TB, c sm2ciphertext.Ciphertext) []byte {
 	return der
 }
 
-// FuzzParse: what is taken has one encoding, and is the ciphertext that gmsm reads.
+// FuzzParse checks that an accepted ciphertext has one encoding, and that gmsm parses it
+// to the same values.
 func FuzzParse(f *testing.F) {
 	key, err := sm2.GenerateKey(rand.Reader)
 	if err != nil {

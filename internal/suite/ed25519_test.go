@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestEd25519 compares keys and signatures with the standard library's, which are
+// TestEd25519 compares keys and signatures with those of the standard library. Both are
 // deterministic (RFC 8032).
 func TestEd25519(t *testing.T) {
 	seed := make([]byte, SeedSize)

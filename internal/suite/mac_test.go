@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestShortMAC compares MACs on the stack with those of the library, for keys and
+// TestShortMAC compares MACs in a workspace with those of the library, for keys and
 // messages around every limit.
 func TestShortMAC(t *testing.T) {
 	for _, id := range []ID{AES, SM} {
@@ -31,7 +31,7 @@ func TestShortMAC(t *testing.T) {
 	}
 }
 
-// TestLongKDF compares the two ways to derive, around the limit between them.
+// TestLongKDF compares the two implementations of KDF, around the limit between them.
 func TestLongKDF(t *testing.T) {
 	for _, id := range []ID{AES, SM} {
 		if !id.Usable() {
@@ -52,7 +52,8 @@ func TestLongKDF(t *testing.T) {
 	}
 }
 
-// Hash is the same on the stack and on the heap, however the message is cut.
+// TestHashOfAnyLength checks that a hash is the same in a workspace and by the library,
+// for any split of the message.
 func TestHashOfAnyLength(t *testing.T) {
 	for _, id := range usable() {
 		for _, n := range []int{0, 1, shortMessage - 1, shortMessage, shortMessage + 1, 4096} {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOverlap: memory is shared if what is appended may come to lie in it.
+// TestOverlap checks that memory is shared exactly if appending can overwrite it.
 func TestOverlap(t *testing.T) {
 	b := make([]byte, 10)
 	for name, row := range map[string]struct {
@@ -22,7 +22,7 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestInPlace: both suites seal and open in place, as cipher.AEAD promises.
+// TestInPlace checks that both suites seal and open in place, as cipher.AEAD specifies.
 func TestInPlace(t *testing.T) {
 	for _, id := range []ID{AES, SM} {
 		if !id.Usable() {

@@ -10,7 +10,7 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 )
 
-// usable are the suites that this process can have.
+// usable returns the suites that this process can use.
 func usable() []ID {
 	return slices.DeleteFunc([]ID{AES, SM}, func(id ID) bool { return !id.Usable() })
 }
@@ -56,7 +56,7 @@ func TestSignVerify(t *testing.T) {
 	}
 }
 
-// TestSM2KeyIsFrozen pins the derivation: another scalar for an old seed would lose
+// TestSM2KeyIsFrozen fixes the derivation. Another scalar for an existing seed would lose
 // the log key of every vault.
 func TestSM2KeyIsFrozen(t *testing.T) {
 	needSM(t)
@@ -74,7 +74,7 @@ func TestSM2KeyIsFrozen(t *testing.T) {
 	}
 }
 
-// TestSM2ScalarsOutOfRange offers what no seed is known to give.
+// TestSM2ScalarsOutOfRange passes candidates out of the range, which no known seed gives.
 func TestSM2ScalarsOutOfRange(t *testing.T) {
 	needSM(t)
 	n := sm2.P256().Params().N

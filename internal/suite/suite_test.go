@@ -15,7 +15,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// both are the suites, or those of them that this process can have.
+// both are the suites that this process can use.
 var both = slices.DeleteFunc([]suite.ID{suite.AES, suite.SM}, func(id suite.ID) bool { return !id.Usable() })
 
 func TestUsable(t *testing.T) {
@@ -36,7 +36,7 @@ func TestHashKnownAnswers(t *testing.T) {
 	}
 }
 
-// TestKDF writes out SP 800-108 by hand and compares.
+// TestKDF compares KDF with SP 800-108 written out by hand.
 func TestKDF(t *testing.T) {
 	key, context := bytes.Repeat([]byte{7}, 32), []byte("context\x00with zero")
 	for _, id := range both {

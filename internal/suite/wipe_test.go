@@ -62,8 +62,8 @@ func TestWipeStateOfMAC(t *testing.T) {
 	}
 }
 
-// TestStatesAreTheirOwn: two states of the libraries share no memory, so that wiping one
-// leaves the other as it was.
+// TestStatesAreTheirOwn checks that two states of the libraries share no memory, so that
+// wiping one does not change the other.
 func TestStatesAreTheirOwn(t *testing.T) {
 	for _, id := range usable() {
 		a, err := id.NewAEAD(make([]byte, id.KeySize()))
@@ -83,7 +83,7 @@ func TestStatesAreTheirOwn(t *testing.T) {
 	}
 }
 
-// TestApart shows the three ways in which a library can build one state from another:
+// TestApart covers the three ways in which a library can make one state from another:
 // with a copy of it, with a pointer to it, and with a pointer into it.
 func TestApart(t *testing.T) {
 	type block struct {
@@ -123,7 +123,7 @@ func TestApart(t *testing.T) {
 	}
 }
 
-// TestWipeStateOfWords: round keys may be in a slice of numbers as well.
+// TestWipeStateOfWords checks that round keys in a slice of words are wiped too.
 func TestWipeStateOfWords(t *testing.T) {
 	words := []uint32{1, 2, 3, 4}
 	WipeState(&struct {
@@ -136,7 +136,7 @@ func TestWipeStateOfWords(t *testing.T) {
 	}
 }
 
-// TestCyclicState: the walk ends, and proves nothing.
+// TestCyclicState checks that the walk over a cyclic state ends, and proves nothing.
 func TestCyclicState(t *testing.T) {
 	type node struct {
 		secret [16]byte

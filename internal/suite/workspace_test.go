@@ -10,7 +10,8 @@ import (
 	"strongroom.example/internal/lockedmem"
 )
 
-// TestWorkspacesAreWiped: what one call leaves in a workspace, the next does not find.
+// TestWorkspacesAreWiped checks that a call finds no data of an earlier call in a
+// workspace.
 func TestWorkspacesAreWiped(t *testing.T) {
 	key := bytes.Repeat([]byte{0xC3}, 32)
 	for _, id := range usable() {
@@ -28,7 +29,8 @@ func TestWorkspacesAreWiped(t *testing.T) {
 	}
 }
 
-// TestWorkspacesAreLocked: two of them are not in one another, and are in locked memory.
+// TestWorkspacesAreLocked checks that two workspaces do not overlap, and are in locked
+// memory.
 func TestWorkspacesAreLocked(t *testing.T) {
 	p := newWorkspacePool()
 	p.arena = lockedmem.New(0)
@@ -41,7 +43,7 @@ func TestWorkspacesAreLocked(t *testing.T) {
 	}
 }
 
-// TestWorkspacesAreBounded: a call that finds all of them in use waits for one.
+// TestWorkspacesAreBounded checks that a call waits if all workspaces are in use.
 func TestWorkspacesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWorkspacePool()
@@ -64,7 +66,8 @@ func TestWorkspacesAreBounded(t *testing.T) {
 	})
 }
 
-// TestMACWithoutLockedMemory: where nothing can be locked, MACs are made all the same.
+// TestMACWithoutLockedMemory checks that MACs are computed even if no memory can be
+// locked.
 func TestMACWithoutLockedMemory(t *testing.T) {
 	p := newWorkspacePool()
 	p.arena = lockedmem.New(1) // less than a page
@@ -80,7 +83,7 @@ func TestMACWithoutLockedMemory(t *testing.T) {
 	}
 }
 
-// TestMACToAliases: the result may be written over the key, as a ratchet does.
+// TestMACToAliases checks that the result may overwrite the key, as a ratchet does.
 func TestMACToAliases(t *testing.T) {
 	for _, id := range usable() {
 		key := make([]byte, 32)
@@ -92,8 +95,8 @@ func TestMACToAliases(t *testing.T) {
 	}
 }
 
-// TestNothingAllocated: MACs, derivations and hashes of short messages leave nothing on
-// the heap, where it could not be wiped.
+// TestNothingAllocated checks that MACs, derivations and hashes of short messages leave
+// nothing on the heap, where it could not be wiped.
 func TestNothingAllocated(t *testing.T) {
 	if moduleOnly() {
 		t.Skip("Go's FIPS module makes its MACs on the heap")

@@ -34,8 +34,8 @@ type vector struct {
 	Result                     string
 }
 
-// TestWycheproof runs each file through one entry point. The numbers are exact, so
-// that a file that shrank or a filter that went wrong is noticed.
+// TestWycheproof runs each file through one entry point. The counts are exact, so that a
+// file that shrank or a wrong filter is detected.
 func TestWycheproof(t *testing.T) {
 	for _, row := range []struct {
 		file, entry string
@@ -86,7 +86,8 @@ func readGroups(t *testing.T, file string) []vectorGroup {
 	return doc.TestGroups
 }
 
-// runMAC compares as many bytes as the vector has; the vectors cut tags to 128 bits.
+// runMAC compares as many bytes as the vector has, because some vectors truncate tags to
+// 128 bits.
 func runMAC(t *testing.T, id suite.ID, _ vectorGroup, v vector) bool {
 	mac := id.MAC(v.Key, v.Msg)
 	if got := bytes.Equal(mac[:len(v.Tag)], v.Tag); got != (v.Result == "valid") {
@@ -95,7 +96,7 @@ func runMAC(t *testing.T, id suite.ID, _ vectorGroup, v vector) bool {
 	return true
 }
 
-// runAEAD takes the vectors of the suite's own key size and 96-bit nonces.
+// runAEAD runs the vectors with the suite's key size and 96-bit nonces.
 func runAEAD(t *testing.T, id suite.ID, g vectorGroup, v vector) bool {
 	if g.KeySize != id.KeySize()*8 || g.IVSize != 96 {
 		return false

@@ -14,8 +14,8 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// A whole import: the engine makes and keeps the wrapping key, the other side
-// wraps, and Unwrap gives the material.
+// A complete import: the engine generates and keeps the wrapping key, the sender wraps,
+// and Unwrap returns the material.
 func Example() {
 	ctx, alg := context.Background(), driver.WrapRSAOAEPSHA256
 	engine, err := soft.New(soft.Config{})
@@ -24,7 +24,7 @@ func Example() {
 	}
 	defer engine.Close()
 
-	// The vault: a fresh wrapping key. Blob is stored, PublicDER is handed out.
+	// The vault generates a fresh wrapping key. It stores Blob and publishes PublicDER.
 	spec, ok := unwrap.KeySpec(alg)
 	if !ok {
 		log.Fatal("not a wrapping algorithm")
@@ -35,7 +35,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// The other side.
+	// The sender wraps the material.
 	public, err := x509.ParsePKIXPublicKey(made.PublicDER)
 	if err != nil {
 		log.Fatal(err)
@@ -46,7 +46,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// The vault again, perhaps a day later.
+	// The vault unwraps it, perhaps a day later.
 	key, err := engine.OpenKey(ctx, id, spec, made.Blob)
 	if err != nil {
 		log.Fatal(err)

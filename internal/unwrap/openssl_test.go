@@ -12,7 +12,7 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// A workbench is what a caller has who brings material in: openssl.
+// A workbench is the tool with which a sender wraps material: openssl.
 type workbench struct{ openssltest.Bench }
 
 func newWorkbench(t *testing.T) workbench {
@@ -20,14 +20,15 @@ func newWorkbench(t *testing.T) workbench {
 	return workbench{openssltest.New(t)}
 }
 
-// getPublicKey does what a caller does with the public key he was given in base 64.
+// getPublicKey decodes the public key that the sender received in base 64.
 func (w workbench) getPublicKey(key wrappingKey) {
 	w.Helper()
 	w.Write("public_key.base64", []byte(base64.StdEncoding.EncodeToString(key.public)))
 	w.Exec("enc", "-d", "-base64", "-A", "-in", "public_key.base64", "-out", "public_key.bin")
 }
 
-// encrypt is pkeyutl with the public key, and the result in base 64 as it is sent.
+// encrypt runs pkeyutl with the public key, and returns the result in base 64, as it is
+// sent.
 func (w workbench) encrypt(in string, options ...string) []byte {
 	w.Helper()
 	args := []string{"pkeyutl", "-in", in, "-out", "encrypted_key_material.bin",
@@ -44,7 +45,7 @@ func (w workbench) encrypt(in string, options ...string) []byte {
 	return ciphertext
 }
 
-// padding is what tells pkeyutl of an algorithm.
+// padding holds the pkeyutl options of an algorithm.
 var padding = map[driver.WrapAlg][]string{
 	unwrap.RSAPKCS1:          {"rsa_padding_mode:pkcs1"},
 	driver.WrapRSAOAEPSHA1:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha1"},
@@ -54,8 +55,8 @@ var padding = map[driver.WrapAlg][]string{
 	unwrap.RSAAESKWPSHA256:   {"rsa_padding_mode:oaep", "rsa_oaep_md:sha256"},
 }
 
-// TestOpenSSLRecipes brings a symmetric key in: three algorithms of RSA and SM2,
-// with 128 and 256 bits.
+// TestOpenSSLRecipes imports a symmetric key wrapped by openssl: by three algorithms of
+// RSA, and by SM2, with 128 and 256 bits.
 func TestOpenSSLRecipes(t *testing.T) {
 	for _, alg := range []driver.WrapAlg{unwrap.RSAPKCS1, driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256, driver.WrapSM2} {
 		for _, n := range []int{16, 32} {
@@ -74,7 +75,8 @@ func TestOpenSSLRecipes(t *testing.T) {
 	}
 }
 
-// TestOpenSSLPrivateKeys brings private keys in PKCS #8 in, by RSA_AES_KEY_WRAP.
+// TestOpenSSLPrivateKeys imports private keys in PKCS #8, wrapped by openssl with
+// RSA_AES_KEY_WRAP.
 func TestOpenSSLPrivateKeys(t *testing.T) {
 	for name, generate := range map[string][]string{
 		"RSA-2048": {"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"},

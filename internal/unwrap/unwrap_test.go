@@ -13,14 +13,14 @@ import (
 	"strongroom.example/internal/unwrap"
 )
 
-// algorithms are all that are offered.
+// algorithms are all supported algorithms.
 var algorithms = []driver.WrapAlg{
 	unwrap.RSAPKCS1, driver.WrapRSAOAEPSHA1, driver.WrapRSAOAEPSHA256, driver.WrapSM2,
 	driver.WrapRSAAESKWP, unwrap.RSAAESKWPSHA1, unwrap.RSAAESKWPSHA256,
 }
 
-// skipRefused skips what Go refuses where the process enforces FIPS 140: SM2, OAEP
-// with SHA-1, and to encrypt by PKCS #1 v1.5, which these tests do.
+// skipRefused skips algorithms that Go refuses where the process enforces FIPS 140: SM2,
+// OAEP with SHA-1, and encryption by PKCS #1 v1.5, which these tests need.
 func skipRefused(t *testing.T, alg driver.WrapAlg) {
 	t.Helper()
 	if refusedByGo(alg) {
@@ -38,7 +38,7 @@ func random(n int) []byte {
 	return b
 }
 
-// longest is the longest material that an algorithm carries.
+// longest returns the length of the longest material of an algorithm.
 func longest(alg driver.WrapAlg) int {
 	switch alg {
 	case unwrap.RSAPKCS1:
@@ -73,8 +73,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestOneError changes a ciphertext in every way, and expects the very same error
-// each time.
+// TestOneError changes a ciphertext in every way, and expects the identical error each
+// time.
 func TestOneError(t *testing.T) {
 	for _, alg := range algorithms {
 		t.Run(string(alg), func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestOneError(t *testing.T) {
 			for name, ciphertext := range wrong {
 				got, err := key.unwrap([]byte("dst"), alg, ciphertext)
 				if alg == unwrap.RSAPKCS1 && err == nil && len(ciphertext) == 256 {
-					// Bad padding is no error. It must not give the material either.
+					// Invalid padding is not an error, but must not give the material.
 					if bytes.Contains(got, material) {
 						t.Errorf("%s: the material comes out", name)
 					}
@@ -126,8 +126,8 @@ func flipped(b []byte, at int) []byte {
 	return b
 }
 
-// TestImplicitRejection checks that bad padding is answered by material that
-// depends on ciphertext and secret alone.
+// TestImplicitRejection checks that invalid padding gives material that depends on the
+// ciphertext and the secret only.
 func TestImplicitRejection(t *testing.T) {
 	skipRefused(t, unwrap.RSAPKCS1)
 	key := newKey(t, unwrap.RSAPKCS1)
@@ -195,7 +195,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestWrongAlgorithm unwraps by each algorithm what was wrapped by every other.
+// TestWrongAlgorithm unwraps by each algorithm material that was wrapped by every other.
 func TestWrongAlgorithm(t *testing.T) {
 	skipRefused(t, unwrap.RSAPKCS1)
 	sameScheme := map[driver.WrapAlg]driver.WrapAlg{driver.WrapRSAAESKWP: unwrap.RSAAESKWPSHA1, unwrap.RSAAESKWPSHA1: driver.WrapRSAAESKWP}
@@ -215,8 +215,8 @@ func TestWrongAlgorithm(t *testing.T) {
 	}
 }
 
-// FuzzUnwrap feeds ciphertexts to every algorithm: there is material, or the one
-// error.
+// FuzzUnwrap passes ciphertexts to every algorithm. Each call must return material, or
+// the one error.
 func FuzzUnwrap(f *testing.F) {
 	keys := make(map[driver.WrapAlg]wrappingKey)
 	for i, alg := range algorithms {

@@ -24,13 +24,13 @@ import (
 
 var rejection = bytes.Repeat([]byte{7}, pkcs1.KeySize)
 
-// A wrappingKey is a fresh pair, its private half opened in the software engine.
+// A wrappingKey is a fresh key pair whose private half is open in the software engine.
 type wrappingKey struct {
 	private driver.Key
 	public  []byte // SubjectPublicKeyInfo
 }
 
-// newKey makes the wrapping key of an algorithm.
+// newKey generates the wrapping key of an algorithm.
 func newKey(t testing.TB, alg driver.WrapAlg) wrappingKey {
 	t.Helper()
 	d, err := soft.New(soft.Config{})
@@ -55,7 +55,7 @@ func newKey(t testing.TB, alg driver.WrapAlg) wrappingKey {
 	return wrappingKey{key, created.PublicDER}
 }
 
-// wrap does the other side's part.
+// wrap wraps material as the sender does.
 func (k wrappingKey) wrap(t testing.TB, alg driver.WrapAlg, material []byte) []byte {
 	t.Helper()
 	if alg == driver.WrapSM2 {

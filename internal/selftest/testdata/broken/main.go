@@ -1,5 +1,5 @@
 // Broken creates or opens a vault, in a build whose cryptography a test has broken. It
-// prints "refused" where the self-test refused that, and else what came of it.
+// prints "refused" if the self-test rejected that, and otherwise the result.
 //
 //	broken create|open DIR EDITION
 package main
