@@ -19,7 +19,8 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// memoryChild uses the vault and stops at each stage until its parent has looked.
+// memoryChild uses the vault, and stops at each stage until its parent has searched its
+// memory.
 func memoryChild(t *testing.T, dir string) {
 	text := memorySecret(t, memoryPassphrase)
 	control := secret{"the control", memorySecret(t, 32), everyUse}.forms(suiteOf(testEdition()))
@@ -55,7 +56,7 @@ func memoryChild(t *testing.T, dir string) {
 	os.Exit(0)
 }
 
-// memorySecret reads what the parent has obfuscated.
+// memorySecret reads an obfuscated secret from the parent.
 func memorySecret(t *testing.T, n int) []byte {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(os.Stdin, b); err != nil {
@@ -75,7 +76,7 @@ func memoryStage(t *testing.T, name string) {
 	}
 }
 
-// memoryImport brings in material that the parent has wrapped.
+// memoryImport imports material that the parent has wrapped.
 func memoryImport(t *testing.T, c Client) {
 	p, err := c.ParametersForImport(t.Context(), "late", ImportRequest{})
 	if err != nil {
@@ -102,8 +103,8 @@ func memoryImport(t *testing.T, c Client) {
 // tell prints a line for the parent.
 func tell(what string, b []byte) { fmt.Println(what, base64.StdEncoding.EncodeToString(b)) }
 
-// memoryWork uses every key from 400 goroutines, on stacks of many depths, and
-// returns data keys that it keeps, one with a cipher in use.
+// memoryWork uses every key from 400 goroutines, on stacks of many depths. It returns data
+// keys that remain open, one of them with a cipher.
 func memoryWork(t *testing.T, c Client) (kept []*DataKey) {
 	var mu sync.Mutex
 	var work sync.WaitGroup

@@ -31,12 +31,12 @@ import (
 // memoryDir is set in the child of TestMemory: the vault's directory.
 const memoryDir = "STRONGROOM_MEMORY_DIR"
 
-// memoryPassphrase is the length of the passphrase of TestMemory, which is random: a
-// constant would be found in the program itself.
+// memoryPassphrase is the length of the random passphrase of TestMemory. The passphrase is
+// not a constant, because the search would find that in the program itself.
 const memoryPassphrase = 46
 
-// obfuscation makes another form of a secret, so that what the test sends is not found
-// by its own search.
+// obfuscation changes a secret before the test sends it, so that the search does not find
+// the test's own copy.
 const obfuscation = 0x99
 
 func obfuscate(b []byte) []byte {
@@ -47,11 +47,12 @@ func obfuscate(b []byte) []byte {
 	return out
 }
 
-// notDefended is how many copies of a key TestMemory may find outside locked memory. All
-// other keys have none. SECURITY.md has the same table, which TestMemoryTable checks.
+// notDefended lists how many copies of a key TestMemory may find outside locked memory. For
+// all other keys it may find none. SECURITY.md has the same table, which TestMemoryTable
+// checks.
 var notDefended = []struct {
 	editions []Edition
-	secret   string // a prefix of the secret's name
+	secret   string // prefix of the secret's name
 	copies   int    // of each form
 	reason   string
 }{
@@ -61,7 +62,7 @@ var notDefended = []struct {
 	{[]Edition{SM}, "the log key's SM2 scalar", 8, "gmsm's big integers"},
 }
 
-// TestMemoryTable holds SECURITY.md to what TestMemory allows.
+// TestMemoryTable checks that SECURITY.md lists the copies that TestMemory allows.
 func TestMemoryTable(t *testing.T) {
 	text, err := os.ReadFile("../SECURITY.md")
 	if err != nil {
@@ -82,15 +83,15 @@ func TestMemoryTable(t *testing.T) {
 	}
 }
 
-// copiesBySignals is how many copies in all TestMemory may find where the runtime
-// interrupts goroutines by signals: the kernel then writes the registers to the stack of
-// the signal's handler.
+// copiesBySignals is the number of copies that TestMemory may find in all if the runtime
+// interrupts goroutines by signals, because the kernel then writes the registers to the
+// stack of the signal handler.
 const copiesBySignals = 12
 
-// TestMemory searches the memory of a process that uses a vault for its keys, in
-// every form in which libraries have them, outside locked memory: while the vault is
-// open and idle, after many goroutines used every key, after an import, after a key's
-// material was destroyed, and after Close.
+// TestMemory searches the memory of a process that uses a vault for the vault's keys, in
+// every form that the libraries use, outside locked memory. It searches while the vault is
+// open and idle, after many goroutines used every key, after an import, after the
+// destruction of a key's material, and after Close.
 func TestMemory(t *testing.T) {
 	if dir := os.Getenv(memoryDir); dir != "" {
 		memoryChild(t, dir)
@@ -100,7 +101,7 @@ func TestMemory(t *testing.T) {
 	t.Run("with signals", func(t *testing.T) { searchMemory(t, "") })
 }
 
-// searchMemory is TestMemory in a process with a further GODEBUG.
+// searchMemory runs TestMemory in a process with an additional GODEBUG setting.
 func searchMemory(t *testing.T, debug string) {
 	dir := filepath.Join(t.TempDir(), "vault")
 	text, control := make([]byte, memoryPassphrase), make([]byte, 32)
@@ -160,7 +161,7 @@ func searchMemory(t *testing.T, debug string) {
 	}
 }
 
-// allowedCopies returns how many copies there may be of a form of a secret.
+// allowedCopies returns the permitted number of copies of a form of a secret.
 func allowedCopies(name string) int {
 	if strings.HasPrefix(name, "the control") {
 		return math.MaxInt
@@ -173,7 +174,7 @@ func allowedCopies(name string) int {
 	return 0
 }
 
-// vaultSecrets returns every secret of an open vault whose root a protector opens.
+// vaultSecrets returns every secret of an open vault whose root p opens.
 func vaultSecrets(t *testing.T, v *Vault, dir string, p driver.Protector, text []byte) []secret {
 	t.Helper()
 	description, err := keystore.ReadRoot(dir)
@@ -219,7 +220,7 @@ func vaultSecrets(t *testing.T, v *Vault, dir string, p driver.Protector, text [
 	return all
 }
 
-// openKeyring reads the keyring from the root file, after docs/formats.md.
+// openKeyring reads the keyring from the root file, according to docs/formats.md.
 func openKeyring(t *testing.T, id suite.ID, dir string, key []byte) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "root"))
@@ -244,7 +245,7 @@ func openKeyring(t *testing.T, id suite.ID, dir string, key []byte) []byte {
 	return ring
 }
 
-// materialOf opens the blob of a CMK's material, after docs/formats.md.
+// materialOf opens the blob of a CMK's material, according to docs/formats.md.
 func materialOf(t *testing.T, v *Vault, alias string) []byte {
 	t.Helper()
 	k, err := v.As(DefaultOwner).DescribeKey(t.Context(), alias)
@@ -306,8 +307,8 @@ func messageSecrets(t *testing.T, known []secret, ct []byte, dataKey string) []s
 	return nil
 }
 
-// dataKeyUse returns what a data key is used for: those that the suite's cipher takes
-// have its round keys as forms.
+// dataKeyUse returns the use of a data key. Only keys of a size that the suite's cipher
+// accepts have round keys.
 func dataKeyUse(id suite.ID, key []byte) secretUse {
 	if len(key) == id.KeySize() {
 		return cipherKey
@@ -356,8 +357,8 @@ func startMemoryChild(t *testing.T, dir, debug string) *memoryProcess {
 	return &memoryProcess{pid: cmd.Process.Pid, lines: lines, in: in}
 }
 
-// until reads up to the announcement of a stage. It returns the secrets of the
-// ciphertexts before it, given what is known, and wraps material for the child.
+// until reads lines up to the announcement of a stage. It returns the secrets of the
+// ciphertexts before it, computed from the known secrets, and wraps material for the child.
 func (p *memoryProcess) until(t *testing.T, stage string, known []secret) (more []secret) {
 	t.Helper()
 	for p.lines.Scan() {

@@ -27,10 +27,10 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// needleSize is how many bytes of a secret a search looks for: half an AES-256 key.
+// needleSize is the number of bytes that a search compares: half of an AES-256 key.
 const needleSize = 16
 
-// A secret is a key that a search looks for in all of its forms.
+// A secret is a key that is searched for in all its forms.
 type secret struct {
 	name  string
 	bytes []byte
@@ -40,14 +40,14 @@ type secret struct {
 type secretUse int
 
 const (
-	hmacKey secretUse = iota // also a KDF's key, a root, a passphrase
+	hmacKey secretUse = iota // also the key of a KDF, a root, or a passphrase
 	cipherKey
 	ed25519Seed
 	numberUse // a big.Int
 	everyUse
 )
 
-// needles are what a search finds, by their first four bytes.
+// needles are the byte strings of a search, by their first four bytes.
 type needles struct {
 	filter [1 << 16]bool // by the first two bytes
 	at     map[[needleSize]byte]string
@@ -67,14 +67,14 @@ func newNeedles(secrets []secret, id suite.ID) *needles {
 	return n
 }
 
-// forms returns what stands in memory where a library works with the secret: the
-// beginning of each form.
+// forms returns the beginning of each form that the secret has in memory while a library
+// uses it.
 func (s secret) forms(id suite.ID) map[string][]byte {
 	key := s.bytes
 	forms := map[string][]byte{"as it is": key[:needleSize], "as words": swapWords(key[:needleSize])}
 	if s.use == cipherKey || s.use == everyUse {
 		maps.Copy(forms, roundKeys(id, key[:id.KeySize()]))
-		if bytes.Equal(forms["round keys"], forms["as it is"]) { // as AES has them on some processors
+		if bytes.Equal(forms["round keys"], forms["as it is"]) { // on some processors AES uses the key itself
 			delete(forms, "round keys")
 		}
 	}
@@ -114,7 +114,8 @@ func macForms(id suite.ID, key []byte) map[string][]byte {
 	return forms
 }
 
-// hashState returns the chaining value after one block, as its standard writes it.
+// hashState returns the chaining value after one block, in the byte order of the hash's
+// standard.
 func hashState(id suite.ID, block []byte) []byte {
 	h := id.NewHash()
 	h.Write(block)
@@ -122,7 +123,7 @@ func hashState(id suite.ID, block []byte) []byte {
 	if err != nil {
 		panic(err)
 	}
-	return state[4:36] // behind the name of the format
+	return state[4:36] // after the name of the format
 }
 
 func swapWords(b []byte) []byte {
@@ -133,7 +134,7 @@ func swapWords(b []byte) []byte {
 	return out
 }
 
-// roundKeys returns pieces of the library's own key schedule.
+// roundKeys returns parts of the library's own key schedule.
 func roundKeys(id suite.ID, key []byte) map[string][]byte {
 	var block cipher.Block
 	var err error
@@ -150,8 +151,8 @@ func roundKeys(id suite.ID, key []byte) map[string][]byte {
 	return map[string][]byte{"round keys": all[8:][:needleSize], "later round keys": all[72:][:needleSize]}
 }
 
-// scan returns how often each needle occurs in the memory of a process that is not
-// locked. The process must not run meanwhile.
+// scan counts the occurrences of each needle in the memory of a process that is not locked.
+// The process must not run during the scan.
 func scan(t *testing.T, pid int, n *needles) (found map[string]int, where []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -167,7 +168,7 @@ func scan(t *testing.T, pid int, n *needles) (found map[string]int, where []stri
 		for start := m.start; start < m.end; start += window {
 			got, err := memory.ReadAt(buffer[:min(window+needleSize-1, int(m.end-start))], int64(start))
 			if err != nil && err != io.EOF && got == 0 {
-				continue // a guard page, or a file that is shorter than its mapping
+				continue // a guard page, or a file shorter than its mapping
 			}
 			total += got
 			for i := 0; i+needleSize <= got; i++ {
@@ -187,13 +188,13 @@ func scan(t *testing.T, pid int, n *needles) (found map[string]int, where []stri
 	return found, where
 }
 
-// mapping is a part of a process's memory.
+// mapping is a range of a process's memory.
 type mapping struct {
 	start, end uint64
 	name       string
 }
 
-// mappings returns the readable memory of a process that is not locked.
+// mappings returns the ranges of a process's memory that are readable and not locked.
 func mappings(t *testing.T, pid int) (out []mapping) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))

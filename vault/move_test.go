@@ -18,7 +18,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// newMoveVault makes a vault on the software engine that has a device beside it.
+// newMoveVault makes a vault on the software engine, with a device as a second driver.
 func newMoveVault(t *testing.T) (*Vault, *drivertest.Faulty, Config, string) {
 	t.Helper()
 	device := drivertest.NewFaulty(drivertest.NewMemory())
@@ -69,8 +69,8 @@ func TestMoveKey(t *testing.T) {
 	}
 }
 
-// checkMoved checks what is told of a CMK after its move: where it is, where it
-// was made, that nothing of it is left behind, and that the audit has the receipts.
+// checkMoved checks a CMK after its move: its place, its provenance, that nothing is left
+// at the old place, and that the audit log has the receipts.
 func checkMoved(t *testing.T, v *Vault, key string, receipts [][]byte) {
 	t.Helper()
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -107,7 +107,7 @@ func checkMoved(t *testing.T, v *Vault, key string, receipts [][]byte) {
 	}
 }
 
-// TestMoveEverySpec moves a key of each kind that the device takes, and uses it there.
+// TestMoveEverySpec moves a key of each spec that the device accepts, and uses it there.
 func TestMoveEverySpec(t *testing.T) {
 	t.Parallel()
 	v, device, _, _ := newMoveVault(t)
@@ -152,7 +152,7 @@ func TestMoveEverySpec(t *testing.T) {
 	}
 }
 
-// TestMoveFails: whatever the device does, the CMK stays whole where it was.
+// TestMoveFails: whatever fault the device has, the CMK remains complete at its old place.
 func TestMoveFails(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault drivertest.Fault
@@ -221,8 +221,9 @@ func TestMoveBadInput(t *testing.T) {
 	}
 }
 
-// TestMoveKilledAtEachCommit cuts a move off before each batch of the store, the
-// epoch change's among them, and opens what is left: the CMK is whole, in one place.
+// TestMoveKilledAtEachCommit interrupts a move before each batch of the store, including
+// those of the epoch change, and opens the remaining files: the CMK is complete, in one
+// place.
 func TestMoveKilledAtEachCommit(t *testing.T) {
 	engine, device, dir := storetest.NewMemory(), drivertest.NewMemory(), filepath.Join(t.TempDir(), "v")
 	defer device.Close()
@@ -252,7 +253,7 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	places := map[string]int{}
-	// Backwards, since opening an early cut takes the material out of the device.
+	// In reverse order, because opening an early state removes the material from the device.
 	for i, cut := range slices.Backward(cuts) {
 		for path := range readFiles(t, dir) {
 			if err := os.Remove(path); err != nil {
@@ -284,8 +285,8 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestMoveOfVersionsKilledAtEachCommit is the same with a CMK of several versions: what
-// is superseded goes with a change of epoch, in the move or at the next open.
+// TestMoveOfVersionsKilledAtEachCommit is the same test with a CMK of several versions. The
+// old material is deleted with a change of epoch, by the move or by the next Open.
 func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 	x := newRemoval(t)
 	var cuts []disk
@@ -315,7 +316,8 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestMoveFailsAtEachCommit has each batch fail; the next open ends what was begun.
+// TestMoveFailsAtEachCommit makes each batch fail. The next Open completes the unfinished
+// operation.
 func TestMoveFailsAtEachCommit(t *testing.T) {
 	t.Parallel()
 	for n := 0; ; n++ {
@@ -342,8 +344,8 @@ func TestMoveFailsAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestMoveStopsHalfWay: what was moved before the device failed, or the caller gave up,
-// is destroyed where it was, at once.
+// TestMoveStopsHalfWay: if the device fails or the context ends during a move, the old
+// material of the versions moved before is destroyed at once.
 func TestMoveStopsHalfWay(t *testing.T) {
 	for name, stop := range map[string]func(x *removal, cancel func()){
 		"device fails": func(x *removal, _ func()) {
@@ -384,8 +386,8 @@ func TestMoveStopsHalfWay(t *testing.T) {
 	}
 }
 
-// TestMoveRaces: while a device takes its time, the version is moved
-// elsewhere, or its material deleted and imported again. Nothing superseded is left.
+// TestMoveRaces: while a slow device imports a version, another call moves it elsewhere, or
+// deletes its material and imports it again. No old material is left.
 func TestMoveRaces(t *testing.T) {
 	slow, quick := drivertest.NewFaulty(drivertest.NewMemory()), drivertest.NewMemory()
 	v, _ := newTestVault(t, Config{Edition: testEdition(), Drivers: map[string]driver.Driver{"slow": slow, "quick": quick}})
@@ -438,8 +440,8 @@ func TestMoveRaces(t *testing.T) {
 	}
 }
 
-// TestMoveEndsTheImportToken: the wrapping key by which material came in goes when the
-// material moves into a device, and the host has nothing left that opens what was sent.
+// TestMoveEndsTheImportToken: when imported material moves into a device, the wrapping key
+// of its import is removed, so that the host can no longer decrypt the wrapped material.
 func TestMoveEndsTheImportToken(t *testing.T) {
 	cfg := testConfig()
 	cfg.Drivers = map[string]driver.Driver{"hsm": drivertest.NewMemory()}

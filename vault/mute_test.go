@@ -9,7 +9,7 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// cutting is a device whose PRF gives left bytes of its output.
+// cutting is a device whose PRF returns the first left bytes of its output.
 type cutting struct {
 	*drivertest.Memory
 	left *int
@@ -36,7 +36,8 @@ func (k cutKey) PRF(ctx context.Context, dst, in []byte) ([]byte, error) {
 	return out[:len(dst)+*k.left], nil
 }
 
-// TestShortPRF: what a device cuts off is no MAC, and no empty one is valid.
+// TestShortPRF: truncated PRF output is not accepted as a MAC, and an empty MAC is not
+// valid.
 func TestShortPRF(t *testing.T) {
 	left := 32
 	v, _ := newTestVault(t, deviceConfig(cutting{drivertest.NewMemory(), &left}))
@@ -56,8 +57,8 @@ func TestShortPRF(t *testing.T) {
 	}
 }
 
-// TestMuteMark: a device whose PRF says nothing of imported material makes no mark of it,
-// by which any other material would be the same.
+// TestMuteMark: if the PRF of a device returns no bytes for imported material, no mark is
+// made, because all material would have the same one.
 func TestMuteMark(t *testing.T) {
 	left := 0
 	v, _ := newTestVault(t, deviceConfig(cutting{drivertest.NewMemory(), &left}))
@@ -70,7 +71,7 @@ func TestMuteMark(t *testing.T) {
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
 }
 
-// keyless is a device that opens keys and, once gone is set, gives none.
+// keyless is a device whose OpenKey returns a nil key without an error once gone is set.
 type keyless struct {
 	driver.Driver
 	gone *bool
@@ -83,8 +84,8 @@ func (d keyless) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	return d.Driver.OpenKey(ctx, id, spec, blob)
 }
 
-// TestNoKey: a key that a device opens and does not give is an error at once, and no
-// panic when the vault is closed.
+// TestNoKey: a nil key without an error causes an error at once, and no panic when the
+// vault is closed.
 func TestNoKey(t *testing.T) {
 	gone := false
 	v, _ := newTestVault(t, deviceConfig(keyless{drivertest.NewMemory(), &gone}))

@@ -11,8 +11,8 @@ import (
 	"strongroom.example/audit"
 )
 
-// TestStrangerLearnsNoNames: who may do nothing is told the same of keys that are there
-// and of keys that are not, and each of it is on record.
+// TestStrangerLearnsNoNames: a principal without permissions gets the same errors for
+// existing and for unknown keys, and every call is recorded.
 func TestStrangerLearnsNoNames(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	owner, ctx := v.As(DefaultOwner), t.Context()
@@ -46,7 +46,7 @@ func TestStrangerLearnsNoNames(t *testing.T) {
 				t.Errorf("%s of %q: %v", name, key, err)
 				return ""
 			}
-			// But for the name, which he gave himself.
+			// Except for the name that the caller gave.
 			words := strings.Fields(err.Error())
 			if named := words[2]; named != key+":" && named != mustInspect(t, ct)+":" {
 				t.Errorf("%s of %q: told of %s", name, key, named)
@@ -64,7 +64,7 @@ func TestStrangerLearnsNoNames(t *testing.T) {
 			t.Errorf("%s: %d refusals on record, want 5", name, n)
 		}
 		if name == "Decrypt" || name == "OpenDataKey" {
-			continue // ErrCiphertext, whatever was wrong
+			continue // ErrCiphertext for every fault
 		}
 		if err := act(owner, "nobody", nil); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s by the owner: %v", name, err)
@@ -72,7 +72,7 @@ func TestStrangerLearnsNoNames(t *testing.T) {
 	}
 }
 
-// mustInspect returns the id that a ciphertext names.
+// mustInspect returns the key id that a ciphertext names.
 func mustInspect(t *testing.T, ct []byte) string {
 	t.Helper()
 	in, err := Inspect(ct)
@@ -82,7 +82,7 @@ func mustInspect(t *testing.T, ct []byte) string {
 	return in.Key
 }
 
-// denials counts what one principal was denied.
+// denials counts the denied requests of one principal.
 func denials(t *testing.T, c Client, p Principal) (n int) {
 	t.Helper()
 	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Principal: string(p)}) {
@@ -96,7 +96,7 @@ func denials(t *testing.T, c Client, p Principal) (n int) {
 	return n
 }
 
-// asked keeps what it was asked last, and allows it.
+// asked allows everything and keeps the last request.
 type asked struct{ last Request }
 
 func (a *asked) Authorize(_ context.Context, r Request) (Decision, error) {
@@ -104,7 +104,8 @@ func (a *asked) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: true}, nil
 }
 
-// TestAbsentKeyIsAuthorized: the authorizer is asked by the name that the caller gave.
+// TestAbsentKeyIsAuthorized: for an unknown key the request has the name that the caller
+// gave.
 func TestAbsentKeyIsAuthorized(t *testing.T) {
 	a, cfg := &asked{}, testConfig()
 	cfg.Authorizer = a
@@ -124,8 +125,8 @@ func TestAbsentKeyIsAuthorized(t *testing.T) {
 	}
 }
 
-// TestPrincipalsAreToldApart: a name that would be another's in the audit, or too long for
-// its records, is denied everything, and owns no vault.
+// TestPrincipalsAreToldApart: a principal whose name is reserved in the audit log, or too
+// long for its records, is denied everything, and cannot be the owner of a vault.
 func TestPrincipalsAreToldApart(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	bad := []Principal{byItself, byMany, "bob\xff", Principal(strings.Repeat("x", maxPrincipal+1)), Principal(strings.Repeat("x", 33<<10))}
@@ -152,7 +153,7 @@ func TestPrincipalsAreToldApart(t *testing.T) {
 	}
 }
 
-// TestAliasIsNoKeyID: an alias is not the id of a CMK in capitals either.
+// TestAliasIsNoKeyID: an alias must not have the form of a key id, in capitals either.
 func TestAliasIsNoKeyID(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -164,8 +165,8 @@ func TestAliasIsNoKeyID(t *testing.T) {
 	}
 }
 
-// TestErrorTextsAreOneShortLine: whatever a caller gives, the text of its error is one
-// line of a log, and not long.
+// TestErrorTextsAreOneShortLine: whatever a caller passes, the text of the error is one
+// line of limited length.
 func TestErrorTextsAreOneShortLine(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

@@ -14,8 +14,8 @@ import (
 	"strongroom.example/audit"
 )
 
-// olderStore unpacks a vault that an earlier version left, whose store Badger itself
-// kept behind a redo log of format 1.
+// olderStore unpacks a vault of an earlier version of this package, in which Badger itself
+// kept the store behind a redo log of format 1.
 func olderStore(t *testing.T, name string) string {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "stores", name+".tar.gz"))
@@ -51,9 +51,9 @@ func olderStore(t *testing.T, name string) string {
 	}
 }
 
-// TestOlderStores opens what an earlier version left, after a clean Close and after
-// kill -9 with batches in Badger's log and in a redo log of format 1: nothing is lost,
-// and the vault works on in the present formats.
+// TestOlderStores opens vaults of an earlier version, after a clean Close, and after kill
+// -9 with batches in Badger's log and in a redo log of format 1. Nothing is lost, and the
+// vault continues in the present formats.
 func TestOlderStores(t *testing.T) {
 	for _, name := range []string{"badger-closed", "badger-killed"} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestOlderStores(t *testing.T) {
 	}
 }
 
-// holdsGolden checks what the golden vaults were made with.
+// holdsGolden checks the contents with which the golden vaults were made.
 func holdsGolden(t *testing.T, v *Vault, dir string) {
 	t.Helper()
 	c := v.As(DefaultOwner)

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/audit"
 )
 
-// TestWrongPassphrasesAreOnRecord: the next Open that succeeds records how many did not,
-// whatever the file that counts them holds, and removes it.
+// TestWrongPassphrasesAreOnRecord: the next successful Open records the number of failed
+// ones, whatever the file with the count contains, and removes the file.
 func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	closeChecked(t, v)
@@ -18,7 +18,7 @@ func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 	for _, row := range []struct {
 		tries  int
 		damage func() error
-		want   uint64 // failures on record, all told
+		want   uint64 // recorded failures in total
 		detail string
 	}{
 		{3, nil, 3, ""},

@@ -2,8 +2,8 @@ package vault
 
 import "testing"
 
-// TestOpenSSLDecrypts makes a private key with openssl and brings it in: vault and
-// openssl decrypt the same ciphertexts, whoever made them.
+// TestOpenSSLDecrypts makes a private key with openssl and imports it. The vault and
+// openssl decrypt the same ciphertexts, made by either.
 func TestOpenSSLDecrypts(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// TestOpenSSLSigns makes a private key with openssl, brings it in, and has the vault
-// verify what openssl signs.
+// TestOpenSSLSigns makes a private key with openssl and imports it. The vault verifies
+// signatures that openssl made.
 func TestOpenSSLSigns(t *testing.T) {
 	const dgst = "dgst -sign private.pem -out signature "
 	const pss = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1"

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/internal/openssltest"
 )
 
-// A workbench is where openssl works with a vault.
+// A workbench runs openssl for a test with a vault.
 type workbench struct{ openssltest.Bench }
 
 func newWorkbench(t *testing.T) workbench {
@@ -30,7 +30,7 @@ func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 	return k
 }
 
-// TestOpenSSLVerifies has openssl verify the vault's signatures.
+// TestOpenSSLVerifies verifies the vault's signatures with openssl.
 func TestOpenSSLVerifies(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -82,7 +82,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 	}
 }
 
-// digestOf returns the digest that DIGEST takes for a message; nil for Ed25519.
+// digestOf returns the digest of a message for message type Digest; nil for Ed25519.
 func digestOf(t *testing.T, c Client, key string, o SignOptions, message []byte) []byte {
 	t.Helper()
 	p, err := c.PublicKey(t.Context(), key)
@@ -113,7 +113,7 @@ func digestOf(t *testing.T, c Client, key string, o SignOptions, message []byte)
 	return digest
 }
 
-// TestOpenSSLEncrypts has openssl encrypt to the vault's public keys.
+// TestOpenSSLEncrypts encrypts with openssl to the vault's public keys.
 func TestOpenSSLEncrypts(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)

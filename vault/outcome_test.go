@@ -11,8 +11,9 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// TestOutcomeInDoubt: the batch of an outcome is durable, and the engine says that it
-// failed. The material that it needs is not destroyed: the next open finds it in use.
+// TestOutcomeInDoubt: the batch of an outcome is durable although the engine reported a
+// failure. The material that the outcome needs must not be destroyed: the next Open finds
+// it in use.
 func TestOutcomeInDoubt(t *testing.T) {
 	for name, act := range map[string]func(*testing.T, Client, Key) error{
 		"MoveKey":   func(t *testing.T, c Client, k Key) error { _, err := c.MoveKey(t.Context(), k.ID, "hsm"); return err },

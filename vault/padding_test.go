@@ -13,8 +13,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// paddings makes blocks of PKCS #1 v1.5: the first class is right, each other one
-// wrong in its own way.
+// paddings are modifications of a PKCS #1 v1.5 block. The first leaves the padding valid;
+// each other makes it invalid in a different way.
 var paddings = []func(block []byte){
 	func([]byte) {},
 	func(b []byte) { b[0] = 1 },                      // first byte
@@ -24,16 +24,16 @@ var paddings = []func(block []byte){
 	func(b []byte) { b[9] = 0 },                      // seven bytes of padding
 	func(b []byte) { b[len(b)-17] = 1 },              // no zero before the message
 	func(b []byte) { b[0], b[1] = 1, 1 },             // both leading bytes
-	func(b []byte) { clear(b[1:]); b[len(b)-1] = 7 }, // next to nothing
+	func(b []byte) { clear(b[1:]); b[len(b)-1] = 7 }, // almost empty
 }
 
-// padded makes the ciphertext of a 16-byte message whose padding is of a class.
+// padded makes the ciphertext of a 16-byte message with padding of the given class.
 func padded(t *testing.T, public *rsa.PublicKey, class int) []byte {
 	t.Helper()
 	block := make([]byte, public.Size())
 	rand.Read(block)
 	for i, b := range block {
-		block[i] = max(b, 1) // no zeros but those below
+		block[i] = max(b, 1) // no zeros except those set below
 	}
 	block[0], block[1], block[len(block)-17] = 0, 2, 0
 	paddings[class](block)
@@ -45,8 +45,8 @@ func padded(t *testing.T, public *rsa.PublicKey, class int) []byte {
 	return c.FillBytes(make([]byte, public.Size()))
 }
 
-// TestPaddingTellsNothing compares good padding with eight kinds of bad padding:
-// neither the error nor the record nor the time tells them apart.
+// TestPaddingTellsNothing compares valid padding with eight kinds of invalid padding: the
+// error, the record and the time are the same.
 func TestPaddingTellsNothing(t *testing.T) {
 	if testEdition() != Standard {
 		t.Skip("the run in the Standard edition measures it; the FIPS edition has no PKCS #1 v1.5")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestPinnedVault: where Config names a vault, another one that opens by the same
-// protector is ErrWrongVault, and none of its files changes.
+// TestPinnedVault: if Config pins a vault, another one that the same protector opens is
+// rejected with ErrWrongVault, and none of its files changes.
 func TestPinnedVault(t *testing.T) {
 	ctx, word := t.Context(), passphrase(t, "p")
 	made := func(name string) (dir, id, logKey string) {
@@ -59,7 +59,7 @@ func TestPinnedVault(t *testing.T) {
 		}
 		after := digests(t, row.dir)
 		maps.DeleteFunc(after, func(path string, _ [32]byte) bool {
-			return row.cfg.LogKey != "" && filepath.Base(path) == "lock" // taken before the log key is known
+			return row.cfg.LogKey != "" && filepath.Base(path) == "lock" // locked before the log key is known
 		})
 		if !maps.Equal(before, after) {
 			t.Errorf("%s: a file was changed", name)
@@ -79,8 +79,8 @@ func TestPinnedVault(t *testing.T) {
 	}
 }
 
-// TestPinAndTwin: a root file of another vault beside the pinned vault's own does not keep
-// Open from opening the pinned vault.
+// TestPinAndTwin: a root file of another vault, beside the pinned vault's own, does not
+// keep Open from opening the pinned vault.
 func TestPinAndTwin(t *testing.T) {
 	x, other := newTwinVault(t), newTwinVault(t)
 	x.restore(t, map[string][]byte{"root.copy": nil})
@@ -98,8 +98,8 @@ func TestPinAndTwin(t *testing.T) {
 	}
 }
 
-// TestUnlockWork: protectors that would demand more work than Open does are refused when
-// they are made.
+// TestUnlockWork: protectors that would demand more work than Open permits are rejected
+// when they are created.
 func TestUnlockWork(t *testing.T) {
 	cfg := testConfig()
 	cfg.UnlockWork = 2

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// meddler is a protector during whose work something else happens, once.
+// meddler is a protector that calls meanwhile once, during its own work.
 type meddler struct {
 	driver.Protector
 	meanwhile func() error
@@ -25,8 +25,8 @@ func (m *meddler) Protect(ctx context.Context, b driver.Binding, root []byte) (d
 	return m.Protector.Protect(ctx, b, root)
 }
 
-// TestProtectorsChangeMeanwhile: a protector that is removed while another is added
-// stays removed, and one that was added is not lost to another that is.
+// TestProtectorsChangeMeanwhile: a protector that is removed while another is added stays
+// removed, and concurrent additions are not lost.
 func TestProtectorsChangeMeanwhile(t *testing.T) {
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "v")
 	one, two := passphrase(t, "one"), passphrase(t, "two")
@@ -58,7 +58,7 @@ func TestProtectorsChangeMeanwhile(t *testing.T) {
 	}
 }
 
-// TestProtectorsAtOnce: of protectors that are added at the same time none is lost.
+// TestProtectorsAtOnce: of several protectors that are added concurrently, none is lost.
 func TestProtectorsAtOnce(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -76,8 +76,8 @@ func TestProtectorsAtOnce(t *testing.T) {
 	}
 }
 
-// TestRootChangesMeanwhile: a protector of the former root does not take the place
-// of those of the new one; nothing would open the vault.
+// TestRootChangesMeanwhile: a protector of the former root must not replace those of the
+// new root, because then no protector would open the vault.
 func TestRootChangesMeanwhile(t *testing.T) {
 	ctx := t.Context()
 	v, dir := newTestVault(t, testConfig())

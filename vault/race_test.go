@@ -10,9 +10,9 @@ import (
 	"strongroom.example/audit"
 )
 
-// TestDisableRacesUse: 64 goroutines use one CMK while it is disabled and enabled.
-// In the order of the audit no use stands between an acknowledged Disable and the
-// next Enable.
+// TestDisableRacesUse: 64 goroutines use one CMK while it is disabled and enabled. In the
+// order of the audit log there is no use between an acknowledged Disable and the next
+// Enable.
 func TestDisableRacesUse(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

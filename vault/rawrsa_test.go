@@ -10,7 +10,7 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// noRaw is a device that does OAEP, and not RSA without padding.
+// noRaw is a device that supports OAEP but not RSA without padding.
 type noRaw struct{ *drivertest.Memory }
 
 func (d noRaw) Info() driver.Info {
@@ -39,8 +39,8 @@ func (k noRawKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg
 	return k.Decrypter.Decrypt(ctx, dst, alg, ciphertext)
 }
 
-// TestDeviceWithoutRawRSA: PKCS #1 v1.5 is ErrUnsupported there, for good padding and
-// bad alike, and OAEP goes on.
+// TestDeviceWithoutRawRSA: PKCS #1 v1.5 returns ErrUnsupported on such a device, for valid
+// and invalid padding, and OAEP works.
 func TestDeviceWithoutRawRSA(t *testing.T) {
 	needs(t, RSAESPKCS1V15)
 	v, _ := newTestVault(t, deviceConfig(noRaw{drivertest.NewMemory()}))

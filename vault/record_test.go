@@ -11,8 +11,9 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// TestRecordsNameTheAlgorithm: what is done with a symmetric key is recorded with the
-// suite, and a listing with its length, which is no number of refusals.
+// TestRecordsNameTheAlgorithm: the record of an operation on a symmetric key names the
+// suite. The record of a listing has the number of keys in its detail, not in Count, which
+// is for failures.
 func TestRecordsNameTheAlgorithm(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -44,7 +45,7 @@ func TestRecordsNameTheAlgorithm(t *testing.T) {
 	}
 }
 
-// TestMoveOutcomesNameTheirIntent: both records that end a move say which intent.
+// TestMoveOutcomesNameTheirIntent: both outcome records of a move name their intent.
 func TestMoveOutcomesNameTheirIntent(t *testing.T) {
 	v, _, _, _ := newMoveVault(t)
 	c := v.As(DefaultOwner)
@@ -71,7 +72,8 @@ func TestMoveOutcomesNameTheirIntent(t *testing.T) {
 	}
 }
 
-// TestTheVaultsOwnName: nobody acts under a name that stands for the vault itself.
+// TestTheVaultsOwnName: a principal with a name that is reserved for the vault itself is
+// denied.
 func TestTheVaultsOwnName(t *testing.T) {
 	cfg := testConfig()
 	cfg.Authorizer = everyone{}
@@ -83,8 +85,8 @@ func TestTheVaultsOwnName(t *testing.T) {
 	}
 }
 
-// TestCacheIsBounded: a cache of records does not grow beyond its limit, and keeps
-// what came last.
+// TestCacheIsBounded: a cache of records does not grow beyond its limit, and keeps the
+// newest entry.
 func TestCacheIsBounded(t *testing.T) {
 	cache := map[string]int{}
 	for n := range 3 * recordsKept {
@@ -96,8 +98,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestRecordsNameTheProtectors: who reads the audit knows each way into the vault that
-// there was at any time.
+// TestRecordsNameTheProtectors: the audit log names every protector that the vault ever
+// had.
 func TestRecordsNameTheProtectors(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -123,8 +125,8 @@ func TestRecordsNameTheProtectors(t *testing.T) {
 	}
 }
 
-// TestFailedOutcomeIsStamped: an outcome that failed says for which request, why and by
-// which rule it was tried, as its intent does.
+// TestFailedOutcomeIsStamped: a failed outcome has the request id, reason and rule of its
+// intent.
 func TestFailedOutcomeIsStamped(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c := v.As(DefaultOwner)

@@ -9,9 +9,9 @@ import (
 	"strongroom.example/driver/drivertest"
 )
 
-// TestReimportMeanwhile: a Decrypt that waits for a busy device, while the material is
-// deleted and the same imported again, finds the new place, or that there is none just now;
-// its ciphertext is a good one.
+// TestReimportMeanwhile: a Decrypt waits for a busy device while the material is deleted
+// and imported again. It then finds the new material, or reports that the material is
+// missing; it does not report a valid ciphertext as invalid.
 func TestReimportMeanwhile(t *testing.T) {
 	v, device, _, _ := newMoveVault(t)
 	c, ctx := v.As(DefaultOwner), t.Context()

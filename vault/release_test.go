@@ -8,8 +8,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// TestNothingIsToldUnrecorded: what tells of the vault tells nothing when the log
-// cannot be written.
+// TestNothingIsToldUnrecorded: operations that only return information return nothing if
+// the log cannot be written.
 func TestNothingIsToldUnrecorded(t *testing.T) {
 	x, v := newEstate(t, 1)
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -47,8 +47,8 @@ func TestNothingIsToldUnrecorded(t *testing.T) {
 	v.Close()
 }
 
-// TestResultsAreTheCallers: what a caller does to a result does not come back, not
-// even into what an Authorizer is asked.
+// TestResultsAreTheCallers: a caller's changes to a result have no effect on later results,
+// nor on the requests to an Authorizer.
 func TestResultsAreTheCallers(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

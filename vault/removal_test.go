@@ -10,8 +10,8 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// removal is a vault over an engine in memory, with a CMK of four versions that moves to
-// a device.
+// removal is a vault with an engine in memory and a CMK of four versions that moves to a
+// device.
 type removal struct {
 	estate
 	v      *Vault
@@ -48,7 +48,7 @@ func newRemoval(t *testing.T) *removal {
 	return x
 }
 
-// doomed reports whether the store has material that is to be destroyed.
+// doomed reports whether the store has intents to destroy material.
 func (x *removal) doomed(t *testing.T) bool {
 	t.Helper()
 	for _, path := range x.v.store.Paths(intents) {
@@ -63,7 +63,7 @@ func (x *removal) doomed(t *testing.T) bool {
 	return false
 }
 
-// reopen opens the vault, checks it, and reports whether its material changed epoch.
+// reopen opens the vault, checks it, and reports whether the epoch of its material changed.
 func (x *removal) reopen(t *testing.T, what string) bool {
 	t.Helper()
 	before, err := keystore.ReadRoot(x.dir)
@@ -79,7 +79,8 @@ func (x *removal) reopen(t *testing.T, what string) bool {
 	return v.store.Root().Generation >= before.Generation+2
 }
 
-// check checks that every version is whole, in one place, and nothing superseded left.
+// check checks that every version is complete, in one place, and that no old material is
+// left.
 func (x *removal) check(t *testing.T, v *Vault, what string) {
 	t.Helper()
 	for i, ct := range x.cts {

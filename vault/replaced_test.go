@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A harm does something to a file of an open vault. older and other are copies of
-// directories: of the same vault at an earlier moment, and of another vault.
+// A harm changes a file of an open vault. older and other are copies of directories: of the
+// same vault at an earlier time, and of another vault.
 type harm struct {
 	name string
 	do   func(t *testing.T, path, older, other string)
@@ -34,8 +34,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// replaceBy puts a copy of the file that another directory has in the place of path: of
-// the same name, or one like it.
+// replaceBy replaces path by a copy of the file in another directory that has the same or a
+// similar name.
 func replaceBy(t *testing.T, path, from string) {
 	t.Helper()
 	source := filepath.Join(from, filepath.Base(path))
@@ -55,12 +55,12 @@ func replaceBy(t *testing.T, path, from string) {
 	must(t, os.Rename(path+".put", path))
 }
 
-// image copies a directory as a process that is killed leaves it.
+// image copies a directory in the state in which a killed process leaves it.
 func image(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "image")
 	must(t, os.CopyFS(to, os.DirFS(dir)))
-	must(t, os.Chmod(to, 0o700)) // of CopyFS: 0777 without the umask
+	must(t, os.Chmod(to, 0o700)) // CopyFS gives it 0777 minus the umask
 	return to
 }
 
@@ -76,11 +76,11 @@ func liveFiles(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// stage is what each row of the table begins with.
+// stage holds the directories with which each case begins.
 type stage struct{ template, older, other string }
 
-// newStage makes a closed vault that has tables, an image of it in an earlier use, and
-// one of another vault.
+// newStage makes a closed vault that has tables, a copy of it at an earlier time, and a
+// copy of another vault.
 func newStage(t *testing.T) stage {
 	t.Helper()
 	v, dir := newTestVault(t, testConfig())
@@ -142,9 +142,10 @@ func hasKeys(t *testing.T, what, dir string, aliases []string) {
 	closeChecked(t, v)
 }
 
-// Whatever happens to a file of an open vault, an operation is acknowledged only if it is
-// there after a Close and after a kill; what was acknowledged before stays, and both
-// directories open. A file that stands in the place of the vault's is not destroyed.
+// TestFileReplacedUnderOpenVault: whatever happens to a file of an open vault, an operation
+// is acknowledged only if its effect remains after a Close and after a kill. Earlier
+// acknowledged operations remain, and both directories open. A foreign file in the place of
+// the vault's file is not destroyed.
 func TestFileReplacedUnderOpenVault(t *testing.T) {
 	s := newStage(t)
 	probe := image(t, s.template)
@@ -187,8 +188,8 @@ func TestFileReplacedUnderOpenVault(t *testing.T) {
 	}
 }
 
-// A directory that is exchanged under an open vault is not written by it, at Close
-// neither; the vault stays whole wherever it was moved.
+// TestDirectoryReplacedUnderOpenVault: a vault does not write to a directory that replaced
+// its own, not even during Close, and remains complete at the place to which it was moved.
 func TestDirectoryReplacedUnderOpenVault(t *testing.T) {
 	s := newStage(t)
 	put := func(t *testing.T, from, to string) {
@@ -243,7 +244,7 @@ func TestDirectoryReplacedUnderOpenVault(t *testing.T) {
 			if _, err := os.Stat(aside + ".store"); err == nil {
 				whole = dir
 			}
-			gather := func() string { // the vault's own files in one place
+			gather := func() string { // moves the vault's own files into one directory
 				if whole == dir {
 					os.Rename(filepath.Join(dir, "store"), aside+".planted")
 					put(t, aside+".store", filepath.Join(dir, "store"))
@@ -269,14 +270,15 @@ func TestDirectoryReplacedUnderOpenVault(t *testing.T) {
 	}
 }
 
-// hasKeysOr opens what was put in the place of a vault: whichever vault it is, it opens.
+// hasKeysOr opens the directory that replaced that of a vault, whichever vault it holds.
 func hasKeysOr(t *testing.T, dir string) {
 	t.Helper()
 	v := reopened(t, dir)
 	closeChecked(t, v)
 }
 
-// A vault in which nothing happens finds out within about a second.
+// TestIdleVaultNoticesReplacement: a vault without operations detects a replacement within
+// about a second.
 func TestIdleVaultNoticesReplacement(t *testing.T) {
 	s := newStage(t)
 	dir := image(t, s.template)
@@ -284,7 +286,7 @@ func TestIdleVaultNoticesReplacement(t *testing.T) {
 	must(t, os.Remove(filepath.Join(dir, "tip")))
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "tip")); err == nil {
-			break // the test's own deadline ends a vault that does not notice
+			break // the deadline of the test ends the loop if the vault detects nothing
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -293,7 +295,7 @@ func TestIdleVaultNoticesReplacement(t *testing.T) {
 	hasKeys(t, "after a kill", killed, []string{"first", "second"})
 }
 
-// A relative directory is that of the moment of Create or Open.
+// TestRelativeDirectory: a relative directory is resolved at the time of Create or Open.
 func TestRelativeDirectory(t *testing.T) {
 	place, elsewhere := t.TempDir(), t.TempDir()
 	t.Chdir(elsewhere)

@@ -25,7 +25,7 @@ import (
 )
 
 // sealingChip is a protector like a TPM with a PCR policy: its blob names the device and
-// the state that it was sealed in, and is bound to the vault.
+// the state in which it was sealed, and is bound to the vault.
 type sealingChip struct{ device, state string }
 
 func (*sealingChip) Kind() string       { return "chip" }
@@ -34,7 +34,7 @@ func (*sealingChip) MachineBound() bool { return true }
 func (c *sealingChip) Protect(_ context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	blob := slices.Concat([]byte(c.device), []byte(c.state), b.VaultID[:])
 	for _, r := range root {
-		blob = append(blob, r^0x5c) // it hides nothing, as long as the test runs
+		blob = append(blob, r^0x5c) // no secrecy is needed in a test
 	}
 	return blob, nil
 }
@@ -53,8 +53,8 @@ func (c *sealingChip) Recover(_ context.Context, dst []byte, b driver.Binding, b
 	return dst, nil
 }
 
-// A twinVault is a closed vault over an engine in memory whose directory and engine can
-// be set back.
+// A twinVault is a closed vault with an engine in memory, whose directory and engine can be
+// restored to a saved state.
 type twinVault struct {
 	engine                     *storetest.Memory
 	cfg                        Config
@@ -62,12 +62,12 @@ type twinVault struct {
 	chip, pass, code, file     driver.Protector
 	pairs                      map[string][]byte
 	files                      map[string][]byte
-	root                       []byte // of the present
-	beforeChange, beforeRotate []byte // the root file of earlier times
+	root                       []byte // the present one
+	beforeChange, beforeRotate []byte // earlier root files
 }
 
-// newTwinVault makes a vault that had a further protector, "removed", and another root
-// before that.
+// newTwinVault makes a vault that once had another protector, "removed", and before that
+// another root.
 func newTwinVault(t *testing.T) *twinVault {
 	t.Helper()
 	x := &twinVault{engine: storetest.NewMemory(), cfg: testConfig(), dir: filepath.Join(t.TempDir(), "v")}
@@ -113,12 +113,12 @@ func (x *twinVault) read(t *testing.T, name string) []byte {
 	return b
 }
 
-// keep makes the present state the one that restore sets back to.
+// keep saves the present state as the one that restore restores.
 func (x *twinVault) keep(t *testing.T) {
 	x.pairs, x.files, x.root = x.engine.Snapshot(), readFiles(t, x.dir), x.read(t, "root")
 }
 
-// restore sets the vault back and puts the named files in place; nil removes one.
+// restore restores the saved state and writes the given files; nil removes a file.
 func (x *twinVault) restore(t *testing.T, files map[string][]byte) {
 	t.Helper()
 	x.engine.Restore(x.pairs)
@@ -136,16 +136,16 @@ func (x *twinVault) restore(t *testing.T, files map[string][]byte) {
 	}
 }
 
-// An observation is all that a caller sees of an Open.
+// An observation holds what a caller sees of an Open.
 type observation struct {
-	Error      string // its class
-	By         string // the entry that opened
+	Error      string // class of the error
+	By         string // entry that opened
 	Protectors []keystore.Protector
-	Reprotect  int // records of a protector that was sealed again
+	Reprotect  int // number of protectors that were re-sealed
 }
 
-// open opens the vault and returns what it saw, and which root files were healed with
-// which fault.
+// open opens the vault and returns what it observed, and the recorded fault of each root
+// file that Open replaced or removed.
 func (x *twinVault) open(t *testing.T, protectors ...driver.Protector) (observation, map[string]string, error) {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, protectors...)
@@ -170,7 +170,7 @@ func (x *twinVault) open(t *testing.T, protectors ...driver.Protector) (observat
 	}
 	seen.Protectors = v.store.Root().Protectors
 	if seen.Reprotect > 0 {
-		seen.Protectors = nil // sealed again: random
+		seen.Protectors = nil // random, because they were re-sealed
 	}
 	for _, name := range []string{"root", "root.copy"} {
 		if b := x.read(t, name); seen.Reprotect == 0 && !bytes.Equal(b, x.root) {
@@ -180,13 +180,13 @@ func (x *twinVault) open(t *testing.T, protectors ...driver.Protector) (observat
 	return seen, healed, nil
 }
 
-// A rootField is a field of a root file, after docs/formats.md.
+// A rootField is a field of a root file, according to docs/formats.md.
 type rootField struct {
 	name     string
 	at, size int
 }
 
-// rootFields takes a root file apart.
+// rootFields splits a root file into its fields.
 func rootFields(b []byte) (fields []rootField) {
 	at := 0
 	take := func(name string, size int) []byte {
@@ -220,7 +220,7 @@ func rootFields(b []byte) (fields []rootField) {
 	return fields
 }
 
-// rehash makes the unkeyed hash of a root file right, as anybody can.
+// rehash corrects the unkeyed hash of a root file, as any attacker can.
 func rehash(b []byte) []byte {
 	id := suite.ID(b[7])
 	if !id.Valid() {
@@ -230,8 +230,8 @@ func rehash(b []byte) []byte {
 	return append(b[:len(b)-32:len(b)-32], sum[:]...)
 }
 
-// resum makes the unkeyed checksum of every blob of package soft right that stands in a
-// root file, and then the file's hash.
+// resum corrects the unkeyed checksum of every blob of package soft in a root file, and
+// then the file's hash.
 func resum(b []byte) []byte {
 	var vaultID []byte
 	for _, f := range rootFields(b) {
@@ -249,8 +249,8 @@ func resum(b []byte) []byte {
 	return rehash(b)
 }
 
-// changes returns root files that differ from b in one field each, with the unkeyed
-// checks made right where the field is not itself one.
+// changes returns root files that differ from b in one field each. The unkeyed checksums
+// are corrected, unless the field is one itself.
 func changes(b []byte) map[string][]byte {
 	out := map[string][]byte{}
 	for _, f := range rootFields(b) {
@@ -276,8 +276,8 @@ func changes(b []byte) map[string][]byte {
 }
 
 // TestChangedTwin changes every field of root, of root.copy and of a leftover root.next,
-// with the unkeyed checks made right, and opens by each kind of protector: Open does what
-// it does with the other file alone, and the change is on record.
+// with corrected unkeyed checksums, and opens with each kind of protector. Open does what
+// it does with the other file alone, and records the change.
 func TestChangedTwin(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -289,7 +289,7 @@ func TestChangedTwin(t *testing.T) {
 		"removed":                              {passphrase(t, "removed")},
 	}
 	all := changes(x.root)
-	every := len(ways) // each change by one of the ways
+	every := len(ways) // each change with one of the ways
 	if os.Getenv("STRONGROOM_EVERY_FIELD") != "" {
 		every = 1
 	}
@@ -321,8 +321,8 @@ func TestChangedTwin(t *testing.T) {
 	}
 }
 
-// TestTwinOfAnotherTime puts root files that were in force once, or are another vault's,
-// in the place of one copy, in both orders.
+// TestTwinOfAnotherTime replaces one copy of the root file by a file that was in force
+// earlier, or that is another vault's, in both orders.
 func TestTwinOfAnotherTime(t *testing.T) {
 	t.Parallel()
 	x, other := newTwinVault(t), newTwinVault(t)
@@ -358,7 +358,8 @@ func TestTwinOfAnotherTime(t *testing.T) {
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("by %s, %s %s: %+v (%v), want %+v", way, file, name, got, err, want)
 				}
-				// Only a root that a protector gave can tell an authentic file from another.
+				// Without a root that a protector gave, an authentic file cannot be
+				// distinguished from a forged one.
 				if fault := healed[file]; err == nil && fault != row.fault && fault != keystore.FaultNotAuthentic {
 					t.Errorf("by %s, %s %s: the fault on record is %q, want %q", way, file, name, fault, row.fault)
 				}
@@ -367,8 +368,8 @@ func TestTwinOfAnotherTime(t *testing.T) {
 	}
 }
 
-// TestOnlyOldRootFiles: without a root file of the present Open names what helps, and
-// changes nothing.
+// TestOnlyOldRootFiles: without a current root file the error of Open names the remedy, and
+// Open changes nothing.
 func TestOnlyOldRootFiles(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -385,8 +386,8 @@ func TestOnlyOldRootFiles(t *testing.T) {
 	}
 }
 
-// TestNewerCopyBesideOlderStore: store, tip and one root file of an earlier time do not
-// open beside a root file that is newer.
+// TestNewerCopyBesideOlderStore: a store, tip and one root file of an earlier time do not
+// open beside a newer root file.
 func TestNewerCopyBesideOlderStore(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -421,9 +422,9 @@ func TestNewerCopyBesideOlderStore(t *testing.T) {
 	}
 }
 
-// TestCutRotateRoot: a RotateRoot that a crash cut is completed if a protector opens the
-// new root, and abandoned, on record, if none does; whichever file a protector opens
-// first.
+// TestCutRotateRoot: a RotateRoot that a crash interrupted is completed if a protector
+// opens the new root. Otherwise it is rolled back, and that is recorded. The result does
+// not depend on which file a protector opens first.
 func TestCutRotateRoot(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -459,9 +460,8 @@ func TestCutRotateRoot(t *testing.T) {
 	}
 }
 
-// TestWorkBeforeAuthentication: a forged root file that asks for more work than a day has
-// does not keep Open from returning when its context ends, nor a whole twin from being
-// used.
+// TestWorkBeforeAuthentication: a forged root file that demands more than a day of work
+// does not keep Open from returning when its context ends, nor from using an intact copy.
 func TestWorkBeforeAuthentication(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -476,7 +476,7 @@ func TestWorkBeforeAuthentication(t *testing.T) {
 		t.Logf("%s is greedy: %v", file, time.Since(start))
 	}
 	x.restore(t, map[string][]byte{"root": greedy, "root.copy": greedy})
-	x.cfg.UnlockWork = 500 // one entry
+	x.cfg.UnlockWork = 500 // enough for one entry
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	t.Cleanup(func() { abandonedWorkEnds(t) })
@@ -491,7 +491,7 @@ func TestWorkBeforeAuthentication(t *testing.T) {
 	}
 }
 
-// abandonedWorkEnds waits for the work that the end of a context left running.
+// abandonedWorkEnds waits for computations that continue after their context ended.
 func abandonedWorkEnds(t *testing.T) {
 	stacks := make([]byte, 1<<20)
 	for range 3000 {
@@ -503,8 +503,8 @@ func abandonedWorkEnds(t *testing.T) {
 	t.Error("a passphrase is still stretched half a minute after its context ended")
 }
 
-// greedy is the present root file with 64 passphrase entries that demand much work each,
-// but not so much that the test would wait long for one to end.
+// greedy returns the present root file with 64 passphrase entries that each demand much
+// work, but little enough that the test does not wait long for one.
 func (x *twinVault) greedy(t *testing.T) []byte {
 	t.Helper()
 	fields := rootFields(x.root)
@@ -522,16 +522,16 @@ func (x *twinVault) greedy(t *testing.T) []byte {
 	out := bytes.Clone(x.root[:43])
 	binary.BigEndian.PutUint16(out[41:], 64)
 	for i := range 64 {
-		header[20] = byte(i) // the salt
+		header[20] = byte(i) // salt
 		out = append(out, entry...)
 	}
 	keyring := slices.IndexFunc(fields, func(f rootField) bool { return f.name == "keyring length" })
 	return resum(append(out, x.root[fields[keyring].at:]...))
 }
 
-// TestChangedFileDuringReplacement changes each file of a replacement that a crash cut,
-// at every step of it: as long as one file is as the replacement left it, the vault opens
-// by the new root file; without one, by the old, and that is on record.
+// TestChangedFileDuringReplacement changes each file of an interrupted root file
+// replacement, at each of its steps. If at least one file is unchanged, the vault opens
+// with the new root file. Otherwise it opens with the old one, and that is recorded.
 func TestChangedFileDuringReplacement(t *testing.T) {
 	t.Parallel()
 	x := newTwinVault(t)
@@ -579,7 +579,7 @@ func TestChangedFileDuringReplacement(t *testing.T) {
 	}
 }
 
-// cut changes the protectors and keeps the moment before the commit that ends the
+// cut changes the protectors and saves the state before the commit that completes the
 // replacement of the root file.
 func (x *twinVault) cut(t *testing.T, change func(Client) error) {
 	t.Helper()

@@ -17,8 +17,8 @@ import (
 	"strongroom.example/internal/tlstest"
 )
 
-// TestSignAlgorithms signs and verifies under every algorithm of every spec, raw
-// and by digest.
+// TestSignAlgorithms signs and verifies with every algorithm of every spec, messages and
+// digests.
 func TestSignAlgorithms(t *testing.T) {
 	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
@@ -83,7 +83,7 @@ func TestSignAlgorithms(t *testing.T) {
 	}
 }
 
-// TestSM2ID signs for another id than the usual one.
+// TestSM2ID signs with a signer's id other than the default.
 func TestSM2ID(t *testing.T) {
 	needs(t, SM2)
 	v, _ := newTestVault(t, Config{Edition: SM})
@@ -113,8 +113,8 @@ func TestSM2ID(t *testing.T) {
 	certificateBySM2(t, s)
 }
 
-// TestSM2Digest holds SM2Digest against gmsm's digest and against the vault's own
-// signatures over raw messages, for messages of more than MaxMessage bytes as well.
+// TestSM2Digest compares SM2Digest with the digest of gmsm, and with the vault's own
+// signatures of raw messages. It includes messages longer than MaxMessage.
 func TestSM2Digest(t *testing.T) {
 	needs(t, SM2)
 	v, _ := newTestVault(t, Config{Edition: SM})
@@ -184,7 +184,7 @@ func TestSM2Digest(t *testing.T) {
 	}
 }
 
-// certificateBySM2 has gmsm make a request and check it.
+// certificateBySM2 makes and checks a certificate request with gmsm.
 func certificateBySM2(t *testing.T, s *Signer) {
 	t.Helper()
 	der, err := smx509.CreateCertificateRequest(rand.Reader, &smx509.CertificateRequest{Subject: pkix.Name{CommonName: tlstest.Host}}, s)

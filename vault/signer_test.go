@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/tlstest"
 )
 
-// TestSignerMakesCertificates has the standard library make a request, a
-// certificate and handshakes of TLS 1.3 and 1.2 with each kind of key.
+// TestSignerMakesCertificates makes a certificate request, a certificate, and handshakes of
+// TLS 1.3 and 1.2 with the standard library, for each kind of key.
 func TestSignerMakesCertificates(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()

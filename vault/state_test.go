@@ -17,19 +17,19 @@ import (
 	"strongroom.example/keystore"
 )
 
-// subject is the CMK that an operation is tried on, with what that needs.
+// subject is the CMK of one test case, with the arguments that operations on it need.
 type subject struct {
 	key       Key
-	parcel    *parcel // what its material is imported by, if its owner made it
+	parcel    *parcel // wrapped material, if the CMK's origin is external
 	ct        []byte  // a ciphertext that names the CMK
-	other     []byte  // a ciphertext of CMK "target"
+	other     []byte  // a ciphertext of the CMK "target"
 	encrypted []byte  // encrypted to the public key
 	signature []byte
 	mac       []byte
 }
 
-// acts has one call for each operation on a CMK, so that each row of the state
-// table is run.
+// acts has one call for each operation on a CMK, so that each row of the state table is
+// tested.
 var acts = map[Operation]func(context.Context, Client, subject) error{
 	OpDescribeKey: func(ctx context.Context, c Client, s subject) error {
 		_, err := c.DescribeKey(ctx, s.key.ID)
@@ -124,7 +124,7 @@ func valid(ok bool, err error) error {
 	return err
 }
 
-// newSubject makes a CMK and everything that the acts need of it.
+// newSubject makes a CMK and all arguments of the acts.
 func newSubject(t *testing.T, c Client, row specRow, origin Origin) subject {
 	t.Helper()
 	ctx := t.Context()
@@ -141,7 +141,7 @@ func newSubject(t *testing.T, c Client, row specRow, origin Origin) subject {
 	}
 	id, _ := parseKeyID(s.key.ID)
 	s.ct = slices.Clone(s.other)
-	copy(s.ct[6:], id[:]) // names the CMK, whatever it is
+	copy(s.ct[6:], id[:]) // now names the CMK, whatever its type
 	switch row.usage {
 	case EncryptDecrypt:
 		s.ct, err = c.Encrypt(ctx, s.key.ID, make([]byte, 32), nil)
@@ -158,7 +158,7 @@ func newSubject(t *testing.T, c Client, row specRow, origin Origin) subject {
 	return s
 }
 
-// encryptTo encrypts under the default algorithm of the CMK, as an outsider does.
+// encryptTo encrypts with the CMK's default algorithm and public key, outside the vault.
 func encryptTo(t *testing.T, c Client, key string, message []byte) []byte {
 	t.Helper()
 	p, err := c.PublicKey(t.Context(), key)
@@ -182,7 +182,7 @@ func encryptTo(t *testing.T, c Client, key string, message []byte) []byte {
 	return out
 }
 
-// everyone is allowed everything.
+// everyone is an Authorizer that allows everything.
 type everyone struct{}
 
 func (everyone) Authorize(context.Context, Request) (Decision, error) {
@@ -195,7 +195,7 @@ func TestStateTable(t *testing.T) {
 	t.Parallel()
 	for _, row := range specTable {
 		if row.spec == RSA3072 || row.spec == RSA4096 {
-			continue // as RSA-2048, and slow to make; TestSignAlgorithms has them
+			continue // like RSA-2048, and slow to make; TestSignAlgorithms covers them
 		}
 		t.Run(string(row.spec)+"/"+string(row.usage), func(t *testing.T) { testStates(t, row, OriginVault) })
 		if row.spec == Symmetric || row.spec == ECCP256 {
@@ -233,7 +233,7 @@ func testStates(t *testing.T, row specRow, origin Origin) {
 	forceState(t, v, s.key, Enabled)
 }
 
-// wanted is the error that the tables promise.
+// wanted returns the error that the tables require.
 func wanted(op Operation, k Key, allowed bool) error {
 	usage := k.Usage
 	byCiphertext := op == OpDecrypt || op == OpOpenDataKey || op == OpReEncryptFrom
@@ -250,7 +250,7 @@ func wanted(op Operation, k Key, allowed bool) error {
 	return nil
 }
 
-// checkRecord looks for the operation's record at the end of the log.
+// checkRecord checks the operation's record at the end of the log.
 func checkRecord(t *testing.T, v *Vault, p Principal, op Operation, want error) {
 	t.Helper()
 	size := v.store.LogState().Size
@@ -280,7 +280,7 @@ func checkRecord(t *testing.T, v *Vault, p Principal, op Operation, want error) 
 	t.Errorf("%s: not recorded", p)
 }
 
-// restore gives a CMK its alias and tags back.
+// restore restores the alias and tags of a CMK.
 func restore(t *testing.T, v *Vault, k Key) {
 	t.Helper()
 	alter(t, v, k, func(tx *keystore.Tx, now *Key) {
@@ -292,7 +292,7 @@ func restore(t *testing.T, v *Vault, k Key) {
 	})
 }
 
-// forceState puts a CMK into a state that no operation leads to yet.
+// forceState sets a state to which no operation leads yet.
 func forceState(t *testing.T, v *Vault, k Key, s KeyState) {
 	t.Helper()
 	alter(t, v, k, func(_ *keystore.Tx, now *Key) { now.State = s })

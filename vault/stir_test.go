@@ -15,7 +15,7 @@ import (
 	"strongroom.example/internal/suite"
 )
 
-// dice is a device whose generator gives what it is told to.
+// dice is a device whose random generator is a given function.
 type dice struct {
 	*drivertest.Memory
 	random func(p []byte) error
@@ -23,7 +23,7 @@ type dice struct {
 
 func (d dice) Random(_ context.Context, p []byte) error { return d.random(p) }
 
-// always gives one byte, and counts how often it was asked.
+// always returns a generator that yields one byte only, and signals each call on asked.
 func always(b byte, asked chan<- struct{}) func([]byte) error {
 	return func(p []byte) error {
 		copy(p, bytes.Repeat([]byte{b}, len(p)))
@@ -35,34 +35,34 @@ func always(b byte, asked chan<- struct{}) func([]byte) error {
 	}
 }
 
-// unstirred is the hedge's key as the store's secret gives it.
+// unstirred returns the initial key of the hedge, as derived from the store's secret.
 func unstirred(v *Vault) []byte {
 	key := make([]byte, secretSize)
 	v.store.Secret("hedge", key)
 	return key
 }
 
-// hedgeKey is the hedge's key as it is.
+// hedgeKey returns the present key of the hedge.
 func hedgeKey(v *Vault) []byte {
 	v.hedge.mu.RLock()
 	defer v.hedge.mu.RUnlock()
 	return slices.Clone(v.hedge.key)
 }
 
-// TestStirChangesOutput: where all else is the same, other bytes of a device make
-// other randomness, and the same bytes the same.
+// TestStirChangesOutput: with all other inputs equal, different device bytes give different
+// output, and equal bytes equal output.
 func TestStirChangesOutput(t *testing.T) {
 	out := func(id suite.ID, stirred ...byte) (made [16]byte) {
 		h := &hedge{suite: id, key: make([]byte, secretSize), clock: clock.NewFake(time.Unix(0, 0))}
 		for _, b := range stirred {
 			h.stir(bytes.Repeat([]byte{b}, stirSize))
 		}
-		h.mix(made[:], &hedgeInput{}, nil) // the operating system says zero
+		h.mix(made[:], &hedgeInput{}, nil) // as if the operating system's random bytes were zero
 		return made
 	}
 	for _, id := range []suite.ID{suite.AES, suite.SM} {
 		if id == suite.SM && fips140.Enforced() {
-			continue // Go refuses HMAC-SM3 then
+			continue // Go refuses HMAC-SM3 in this mode
 		}
 		seen := map[[16]byte]bool{}
 		for _, stirred := range [][]byte{nil, {0}, {1}, {1, 1}, {1, 2}, {2, 1}} {
@@ -77,8 +77,8 @@ func TestStirChangesOutput(t *testing.T) {
 	}
 }
 
-// TestDevicesStir: a device that is open has its bytes in the hedge when Open returns,
-// and again later; one that says it has no generator is not asked.
+// TestDevicesStir: a device's random bytes are in the hedge when Open returns, and again
+// later. A device that reports no generator is not asked.
 func TestDevicesStir(t *testing.T) {
 	asked := make(chan struct{})
 	cfg := deviceConfig(dice{drivertest.NewMemory(), always(9, asked)})
@@ -106,7 +106,8 @@ func TestDevicesStir(t *testing.T) {
 	}
 }
 
-// mute has a generator in Go, and none in the device.
+// mute is a device whose driver implements Random, but reports that the device has no
+// generator.
 type mute struct{ dice }
 
 func (m mute) Info() driver.Info {
@@ -115,8 +116,8 @@ func (m mute) Info() driver.Info {
 	return info
 }
 
-// TestDeviceDoesNotStir: a device that fails to give random bytes, or never answers,
-// whatever its context, stops nothing, and its neighbour's are taken.
+// TestDeviceDoesNotStir: a device that fails to return random bytes, or hangs whatever its
+// context, delays nothing, and the bytes of other devices are used.
 func TestDeviceDoesNotStir(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
@@ -136,7 +137,7 @@ func TestDeviceDoesNotStir(t *testing.T) {
 			if ct, err := c.Encrypt(t.Context(), mustKey(t, c, KeyOptions{}).ID, nil, nil); err != nil {
 				t.Errorf("%d bytes, %v", len(ct), err)
 			}
-			closeChecked(t, v) // it waits for no call that hangs
+			closeChecked(t, v) // Close does not wait for a call that hangs
 			cfg.Drivers["other"] = dice{drivertest.NewMemory(), always(9, nil)}
 			v, _ = newTestVault(t, cfg)
 			if bytes.Equal(hedgeKey(v), unstirred(v)) {
@@ -146,7 +147,7 @@ func TestDeviceDoesNotStir(t *testing.T) {
 	}
 }
 
-// TestDrawnTooLate: bytes that come when nobody waits any more are wiped.
+// TestDrawnTooLate: bytes that arrive after ctx has ended are wiped.
 func TestDrawnTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

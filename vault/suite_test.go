@@ -10,8 +10,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestSuite runs the suite of the public face over the software engine in each edition
-// that this process can have, and over a driver whose keys are objects.
+// TestSuite runs the conformance tests of package vault with the software engine in each
+// edition that this process can use, and with a driver whose keys are objects.
 func TestSuite(t *testing.T) {
 	t.Run("soft in Standard", func(t *testing.T) { vaulttest.Run(t, softHarness(vault.Standard)) })
 	t.Run("soft in FIPS", func(t *testing.T) {
@@ -38,7 +38,8 @@ func softHarness(e vault.Edition) vaulttest.Harness {
 	return vaulttest.Harness{Config: func(*testing.T) vault.Config { return vault.Config{Edition: e} }}
 }
 
-// memoryHarness has a driver whose keys are objects in a device that outlives it.
+// memoryHarness uses a driver whose keys are objects in a device that remains when the
+// driver is closed.
 func memoryHarness(only ...driver.KeySpec) vaulttest.Harness {
 	config := func(d *drivertest.Memory) vault.Config {
 		return vault.Config{Drivers: map[string]driver.Driver{"memory": d}, Driver: "memory"}

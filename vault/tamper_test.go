@@ -15,7 +15,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// tampered is a vault of many keys over an engine whose bytes a test can change.
+// tampered is a vault of many keys, with an engine whose bytes a test can change.
 type tampered struct {
 	engine *storetest.Memory
 	cfg    Config
@@ -45,7 +45,7 @@ func newTampered(t *testing.T) (*tampered, *Vault) {
 	return x, v
 }
 
-// open opens the vault and uses and checks all of it; the error is what it found.
+// open opens the vault, uses it and checks all of it, and returns the first error.
 func (x *tampered) open(t *testing.T) error {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
@@ -70,11 +70,11 @@ func (x *tampered) open(t *testing.T) error {
 	return c.Check(t.Context())
 }
 
-// named reports whether err says that the store is not what the vault wrote.
+// named reports whether err says that the store was changed or rolled back.
 func named(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrRolledBack) }
 
-// TestStoredBytes changes, deletes, swaps and ages stored records, with the vault
-// closed: each is found and named.
+// TestStoredBytes changes, deletes, swaps and rolls back stored records of a closed vault:
+// each change is detected and named.
 func TestStoredBytes(t *testing.T) {
 	t.Parallel()
 	x, v := newTampered(t)
@@ -119,8 +119,8 @@ func TestStoredBytes(t *testing.T) {
 	writeFiles(t, tip)
 }
 
-// TestStoredRecordsWhileOpen deletes, swaps and ages stored records under an open vault
-// and reads them: it is the census that knows an older one.
+// TestStoredRecordsWhileOpen deletes, swaps and rolls back stored records of an open vault
+// and reads them. The census detects an older record.
 func TestStoredRecordsWhileOpen(t *testing.T) {
 	t.Parallel()
 	x, v := newTampered(t)
@@ -135,7 +135,7 @@ func TestStoredRecordsWhileOpen(t *testing.T) {
 	keys := slices.Sorted(maps.Keys(now))
 	for i, key := range keys {
 		if key[0] != 'r' {
-			continue // head and log: see TestEveryStoredByte
+			continue // head and log; see TestEveryStoredByte
 		}
 		path := x.pathOf(t, v, key, paths)
 		changes := map[string][]byte{"deleted": nil, "swapped": now[keys[(i+1)%len(keys)]]}
@@ -156,8 +156,8 @@ func TestStoredRecordsWhileOpen(t *testing.T) {
 	}
 }
 
-// TestEveryStoredByte flips every byte of every stored record under an open vault
-// and reads that record.
+// TestEveryStoredByte flips every byte of every stored record of an open vault, and reads
+// that record.
 func TestEveryStoredByte(t *testing.T) {
 	t.Parallel()
 	x, v := newTampered(t)
@@ -168,7 +168,8 @@ func TestEveryStoredByte(t *testing.T) {
 		var read func() error
 		switch key[0] {
 		case 'h':
-			// It is read at open, which keystore's TestEveryFlipIsFound tries byte by byte.
+			// The head is read at open; TestEveryFlipIsFound of package keystore tries each of
+			// its bytes.
 			read = func() error { return v.store.Check(t.Context()) }
 		case 'a':
 			seq := binary.BigEndian.Uint64([]byte(key[1:]))
@@ -189,8 +190,8 @@ func TestEveryStoredByte(t *testing.T) {
 	t.Logf("%d flips, all named", flips)
 }
 
-// pathOf finds the path of a stored pair, whose key is a hash of it, by taking the
-// pair away.
+// pathOf finds the path of a stored pair, whose key is a hash of the path, by removing the
+// pair.
 func (x *tampered) pathOf(t *testing.T, v *Vault, key string, paths []string) string {
 	t.Helper()
 	value := x.engine.Snapshot()[key]

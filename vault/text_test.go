@@ -11,7 +11,8 @@ import (
 	"strongroom.example/keystore"
 )
 
-// fullTags are as many and as long as tags may be, of one character.
+// fullTags returns the maximum number of tags with the maximum lengths, all of one
+// character.
 func fullTags(char string) map[string]string {
 	tags := map[string]string{}
 	for n := range maxTags {
@@ -20,7 +21,7 @@ func fullTags(char string) map[string]string {
 	return tags
 }
 
-// TestTextIsStoredAsItIs: what HTML takes for its own counts as one byte.
+// TestTextIsStoredAsItIs: characters that are special in HTML are stored as one byte each.
 func TestTextIsStoredAsItIs(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -38,7 +39,7 @@ func TestTextIsStoredAsItIs(t *testing.T) {
 	}
 }
 
-// TestOldTextIsRead: records from before have it escaped.
+// TestOldTextIsRead: records of earlier versions, in which they are escaped, can be read.
 func TestOldTextIsRead(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -63,8 +64,8 @@ func TestOldTextIsRead(t *testing.T) {
 	}
 }
 
-// TestTextTooLarge: what does not fit a record is refused and recorded, and what fits
-// leaves room for all that a CMK comes to later.
+// TestTextTooLarge: text that does not fit in a record is rejected, which is recorded.
+// Accepted text leaves room for the CMK's other fields.
 func TestTextTooLarge(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
@@ -88,7 +89,7 @@ func TestTextTooLarge(t *testing.T) {
 			break
 		}
 	}
-	full := 0 // a description to the last byte
+	full := 0 // length of the longest accepted description
 	for ; c.SetDescription(ctx, k.ID, strings.Repeat("x", full+1)) == nil; full++ {
 	}
 	if err := c.SetDescription(ctx, k.ID, strings.Repeat("x", full+1)); !errors.Is(err, ErrTooLarge) || full >= maxDescription {

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// refusedImport tries an import that must be refused with words that say why, and
-// must change nothing.
+// refusedImport makes an import that must fail with an error that contains say, and must
+// change nothing.
 func refusedImport(t *testing.T, c Client, key string, m ImportMaterial, say string) {
 	t.Helper()
 	before := footprint(c.vault)
@@ -26,7 +26,7 @@ func refusedImport(t *testing.T, c Client, key string, m ImportMaterial, say str
 	}
 }
 
-// TestTokenLivesADay: to the second, and whatever is done to the clock.
+// TestTokenLivesADay: a token is valid for exactly one day, even if the clock is changed.
 func TestTokenLivesADay(t *testing.T) {
 	v, c, fake, dir := newClockVault(t)
 	k := newExternal(t, c)
@@ -77,8 +77,8 @@ func tokenOf(t *testing.T, v *Vault, p *parcel) token {
 	return tok
 }
 
-// TestTokenDiesAfterFiveTries: a try that fails by what was sent counts, over a
-// restart as well; one that fails by a wrong token does not.
+// TestTokenDiesAfterFiveTries: an attempt that fails because of the material counts, across
+// a restart too. An attempt with a wrong token does not count.
 func TestTokenDiesAfterFiveTries(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -113,7 +113,7 @@ func TestTokenDiesAfterFiveTries(t *testing.T) {
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
 }
 
-// TestFourTriesAreForgiven: success does not wait for a clean record.
+// TestFourTriesAreForgiven: an import succeeds after four failed attempts.
 func TestFourTriesAreForgiven(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -133,7 +133,7 @@ func TestFourTriesAreForgiven(t *testing.T) {
 	refusedImport(t, c, k.ID, p.material(), "dead after 5")
 }
 
-// TestTriesAtOnce: who tries many things at the same time has five tries as well.
+// TestTriesAtOnce: concurrent attempts do not exceed the limit of five.
 func TestTriesAtOnce(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -168,7 +168,7 @@ func TestSingleUse(t *testing.T) {
 	p := askParcel(t, c, k.ID, ownKey(1), ImportRequest{SingleUse: true})
 	bad := p.material()
 	bad.EncryptedMaterial = make([]byte, 256)
-	refusedImport(t, c, k.ID, bad, "unwrap") // uses nothing up
+	refusedImport(t, c, k.ID, bad, "unwrap") // counts no attempt against the good token
 	mustImport(t, c, k.ID, p.material())
 	if v.store.Version(materialPath(tokenOf(t, v, p).serial)) != 0 {
 		t.Error("the wrapping key outlived its use")
@@ -176,8 +176,8 @@ func TestSingleUse(t *testing.T) {
 	refusedImport(t, c, k.ID, p.material(), "single use")
 }
 
-// TestUntriedTokenOutlivesDeletion: a wrapping key that nothing was sent under opens
-// nothing, and so its token stays good.
+// TestUntriedTokenOutlivesDeletion: a token without an attempt remains valid after the
+// material is deleted, because no material was wrapped under its wrapping key.
 func TestUntriedTokenOutlivesDeletion(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
@@ -190,7 +190,7 @@ func TestUntriedTokenOutlivesDeletion(t *testing.T) {
 	mustImport(t, c, k.ID, next.material())
 }
 
-// TestTokenOfAnotherVault: the MAC covers the vault, even where all else agrees.
+// TestTokenOfAnotherVault: the MAC covers the vault's id, even if all other fields agree.
 func TestTokenOfAnotherVault(t *testing.T) {
 	one, _ := newTestVault(t, testConfig())
 	two, _ := newTestVault(t, testConfig())
@@ -201,7 +201,8 @@ func TestTokenOfAnotherVault(t *testing.T) {
 	}
 }
 
-// TestTokenBytes: each bit of a token counts, and every field comes back.
+// TestTokenBytes: each bit of a token is authenticated, and every field is decoded as it
+// was encoded.
 func TestTokenBytes(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	in := token{key: [16]byte{1, 2}, serial: driver.MaterialID{3, 4}, algorithm: 5, single: true, validTo: time.Unix(1<<31, 0).UTC(), public: [32]byte{6}}
@@ -223,7 +224,7 @@ func TestTokenBytes(t *testing.T) {
 	}
 }
 
-// FuzzOpenToken: no bytes but the vault's own are a token.
+// FuzzOpenToken: only a token that the vault itself made is accepted.
 func FuzzOpenToken(f *testing.F) {
 	v, _ := newTestVault(f, testConfig())
 	good := v.sealToken(token{algorithm: 1})

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestUnwritable: a directory that may not be written is told by a typed error whose
-// text says so, and stays as it was. Root writes everywhere, and so has it run by
-// nobody.
+// TestUnwritable: for a directory that is not writable, the error is typed and says so, and
+// the directory is unchanged. Root can write everywhere, so the test then runs as an
+// unprivileged user in a child process.
 func TestUnwritable(t *testing.T) {
 	if os.Getuid() == 0 {
 		asNobody(t)
@@ -43,7 +43,7 @@ func TestUnwritable(t *testing.T) {
 // asNobody runs the test in a process without root's rights.
 func asNobody(t *testing.T) {
 	t.Helper()
-	// By this name the program is found whatever directory it lies in.
+	// By this name the program is found whatever its directory.
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-edition="+testEdition().String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	cmd.Dir = "/"

@@ -14,23 +14,24 @@ import (
 	"strongroom.example/driver/soft"
 )
 
-// A test that starts processes is not parallel: until such a process has begun its program
-// it holds the locks of all vaults that are open here, and they cannot be opened again.
+// A test that starts processes must not be parallel: until such a process executes its
+// program it holds the locks of all vaults that are open here, and they cannot be opened
+// again.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, memguardsOwn()) }
 
-// memguardsOwn is the one goroutine that memguard keeps for the whole process, from
-// its first enclave on.
+// memguardsOwn ignores the goroutine that memguard keeps for the process from its first
+// enclave on.
 func memguardsOwn() goleak.Option {
 	return goleak.IgnoreTopFunction("github.com/awnumar/memguard/core.NewCoffer.func1")
 }
 
-// passphrase is a protector that costs little to open.
+// passphrase returns a protector with low cost.
 func passphrase(t testing.TB, text string) driver.Protector {
 	t.Helper()
 	return soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 1}.Passphrase([]byte(text))
 }
 
-// newTestVault makes a vault whose cleanup checks every stored byte.
+// newTestVault makes a vault. Its cleanup checks every stored byte.
 func newTestVault(t testing.TB, cfg Config) (*Vault, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "vault")
@@ -150,7 +151,7 @@ func TestProtectors(t *testing.T) {
 	closeChecked(t, v)
 }
 
-// reopenAs closes v and opens it by right, after wrong did not.
+// reopenAs closes v and opens it with right, after an Open with wrong has failed.
 func reopenAs(t *testing.T, v *Vault, dir string, right, wrong driver.Protector) *Vault {
 	t.Helper()
 	closeChecked(t, v)

@@ -12,12 +12,12 @@ import (
 	"strongroom.example/internal/vectors"
 )
 
-// TestWycheproof runs the vectors over CMKs whose material was imported: what a caller
-// gets is what the vectors have.
+// TestWycheproof runs the vectors with CMKs whose material was imported, and compares the
+// results of the vault's methods.
 func TestWycheproof(t *testing.T) {
 	t.Parallel()
 	needs(t, WrapSM2)
-	// The vectors have one key for two usages, which a vault refuses.
+	// The vectors use one key for two usages, which a vault rejects.
 	vaults := make(map[driver.Usage]Client)
 	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Decrypt} {
 		v, _ := newTestVault(t, Config{})
@@ -26,7 +26,7 @@ func TestWycheproof(t *testing.T) {
 	vectors.Run(t, vectors.Subject{
 		Info:  vaultTable(t),
 		Files: 13,
-		// Each key has a wrapping key of its own, and those of RSA take long.
+		// Each key needs a wrapping key of its own, and those of RSA take long.
 		LeaveOut: func(file string) bool {
 			return strings.Contains(file, "3072") || strings.Contains(file, "4096") || strings.Contains(file, "384r1") || strings.Contains(file, "521r1")
 		},
@@ -36,7 +36,8 @@ func TestWycheproof(t *testing.T) {
 	})
 }
 
-// vaultTable is the software engine's table, without what a caller of the vault has not.
+// vaultTable returns the software engine's table without the entries that the vault's API
+// does not offer.
 func vaultTable(t *testing.T) driver.Info {
 	t.Helper()
 	d, err := soft.New(soft.Config{})
@@ -54,7 +55,7 @@ func vaultTable(t *testing.T) driver.Info {
 	return info
 }
 
-// importVector makes a CMK of a vector's key. A refusal is Invalid.
+// importVector makes a CMK of a vector's key. It returns Invalid if the import is rejected.
 func importVector(t *testing.T, c Client, spec driver.KeySpec, material []byte) (driver.Key, func(), error) {
 	t.Helper()
 	n := slices.IndexFunc(specTable, func(r specRow) bool { return r.alg != "" && r.device(c.vault.suite) == spec })
@@ -71,16 +72,16 @@ func importVector(t *testing.T, c Client, spec driver.KeySpec, material []byte) 
 	return vectorKey{c, k.ID}, func() {}, nil
 }
 
-// A vectorKey is a CMK behind the interfaces of keys.
+// A vectorKey implements the key interfaces of package driver with a CMK.
 type vectorKey struct {
 	c   Client
 	key string
 }
 
-// Close does nothing: the CMK stays in the vault.
+// Close does nothing, because the CMK remains in the vault.
 func (vectorKey) Close() error { return nil }
 
-// PRF is GenerateMac.
+// PRF calls GenerateMac.
 func (k vectorKey) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 	mac, err := k.c.GenerateMac(ctx, k.key, input)
 	return append(dst, mac...), err
@@ -92,7 +93,7 @@ func (k vectorKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) (
 	return k.c.Sign(ctx, k.key, input, SignOptions{Algorithm: signTable[n].alg, MessageType: Digest})
 }
 
-// Decrypt decrypts. The vault's one error for ciphertexts is Authentic.
+// Decrypt decrypts with the CMK. It returns Authentic for ErrCiphertext.
 func (k vectorKey) Decrypt(ctx context.Context, dst []byte, alg driver.EncryptAlg, ciphertext []byte) ([]byte, error) {
 	plaintext, err := k.c.AsymmetricDecrypt(ctx, k.key, ciphertext, EncryptionAlgorithm(alg))
 	if errors.Is(err, ErrCiphertext) {

@@ -11,7 +11,7 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestZeroClient: every method of a client without vault or principal is ErrDenied.
+// TestZeroClient: every method of a client without vault or principal returns ErrDenied.
 func TestZeroClient(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	var none *Vault
@@ -57,7 +57,7 @@ func asError(v reflect.Value) error {
 	return err
 }
 
-// TestZeroValues: what was not made by the vault refuses, and does not panic.
+// TestZeroValues: methods of zero values return errors and do not panic.
 func TestZeroValues(t *testing.T) {
 	var dk DataKey
 	var none *DataKey
@@ -84,7 +84,7 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
-// TestNilParts: a protector or driver that is nil is ErrInvalid.
+// TestNilParts: a nil protector or driver is rejected with ErrInvalid.
 func TestNilParts(t *testing.T) {
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "v")
 	withNil := testConfig()
@@ -113,7 +113,7 @@ func TestNilParts(t *testing.T) {
 	}
 }
 
-// TestFailedCreate: with an error there is no vault.
+// TestFailedCreate: Create returns no vault with an error.
 func TestFailedCreate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

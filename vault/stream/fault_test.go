@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/redact/redacttest"
 )
 
-// Bytes that nobody read are no end of the file: a reader that was closed never says
-// io.EOF.
+// TestReadAfterClose: a closed reader never returns io.EOF, because bytes that were not
+// read are not the end of the file.
 func TestReadAfterClose(t *testing.T) {
 	file := seal(t, AES256GCM, small, pattern(40))
 	for _, n := range []int{0, 1, 16, 35, 40, 41} {
@@ -31,8 +31,8 @@ func TestReadAfterClose(t *testing.T) {
 	}
 }
 
-// A data key that is long enough for one suite only tells no more than any other
-// fault does.
+// TestChangedSuite: with a data key that is long enough for one suite only, a changed suite
+// byte gives the same error as any other fault.
 func TestChangedSuite(t *testing.T) {
 	needSM(t)
 	short := testKey{key.secret[:16]}
@@ -50,7 +50,7 @@ func TestChangedSuite(t *testing.T) {
 	}
 }
 
-// cut is a reader whose end is an error of its own.
+// cut is a reader that ends with a given error.
 type cut struct {
 	io.Reader
 	err error
@@ -64,8 +64,8 @@ func (c cut) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An error of the underlying reader comes through as it is, also one that wraps an
-// end.
+// TestErrorsOfTheReader: an error of the underlying reader is returned unchanged, even if
+// it wraps io.EOF.
 func TestErrorsOfTheReader(t *testing.T) {
 	file := seal(t, AES256GCM, small, pattern(40))
 	for _, n := range []int{0, 3, fixedSize, fixedSize + 5, len(file) - 60, len(file) - 5, len(file)} {

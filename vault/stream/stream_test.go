@@ -48,8 +48,8 @@ func unseal(file []byte, log2 uint8) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// mustRefuse checks that file is ErrStream and that what came out before is a
-// beginning of plaintext.
+// mustRefuse checks that reading file fails with ErrStream, and that the output before the
+// error is a prefix of plaintext.
 func mustRefuse(t *testing.T, what string, file, plaintext []byte, log2 uint8) {
 	t.Helper()
 	got, err := unseal(file, log2)
@@ -68,8 +68,8 @@ func needSM(t *testing.T) {
 	}
 }
 
-// TestUnusableSuite: where FIPS 140 is enforced, a stream in SM4-GCM is an error to
-// read and to write, and no panic.
+// TestUnusableSuite: if FIPS 140 is enforced, reading or writing a stream in SM4-GCM
+// returns an error and does not panic.
 func TestUnusableSuite(t *testing.T) {
 	file, err := os.ReadFile(filepath.Join("testdata", "suite2-100.stream"))
 	if err != nil {
@@ -116,7 +116,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-const small = 4 // segments of 16 bytes, so that every byte can be tried
+const small = 4 // log2 of 16-byte segments, so that every byte can be tried
 
 func TestEveryBitFlipAndTruncation(t *testing.T) {
 	plaintext := pattern(40)
@@ -210,7 +210,7 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestGolden opens streams that were written once and must open for ever.
+// TestGolden opens stored streams, which must open with every later version of the package.
 func TestGolden(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s Suite) {
 		for _, n := range []int{0, 100} {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// suited is a test key that names its suite.
+// suited is a test key that determines its suite.
 type suited struct {
 	testKey
 	suite Suite
@@ -21,8 +21,8 @@ type suited struct {
 
 func (k suited) StreamSuite() Suite { return k.suite }
 
-// TestKeySuite: a writer takes the suite from its key, and a key that names none, or one
-// that is unknown or too short, is an error that says so.
+// TestKeySuite: a writer takes the suite from its key. A key with no suite, an unknown
+// suite, or too few bytes gives an error that says so.
 func TestKeySuite(t *testing.T) {
 	short := testKey{bytes.Repeat([]byte{7}, 16)}
 	eachSuite(t, func(t *testing.T, s Suite) {
@@ -62,8 +62,8 @@ func TestKeySuite(t *testing.T) {
 	}
 }
 
-// TestFormat2 reads a golden stream of AES128GCM after docs/formats.md, by the standard
-// library alone.
+// TestFormat2 reads a golden stream of AES128GCM according to docs/formats.md, with the
+// standard library alone.
 func TestFormat2(t *testing.T) {
 	file, err := os.ReadFile("testdata/suite3-100.stream")
 	if err != nil {
@@ -92,7 +92,7 @@ func TestFormat2(t *testing.T) {
 	}
 }
 
-// TestFormatsDoNotMix: a suite of one format in a stream of the other is no stream.
+// TestFormatsDoNotMix: a suite of one format number in a stream of the other is rejected.
 func TestFormatsDoNotMix(t *testing.T) {
 	for s, l := range layouts {
 		if !l.id.Usable() {
@@ -105,7 +105,7 @@ func TestFormatsDoNotMix(t *testing.T) {
 					continue
 				}
 				if as, ok := layouts[Suite(other)]; ok && !as.id.Usable() {
-					continue // ErrInvalid: see TestUnusableSuite
+					continue // ErrInvalid; see TestUnusableSuite
 				}
 				mustRefuse(t, "another format or suite", file, pattern(40), small)
 			}
