@@ -11,8 +11,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestSelfTestOfGateways: a token, or a gateway before it, that fails at something the
-// self-test tries still opens and offers the rest, if need be without that ability.
+// TestSelfTestOfGateways: a token, or a gateway to it, that fails at something the
+// self-test tries still opens and offers its other abilities, if necessary with
+// Config.Without.
 func TestSelfTestOfGateways(t *testing.T) {
 	unwrap := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Unwrap}
 	for name, c := range map[string]struct {
@@ -31,7 +32,7 @@ func TestSelfTestOfGateways(t *testing.T) {
 			faulty.Be(c.quirk)
 			cfg := config(faulty.PKCS11)
 			cfg.Without = c.without
-			for range 2 { // the second Open has what the first one found
+			for range 2 { // the second Open uses the results of the first
 				d, err := pkcs11.Open(t.Context(), cfg)
 				if err != nil {
 					t.Fatal(err)
@@ -54,8 +55,8 @@ func TestSelfTestOfGateways(t *testing.T) {
 	}
 }
 
-// TestSelfTestSaysWhatKilled: the error of an Open that fails for one ability names it, and
-// the setting that leaves it out.
+// TestSelfTestSaysWhatKilled: if Open fails because of one ability, the error names the
+// ability and the setting that leaves it out.
 func TestSelfTestSaysWhatKilled(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.GCMKills)
@@ -71,7 +72,8 @@ func TestSelfTestSaysWhatKilled(t *testing.T) {
 	}
 }
 
-// TestWithout: what is left out is not offered, and another driver of the token has it.
+// TestWithout: an ability that Config.Without names is not offered, but another driver of
+// the token offers it.
 func TestWithout(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	c := config(token)

@@ -10,8 +10,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestLostPrivateHalf: of a pair the public half alone is there, as after a crash while
-// it was made. Making it again gives a pair; one of another label stays as it is.
+// TestLostPrivateHalf: only the public key of a pair exists, as after a crash while the
+// pair was made. Making it again gives a complete pair. A public key with another label
+// is not changed.
 func TestLostPrivateHalf(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -42,8 +43,8 @@ func TestLostPrivateHalf(t *testing.T) {
 	})
 }
 
-// TestImportAgainWithAFault: the check of a key that is there meets a fault that passes.
-// It does not say that the key is another.
+// TestImportAgainWithAFault: a temporary error while an existing key is checked is not
+// reported as a key with other material.
 func TestImportAgainWithAFault(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)

@@ -9,9 +9,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestNoAllocationPerCall: with room in dst a call takes nothing from the heap, so
-// that a busy token makes the garbage collector no work. A signature is the one thing
-// that Sign allocates.
+// TestNoAllocationPerCall: with space in dst a call allocates nothing, so that a busy
+// token causes no garbage collection. Sign allocates only the signature.
 func TestNoAllocationPerCall(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")

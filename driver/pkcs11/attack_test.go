@@ -15,10 +15,11 @@ import (
 )
 
 // The attacks are those of Bortolozzo, Centenaro, Focardi and Steel, "Attacking and
-// fixing PKCS#11 security tokens" (CCS 2010): somebody with a session of the token,
-// logged in, tries to get a key out by calls that the token allows.
+// fixing PKCS#11 security tokens" (CCS 2010): an attacker with a logged-in session tries
+// to extract a key by calls that the token allows.
 
-// An attacker is logged in, as is everyone in this process while the driver is open.
+// An attacker has a logged-in session, as has all code in this process while the driver
+// is open.
 type attacker struct {
 	intruder
 	session p11.SessionHandle
@@ -32,7 +33,7 @@ type success struct {
 	text string
 }
 
-// An attackKind names what the token let the attacker do.
+// An attackKind is the kind of an attack that worked.
 type attackKind string
 
 const (
@@ -62,7 +63,7 @@ func mech(kind uint, parameter any) []*p11.Mechanism {
 
 func attribute(kind uint, value any) *p11.Attribute { return p11.NewAttribute(kind, value) }
 
-// succeeds notes an attack that worked, and reports whether it did.
+// succeeds records an attack that worked, and reports whether it did.
 func (a *attacker) succeeds(err error, kind attackKind, format string, args ...any) bool {
 	if err == nil {
 		a.won = append(a.won, success{kind, fmt.Sprintf(format, args...)})
@@ -70,7 +71,7 @@ func (a *attacker) succeeds(err error, kind attackKind, format string, args ...a
 	return err == nil
 }
 
-// objects finds the secret or private key under an id.
+// objects returns the secret or private keys under an id.
 func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
 	a.t.Helper()
 	var all []p11.ObjectHandle
@@ -91,7 +92,7 @@ func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
 	return all
 }
 
-// attack tries everything on one object.
+// attack tries every attack on one object.
 func (a *attacker) attack(name string, o p11.ObjectHandle) {
 	a.read(name, o)
 	a.change(name, o)
@@ -110,14 +111,14 @@ func (a *attacker) read(name string, o p11.ObjectHandle) {
 	}
 }
 
-// is reads a flag.
+// is reports whether a boolean attribute is true.
 func (a *attacker) is(o p11.ObjectHandle, kind uint) bool {
 	list, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, nil)})
 	return err == nil && len(list) == 1 && len(list[0].Value) == 1 && list[0].Value[0] != 0
 }
 
-// change gives the key conflicting roles, or takes its protection away. What counts
-// is whether the flag has changed.
+// change tries to give the key conflicting roles, and to remove its protection. An attack
+// succeeds if the attribute has changed.
 func (a *attacker) change(name string, o p11.ObjectHandle) {
 	for kind, value := range map[uint]bool{
 		p11.CKA_EXTRACTABLE: true, p11.CKA_SENSITIVE: false, p11.CKA_WRAP: true, p11.CKA_UNWRAP: true, p11.CKA_ENCRYPT: true,
@@ -127,7 +128,7 @@ func (a *attacker) change(name string, o p11.ObjectHandle) {
 	}
 }
 
-// set changes a flag that is not set to value yet.
+// set tries to set a boolean attribute that does not have the value yet.
 func (a *attacker) set(name string, o p11.ObjectHandle, kind uint, value bool) {
 	if a.is(o, kind) == value {
 		return
@@ -152,8 +153,8 @@ func (a *attacker) copy(name string, o p11.ObjectHandle) {
 	}
 }
 
-// expose attacks a copy. What it wins counts as exposing, not as what it would be on the
-// key itself: a token that copies and guards the copy has given nothing away yet.
+// expose attacks a copy. A success counts as exposing, and not as the same attack on the
+// key itself, because a token that copies a key and protects the copy has not exposed it.
 func (a *attacker) expose(name string, twin p11.ObjectHandle) {
 	before := len(a.won)
 	name += " copied"
@@ -167,7 +168,7 @@ func (a *attacker) expose(name string, twin p11.ObjectHandle) {
 	}
 }
 
-// ownKey makes a key of the attacker's with roles of his choice.
+// ownKey makes a key of the attacker with the given roles.
 func (a *attacker) ownKey(extractable bool, roles ...uint) p11.ObjectHandle {
 	a.t.Helper()
 	t := []*p11.Attribute{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_VALUE_LEN, 32), attribute(p11.CKA_EXTRACTABLE, extractable), attribute(p11.CKA_SENSITIVE, false)}
@@ -187,7 +188,7 @@ var wrapMechanisms = map[uint][]byte{
 	p11.CKM_RSA_PKCS: nil, p11.CKM_RSA_X_509: nil,
 }
 
-// wrapIt wraps our key under one of the attacker's.
+// wrapIt tries to wrap the driver's key under a key of the attacker.
 func (a *attacker) wrapIt(name string, o p11.ObjectHandle) {
 	with := a.ownKey(false, p11.CKA_WRAP, p11.CKA_DECRYPT)
 	defer a.DestroyObject(a.session, with)
@@ -197,8 +198,8 @@ func (a *attacker) wrapIt(name string, o p11.ObjectHandle) {
 	}
 }
 
-// wrapWithIt wraps a key of the attacker's under ours, which would be half of wrap
-// and decrypt.
+// wrapWithIt tries to wrap a key of the attacker under the driver's key, which is half of
+// a wrap and decrypt attack.
 func (a *attacker) wrapWithIt(name string, o p11.ObjectHandle) {
 	mine := a.ownKey(true)
 	defer a.DestroyObject(a.session, mine)
@@ -208,7 +209,7 @@ func (a *attacker) wrapWithIt(name string, o p11.ObjectHandle) {
 	}
 }
 
-// deriveFromIt makes a readable key of ours.
+// deriveFromIt tries to derive a readable key from the driver's key.
 func (a *attacker) deriveFromIt(name string, o p11.ObjectHandle) {
 	t := []*p11.Attribute{
 		attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_GENERIC_SECRET), attribute(p11.CKA_TOKEN, false),
@@ -222,10 +223,10 @@ func (a *attacker) deriveFromIt(name string, o p11.ObjectHandle) {
 	}
 }
 
-// knownAttacks are those that a token allows whatever the template of a key says, so that
-// no driver can prevent them. The driver reports such a token as SOFTWARE.
+// knownAttacks are the attacks that a token allows regardless of a key's template, so
+// that no driver can prevent them. The driver reports such a token as SOFTWARE.
 var knownAttacks = []struct {
-	manufacturer, model string // what they begin with
+	manufacturer, model string // their prefixes
 	kinds               []attackKind
 	source              string
 }{
@@ -247,8 +248,9 @@ func isKnown(of driver.Info, won success) bool {
 	return false
 }
 
-// TestAttacks attacks one key of each spec, made in the token, and imported or unwrapped
-// where the token offers that. No key can be read or changed directly on any token.
+// TestAttacks attacks one key of each spec that the token generated and, where supported,
+// one that was imported and one that was unwrapped. No token may allow a key to be read
+// or changed directly.
 func TestAttacks(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -276,9 +278,8 @@ func TestAttacks(t *testing.T) {
 	})
 }
 
-// TestReimport takes a ciphertext that was imported and has the token unwrap what is
-// under OAEP in it again, as a key that can be read or that deciphers. SoftHSM keeps to
-// CKA_UNWRAP_TEMPLATE.
+// TestReimport unwraps the OAEP part of an imported ciphertext again, as a key that can
+// be read or that decrypts. SoftHSM enforces CKA_UNWRAP_TEMPLATE.
 func TestReimport(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)

@@ -10,11 +10,11 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// recovery is how long after its return a token may stay out of use.
+// recovery is the longest time after its return for which a token may be unusable.
 const recovery = 2 * time.Second
 
-// TestTokenAwayAndBack takes the token's directory away and puts it back. What is
-// away is Unavailable, and never NotFound: nobody may think that a key is gone.
+// TestTokenAwayAndBack moves the token's directory away and back. While it is away, calls
+// fail with Unavailable, and never with NotFound, which would mean that the key is lost.
 func TestTokenAwayAndBack(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -29,7 +29,7 @@ func TestTokenAwayAndBack(t *testing.T) {
 	t.Logf("in use again after at most %v", slowest)
 }
 
-// backWithin calls until a call works, and returns how long that took.
+// backWithin repeats a call until it succeeds, and returns the time that this took.
 func backWithin(t *testing.T, v *victim, limit time.Duration) time.Duration {
 	t.Helper()
 	back := time.Now()
@@ -42,7 +42,7 @@ func backWithin(t *testing.T, v *victim, limit time.Duration) time.Duration {
 	return time.Since(back)
 }
 
-// isAway calls everything once.
+// isAway checks that every operation fails with Unavailable.
 func isAway(t *testing.T, v *victim) {
 	t.Helper()
 	ctx := t.Context()
@@ -63,8 +63,8 @@ func isAway(t *testing.T, v *victim) {
 	}
 }
 
-// TestFirstLookupWhileAway: the first that is asked of the token is a lookup, which
-// finds nothing and does not fail.
+// TestFirstLookupWhileAway: the first call to a token that is away is a lookup, which
+// finds nothing and reports no error.
 func TestFirstLookupWhileAway(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -92,8 +92,8 @@ func TestFirstLookupWhileAway(t *testing.T) {
 	newVictim(t, d).mustWork(t, "afterwards")
 }
 
-// TestOneGoroutineProbes: while a token is away, a crowd of callers does not try to
-// bring it back all at once.
+// TestOneGoroutineProbes: while a token is away, concurrent callers do not all try to
+// repair it at once.
 func TestOneGoroutineProbes(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	faulty := testtoken.NewFaulty(t, token)

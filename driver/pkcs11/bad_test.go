@@ -15,7 +15,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestBadInput: whoever configures it wrongly is told what to do.
+// TestBadInput: the error for a wrong configuration says how to correct it.
 func TestBadInput(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	good := config(token)
@@ -48,7 +48,7 @@ func TestBadInput(t *testing.T) {
 	newVictim(t, opened(t, token)).mustWork(t, "after bad configurations")
 }
 
-// libc is a shared library that is no PKCS #11 module.
+// libc returns the path of a shared library that is not a PKCS #11 module.
 func libc(t *testing.T) string {
 	t.Helper()
 	for _, pattern := range []string{"/lib/*/libc.so.6", "/lib64/libc.so.6", "/usr/lib/libc.so*", "/lib/ld-musl-*.so.1"} {
@@ -56,11 +56,11 @@ func libc(t *testing.T) string {
 			return paths[0]
 		}
 	}
-	t.Fatal("there is no C library where one is")
+	t.Fatal("no C library found in the usual directories")
 	return ""
 }
 
-// TestAmbiguousLabel: two tokens have one label. The serial number chooses.
+// TestAmbiguousLabel: if two tokens have the same label, the serial number selects one.
 func TestAmbiguousLabel(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", token.Label,
@@ -94,8 +94,7 @@ func removeTokens(t *testing.T, tokens, label string) {
 	}
 }
 
-// TestTokenWithoutPIN: a token was initialised by its security officer, who has set
-// no user PIN.
+// TestTokenWithoutPIN: the token was initialised, but no user PIN has been set.
 func TestTokenWithoutPIN(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	other := newIntruder(t, token)
@@ -112,19 +111,18 @@ func TestTokenWithoutPIN(t *testing.T) {
 	}
 }
 
-// TestTokenThatComesLater opens a token that was made after the module was
-// initialised.
+// TestTokenThatComesLater opens a token that was made after the module was initialised.
 func TestTokenThatComesLater(t *testing.T) {
 	first := opened(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, first)
-	// SoftHSM sees the second token only when it is initialised again, which must not
-	// hurt the first.
+	// SoftHSM shows the second token only after it is initialised again, which must not
+	// affect the first.
 	second := newVictim(t, opened(t, testtoken.NewSoftHSM(t)))
 	v.mustWork(t, "the first token")
 	second.mustWork(t, "the second token")
 }
 
-// TestDoneContext does nothing.
+// TestDoneContext: calls with a context that is done return its error and do nothing.
 func TestDoneContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

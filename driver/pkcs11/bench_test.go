@@ -16,7 +16,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A benched is one operation, through the driver and by its call into C alone.
+// A benched is one operation, as a driver call and as a bare call into C.
 type benched struct {
 	name   string
 	spec   driver.KeySpec
@@ -57,10 +57,10 @@ func benchedCalls() []benched {
 	}
 }
 
-// BenchmarkOverCgo sets the driver against goroutines that call into C, each with a
-// session of its own and with nothing else around: no pool, no drain, no repair.
-// "x-cgo" is what the driver takes by what they take; what the bench package shows
-// beyond it, beside threads of C, is Go's way into C and the module's own locks.
+// BenchmarkOverCgo compares the driver with goroutines that call into C, each in a
+// session of its own, without pool, drain and repair. "x-cgo" is the driver's time
+// divided by theirs. The bench package compares with threads in C; its further difference
+// is the cost of cgo and the module's own locks.
 func BenchmarkOverCgo(b *testing.B) {
 	const turn, most = 200 * time.Millisecond, 8
 	token := testtoken.NewSoftHSM(b)
@@ -110,8 +110,8 @@ func benchedKey(b *testing.B, d *Driver, spec driver.KeySpec) driver.Key {
 	return k
 }
 
-// each calls from some goroutines for a turn, and answers the seconds that one call
-// took.
+// each calls from several goroutines for one turn, and returns the time of one call in
+// seconds.
 func each(b *testing.B, turn time.Duration, callers int, call func(i int, dst []byte) error) float64 {
 	b.Helper()
 	var done atomic.Int64

@@ -10,9 +10,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestPassingFaultIsNoWrongCiphertext: one decryption fails in a way that may pass. A
-// good ciphertext is not told to be a wrong one, and opens. A token that goes on failing
-// while its sentinel works is told from one that says so of itself.
+// TestPassingFaultIsNoWrongCiphertext: if one decryption fails with a temporary error,
+// the ciphertext is not reported as wrong, and it decrypts. A token that keeps failing
+// while its sentinel works is distinguished from one that reports its own failure.
 func TestPassingFaultIsNoWrongCiphertext(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d, id := opened(t, faulty.PKCS11), freshID()

@@ -13,8 +13,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestBudgetDoubles: the first step is small, each is twice the one before, and no
-// more is taken than was reserved, however many take.
+// TestBudgetDoubles: the first step is small, each further step is twice the one before,
+// and no more sealings are taken than were reserved, with any number of goroutines.
 func TestBudgetDoubles(t *testing.T) {
 	const most = 3 * firstStep
 	b := newBudget(new(atomic.Int64))
@@ -50,8 +50,9 @@ func TestBudgetDoubles(t *testing.T) {
 	}
 }
 
-// TestBudgetUnrecorded: a token that refuses is asked once, and what is given without
-// it is given once. One that is away for the moment is asked again.
+// TestBudgetUnrecorded: a token that refuses to store the count is asked once, and the
+// unrecorded sealings are given out once for all drivers. A token that is temporarily
+// unavailable is asked again.
 func TestBudgetUnrecorded(t *testing.T) {
 	book, asked := unrecordedBook{}, 0
 	b := newBudget(book.of(driver.MaterialID{}))
@@ -79,7 +80,7 @@ func TestBudgetUnrecorded(t *testing.T) {
 	}
 }
 
-// TestBudgetWaits: who waits for another's reservation can give up.
+// TestBudgetWaits: a caller that waits for another's reservation can give up.
 func TestBudgetWaits(t *testing.T) {
 	b := newBudget(new(atomic.Int64))
 	b.lock <- struct{}{}

@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// Codes that a token may return (PKCS #11 v2.40, appendix; names without CKR_).
+// codes are return values of a token (PKCS #11 v2.40, appendix; names without CKR_).
 var codes = map[string]uint32{
 	"HOST_MEMORY": 0x02, "SLOT_ID_INVALID": 0x03, "GENERAL_ERROR": 0x05, "FUNCTION_FAILED": 0x06, "ARGUMENTS_BAD": 0x07,
 	"DATA_INVALID": 0x20, "DATA_LEN_RANGE": 0x21, "DEVICE_ERROR": 0x30, "DEVICE_MEMORY": 0x31, "DEVICE_REMOVED": 0x32,
@@ -24,16 +24,17 @@ var codes = map[string]uint32{
 	"VENDOR": 0x80000042,
 }
 
-// passing codes heal: one call that fails with such a code is not noticed.
+// passing are temporary errors: one failure with such a code is repaired without an error
+// for the caller.
 var passing = []string{
 	"SLOT_ID_INVALID", "GENERAL_ERROR", "FUNCTION_FAILED", "DEVICE_ERROR", "DEVICE_REMOVED", "FUNCTION_CANCELED",
 	"KEY_HANDLE_INVALID", "OBJECT_HANDLE_INVALID", "OPERATION_ACTIVE", "OPERATION_NOT_INITIALIZED", "SESSION_CLOSED",
 	"SESSION_HANDLE_INVALID", "TOKEN_NOT_PRESENT", "USER_NOT_LOGGED_IN", "BUFFER_TOO_SMALL", "CRYPTOKI_NOT_INITIALIZED", "VENDOR",
 }
 
-// TestOneFailureHeals has one call fail with each code. Where that is a passing
-// fault the caller gets the right answer; otherwise he gets an error once, and the
-// right answer the next time.
+// TestOneFailureHeals makes one call fail with each code. After a temporary error the
+// caller gets the right result; otherwise it gets one error, and the right result the
+// next time.
 func TestOneFailureHeals(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
@@ -54,8 +55,8 @@ func TestOneFailureHeals(t *testing.T) {
 	}
 }
 
-// TestLastingFailure has every use of a key fail for a while. Whatever the code, the
-// answer is an error with a class, soon, and the token works when it does again.
+// TestLastingFailure makes every use of a key fail for some time. Whatever the code,
+// calls return an error with a class in time, and work again when the token does.
 func TestLastingFailure(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
@@ -73,18 +74,18 @@ func TestLastingFailure(t *testing.T) {
 	}
 }
 
-// classified checks that an error is the driver's, with the device's own code or
+// classified checks that an error is a driver.Error with a code of the device, or with
 // none.
 func classified(t *testing.T, what string, err error) {
 	t.Helper()
 	var e *driver.Error
 	if err != nil && (!errors.As(err, &e) || e.Op == "") {
-		t.Errorf("%s: %T (%v) is no driver.Error", what, err, err)
+		t.Errorf("%s: error %T (%v), want a *driver.Error", what, err, err)
 	}
 }
 
-// TestCreationThatDiesAfterwards: the token makes the key and the answer is lost.
-// Calling again gives one usable key.
+// TestCreationThatDiesAfterwards: the token makes the key, but its reply is lost. Calling
+// again gives one usable key.
 func TestCreationThatDiesAfterwards(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)
@@ -125,8 +126,8 @@ func count(t *testing.T, d driver.Driver, id driver.MaterialID) (n int) {
 	return n
 }
 
-// TestSlowTokenKeepsItsThroughput: with a millisecond a call, the sessions of the
-// pool work side by side.
+// TestSlowTokenKeepsItsThroughput: with a millisecond for each call, the sessions of the
+// pool work concurrently.
 func TestSlowTokenKeepsItsThroughput(t *testing.T) {
 	const sessions, callers, each = 8, 16, 25
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))

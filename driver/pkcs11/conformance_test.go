@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A hanging driver is one whose module can be made to hang.
+// A hanging is a driver whose module can be made to hang.
 type hanging struct {
 	*pkcs11.Driver
 	module testtoken.FaultyPKCS11
@@ -21,15 +21,15 @@ type hanging struct {
 
 var _ drivertest.Hanger = hanging{}
 
-// Hang makes C_Sign hang.
+// Hang makes C_Sign hang until release is called.
 func (h hanging) Hang() (release func()) {
 	h.module.Hang(testtoken.CSign)
 	return h.module.Release
 }
 
-// TestConformance holds the driver to the contract on each token, with SoftHSM behind a
-// module that can hang. RSA keys above 2048 bits take minutes; STRONGROOM_CONFORMANCE=all
-// has them too.
+// TestConformance tests the driver against the contract on each token, with SoftHSM
+// behind a module that can hang. RSA keys above 2048 bits take minutes and run only with
+// STRONGROOM_CONFORMANCE=all.
 func TestConformance(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		opens := func(t *testing.T) driver.Driver { return open(t, token) }

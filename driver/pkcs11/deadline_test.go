@@ -15,9 +15,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestDeadlineEndsWait has a function of the module hang under each operation. The caller
-// gets the context's error while it hangs, its buffers are not touched any more, and the
-// driver works when the call has returned.
+// TestDeadlineEndsWait makes a function of the module hang during each operation. The
+// caller gets the context's error while it hangs, its buffers are not accessed
+// afterwards, and the driver works once the call has returned.
 func TestDeadlineEndsWait(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)
@@ -107,8 +107,8 @@ func TestDeadlineEndsWait(t *testing.T) {
 	}
 }
 
-// TestCloseIsBounded: while a call hangs in the module, Close of its key and of the driver
-// return with an error, and the driver is closed when the call has returned.
+// TestCloseIsBounded: while a call hangs in the module, Close of its key and of the
+// driver return an error, and the driver is closed once the call has returned.
 func TestCloseIsBounded(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := open(t, faulty.PKCS11)

@@ -10,7 +10,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// ModuleContext returns what the driver calls a module by. It does not initialise it.
+// ModuleContext returns the function list by which the driver calls a module. It does not
+// initialise the module.
 func ModuleContext(path string) (*p11.Ctx, error) {
 	m, err := modules.load(path)
 	if err != nil {
@@ -19,8 +20,8 @@ func ModuleContext(path string) (*p11.Ctx, error) {
 	return m.ctx, nil
 }
 
-// Refused is the error of a C_Initialize that failed with a code.
+// Refused returns the error for a C_Initialize that failed with a code.
 func Refused(path, args string, rv uint) error { return refused(path, args, code("C_Initialize", rv)) }
 
-// LimitClose has Close wait no longer than limit for calls that hang.
+// LimitClose makes Close wait no longer than limit for running calls.
 func LimitClose(d driver.Driver, limit time.Duration) { d.(*Driver).limit = limit }

@@ -19,7 +19,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// cycles is how often a fault is provoked: 50 times, or STRONGROOM_FAULT_CYCLES.
+// cycles returns how often a fault is injected: 50 times, or STRONGROOM_FAULT_CYCLES.
 func cycles(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("STRONGROOM_FAULT_CYCLES")
@@ -33,7 +33,7 @@ func cycles(t *testing.T) int {
 	return n
 }
 
-// A victim is a derivation key on a token, with the one answer that is right.
+// A victim is a derivation key on a token, with the expected result.
 type victim struct {
 	d    driver.Driver
 	id   driver.MaterialID
@@ -65,10 +65,10 @@ func freshID() (id driver.MaterialID) {
 	return id
 }
 
-// deadline bounds every call in the fault tests.
+// deadline is the limit for every call in the fault tests.
 const deadline = 5 * time.Second
 
-// use makes one call. A wrong answer ends the test, and so does a hang.
+// use makes one call. It fails the test for a wrong result or a hang.
 func (v *victim) use(t *testing.T) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -76,7 +76,7 @@ func (v *victim) use(t *testing.T) error {
 	start := time.Now()
 	got, err := v.key.PRF(ctx, nil, []byte("input"))
 	if err == nil && !bytes.Equal(got, v.want) {
-		t.Fatalf("a wrong answer: %x, want %x", got, v.want)
+		t.Fatalf("PRF: %x, want %x", got, v.want)
 	}
 	if took := time.Since(start); took > deadline+time.Second {
 		t.Fatalf("a call took %v", took)
@@ -91,8 +91,8 @@ func (v *victim) mustWork(t *testing.T, when string) {
 	}
 }
 
-// An intruder is another user of the module in this process. It calls the driver's own
-// function list: another one may be another instance of the module.
+// An intruder is another user of the module in this process. It uses the driver's
+// function list, because another list may belong to another instance of the module.
 type intruder struct {
 	*p11.Ctx
 	token testtoken.PKCS11
@@ -107,7 +107,7 @@ func newIntruder(t *testing.T, token testtoken.PKCS11) intruder {
 	return intruder{ctx, token}
 }
 
-// slot finds the token's slot, which changes with each initialisation.
+// slot returns the token's slot, which changes with each initialisation.
 func (i intruder) slot(t *testing.T) uint {
 	t.Helper()
 	slots, err := i.GetSlotList(true)
@@ -123,8 +123,8 @@ func (i intruder) slot(t *testing.T) uint {
 	return 0
 }
 
-// TestSessionsClosedByAnother: somebody closes every session of the token, which
-// ends the login too.
+// TestSessionsClosedByAnother: another library closes every session of the token, which
+// also ends the login.
 func TestSessionsClosedByAnother(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
@@ -137,9 +137,9 @@ func TestSessionsClosedByAnother(t *testing.T) {
 	})
 }
 
-// TestSessionsClosedInACrowd has 8 goroutines find their sessions dead at once. They
-// are between calls while it happens: SoftHSM crashes if a session is closed under a
-// running call, whoever does it.
+// TestSessionsClosedInACrowd: 8 goroutines find their sessions closed at the same time.
+// They make no calls while the sessions are being closed, because SoftHSM crashes if a
+// session is closed during a call in it.
 func TestSessionsClosedInACrowd(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
@@ -177,8 +177,8 @@ func TestSessionsClosedInACrowd(t *testing.T) {
 	all.Wait()
 }
 
-// TestLogoutByAnother ends the login and leaves the sessions. It is not for NSS,
-// which crashes on a handle from before a logout.
+// TestLogoutByAnother ends the login but not the sessions. It does not run on NSS, which
+// crashes on a handle from before a logout.
 func TestLogoutByAnother(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	v, other := newVictim(t, opened(t, token)), newIntruder(t, token)
@@ -195,7 +195,7 @@ func TestLogoutByAnother(t *testing.T) {
 	}
 }
 
-// TestModuleFinalizedByAnother: slots, sessions and handles are all new then.
+// TestModuleFinalizedByAnother: after it, slots, sessions and handles are all new.
 func TestModuleFinalizedByAnother(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -212,8 +212,7 @@ func TestModuleFinalizedByAnother(t *testing.T) {
 	})
 }
 
-// TestModuleInitializedByAnother: the driver adopts the module and does not finalise
-// it.
+// TestModuleInitializedByAnother: the driver uses the module and does not finalise it.
 func TestModuleInitializedByAnother(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	other := newIntruder(t, token)
@@ -231,6 +230,6 @@ func TestModuleInitializedByAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := other.GetSessionInfo(s); err != nil {
-		t.Errorf("the other user's session is gone: %v", err)
+		t.Errorf("the session of the other user of the module: %v, want it still open", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestBusyTokenIsNoWrongCiphertext: a token without memory, in the check of what it
-// unwrapped, says nothing of the ciphertext.
+// TestBusyTokenIsNoWrongCiphertext: if the token runs out of memory while an unwrapped
+// key is checked, the ciphertext is not reported as wrong.
 func TestBusyTokenIsNoWrongCiphertext(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)
@@ -29,8 +29,8 @@ func TestBusyTokenIsNoWrongCiphertext(t *testing.T) {
 	}
 }
 
-// TestDestroyedAtTheSecondTry: a session that died has destroyed nothing, and the next
-// destroys for good, without a new start of the module.
+// TestDestroyedAtTheSecondTry: a session that ended has not destroyed the key; the second
+// attempt destroys it, without initialising the module again.
 func TestDestroyedAtTheSecondTry(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)

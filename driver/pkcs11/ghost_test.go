@@ -10,8 +10,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestNothingIsLeftBehind makes a key of each spec in each way, spoils an import, and
-// destroys everything. SoftHSM keeps each object in a file; half of one would be seen.
+// TestNothingIsLeftBehind makes a key of each spec in each way, makes an import fail, and
+// destroys all keys. SoftHSM keeps each object in a file, so partial objects would be
+// seen.
 func TestNothingIsLeftBehind(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)

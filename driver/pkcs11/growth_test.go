@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// resident returns how much memory the process has, in bytes.
+// resident returns the resident memory of the process, in bytes.
 func resident(t *testing.T) int {
 	t.Helper()
 	debug.FreeOSMemory()
@@ -28,12 +28,13 @@ func resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
-// TestFailedDecryptsDoNotGrow gives a key 10,000 wrong ciphertexts of 16 KiB.
+// TestFailedDecryptsDoNotGrow decrypts 10,000 wrong ciphertexts of 16 KiB and checks that
+// memory does not grow.
 func TestFailedDecryptsDoNotGrow(t *testing.T) {
 	const failures = 10_000
 	limit := 1 << 20
 	if raceDetector {
-		limit = 16 << 20 // its own books grow; a leak would be of 160 MiB
+		limit = 16 << 20 // the race detector's data grows; a leak would be 160 MiB
 	}
 	d := opened(t, testtoken.NewSoftHSM(t))
 	id, spec := freshID(), driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal}
@@ -52,7 +53,7 @@ func TestFailedDecryptsDoNotGrow(t *testing.T) {
 			}
 		}
 	}
-	fail(failures / 5) // the module's own caches fill first
+	fail(failures / 5) // fills the module's own caches
 	before := resident(t)
 	fail(failures)
 	if grown := resident(t) - before; grown > limit {

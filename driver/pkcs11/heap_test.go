@@ -17,14 +17,14 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A needle is the end of a secret, which is looked for in memory: an allocator writes
-// over the beginning of what is freed. It is kept masked, so that it does not find
-// itself.
+// A needle is the end of a secret, for a search of memory. It is not the beginning,
+// because an allocator overwrites the beginning of freed memory. It is kept masked, so
+// that the search does not find the needle itself.
 type needle [16]byte
 
 const needleMask = 0x5A
 
-// newNeedle draws a secret into plain, which is on the Go heap.
+// newNeedle writes a random secret to plain, which is on the Go heap.
 func newNeedle(plain []byte) (n needle) {
 	rand.Read(plain)
 	end := plain[len(plain)-len(n):]
@@ -34,8 +34,8 @@ func newNeedle(plain []byte) (n needle) {
 	return n
 }
 
-// inCHeap counts the copies of the secret in writable memory that is not Go's: the C
-// heap, in its main part and in the arenas of threads.
+// inCHeap counts the copies of the secret in writable memory that does not belong to Go:
+// the C heap, including the arenas of threads.
 func (n needle) inCHeap(t *testing.T) (found int) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -69,9 +69,9 @@ func (n needle) inCHeap(t *testing.T) (found int) {
 	return found
 }
 
-// ofGo reports whether a mapping is the Go heap's: it has Go's name where the kernel
-// keeps names, is huge as Go's reservations are, or holds an object of Go's. The
-// shadow memory of the race detector is as huge. Files have names of their own.
+// ofGo reports whether a mapping belongs to the Go heap: it has Go's name if the kernel
+// stores names, is as large as Go's reservations, or contains a Go object. The shadow
+// memory of the race detector is as large. Files have names of their own.
 func ofGo(line string, from, to uintptr, inGo string) bool {
 	var object uintptr
 	fmt.Sscanf(inGo, "0x%x", &object)
@@ -79,7 +79,7 @@ func ofGo(line string, from, to uintptr, inGo string) bool {
 		object >= from && object < to || from>>30 == object>>30
 }
 
-// count counts the secret in part.
+// count counts the copies of the secret in part.
 func (n needle) count(part []byte) (found int) {
 	for {
 		i := bytes.IndexByte(part, n[0]^needleMask)
@@ -97,8 +97,8 @@ func (n needle) count(part []byte) (found int) {
 	}
 }
 
-// TestNothingLeftInCHeap looks for plaintexts and key material after calls through
-// the driver, and after the same calls through miekg/pkcs11, which is the control.
+// TestNothingLeftInCHeap searches for plaintexts and key material after calls through the
+// driver, and after the same calls through miekg/pkcs11 as a control.
 func TestNothingLeftInCHeap(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -115,7 +115,7 @@ func TestNothingLeftInCHeap(t *testing.T) {
 	handle := a.objects(id)[0]
 	ours, control, imported, rounds := 0, 0, 0, 40
 	if raceDetector {
-		rounds = 10 // scanning its shadow memory takes long
+		rounds = 10 // scanning the race detector's shadow memory takes long
 	}
 	for range rounds {
 		plain := make([]byte, 256)

@@ -17,10 +17,10 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// initialiseChild is set, to a module, for a process that only opens it.
+// initialiseChild names the module for a child process that only opens it.
 const initialiseChild = "STRONGROOM_TEST_INITIALISE"
 
-// TestInitialiseChild is what TestInitialiseAdvice runs in child processes.
+// TestInitialiseChild is the part of TestInitialiseAdvice that runs in child processes.
 func TestInitialiseChild(t *testing.T) {
 	module := os.Getenv(initialiseChild)
 	if module == "" {
@@ -31,8 +31,8 @@ func TestInitialiseChild(t *testing.T) {
 	fmt.Printf("%v\n%v\n", failure.Class, err)
 }
 
-// TestInitialiseAdvice initialises real modules that are not configured. The class is no
-// guess from a code that means something else elsewhere, and the text says what to set.
+// TestInitialiseAdvice initialises real modules without their configuration. The class is
+// right although modules return misleading codes, and the text says what to set.
 func TestInitialiseAdvice(t *testing.T) {
 	for name, c := range map[string]struct {
 		token       testtoken.PKCS11
@@ -53,7 +53,8 @@ func TestInitialiseAdvice(t *testing.T) {
 	}
 }
 
-// TestInitialiseClasses: what C_Initialize returns, by module, as measured.
+// TestInitialiseClasses has the codes that C_Initialize of each module returns, as
+// measured.
 func TestInitialiseClasses(t *testing.T) {
 	for _, c := range []struct {
 		path, args string
@@ -78,8 +79,8 @@ func TestInitialiseClasses(t *testing.T) {
 	}
 }
 
-// TestOtherRoles puts a key under the id of one that is for signing, which may do more. It
-// is there, so that it is not "no such object", and it is not used.
+// TestOtherRoles replaces a signing key by a key under the same id with more roles. The
+// key is not used, and the error is not NotFound.
 func TestOtherRoles(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestMistypedOnAKeypad: the next login asks again.
+// TestMistypedOnAKeypad: after a wrong PIN on a keypad, the next login asks again.
 func TestMistypedOnAKeypad(t *testing.T) {
 	const pinIncorrect = 0xA0
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -24,8 +24,8 @@ func TestMistypedOnAKeypad(t *testing.T) {
 	newVictim(t, openedWith(t, c)).mustWork(t, "with the right PIN")
 }
 
-// TestLoginAfterAProfileWithoutOne: who opens the token with the wrong profile does not
-// decide for those who come later.
+// TestLoginAfterAProfileWithoutOne: a driver that opens the token with a wrong profile
+// without login does not affect drivers that open it later.
 func TestLoginAfterAProfileWithoutOne(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	c := config(token)

@@ -10,7 +10,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestLevelOfAnUnknownKind: software that nobody has a profile of is not told to be a
+// TestLevelOfAnUnknownKind: a software token without a profile is not reported as a
 // device.
 func TestLevelOfAnUnknownKind(t *testing.T) {
 	c := config(testtoken.NewSoftHSM(t))
@@ -21,7 +21,7 @@ func TestLevelOfAnUnknownKind(t *testing.T) {
 	}
 }
 
-// TestLeaksAreTried also where HMAC is not offered, and of private keys.
+// TestLeaksAreTried: leaks are also tested if HMAC is not offered, and for private keys.
 func TestLeaksAreTried(t *testing.T) {
 	const mechanismInvalid = 0x70
 	faulty := testtoken.NewFaulty(t, testtoken.NewNSS(t))

@@ -16,7 +16,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// A crowd is 16 goroutines that use one key all the time. done counts the calls that
+// A crowd is 16 goroutines that use one key continuously. done counts the calls that
 // succeeded.
 type crowd struct {
 	done, failed atomic.Int64
@@ -57,8 +57,8 @@ func newCrowd(t *testing.T, v *victim) *crowd {
 	return c
 }
 
-// recovers waits until every one of the crowd can have made a call, and returns how
-// long that took.
+// recovers waits until every goroutine of the crowd can have made a call, and returns the
+// time that this took.
 func (c *crowd) recovers(t *testing.T) time.Duration {
 	t.Helper()
 	start, done := time.Now(), c.done.Load()
@@ -71,8 +71,8 @@ func (c *crowd) recovers(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// TestLinkLost cuts the link under 16 goroutines and joins it again. Every call, C_GetInfo
-// among them, fails from the cut until C_Finalize and C_Initialize.
+// TestLinkLost interrupts the connection under 16 goroutines and restores it. Every call,
+// including C_GetInfo, fails from then on until C_Finalize and C_Initialize.
 func TestLinkLost(t *testing.T) {
 	for name, code := range map[string]uint32{"DEVICE_REMOVED": p11.CKR_DEVICE_REMOVED, "GENERAL_ERROR": p11.CKR_GENERAL_ERROR, "DEVICE_ERROR": p11.CKR_DEVICE_ERROR} {
 		t.Run(name, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestLinkLost(t *testing.T) {
 	}
 }
 
-// TestOpenOverALostLink: a driver that is opened after the link was lost works, although
-// another holds the module since before and makes no call.
+// TestOpenOverALostLink: a driver that is opened after the connection was lost works,
+// although another driver opened the module before and makes no calls.
 func TestOpenOverALostLink(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
@@ -108,8 +108,8 @@ func TestOpenOverALostLink(t *testing.T) {
 	v.mustWork(t, "opened before the link was lost")
 }
 
-// TestFinalizeFailsOnce: a module whose C_Finalize fails is still ours, and is finalised
-// by the next repair.
+// TestFinalizeFailsOnce: a module whose C_Finalize fails is still owned, and the next
+// repair finalises it.
 func TestFinalizeFailsOnce(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
@@ -119,8 +119,8 @@ func TestFinalizeFailsOnce(t *testing.T) {
 	backWithin(t, v, recovery)
 }
 
-// TestServerKilled kills the server of p11-kit's remoting under 16 goroutines and starts
-// it again.
+// TestServerKilled kills p11-kit's remoting server under 16 goroutines and starts it
+// again.
 func TestServerKilled(t *testing.T) {
 	token, server := testtoken.NewP11KitServer(t)
 	c := newCrowd(t, newVictim(t, opened(t, token)))

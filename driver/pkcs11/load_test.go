@@ -14,8 +14,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestManyOperations runs 100,000 operations from 16 goroutines, or as many as
-// STRONGROOM_PKCS11_OPERATIONS says.
+// TestManyOperations runs 100,000 operations, or STRONGROOM_PKCS11_OPERATIONS, from 16
+// goroutines.
 func TestManyOperations(t *testing.T) {
 	operations := 100_000
 	if text := os.Getenv("STRONGROOM_PKCS11_OPERATIONS"); text != "" {
@@ -42,15 +42,15 @@ func TestManyOperations(t *testing.T) {
 	t.Logf("%d operations in %v", operations, time.Since(start))
 }
 
-// TestSessionsExhausted: the token has three sessions, one of which is the anchor.
-// 16 callers share the others.
+// TestSessionsExhausted: the token has three sessions, one of which is the anchor. 16
+// callers share the other two.
 func TestSessionsExhausted(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
 	other := newIntruder(t, faulty.PKCS11)
 	faulty.Sessions(3)
 	for range cycles(t) {
-		// Every session dies, so that all callers want new ones at once.
+		// Ends all sessions, so that all callers need new ones at once.
 		if err := other.Finalize(); err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +68,8 @@ func TestSessionsExhausted(t *testing.T) {
 	faulty.Sessions(0)
 }
 
-// TestNoSessionAtAll: other programs hold all sessions. Nothing waits for ever, and
-// it works again when one is free.
+// TestNoSessionAtAll: other programs hold all sessions. No call waits for ever, and calls
+// work again once a session is free.
 func TestNoSessionAtAll(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))
@@ -87,7 +87,7 @@ func TestNoSessionAtAll(t *testing.T) {
 	}
 }
 
-// backSoon waits until a call works.
+// backSoon waits until a call succeeds.
 func backSoon(t *testing.T, v *victim) {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -101,8 +101,8 @@ func backSoon(t *testing.T, v *victim) {
 	}
 }
 
-// TestWaitingEndsWithContext: one session, held by a slow call; the next caller gives
-// up when its context ends, and the token does not hear of it.
+// TestWaitingEndsWithContext: a slow call holds the only session. The next caller gives
+// up when its context ends, and does not call the token.
 func TestWaitingEndsWithContext(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)
@@ -129,8 +129,8 @@ func TestWaitingEndsWithContext(t *testing.T) {
 	}
 }
 
-// TestNoLookupPerCall: a handle that was found once is used again, so that the cost
-// of a call does not depend on how many objects the token has.
+// TestNoLookupPerCall: a handle that was found is reused, so that the cost of a call does
+// not depend on the number of objects in the token.
 func TestNoLookupPerCall(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	v := newVictim(t, opened(t, faulty.PKCS11))

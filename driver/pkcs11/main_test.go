@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testtoken.Main(m)) }
 
-// config is the configuration for a token of a test.
+// config returns the configuration for a test token.
 func config(token testtoken.PKCS11) pkcs11.Config {
 	return pkcs11.Config{
 		Module: token.Module,
@@ -25,7 +25,7 @@ func config(token testtoken.PKCS11) pkcs11.Config {
 	}
 }
 
-// open opens a driver, which the test closes.
+// open opens a driver. The caller closes it.
 func open(t testing.TB, token testtoken.PKCS11) driver.Driver {
 	t.Helper()
 	d, err := pkcs11.Open(context.Background(), config(token))
@@ -35,14 +35,14 @@ func open(t testing.TB, token testtoken.PKCS11) driver.Driver {
 	return d
 }
 
-// opened opens a driver until the test ends.
+// opened opens a driver that is closed when the test ends.
 func opened(t testing.TB, token testtoken.PKCS11) driver.Driver {
 	t.Helper()
 	return openedWith(t, config(token))
 }
 
-// tokens are what the tests run on: SoftHSM, NSS and SoftHSM behind p11-kit's remoting, or
-// the token that the environment names.
+// tokens runs a test on SoftHSM, NSS and SoftHSM behind p11-kit's remoting, or on the
+// token that the environment names.
 func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 	t.Helper()
 	if token, ok := testtoken.FromEnvironment(t); ok {
@@ -63,14 +63,14 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 // is reports whether err is of a class.
 func is(err error, class driver.Class) bool { return errors.Is(err, class) }
 
-// ask is a source that answers pin.
+// ask returns a PIN source that returns pin.
 func ask(pin string) func(context.Context) ([]byte, error) {
 	return func(context.Context) ([]byte, error) { return []byte(pin), nil }
 }
 
 func failing(context.Context) ([]byte, error) { return nil, errors.New("I have none") }
 
-// openedWith is opened with a configuration.
+// openedWith is opened with the given configuration.
 func openedWith(t testing.TB, c pkcs11.Config) driver.Driver {
 	t.Helper()
 	d, err := pkcs11.Open(context.Background(), c)
@@ -85,8 +85,8 @@ func openedWith(t testing.TB, c pkcs11.Config) driver.Driver {
 	return d
 }
 
-// needs skips the test on a token that does not offer all of the specs. SoftHSM and NSS do:
-// see TestProbe.
+// needs skips the test if the token does not offer all of the specs. SoftHSM and NSS do;
+// TestProbe checks that.
 func needs(t testing.TB, d driver.Driver, specs ...driver.KeySpec) {
 	t.Helper()
 	for _, spec := range specs {

@@ -11,8 +11,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestTokenWithoutPKCS1 is a token whose new firmware signs by RSA-PSS and not by PKCS #1
-// v1.5. It offers PSS, keys of before open and sign by it, and its keys can be imported.
+// TestTokenWithoutPKCS1: a token's new firmware signs with RSA-PSS but not with PKCS #1
+// v1.5. The driver offers PSS, existing keys open and sign with it, and keys can be
+// imported.
 func TestTokenWithoutPKCS1(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c, id := config(faulty.PKCS11), freshID()
@@ -28,7 +29,7 @@ func TestTokenWithoutPKCS1(t *testing.T) {
 		t.Fatal(err)
 	}
 	faulty.Be(testtoken.NoPKCS1)
-	c.Profile = "generic" // has the token tried again
+	c.Profile = "generic" // makes the driver run the self-test again
 	d = openedWith(t, c)
 	row, ok := d.Info().Find(spec)
 	if !ok || !slices.Contains(row.Sign, driver.RSAPSSSHA256) || slices.Contains(row.Sign, driver.RSAPKCS1SHA256) || !row.Import {
@@ -48,8 +49,8 @@ func TestTokenWithoutPKCS1(t *testing.T) {
 	everyWay(t, d, row)
 }
 
-// TestSentinelWithoutItsMechanism: the token has lost the algorithm that its sentinel is
-// for. What else it does works, and a key that is not there is NotFound.
+// TestSentinelWithoutItsMechanism: the token no longer supports the sentinel's algorithm.
+// Its other algorithms work, and a missing key is NotFound.
 func TestSentinelWithoutItsMechanism(t *testing.T) {
 	const mechanismInvalid = 0x70
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -62,7 +63,7 @@ func TestSentinelWithoutItsMechanism(t *testing.T) {
 		t.Fatal(err)
 	}
 	faulty.Fail(testtoken.CSignInit, mechanismInvalid, 1<<30, false)
-	c.Profile = "generic" // has the token tried again
+	c.Profile = "generic" // makes the driver run the self-test again
 	d = openedWith(t, c)
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}
 	if _, ok := d.Info().Find(derive); ok {

@@ -21,7 +21,8 @@ func neighbours(t *testing.T) (faulty, next testtoken.FaultyPKCS11) {
 	return faulty, next
 }
 
-// TestNeighbourOfATokenThatIsAway goes on without being logged in over and over.
+// TestNeighbourOfATokenThatIsAway: while one token is away, the other one works and is
+// not logged in again repeatedly.
 func TestNeighbourOfATokenThatIsAway(t *testing.T) {
 	faulty, next := neighbours(t)
 	v, w := newVictim(t, opened(t, faulty.PKCS11)), newVictim(t, opened(t, next.PKCS11))
@@ -39,8 +40,8 @@ func TestNeighbourOfATokenThatIsAway(t *testing.T) {
 	}
 }
 
-// TestNeighbourOfATokenThatIsSought: those who look for a token that is not there do not
-// have the module initialised again with each try.
+// TestNeighbourOfATokenThatIsSought: repeated attempts to open a missing token do not
+// initialise the module again each time.
 func TestNeighbourOfATokenThatIsSought(t *testing.T) {
 	faulty, _ := neighbours(t)
 	w := newVictim(t, opened(t, faulty.PKCS11))

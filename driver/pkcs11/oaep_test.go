@@ -15,8 +15,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// block encrypts with the standard library and takes the RSA off, so that the padding
-// is left.
+// block encrypts with the standard library and undoes the RSA operation, which leaves the
+// padded message.
 func block(t *testing.T, key *rsa.PrivateKey, alg driver.EncryptAlg, message []byte) []byte {
 	t.Helper()
 	var h hash.Hash = sha256.New()
@@ -31,8 +31,8 @@ func block(t *testing.T, key *rsa.PrivateKey, alg driver.EncryptAlg, message []b
 	return m.FillBytes(make([]byte, key.Size()))
 }
 
-// TestUnpadOAEP reads what the standard library padded, of every length, and refuses
-// it with any one byte changed.
+// TestUnpadOAEP unpads messages of every length that the standard library padded, and
+// refuses them if any one byte is changed.
 func TestUnpadOAEP(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestUnpadOAEP(t *testing.T) {
 	}
 }
 
-// TestSeparator looks at the padding's end alone.
+// TestSeparator tests the search for the end of the padding.
 func TestSeparator(t *testing.T) {
 	for padding, want := range map[string][2]int{
 		"\x01":             {0, 1},

@@ -9,9 +9,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestObjectHandleReused: a token gives a new key the handle of one that was destroyed,
-// by the same driver or another of the process. The destroyed key does not answer as
-// the new one, and keys that are still there go on.
+// TestObjectHandleReused: a token assigns the handle of a destroyed key to a new key,
+// made by the same driver or by another one of the process. The destroyed key does not
+// use the new one, and existing keys keep working.
 func TestObjectHandleReused(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.ObjectsReused)

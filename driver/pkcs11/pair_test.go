@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestDamagedPublicHalf: the token tells nothing of an attribute of a public half that
-// it has just made. Both halves are destroyed and made again.
+// TestDamagedPublicHalf: the token does not return an attribute of a public key that it
+// has just made. Both keys of the pair are destroyed and made again.
 func TestDamagedPublicHalf(t *testing.T) {
 	const typeInvalid = 0x12
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -39,7 +39,7 @@ func TestDamagedPublicHalf(t *testing.T) {
 	}
 }
 
-// objects counts the objects of a SoftHSM token, which are files.
+// objects returns the number of objects of a SoftHSM token, each of which is a file.
 func objects(t *testing.T, token testtoken.PKCS11) int {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(token.Dir, "*.object"))

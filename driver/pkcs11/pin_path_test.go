@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The file of a PIN is the one that its path named when the token was opened.
+// TestAbsolutePINFile: the PIN file is the one that the path named when the token was
+// opened.
 func TestAbsolutePINFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestCredentialOfAServiceWithAUser: systemd hands it over with a permission for the
-// group. One for others is refused.
+// TestCredentialOfAServiceWithAUser: a systemd credential has a group permission. A
+// permission for others is refused.
 func TestCredentialOfAServiceWithAUser(t *testing.T) {
 	token, dir := testtoken.NewSoftHSM(t), t.TempDir()
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
@@ -27,8 +27,7 @@ func TestCredentialOfAServiceWithAUser(t *testing.T) {
 	newVictim(t, openedWith(t, c)).mustWork(t, "with a permission for the group")
 }
 
-// TestPINFromAPipe: a pipe in the place of the file is refused, and nothing waits for
-// whoever writes to it.
+// TestPINFromAPipe: a pipe in place of the file is refused, without waiting for a writer.
 func TestPINFromAPipe(t *testing.T) {
 	c := config(testtoken.NewSoftHSM(t))
 	c.PIN = pkcs11.PIN{File: filepath.Join(t.TempDir(), "pin")}
@@ -40,8 +39,8 @@ func TestPINFromAPipe(t *testing.T) {
 	}
 }
 
-// TestPINFromADescriptor is read when the token was found, and once: the token is shown
-// nothing else that its number may stand for.
+// TestPINFromADescriptor: the descriptor is read after the token has been found, and only
+// once. Another file that reuses its number is never read as a PIN.
 func TestPINFromADescriptor(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)

@@ -27,7 +27,7 @@ func writePIN(t *testing.T, path, pin string, mode os.FileMode) {
 	}
 }
 
-// TestWrongPIN opens again and again with one wrong PIN. The token hears of it once.
+// TestWrongPIN opens repeatedly with the same wrong PIN. The token gets it only once.
 func TestWrongPIN(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)
@@ -44,8 +44,8 @@ func TestWrongPIN(t *testing.T) {
 	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with the right PIN")
 }
 
-// TestOtherPINWhileLoggedIn: a token that is logged in does not look at a PIN, so
-// the driver does.
+// TestOtherPINWhileLoggedIn: a token that is logged in does not check a PIN, so the
+// driver does.
 func TestOtherPINWhileLoggedIn(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	v := newVictim(t, opened(t, token))
@@ -63,11 +63,11 @@ func TestOtherPINWhileLoggedIn(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	v.mustWork(t, "after another driver came and went")
+	v.mustWork(t, "after another driver was opened and closed")
 }
 
 // TestPINChanged: after the PIN was changed and the module finalised, the old PIN is
-// tried once, and the new one works as soon as it stands in the file.
+// tried once, and the new one works as soon as the file has it.
 func TestPINChanged(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	faulty := testtoken.NewFaulty(t, token)
@@ -101,7 +101,7 @@ func TestPINChanged(t *testing.T) {
 	}
 }
 
-// TestPINSources reads the PIN in each way that there is.
+// TestPINSources reads the PIN from each kind of source.
 func TestPINSources(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	t.Setenv("STRONGROOM_TEST_PIN", testtoken.PIN)
@@ -134,8 +134,8 @@ func TestPINSources(t *testing.T) {
 	}
 }
 
-// TestBadPINs: what is wrong with a source is said, and never a login is tried with
-// an empty PIN.
+// TestBadPINs: the error says what is wrong with a source, and no login with an empty PIN
+// is attempted.
 func TestBadPINs(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	dir := t.TempDir()
@@ -174,10 +174,11 @@ func TestBadPINs(t *testing.T) {
 	}
 }
 
-// TestPINFilesOfAGroup: a group of the process may read the file, as Kubernetes mounts a
-// secret with fsGroup. Other groups and other owners may not, which takes root to test.
+// TestPINFilesOfAGroup: the file may be readable by a group of the process, as Kubernetes
+// mounts a secret with fsGroup. Other groups and owners are refused; testing that needs
+// root.
 func TestPINFilesOfAGroup(t *testing.T) {
-	const stranger = 54321 // a group and user of nobody here
+	const stranger = 54321 // an id that no user or group has
 	token := testtoken.NewSoftHSM(t)
 	for name, f := range map[string]struct {
 		mode       os.FileMode
@@ -216,8 +217,8 @@ func TestPINFilesOfAGroup(t *testing.T) {
 	}
 }
 
-// TestTextOfPINFiles: what editors and shells add to a PIN is either no part of it or an
-// error, and costs none of the token's tries.
+// TestTextOfPINFiles: characters that editors and shells add to a PIN are either ignored
+// or an error, and no login is attempted with them.
 func TestTextOfPINFiles(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	opened(t, faulty.PKCS11)
@@ -257,7 +258,7 @@ func TestTextOfPINFiles(t *testing.T) {
 	}
 }
 
-// TestLoginUnasked: CKF_LOGIN_REQUIRED is clear, and the PIN that is configured is used.
+// TestLoginUnasked: the configured PIN is used although CKF_LOGIN_REQUIRED is clear.
 func TestLoginUnasked(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.LoginUnasked)
@@ -268,8 +269,8 @@ func TestLoginUnasked(t *testing.T) {
 	v.mustWork(t, "after a second login")
 }
 
-// TestTokenWithoutLogin: by its profile such a token checks no PIN, and none is
-// shown to it. SoftHSM then keeps its private objects to itself.
+// TestTokenWithoutLogin: a token whose profile says that it checks no PIN gets none.
+// SoftHSM then hides its private objects.
 func TestTokenWithoutLogin(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)

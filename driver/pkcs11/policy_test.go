@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestKeyThatDoesNotLast: the token makes it for the session. It is not returned.
+// TestKeyThatDoesNotLast: a key that the token makes as a session object is not returned.
 func TestKeyThatDoesNotLast(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)
@@ -27,8 +27,8 @@ func TestKeyThatDoesNotLast(t *testing.T) {
 	}
 }
 
-// TestTemplateOfOneUsage: the token refuses an attribute of keys that unwrap. The other
-// keys of its kind keep all their attributes.
+// TestTemplateOfOneUsage: the token refuses an attribute for keys that unwrap. Other keys
+// of the same type keep all attributes.
 func TestTemplateOfOneUsage(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.NoUnwrapTemplate)

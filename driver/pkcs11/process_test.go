@@ -14,8 +14,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestDestroyedByAnotherProcess: a second process destroys the key. It is NotFound
-// then, and all else goes on.
+// TestDestroyedByAnotherProcess: after a second process has destroyed the key, it is
+// NotFound, and other keys work.
 func TestDestroyedByAnotherProcess(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -39,7 +39,7 @@ func TestDestroyedByAnotherProcess(t *testing.T) {
 
 const destroyerToken = "STRONGROOM_TEST_DESTROYER"
 
-// startDestroyer starts a process that destroys the keys that it is told.
+// startDestroyer starts a process that destroys the keys whose ids it gets.
 func startDestroyer(t *testing.T, token testtoken.PKCS11) func(driver.MaterialID) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDestroyer$")
@@ -65,16 +65,16 @@ func startDestroyer(t *testing.T, token testtoken.PKCS11) func(driver.MaterialID
 		t.Helper()
 		fmt.Fprintln(in, id)
 		if !answers.Scan() || answers.Text() != "done" {
-			t.Fatalf("the other process answers %q", answers.Text())
+			t.Fatalf("the other process printed %q", answers.Text())
 		}
 	}
 }
 
-// TestDestroyer is the other process.
+// TestDestroyer is the child process of TestDestroyedByAnotherProcess.
 func TestDestroyer(t *testing.T) {
 	var token testtoken.PKCS11
 	if _, err := fmt.Sscan(os.Getenv(destroyerToken), &token.Label, &token.PINFile, &token.Module); err != nil {
-		return // this is no child
+		return // this process is not the child
 	}
 	d := opened(t, token)
 	ids := bufio.NewScanner(os.Stdin)

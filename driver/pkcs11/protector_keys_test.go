@@ -23,8 +23,8 @@ import (
 	"strongroom.example/vault"
 )
 
-// goldenBinding, goldenRoot and the key of 32 bytes 7 are those of
-// testdata/protector_1.hex, a blob of format 1.
+// goldenBinding, goldenRoot and a key of 32 bytes 7 belong to testdata/protector_1.hex, a
+// blob of format 1.
 var goldenBinding = driver.Binding{VaultID: [16]byte([]byte("vault of d330c59")), Edition: driver.FIPS}
 
 const goldenRoot = "the root of a vault, of 32 bytes"
@@ -42,7 +42,7 @@ func goldenBlob(t *testing.T) driver.Blob {
 	return blob
 }
 
-// publicID is the id of the key of a blob of format 1, which everybody can work out.
+// publicID returns the key id of a blob of format 1, which anyone can compute.
 func publicID(b driver.Binding) driver.MaterialID {
 	id := driver.MaterialID([]byte("strongroom------"))
 	h := sha256.Sum256(append(append([]byte("strongroom pkcs11 protector"), b.VaultID[:]...), 1))
@@ -50,8 +50,8 @@ func publicID(b driver.Binding) driver.MaterialID {
 	return id
 }
 
-// TestProtectorFormatOne: what earlier versions wrote opens, also where the token has got
-// a second key under the id, as it did when the first was out of sight for one start.
+// TestProtectorFormatOne: blobs of earlier versions open, even if the token has a second
+// key under the id, made while it did not show the first.
 func TestProtectorFormatOne(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -78,7 +78,7 @@ func TestProtectorFormatOne(t *testing.T) {
 	}
 }
 
-// second makes one more HMAC key under an id, as another program can.
+// second makes another HMAC key under an id, as another program can.
 func second(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) {
 	t.Helper()
 	a := newAttacker(t, token)
@@ -93,7 +93,7 @@ func second(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) {
 }
 
 // TestProtectorTakesNoPlantedKey plants a key of known value under the id that can be
-// worked out from the vault's. No root goes under it.
+// computed from the vault id. No root is protected under it.
 func TestProtectorTakesNoPlantedKey(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -121,7 +121,7 @@ func TestProtectorTakesNoPlantedKey(t *testing.T) {
 }
 
 // TestProtectorKeyReplaced replaces the protector's key by one of known value. The error
-// says so; it is not that of a damaged blob.
+// says so, and differs from that of a damaged blob.
 func TestProtectorKeyReplaced(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -133,12 +133,12 @@ func TestProtectorKeyReplaced(t *testing.T) {
 	}
 	newAttacker(t, token).replace(driver.MaterialID(blob[5:21]))
 	if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) || !strings.Contains(err.Error(), "another key under the id") {
-		t.Errorf("Recover by a key that was replaced: %v, want Denied and what happened", err)
+		t.Errorf("Recover by a key that was replaced: %v, want Denied with the cause that the key was replaced", err)
 	}
 }
 
-// TestProtectorsHaveKeysOfTheirOwn: a key that could not be finished is destroyed, and
-// none is listed.
+// TestProtectorsHaveKeysOfTheirOwn: each Protect has its own key. The key of a Protect
+// that fails is destroyed, and ListKeys returns none of them.
 func TestProtectorsHaveKeysOfTheirOwn(t *testing.T) {
 	memory := drivertest.NewMemory()
 	broken := drivertest.NewFaulty(memory)
@@ -163,12 +163,12 @@ func TestProtectorsHaveKeysOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(listedKeys(t, d)); n != 0 {
-		t.Errorf("ListKeys yields %d keys after Protect, want 0: a protector's key is no orphan", n)
+		t.Errorf("ListKeys yields %d keys after Protect, want 0: it must omit protectors' keys", n)
 	}
 }
 
-// TestProtectorMechanismGone: the token has lost the algorithm of the protector's key, and
-// the error says that.
+// TestProtectorMechanismGone: if the token no longer supports the algorithm of the
+// protector's key, the error says so.
 func TestProtectorMechanismGone(t *testing.T) {
 	memory := drivertest.NewMemory()
 	b := driver.Binding{}
@@ -182,7 +182,7 @@ func TestProtectorMechanismGone(t *testing.T) {
 	}
 }
 
-// unlisted does not open keys of a spec that it does not list.
+// unlisted does not open keys of a spec that it does not offer.
 type unlisted struct{ without }
 
 func (u unlisted) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
@@ -192,8 +192,8 @@ func (u unlisted) OpenKey(ctx context.Context, id driver.MaterialID, spec driver
 	return u.without.OpenKey(ctx, id, spec, blob)
 }
 
-// hide takes all objects of a token out of sight but the token itself, as when its files
-// belong to another user, or a node of a cluster lags behind. show puts them back.
+// hide hides all objects of a token, but not the token itself, as when its files belong
+// to another user or a cluster node lags behind. show makes them visible again.
 func hide(t *testing.T, token testtoken.PKCS11) (show func()) {
 	t.Helper()
 	aside := t.TempDir()
@@ -231,17 +231,18 @@ func hide(t *testing.T, token testtoken.PKCS11) (show func()) {
 	}
 }
 
-// TestObjectsOutOfSight: for one start the token shows none of its objects, and the vault
-// opens by its passphrase, which protects the root by the token again. When the objects
-// are back, two sentinels and two protectors' keys are there; the vault opens by the
-// token, its keys work, and the token can be added, and be the protector of a new root.
+// TestObjectsOutOfSight: during one start the token shows none of its objects, and the
+// vault is opened with its passphrase, which protects the root with the token again. When
+// the objects are visible again there are two sentinels and two protectors' keys. The
+// vault opens with the token, its keys work, and the token can be added again and protect
+// a new root.
 func TestObjectsOutOfSight(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "vault")
 	word := soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("word"))
 	var key vault.Key
 	var ct []byte
-	// start runs one start of a program; by is what must open the vault.
+	// start runs one start of a program. by is the protector that must open the vault.
 	start := func(what string, use func(c vault.Client, guard driver.Protector), protectors ...func(driver.Driver) driver.Protector) {
 		t.Helper()
 		d := open(t, token)

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestProtectorConformance holds the protector to the contract. The memory of the
-// process stands for another token.
+// TestProtectorConformance tests the protector against the contract. A driver in memory
+// serves as another token.
 func TestProtectorConformance(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -23,8 +23,8 @@ func TestProtectorConformance(t *testing.T) {
 	})
 }
 
-// TestProtectorByRSA hides HMAC, so that the root's secret goes under RSA-OAEP. It
-// stays with one vault, since each has an RSA key of its own.
+// TestProtectorByRSA hides HMAC, so that the secret is encrypted with RSA-OAEP. The blob
+// opens only in its own vault.
 func TestProtectorByRSA(t *testing.T) {
 	p := pkcs11.NewProtector(without{opened(t, testtoken.NewSoftHSM(t)), driver.HMACSHA256})
 	b, root := driver.Binding{VaultID: [16]byte{1}, Edition: driver.FIPS}, []byte("thirty-two bytes of a vault root")
@@ -33,7 +33,7 @@ func TestProtectorByRSA(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := p.Recover(t.Context(), nil, b, blob); err != nil || string(got) != string(root) {
-		t.Fatalf("the root does not come back: %v", err)
+		t.Fatalf("Recover: %v, or not the root that was protected", err)
 	}
 	for i := range blob {
 		blob[i] ^= 4
@@ -48,8 +48,8 @@ func TestProtectorByRSA(t *testing.T) {
 	}
 }
 
-// TestProtectorOnTwoTokens: the blob of one token does not open with the other,
-// though both have a key for the vault.
+// TestProtectorOnTwoTokens: the blob of one token does not open with another one,
+// although both have a key for the vault.
 func TestProtectorOnTwoTokens(t *testing.T) {
 	first, second := opened(t, testtoken.NewSoftHSM(t)), opened(t, testtoken.NewSoftHSM(t))
 	b, root := driver.Binding{VaultID: [16]byte{1}}, make([]byte, 32)

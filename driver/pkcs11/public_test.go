@@ -15,7 +15,7 @@ import (
 
 var curves = []driver.KeyAlgorithm{driver.ECP256, driver.ECP384, driver.ECP521}
 
-// losePublic destroys a key's public object.
+// losePublic destroys a key's public key object.
 func (a *attacker) losePublic(id driver.MaterialID) {
 	a.t.Helper()
 	if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_CLASS, p11.CKO_PUBLIC_KEY), attribute(p11.CKA_ID, id[:])}); err != nil {
@@ -34,9 +34,9 @@ func (a *attacker) losePublic(id driver.MaterialID) {
 	}
 }
 
-// TestLostPublicHalf: the public object of a pair is lost, as if a crash had come
-// before it was whole. Generating again tells the same public key, but of Ed25519, and
-// the private key works.
+// TestLostPublicHalf: the public key object of a pair is lost, as after a crash.
+// Generating the key again returns the same public key, except for Ed25519, and the
+// private key works.
 func TestLostPublicHalf(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)

@@ -12,8 +12,8 @@ import (
 	"strongroom.example/driver"
 )
 
-// TestRecoverPoints: one of the two keys is the one that signed, on each curve, also
-// where x or s begins with zeros.
+// TestRecoverPoints: on each curve, one of the two keys is the one that signed, also if x
+// or s begins with zeros.
 func TestRecoverPoints(t *testing.T) {
 	for _, alg := range []driver.KeyAlgorithm{driver.ECP256, driver.ECP384, driver.ECP521} {
 		half := (curveOf(alg).Params().BitSize + 7) / 8
@@ -42,7 +42,8 @@ func TestRecoverPoints(t *testing.T) {
 	}
 }
 
-// TestRecoverPointsOfNothing: what no key has signed is an error and no panic.
+// TestRecoverPointsOfNothing: a signature that no key made is an error and does not
+// panic.
 func TestRecoverPointsOfNothing(t *testing.T) {
 	for _, alg := range []driver.KeyAlgorithm{driver.ECP256, driver.ECP384, driver.ECP521} {
 		half := (curveOf(alg).Params().BitSize + 7) / 8

@@ -16,7 +16,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// replace destroys a key and makes another under its CKA_ID and CKA_LABEL: a symmetric one
+// replace destroys a key and makes another with its CKA_ID and CKA_LABEL: a symmetric key
 // of a known value, or another pair on the curve P-256.
 func (a *attacker) replace(id driver.MaterialID) {
 	a.t.Helper()
@@ -57,7 +57,7 @@ func (a *attacker) replace(id driver.MaterialID) {
 	}
 }
 
-// everything finds all objects that have an id.
+// everything returns all objects with an id.
 func (a *attacker) everything(id driver.MaterialID) []p11.ObjectHandle {
 	a.t.Helper()
 	if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_ID, id[:])}); err != nil {
@@ -84,9 +84,9 @@ func listedKeys(t *testing.T, d driver.Driver) map[driver.MaterialID]bool {
 	return all
 }
 
-// TestVaultRefusesReplacedKey destroys a CMK in the token and makes another under its id
-// and label: before the vault opens it, and while the vault has it open. It is refused,
-// for good and on record, and nothing that it computes comes out.
+// TestVaultRefusesReplacedKey destroys a CMK in the token and makes another key with its
+// id and label, once before the vault opens the key and once while it is open. The vault
+// refuses the key permanently, records that, and returns no result of it.
 func TestVaultRefusesReplacedKey(t *testing.T) {
 	uses := map[string]struct {
 		options vault.KeyOptions

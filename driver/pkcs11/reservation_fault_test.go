@@ -9,8 +9,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestDamagedRecord: with a record that tells no number nobody knows how often the key
-// has sealed, and it seals no more. Trying leaves nothing in the token.
+// TestDamagedRecord: with a reservation whose number cannot be read, the count of
+// sealings is unknown, and the key does not seal any more. Attempts leave no objects in
+// the token.
 func TestDamagedRecord(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d, id := opened(t, token), freshID()
@@ -31,8 +32,8 @@ func TestDamagedRecord(t *testing.T) {
 	})
 }
 
-// TestSealingsUnrecorded: a token that may not be written to seals all the same. One
-// that fails for another reason does not, until it is well.
+// TestSealingsUnrecorded: a key seals in a token that cannot be written to. If reserving
+// fails for another reason, it does not seal until the token works again.
 func TestSealingsUnrecorded(t *testing.T) {
 	const writeProtected, deviceMemory = 0xE2, 0x31
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -45,7 +46,7 @@ func TestSealingsUnrecorded(t *testing.T) {
 	if err := sealOnce(t, d, id); !is(err, driver.Throttled) {
 		t.Errorf("with no room in the token: %v", err)
 	}
-	for _, name := range []string{"ARGUMENTS_BAD", "DATA_INVALID"} { // CloudHSM: too many sessions
+	for _, name := range []string{"ARGUMENTS_BAD", "DATA_INVALID"} { // CloudHSM returns these with too many sessions
 		faulty.Fail(testtoken.CGenerateKey, codes[name], 1, false)
 		if err := sealOnce(t, d, id); !is(err, driver.Invalid) {
 			t.Errorf("with %s: %v", name, err)
@@ -68,8 +69,8 @@ func TestSealingsUnrecorded(t *testing.T) {
 	}
 }
 
-// TestReservationHeals: the session dies, or the login ends, in each call of a
-// reservation in turn. The key seals all the same, and at least one step is on record.
+// TestReservationHeals: the session or the login ends during each call of a reservation
+// in turn. The key still seals, and at least one step is recorded.
 func TestReservationHeals(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	d := opened(t, faulty.PKCS11)

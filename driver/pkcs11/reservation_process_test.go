@@ -15,8 +15,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestProcessesShareSealings: several processes start, seal and end, all at once, with
-// room for some of the starts. No more of them seal than there is room for.
+// TestProcessesShareSealings: several processes start, seal and end concurrently, with
+// sealings left for only some of the starts. No more of them seal than there are sealings
+// left.
 func TestProcessesShareSealings(t *testing.T) {
 	const processes, starts, room = 3, 15, 25
 	token := testtoken.NewSoftHSM(t)
@@ -55,8 +56,8 @@ func TestProcessesShareSealings(t *testing.T) {
 
 const sealerToken = "STRONGROOM_TEST_SEALER"
 
-// startSealer starts a process that opens the token, seals once and closes it, each
-// time that it is told; it answers whether it could.
+// startSealer starts a process that, on each request, opens the token, seals once and
+// closes the token. The function that it returns reports whether the sealing succeeded.
 func startSealer(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) func() bool {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSealer$")
@@ -88,18 +89,18 @@ func startSealer(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) fun
 			return true
 		case "refused":
 		default:
-			t.Errorf("the other process answers %q", answers.Text())
+			t.Errorf("the other process printed %q", answers.Text())
 		}
 		return false
 	}
 }
 
-// TestSealer is the other process.
+// TestSealer is the child process of TestProcessesShareSealings.
 func TestSealer(t *testing.T) {
 	var token testtoken.PKCS11
 	var text string
 	if _, err := fmt.Sscan(os.Getenv(sealerToken), &token.Label, &token.PINFile, &token.Module, &text); err != nil {
-		return // this is no child
+		return // this process is not the child
 	}
 	id, err := hex.DecodeString(text)
 	if err != nil {

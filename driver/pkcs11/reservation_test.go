@@ -15,7 +15,7 @@ import (
 
 var sealSpec = driver.KeySpec{Algorithm: driver.AES256GCM, Usage: driver.Seal}
 
-// The numbers that the documentation of Seal tells.
+// The numbers in the documentation of Seal.
 const (
 	sealingsOfAKey = 1<<32 - 1<<26
 	stepOfAStart   = 1 << 16
@@ -33,10 +33,10 @@ func sealOnce(t *testing.T, d driver.Driver, id driver.MaterialID) error {
 	return err
 }
 
-// label is what the objects have that tell how often a key has sealed.
+// label returns the label of a key's reservations.
 func label(id driver.MaterialID) string { return "sr-used/" + hex.EncodeToString(id[:]) }
 
-// onRecord counts a key's records in the token, and adds them up.
+// onRecord returns the number of a key's reservations in the token, and their total.
 func (a *attacker) onRecord(id driver.MaterialID) (records int, sealings int64) {
 	a.t.Helper()
 	if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_LABEL, label(id))}); err != nil {
@@ -57,7 +57,7 @@ func (a *attacker) onRecord(id driver.MaterialID) (records int, sealings int64) 
 	return len(found), sealings
 }
 
-// record puts a record into the token.
+// record makes a reservation in the token.
 func (a *attacker) record(id driver.MaterialID, sealings uint32) {
 	a.t.Helper()
 	own := freshID()
@@ -65,7 +65,7 @@ func (a *attacker) record(id driver.MaterialID, sealings uint32) {
 	a.recordAs(id, own[:])
 }
 
-// recordAs puts one in with an id of any length.
+// recordAs makes a reservation with an id of any length.
 func (a *attacker) recordAs(id driver.MaterialID, own []byte) {
 	a.t.Helper()
 	_, err := a.GenerateKey(a.session, mech(p11.CKM_AES_KEY_GEN, nil), []*p11.Attribute{
@@ -78,8 +78,8 @@ func (a *attacker) recordAs(id driver.MaterialID, own []byte) {
 	}
 }
 
-// TestSealingsCountOverRestarts: each start takes a step, the steps stay in the token
-// as a few objects, which no list of keys shows, and go with the key.
+// TestSealingsCountOverRestarts: each start reserves a step. The token keeps the steps as
+// a few objects, which ListKeys does not return, and which are destroyed with the key.
 func TestSealingsCountOverRestarts(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		id, starts := freshID(), int64(40)
@@ -126,8 +126,8 @@ func listed(t *testing.T, d driver.Driver) (ids []driver.MaterialID) {
 	return ids
 }
 
-// TestSealingsEnd: a key that has sealed as often as it may is refused, in each
-// process, and what was reserved for nothing is given back. It still opens.
+// TestSealingsEnd: a key that has reached its limit is refused in each process, and its
+// last reservation is removed again. The key still opens.
 func TestSealingsEnd(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d, id := opened(t, token), freshID()

@@ -10,15 +10,16 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestTokenWithoutSessionObjects: all that it makes lasts, and templates name class and
-// type. It offers what it can do; the keys of the self-test are destroyed, also those
-// that one left which was broken off, and no list shows them.
+// TestTokenWithoutSessionObjects: the token makes only persistent objects and requires
+// class and type in templates. The driver offers its abilities. The keys of the self-test
+// are destroyed, including those of an interrupted one, and ListKeys does not return
+// them.
 func TestTokenWithoutSessionObjects(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.NoSessionObjects, testtoken.WantsType)
 	c := config(faulty.PKCS11)
 	c.Profile = "yubihsm"
-	faulty.Fail(testtoken.CDestroyObject, codes["FUNCTION_NOT_SUPPORTED"], 1<<30, false) // nothing is cleared away
+	faulty.Fail(testtoken.CDestroyObject, codes["FUNCTION_NOT_SUPPORTED"], 1<<30, false) // no object can be destroyed
 	d, err := pkcs11.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +33,8 @@ func TestTokenWithoutSessionObjects(t *testing.T) {
 	if _, err := pkcs11.Probe(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	// The sentinel and the token's own, and two halves: SoftHSM leaves one behind for each
-	// template that it refuses to C_UnwrapKey.
+	// The sentinel, the token's own object, and two partial objects: SoftHSM leaves one
+	// for each template that it refuses in C_UnwrapKey.
 	if n := objects(t, faulty.PKCS11); n > 5 {
 		t.Errorf("%d objects are left", n)
 	}
@@ -48,8 +49,8 @@ func TestTokenWithoutSessionObjects(t *testing.T) {
 	}
 }
 
-// TestTokenWithFewRoles: it refuses the roles of recovery and a public half that is not
-// private, and makes key pairs all the same.
+// TestTokenWithFewRoles: the token refuses the recovery roles, and CKA_PRIVATE of a
+// public key. Key pairs can still be made.
 func TestTokenWithFewRoles(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.FewRoles)

@@ -18,7 +18,7 @@ import (
 	"strongroom.example/internal/keywrap"
 )
 
-// sample makes material as it is imported.
+// sample makes material for an import.
 func sample(t *testing.T, alg driver.KeyAlgorithm) []byte {
 	t.Helper()
 	var key crypto.PrivateKey
@@ -49,7 +49,7 @@ func sample(t *testing.T, alg driver.KeyAlgorithm) []byte {
 	return der
 }
 
-// keyWrapPadded is AES-KWP.
+// keyWrapPadded wraps with AES-KWP.
 func keyWrapPadded(t *testing.T, key, secret []byte) []byte {
 	t.Helper()
 	wrapped, err := keywrap.Wrap(nil, key, secret)
@@ -59,7 +59,7 @@ func keyWrapPadded(t *testing.T, key, secret []byte) []byte {
 	return wrapped
 }
 
-// everyWay makes a key of a spec in each way that the driver has.
+// everyWay makes a key of a spec in each way that the driver supports.
 func everyWay(t *testing.T, d driver.Driver, row driver.SpecInfo) map[string]driver.MaterialID {
 	t.Helper()
 	ids := map[string]driver.MaterialID{"generated": freshID()}
@@ -85,13 +85,13 @@ func everyWay(t *testing.T, d driver.Driver, row driver.SpecInfo) map[string]dri
 	return ids
 }
 
-// A wrappingKey is a key of usage Unwrap, and what came in by it.
+// A wrappingKey is a key with usage Unwrap, and a ciphertext that was imported with it.
 type wrappingKey struct {
 	id         driver.MaterialID
 	ciphertext []byte
 }
 
-// importWrapped brings material in by OAEP with SHA-1, or in two steps.
+// importWrapped imports material with OAEP and SHA-1, or in two steps.
 func importWrapped(t *testing.T, d driver.Driver, id driver.MaterialID, row driver.SpecInfo) wrappingKey {
 	t.Helper()
 	importer := d.(driver.WrappedImporter)

@@ -9,8 +9,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestSentinelDestroyed: somebody destroys the sentinel and nothing else. It is made
-// anew, and the keys go on. A token without any of our keys is another matter.
+// TestSentinelDestroyed: only the sentinel is destroyed. The driver makes a new one, and
+// keys keep working. If the token has no other key of the driver, it is reported as
+// unavailable.
 func TestSentinelDestroyed(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
@@ -24,19 +25,19 @@ func TestSentinelDestroyed(t *testing.T) {
 		v := newVictim(t, d)
 		destroy()
 		if _, err := d.OpenKey(t.Context(), freshID(), derive, nil); !is(err, driver.NotFound) {
-			t.Errorf("a key that is not there: %v", err)
+			t.Errorf("OpenKey of a missing key without the sentinel: %v, want NotFound", err)
 		}
 		v.mustWork(t, "without the sentinel")
 		a = newAttacker(t, token) // the old session may have ended
 		if len(listed(t, d)) > 1 {
-			return // it is somebody's own token
+			return // a token that the environment names
 		}
 		if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
 			t.Fatal(err)
 		}
 		destroy()
 		if _, err := d.OpenKey(t.Context(), freshID(), derive, nil); !is(err, driver.Unavailable) {
-			t.Errorf("with an empty token: %v", err)
+			t.Errorf("OpenKey in an empty token: %v, want Unavailable", err)
 		}
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestSessionHandleReused: somebody closes all sessions, and the token gives new ones the
-// handles of those. The driver closes none of the new ones by an old handle: one login
-// is enough each time, and the module is not initialised again.
+// TestSessionHandleReused: all sessions are closed, and the token assigns their handles
+// to new sessions. The driver closes none of the new sessions by an old handle: each time
+// it logs in once, and does not initialise the module again.
 func TestSessionHandleReused(t *testing.T) {
 	const rounds = 10
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -30,8 +30,8 @@ func TestSessionHandleReused(t *testing.T) {
 	}
 }
 
-// TestOneSession: with one session there is nothing but the login. With two the driver
-// works, since the self-test makes do.
+// TestOneSession: with one session, Open fails, because the login occupies it. With two
+// sessions the driver works.
 func TestOneSession(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.TellsLimit)

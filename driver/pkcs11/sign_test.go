@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestPairDER compares with the standard library, at the edges and at random.
+// TestPairDER compares pairDER with the standard library, for edge cases and random
+// values.
 func TestPairDER(t *testing.T) {
 	for _, half := range []int{32, 48, 66} {
 		edges := [][]byte{make([]byte, 2*half), bytes.Repeat([]byte{0xff}, 2*half), bytes.Repeat([]byte{0x7f}, 2*half)}

@@ -9,9 +9,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestUndestroyedKeyIsNotGone: the token fails to destroy a key and finds it no more
-// until the module is initialised again, as SoftHSM does on a file system that may not
-// be written to. The key is not reported as gone while it lives.
+// TestUndestroyedKeyIsNotGone: the token fails to destroy a key and does not show it
+// until the module is initialised again, like SoftHSM on a read-only file system. The key
+// is not reported as destroyed while it exists.
 func TestUndestroyedKeyIsNotGone(t *testing.T) {
 	const functionFailed = 0x06
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
@@ -21,7 +21,7 @@ func TestUndestroyedKeyIsNotGone(t *testing.T) {
 	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1<<30, false)
 	for range 3 {
 		if err := d.DestroyKey(t.Context(), v.id, nil); err == nil {
-			t.Error("a key that could not be destroyed is reported as gone")
+			t.Error("DestroyKey returned nil for a key that it could not destroy")
 		}
 	}
 	faulty.Fail(testtoken.CDestroyObject, functionFailed, 0, false)
@@ -39,8 +39,8 @@ func TestUndestroyedKeyIsNotGone(t *testing.T) {
 	witness.mustWork(t, "the other key")
 }
 
-// TestUndestroyedKeyOfAnAdoptedModule: a module that somebody else initialised is not
-// initialised again, so nobody can tell.
+// TestUndestroyedKeyOfAnAdoptedModule: a module that another library initialised is not
+// initialised again, so the driver cannot check, and DestroyKey returns Unknown.
 func TestUndestroyedKeyOfAnAdoptedModule(t *testing.T) {
 	const functionFailed = 0x06
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))

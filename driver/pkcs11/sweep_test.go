@@ -10,13 +10,13 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// sweep destroys, when the test ends, every object that it left in somebody's own
-// token. What was there before stays.
+// sweep destroys, when the test ends, every object that the test left in a token that the
+// environment names. Objects from before the test stay.
 func sweep(t *testing.T, token testtoken.PKCS11) {
 	t.Helper()
 	before := ids(t, token)
 	t.Cleanup(func() {
-		d := open(t, token) // which logs in
+		d := open(t, token) // logs in
 		defer d.Close()
 		i := newIntruder(t, token)
 		s, err := i.OpenSession(i.slot(t), p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
@@ -37,7 +37,7 @@ func sweep(t *testing.T, token testtoken.PKCS11) {
 	})
 }
 
-// ids returns the ids of all objects that can be seen after a login.
+// ids returns the ids of all objects that are visible after a login.
 func ids(t *testing.T, token testtoken.PKCS11) map[string]bool {
 	t.Helper()
 	d := open(t, token)
@@ -55,7 +55,7 @@ func ids(t *testing.T, token testtoken.PKCS11) map[string]bool {
 	return seen
 }
 
-// all lists every object of the token with its id.
+// all returns every object of the token with its id.
 func (i intruder) all(t *testing.T, s p11.SessionHandle) map[p11.ObjectHandle]string {
 	t.Helper()
 	if err := i.FindObjectsInit(s, []*p11.Attribute{attribute(p11.CKA_TOKEN, true)}); err != nil {

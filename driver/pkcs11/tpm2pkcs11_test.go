@@ -13,9 +13,9 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestTokenWithoutAnyKey is libtpm2-pkcs11 over a software TPM: it makes no objects of a
-// session, and refuses the templates of those that last. Open fails, and its error names
-// the driver that such a device is for.
+// TestTokenWithoutAnyKey uses libtpm2-pkcs11 with a software TPM. It makes no session
+// objects, and refuses the templates of persistent ones. Open fails, and its error names
+// the driver to use for a TPM.
 func TestTokenWithoutAnyKey(t *testing.T) {
 	d, err := pkcs11.Open(t.Context(), config(initToken(t, testtoken.NewTPM2PKCS11(t))))
 	if err == nil {
@@ -31,7 +31,7 @@ func TestTokenWithoutAnyKey(t *testing.T) {
 	}
 }
 
-// TestProbeOfTokenWithoutAnyKey: the report says what was tried.
+// TestProbeOfTokenWithoutAnyKey: the report lists the trials.
 func TestProbeOfTokenWithoutAnyKey(t *testing.T) {
 	r, err := pkcs11.Probe(t.Context(), config(initToken(t, testtoken.NewTPM2PKCS11(t))))
 	if len(r.Findings) == 0 || r.Level != driver.LevelSoftware {
@@ -39,8 +39,8 @@ func TestProbeOfTokenWithoutAnyKey(t *testing.T) {
 	}
 }
 
-// TestNoSessionObjectsUnasked: no profile says that the token makes keys that last and no
-// others. Open finds out, offers what the token can do, and leaves no trial key in it.
+// TestNoSessionObjectsUnasked: the token makes only persistent objects, which no profile
+// says. Open detects it, offers the token's abilities, and leaves no trial key.
 func TestNoSessionObjectsUnasked(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.NoSessionObjects)
@@ -62,8 +62,8 @@ func TestNoSessionObjectsUnasked(t *testing.T) {
 	}
 }
 
-// TestSoftwareUnderAnotherProfile: a software token is not a device because its
-// configuration says so.
+// TestSoftwareUnderAnotherProfile: the configured profile does not make a software token
+// a device.
 func TestSoftwareUnderAnotherProfile(t *testing.T) {
 	c := config(testtoken.NewSoftHSM(t))
 	c.Profile = "luna"

@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestOneFailureInTheSelfTest: one call of the self-test fails, some with their operation
-// left active. It is tried again, so that all is offered that the token can do.
+// TestOneFailureInTheSelfTest: one call of the self-test fails, in some cases with its
+// operation left active. It is repeated, so that all abilities of the token are offered.
 func TestOneFailureInTheSelfTest(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)
@@ -31,13 +31,13 @@ func TestOneFailureInTheSelfTest(t *testing.T) {
 	}
 }
 
-// TestLastingFailureInTheSelfTest: what fails whenever it is tried is not offered, and is
-// tried again at the next start. A token that does nothing at all does not open.
+// TestLastingFailureInTheSelfTest: an ability that fails in every attempt is not offered,
+// and is tried again at the next start. A token without any ability does not open.
 func TestLastingFailureInTheSelfTest(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := config(faulty.PKCS11)
 	for name, profile := range map[string]string{"DEVICE_MEMORY": "softhsm", "SESSION_HANDLE_INVALID": "generic", "GENERAL_ERROR": "luna"} {
-		c.Profile = profile // has the token tried anew
+		c.Profile = profile // makes the driver run the self-test again
 		for _, code := range []uint32{codes[name], 0} {
 			faulty.Fail(testtoken.CGenerateKey, code, 1<<30, false)
 			if code == 0 {
@@ -63,15 +63,15 @@ func TestLastingFailureInTheSelfTest(t *testing.T) {
 	}
 }
 
-// TestSentinelOfAnotherShape: what the token can do is seen otherwise at the next start.
-// The sentinel that is there serves.
+// TestSentinelOfAnotherShape: the self-test has other results at the next start. The
+// existing sentinel is still used.
 func TestSentinelOfAnotherShape(t *testing.T) {
 	const mechanismInvalid = 0x70
 	for _, first := range []uint32{0, mechanismInvalid} {
 		faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 		c := config(faulty.PKCS11)
 		for start, code := range []uint32{first, mechanismInvalid - first} {
-			c.Profile = []string{"softhsm", "generic"}[start] // has the token tried anew
+			c.Profile = []string{"softhsm", "generic"}[start] // makes the driver run the self-test again
 			faulty.Fail(testtoken.CGenerateKey, code, 1<<30, false)
 			if code == 0 {
 				faulty.Fail(testtoken.CGenerateKey, 0, 0, false)

@@ -17,16 +17,16 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestUnwrappedCurves: an EC key comes in wrapped, and tells the public half that its
-// owner knows, each time that it is asked; also if the PKCS #8 has none, or that of
-// another key. NSS takes in no wrapped private key, and the self-test has seen it.
+// TestUnwrappedCurves: a wrapped EC key can be imported, and its public key is the
+// owner's each time that it is read, even if the PKCS #8 file has none or that of another
+// key. NSS imports no wrapped private key, and the self-test must have found that.
 func TestUnwrappedCurves(t *testing.T) {
 	d := opened(t, testtoken.NewSoftHSM(t))
 	with, public := wrappingPair(t, d)
 	for _, alg := range curves {
 		spec := driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
 		if row, ok := d.Info().Find(spec); !ok || len(row.WrappedImport) != 1 {
-			t.Errorf("%s comes in by %v", alg, row.WrappedImport)
+			t.Errorf("%s: WrappedImport is %v", alg, row.WrappedImport)
 			continue
 		}
 		in := sample(t, alg)
@@ -46,7 +46,7 @@ func TestUnwrappedCurves(t *testing.T) {
 	}
 }
 
-// publicOf returns the public half of a PKCS #8 key.
+// publicOf returns the public key of a PKCS #8 key.
 func publicOf(t *testing.T, in []byte) []byte {
 	t.Helper()
 	key, err := x509.ParsePKCS8PrivateKey(in)
@@ -60,14 +60,15 @@ func publicOf(t *testing.T, in []byte) []byte {
 	return der
 }
 
-// An ecPrivateKey is that of RFC 5915.
+// An ecPrivateKey is the ECPrivateKey of RFC 5915.
 type ecPrivateKey struct {
 	Version int
 	D       []byte
 	Public  asn1.BitString `asn1:"optional,explicit,tag:1"`
 }
 
-// withPublic gives a PKCS #8 key the public half of another one, or none.
+// withPublic replaces the public key in a PKCS #8 key by that of another one, or removes
+// it.
 func withPublic(t *testing.T, in, of []byte) []byte {
 	t.Helper()
 	type pkcs8 struct {
@@ -101,8 +102,8 @@ func withPublic(t *testing.T, in, of []byte) []byte {
 	return out
 }
 
-// TestUnwrappedNonsense: what is no key on the curve is Authentic, or Invalid where the
-// token makes a key of it, and nothing stays in the token.
+// TestUnwrappedNonsense: an input that is not a key on the curve is Authentic, or Invalid
+// if the token makes a key of it, and no object stays in the token.
 func TestUnwrappedNonsense(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	d := opened(t, token)
@@ -139,7 +140,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// count counts what has an id.
+// count returns the number of objects with an id.
 func (a *attacker) count(id driver.MaterialID) int {
 	a.t.Helper()
 	if err := a.FindObjectsInit(a.session, []*p11.Attribute{attribute(p11.CKA_ID, id[:])}); err != nil {

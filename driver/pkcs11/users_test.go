@@ -10,8 +10,8 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestPINOfWhoeverStays: the PIN's source of a driver goes with it, and one that can be
-// read no more does not keep the others out.
+// TestPINOfWhoeverStays: a driver that closes takes its PIN source with it. A source that
+// can no longer be read does not affect other drivers.
 func TestPINOfWhoeverStays(t *testing.T) {
 	const variable = "STRONGROOM_TEST_PIN"
 	token := testtoken.NewSoftHSM(t)
@@ -28,11 +28,12 @@ func TestPINOfWhoeverStays(t *testing.T) {
 		if err := other.Finalize(); err != nil {
 			t.Fatal(err)
 		}
-		v.mustWork(t, "without the PIN of who came last")
+		v.mustWork(t, "without the PIN of the last driver to open")
 	}
 }
 
-// TestPINOfWhoeverLeft is not used: it may be that of nobody who is let in.
+// TestPINOfWhoeverLeft: the PIN source of a driver that was closed is not used, because
+// its user may no longer have access.
 func TestPINOfWhoeverLeft(t *testing.T) {
 	const variable = "STRONGROOM_TEST_PIN"
 	token := testtoken.NewSoftHSM(t)
@@ -47,5 +48,5 @@ func TestPINOfWhoeverLeft(t *testing.T) {
 	if err := other.Finalize(); err != nil {
 		t.Fatal(err)
 	}
-	v.mustWork(t, "after a driver with another source came and went")
+	v.mustWork(t, "after a driver with another source was opened and closed")
 }

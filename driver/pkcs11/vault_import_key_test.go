@@ -20,7 +20,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// newTokenVault makes a vault whose default driver is a SoftHSM token.
+// newTokenVault makes a vault with a SoftHSM token as the default driver.
 func newTokenVault(t *testing.T) vault.Client {
 	t.Helper()
 	cfg := vault.Config{Drivers: map[string]driver.Driver{"token": opened(t, testtoken.NewSoftHSM(t))}, Driver: "token"}
@@ -61,7 +61,8 @@ func send(t *testing.T, c vault.Client, key string, p vault.ImportParameters, fi
 }
 
 // TestVaultDeviceRefusalsCount: a private key that the token unwraps, and that is refused
-// by its public half, is an ErrImport that says why, and takes one of five tries.
+// because of its public key, is an ErrImport with the reason, and uses up one of five
+// attempts.
 func TestVaultDeviceRefusalsCount(t *testing.T) {
 	c := newTokenVault(t)
 	row := oddKey(t, "RSA e = 2^32 + 15")
@@ -83,9 +84,9 @@ func TestVaultDeviceRefusalsCount(t *testing.T) {
 	}
 }
 
-// TestVaultDeviceExpectedPublicKey: the token does not show that a file's private number
-// is not that of its public half. Where the owner names the public half, the CMK is not
-// bound to the other key, and takes the right one afterwards.
+// TestVaultDeviceExpectedPublicKey: the token does not show that the private number in a
+// file does not match the public key in it. If the owner gives the expected public key,
+// the CMK is not bound to the wrong key, and accepts the right one afterwards.
 func TestVaultDeviceExpectedPublicKey(t *testing.T) {
 	c := newTokenVault(t)
 	key, err := c.CreateKey(t.Context(), vault.KeyOptions{Origin: vault.OriginExternal, Spec: vault.ECCP256})

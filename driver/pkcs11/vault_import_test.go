@@ -14,8 +14,9 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestVaultImportLength: material of a wrong length is ErrImport on every way into the
-// token, and counts as a try; then the right one comes in by another import token.
+// TestVaultImportLength: material of a wrong length is ErrImport with every import
+// method, and uses up an attempt. The right material can then be imported with another
+// import token.
 func TestVaultImportLength(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		cfg := vault.Config{Drivers: map[string]driver.Driver{"token": opened(t, token)}, Driver: "token"}
@@ -60,7 +61,8 @@ func importLengths(t *testing.T, c vault.Client, alg vault.WrappingAlgorithm, by
 		}
 	}
 	if p.Path == vault.PathHost && by.TwoSteps() {
-		// What AES-KWP authenticated is refused with its length, and does not count.
+		// Material that AES-KWP authenticated is refused because of its length, and does
+		// not use up an attempt.
 		if err := brings(32); err != nil {
 			t.Errorf("the right length after five wrong ones, path %s: %v", p.Path, err)
 		}

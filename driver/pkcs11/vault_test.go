@@ -14,7 +14,7 @@ import (
 	"strongroom.example/vault"
 )
 
-// TestVault runs the vault's suite with a token as the default driver.
+// TestVault runs the suite of package vaulttest with a token as the default driver.
 func TestVault(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		config := func(t *testing.T) vault.Config {
@@ -24,8 +24,9 @@ func TestVault(t *testing.T) {
 	})
 }
 
-// TestVaultMovesIn: a vault that began in software gains a token, as protector and
-// for its keys. It opens by either way in, and old ciphertexts do not change.
+// TestVaultMovesIn: a vault that began with the software engine adds a token, as a
+// protector and for its keys. Both protectors open it, and existing ciphertexts still
+// decrypt.
 func TestVaultMovesIn(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		ctx, dir, device := t.Context(), filepath.Join(t.TempDir(), "vault"), opened(t, token)
@@ -67,7 +68,7 @@ func TestVaultMovesIn(t *testing.T) {
 	})
 }
 
-// opensBy opens a vault by one protector and reads what was encrypted before.
+// opensBy opens a vault with one protector and decrypts earlier ciphertexts.
 func opensBy(t *testing.T, dir string, cfg vault.Config, way driver.Protector, made [][]byte) {
 	t.Helper()
 	v, err := vault.Open(t.Context(), dir, cfg, way)

@@ -13,7 +13,7 @@ import (
 	"strongroom.example/internal/testtoken"
 )
 
-// TestTwoHandles: a token that shows each object under two handles is used as any other.
+// TestTwoHandles: a token that shows each object under two handles works like any other.
 func TestTwoHandles(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.TwoHandles)
@@ -40,8 +40,8 @@ func TestTwoHandles(t *testing.T) {
 	}
 }
 
-// TestOneWriter: while a key is being destroyed none is made in a token of no known kind.
-// SoftHSM makes it, and in both a key that is there works.
+// TestOneWriter: in a token of unknown kind no key is made while another is being
+// destroyed. In SoftHSM one is. In both, existing keys work during that time.
 func TestOneWriter(t *testing.T) {
 	for profile, parallel := range map[string]bool{"generic": false, "softhsm": true} {
 		t.Run(profile, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
-// TestCrowdOfWriters makes, opens, uses and destroys keys from 8 goroutines on each token.
-// Every key that was made works, and none is left.
+// TestCrowdOfWriters makes, opens, uses and destroys keys from 8 goroutines on each
+// token. Every key works, and none is left.
 func TestCrowdOfWriters(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)

@@ -14,7 +14,7 @@ import (
 	"strongroom.example/internal/vectors"
 )
 
-// TestWycheproof runs the vectors over keys that come in through the host.
+// TestWycheproof runs the vectors over keys that are imported from the host.
 func TestWycheproof(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d, nss := opened(t, token), token.Label == "NSS Certificate DB"
@@ -42,13 +42,13 @@ func TestWycheproofUnwrapped(t *testing.T) {
 		info.Specs = slices.DeleteFunc(slices.Clone(info.Specs), func(row driver.SpecInfo) bool {
 			return !slices.ContainsFunc(row.WrappedImport, driver.WrapAlg.TwoSteps)
 		})
-		// SoftHSM leaves the third prime away, and the key computes.
+		// SoftHSM ignores the third prime, and the key works.
 		leaveOut := func(file string) bool {
 			return strings.Contains(file, "4096") || strings.Contains(file, "three_primes")
 		}
 		rows := rowsOf(t, map[string]int{"SoftHSM": 22, "NSS": 2, "p11-kit": 0})
 		if rows <= 0 && len(info.Specs) == 0 {
-			t.Skipf("%s %s takes no key that is wrapped in two steps", info.Device.Manufacturer, info.Device.Model)
+			t.Skipf("%s %s imports no key that is wrapped in two steps", info.Device.Manufacturer, info.Device.Model)
 		}
 		with, public := wrappingPair(t, d)
 		vectors.Run(t, vectors.Subject{Info: info, Files: rows, LeaveOut: leaveOut,
@@ -60,12 +60,12 @@ func TestWycheproofUnwrapped(t *testing.T) {
 	})
 }
 
-// rowsOf returns how many rows of the table a token has, by the name of its sub-test.
+// rowsOf returns the expected number of rows of a token, by the name of its subtest.
 func rowsOf(t *testing.T, rows map[string]int) int {
 	t.Helper()
 	n, ok := rows[path.Base(t.Name())]
 	if !ok {
-		return -1 // a token that the environment names: all that it has
+		return -1 // a token that the environment names: all rows that it has
 	}
 	return n
 }
@@ -79,7 +79,7 @@ func importUnwrapped(t *testing.T, d driver.Driver, spec driver.KeySpec, w drive
 	return openImported(t, d, id, spec)
 }
 
-// openImported opens a key, which done closes and destroys.
+// openImported opens a key. done closes and destroys it.
 func openImported(t *testing.T, d driver.Driver, id driver.MaterialID, spec driver.KeySpec) (driver.Key, func(), error) {
 	t.Helper()
 	key, err := d.OpenKey(t.Context(), id, spec, nil)
