@@ -44,12 +44,12 @@ func TestCloseOnAFullDisk(t *testing.T) {
 	e.full.Store(true)
 	for range 2 {
 		if err := s.Close(); !errors.Is(err, keystore.ErrFull) {
-			t.Errorf("Close without room: %v", err)
+			t.Errorf("Close on a full disk: %v, want ErrFull", err)
 		}
 		_, get := s.Get(t.Context(), "a")
 		for _, err := range []error{get, s.Commit(t.Context(), small)} {
 			if !errors.Is(err, keystore.ErrClosed) {
-				t.Errorf("after Close: %v", err)
+				t.Errorf("Get or Commit after Close: %v, want ErrClosed", err)
 			}
 		}
 	}
@@ -91,12 +91,12 @@ func TestFailedOpenOnAFullDisk(t *testing.T) {
 		e.closed.Store(false)
 		e.full.Store(true)
 		if err := failing(); !errors.Is(err, keystore.ErrFull) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s of a store that fails on a full disk: %v, want ErrFull", name, err)
 		}
 		e.full.Store(false)
 		for begin := time.Now(); !e.closed.Load(); time.Sleep(10 * time.Millisecond) {
 			if time.Since(begin) > 10*time.Second {
-				t.Fatalf("%s: the engine stays open", name)
+				t.Fatalf("%s failed, and its engine is still open although the disk has space again", name)
 			}
 		}
 	}

@@ -44,19 +44,19 @@ func TestFailedCommitIsAnswered(t *testing.T) {
 	before := s.LogState()
 	for range 3 {
 		if err := s.Commit(t.Context(), small); !errors.Is(err, broken) {
-			t.Fatalf("failing commit: %v", err)
+			t.Fatalf("Commit with an engine that fails: %v, want the engine's error", err)
 		}
 	}
 	if err := s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "x"}}, nil); !errors.Is(err, broken) {
-		t.Fatalf("failing replacement: %v", err)
+		t.Fatalf("ReplaceProtectors with an engine that fails: %v, want the engine's error", err)
 	}
 	if s.Failed() != nil || s.LogState().Size != before.Size || s.Version("a") != 1 || len(s.Root().Protectors) != 0 {
-		t.Errorf("a failed commit left something: %v, %v", s.Failed(), s.LogState())
+		t.Errorf("after failed commits: Failed is %v, LogState %v, want nil and the state from before", s.Failed(), s.LogState())
 	}
 	m.Fault(nil)
 	must(t, s.Commit(t.Context(), small))
 	if s.LogState().Size != before.Size+3 || s.Version("a") != 2 {
-		t.Errorf("after the fault: %v, version %d", s.LogState(), s.Version("a"))
+		t.Errorf("after a commit that succeeded: LogState %v, version %d, want 3 more audit records and version 2", s.LogState(), s.Version("a"))
 	}
 	checked(t, s)
 }
@@ -74,14 +74,14 @@ func TestUncertainCommitFailsClosed(t *testing.T) {
 		return broken
 	})
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, broken) {
-		t.Fatalf("uncertain: %v", err)
+		t.Fatalf("Commit whose batch may be applied: %v, want ErrUnavailable and the engine's error", err)
 	}
 	m.Fault(nil)
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(s.Failed(), broken) {
-		t.Errorf("after it: %v, %v", err, s.Failed())
+		t.Errorf("next Commit: %v, Failed: %v, want ErrUnavailable and the engine's error", err, s.Failed())
 	}
 	if rec, err := s.Get(t.Context(), "a"); err != nil || rec.Version != 1 {
-		t.Errorf("reading: %v, %v", rec, err)
+		t.Errorf("Get after the store failed closed: %v, %v, want version 1", rec, err)
 	}
 	must(t, s.Close())
 	m.Change("h", good)
@@ -103,17 +103,17 @@ func TestAppliedCommitFailsClosed(t *testing.T) {
 		return broken
 	})
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, broken) {
-		t.Fatalf("applied: %v", err)
+		t.Fatalf("Commit that is applied and then fails: %v, want ErrUnavailable and the engine's error", err)
 	}
 	m.Fault(nil)
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrUnavailable) {
-		t.Errorf("after it: %v", err)
+		t.Errorf("next Commit: %v, want ErrUnavailable", err)
 	}
 	must(t, s.Close())
 	s, err := reopen(cfg)
 	must(t, err)
 	if s.Version("a") != 2 || s.LogState().Size != 6 {
-		t.Errorf("version %d, %d audit records", s.Version("a"), s.LogState().Size)
+		t.Errorf("after reopening: version %d and %d audit records, want 2 and 6", s.Version("a"), s.LogState().Size)
 	}
 	checked(t, s)
 }
@@ -139,7 +139,7 @@ func TestTooLarge(t *testing.T) {
 			return nil
 		})
 		if !errors.Is(err, keystore.ErrTooLarge) || s.Version("a") != 1 {
-			t.Errorf("%s: %v, version %d", name, err, s.Version("a"))
+			t.Errorf("Commit of %s: %v and version %d, want ErrTooLarge and 1", name, err, s.Version("a"))
 		}
 	}
 	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error {
@@ -156,7 +156,7 @@ func TestDiskFull(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	cfg.MinFree = 1 << 62
 	if _, err := keystore.Create(t.Context(), cfg, keystore.Root{}, small); !errors.Is(err, keystore.ErrFull) {
-		t.Errorf("Create: %v", err)
+		t.Errorf("Create on a full disk: %v, want ErrFull", err)
 	}
 	cfg.MinFree = 1
 	s := createSmall(t, cfg)
@@ -165,7 +165,7 @@ func TestDiskFull(t *testing.T) {
 	s, err := reopen(cfg)
 	must(t, err)
 	if err := s.Commit(t.Context(), small); !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
-		t.Errorf("Commit: %v, %v", err, s.Failed())
+		t.Errorf("Commit on a full disk: %v, Failed: %v, want ErrFull and nil", err, s.Failed())
 	}
 	none := func(*keystore.Tx) error { return nil }
 	for call, err := range map[string]error{
@@ -174,13 +174,13 @@ func TestDiskFull(t *testing.T) {
 		"Rekey":             s.Rekey(t.Context(), keystore.Rekeying{Root: cfg.Root}),
 	} {
 		if !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
-			t.Errorf("%s: %v, %v", call, err, s.Failed())
+			t.Errorf("%s on a full disk: %v, Failed: %v, want ErrFull and nil", call, err, s.Failed())
 		}
 	}
 	_, get := s.Get(t.Context(), "a")
 	for call, err := range map[string]error{"Get": get, "Check": s.Check(t.Context()), "FinishEpoch": s.FinishEpoch(t.Context())} {
 		if err != nil {
-			t.Errorf("%s, which writes nothing: %v", call, err)
+			t.Errorf("%s on a full disk, which writes nothing: %v", call, err)
 		}
 	}
 	must(t, s.Close())
@@ -197,14 +197,14 @@ func TestCancelledInTheQueue(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Commit(ctx, small); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("in the queue: %v", err)
+		t.Errorf("Commit whose context ends in the queue: %v, want DeadlineExceeded", err)
 	}
 	release()
 	if err := s.Commit(ctx, small); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("before the queue: %v", err)
+		t.Errorf("Commit whose context has ended: %v, want DeadlineExceeded", err)
 	}
 	if s.LogState().Size != 3 {
-		t.Errorf("%d audit records", s.LogState().Size)
+		t.Errorf("%d audit records, want 3: a cancelled Commit wrote one", s.LogState().Size)
 	}
 	checked(t, s)
 }
@@ -224,7 +224,7 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 	must(t, <-closed)
 	for range 10 {
 		if err := <-waiting; err != nil && !errors.Is(err, keystore.ErrClosed) {
-			t.Errorf("waiting: %v", err)
+			t.Errorf("Commit that Close interrupts: %v, want nil or ErrClosed", err)
 		}
 	}
 	must(t, s.Close())
@@ -232,7 +232,7 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 	_, leaf := s.LogRecord(t.Context(), 0)
 	for _, err := range []error{get, leaf, s.Commit(t.Context(), small), s.Check(t.Context())} {
 		if !errors.Is(err, keystore.ErrClosed) {
-			t.Errorf("after Close: %v", err)
+			t.Errorf("a call after Close: %v, want ErrClosed", err)
 		}
 	}
 	s, err := reopen(cfg)
@@ -254,7 +254,7 @@ func TestReadersDuringCommits(t *testing.T) {
 					continue
 				}
 				if err != nil || rec.Version < last || string(rec.Value) != fmt.Sprint(rec.Version) {
-					t.Errorf("%v, %v", rec, err)
+					t.Errorf("Get during commits: %v, %v, want a value of its version, not older than the last one", rec, err)
 					return
 				}
 				last = rec.Version

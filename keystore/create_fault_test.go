@@ -60,7 +60,7 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 				must(t, s.Close())
 				must(t, lock.Unlock())
 				if reached() {
-					t.Errorf("%s %d failed, and Create succeeded", name, n)
+					t.Errorf("Create returned nil although %s %d failed", name, n)
 				}
 				break
 			}
@@ -78,7 +78,7 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 			checked(t, create(t, cfg))
 		}
 		if n < 2 {
-			t.Errorf("no %s failed", name)
+			t.Errorf("%s was reached fewer than 2 times, want more", name)
 		}
 	}
 }

@@ -24,6 +24,6 @@ func TestCreatedDirectoriesAreDurable(t *testing.T) {
 	checked(t, create(t, cfg))
 	above, unmark := slices.Index(steps, "sync above"), slices.Index(steps, "unmark")
 	if above < 0 || unmark < above {
-		t.Errorf("the steps of Create are %q", steps)
+		t.Errorf("the steps of Create are %q, want \"sync above\" before \"unmark\"", steps)
 	}
 }

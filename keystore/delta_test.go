@@ -41,17 +41,17 @@ func TestDelta(t *testing.T) {
 		for _, limit := range []int{MaxValue, len(c.leaf)} {
 			r := reader{b: d}
 			if got := r.delta(c.former, limit); r.bad || len(r.b) > 0 || !bytes.Equal(got, c.leaf) {
-				t.Errorf("%.40q after %.40q: read as %.40q, bad %v, %d bytes left", c.leaf, c.former, got, r.bad, len(r.b))
+				t.Errorf("delta of %.40q after %.40q: read as %.40q, bad %v, %d bytes left", c.leaf, c.former, got, r.bad, len(r.b))
 			}
 		}
 		r := reader{b: d}
 		if r.delta(c.former, len(c.leaf)-1); !r.bad {
-			t.Errorf("%.40q: longer than the limit", c.leaf)
+			t.Errorf("delta of %.40q: a leaf longer than the limit is read", c.leaf)
 		}
 		for cut := range min(len(d), 300) {
 			r := reader{b: d[:cut]}
 			if r.delta(c.former, MaxValue); !r.bad {
-				t.Fatalf("%.40q after %.40q: cut to %d of %d bytes it is read", c.leaf, c.former, cut, len(d))
+				t.Fatalf("delta of %.40q after %.40q: the first %d of %d bytes are read as a leaf", c.leaf, c.former, cut, len(d))
 			}
 		}
 	}
@@ -67,19 +67,19 @@ func TestSegmentsAreBounded(t *testing.T) {
 	}
 	segment, n := appendSegment(nil, leaves)
 	if n != maxSegment/(perLeaf+len(leaf)) || len(segment) > 2*len(leaf) {
-		t.Errorf("%d leaves in %d bytes", n, len(segment))
+		t.Errorf("appendSegment took %d leaves in %d bytes, want as many as the size of the leaves allows", n, len(segment))
 	}
 	if got, ok := parseSegment(segment, uint64(n)); !ok || !bytes.Equal(got[n-1], leaf) {
-		t.Error("the segment does not parse")
+		t.Error("parseSegment of appendSegment's bytes failed or returned other leaves")
 	}
 	for _, n := range []uint64{uint64(n) - 1, uint64(n) + 1, 1 << 40} {
 		if _, ok := parseSegment(segment, n); ok {
-			t.Errorf("parsed as %d leaves", n)
+			t.Errorf("parseSegment accepted a segment as one of %d leaves, want false", n)
 		}
 	}
 	more := appendDelta(segment, leaf, leaf)
 	if _, ok := parseSegment(more, uint64(n)+1); ok {
-		t.Error("a segment beyond its bound parses")
+		t.Error("parseSegment accepted a segment above maxSegment, want false")
 	}
 }
 
@@ -93,10 +93,10 @@ func TestSegmentsOfTinyLeavesAreBounded(t *testing.T) {
 	for len(leaves) > 0 {
 		segment, n := appendSegment(nil, leaves)
 		if len(segment) > maxSegment {
-			t.Fatalf("%d leaves of a byte in %d bytes", n, len(segment))
+			t.Fatalf("appendSegment of leaves of one byte: %d leaves in %d bytes, want at most maxSegment", n, len(segment))
 		}
 		if got, ok := parseSegment(segment, uint64(n)); !ok || !slices.EqualFunc(got, leaves[:n], bytes.Equal) {
-			t.Fatal("the segment does not parse")
+			t.Fatal("parseSegment of appendSegment's bytes failed or returned other leaves")
 		}
 		leaves = leaves[n:]
 	}

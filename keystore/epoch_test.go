@@ -51,7 +51,7 @@ func survived(t *testing.T, s *keystore.Store, n int) {
 	for i := range n {
 		rec, err := s.Get(t.Context(), fmt.Sprintf("m/%03d", i))
 		if err != nil || rec.Version != 1 || string(rec.Value) != fmt.Sprintf("material %d", i) {
-			t.Errorf("survivor %d: %v", i, err)
+			t.Errorf("Get of remaining record %d: %v, or another version or value", i, err)
 		}
 	}
 }
@@ -97,12 +97,12 @@ func TestEpochChange(t *testing.T) {
 		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
 		must(t, s.FinishEpoch(t.Context()))
 		if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
-			t.Errorf("the destroyed record: %v", err)
+			t.Errorf("Get of the destroyed record: %v, want ErrNotFound", err)
 		}
 		survived(t, s, survivors)
 		for key, value := range m.Snapshot() {
 			if key[0] == 'r' && value[2] == byte(keystore.Material) && bytes.Equal(before[key], value) {
-				t.Errorf("%x was not re-sealed", key)
+				t.Errorf("record %x was not re-sealed", key)
 			}
 		}
 		must(t, s.Check(t.Context()))
@@ -111,7 +111,7 @@ func TestEpochChange(t *testing.T) {
 		must(t, err)
 		survived(t, s, survivors)
 		if s.LogState().Size != 2 {
-			t.Errorf("%d audit records", s.LogState().Size)
+			t.Errorf("%d audit records after reopening, want 2", s.LogState().Size)
 		}
 		checked(t, s)
 	}
@@ -129,7 +129,7 @@ func TestEpochChangeRefused(t *testing.T) {
 	})
 	after := stateOf(t, cfg.Dir, m)
 	if !errors.Is(err, refused) || !maps.EqualFunc(before.pairs, after.pairs, bytes.Equal) || !maps.EqualFunc(before.files, after.files, bytes.Equal) {
-		t.Errorf("%v, or something changed", err)
+		t.Errorf("ChangeEpoch whose operation fails: %v, want the operation's error and no change on disk", err)
 	}
 	checked(t, s)
 }
@@ -159,7 +159,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 	} {
 		x.put(t, cfg.Dir, m)
 		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open of %s: %v, want ErrRolledBack", name, err)
 		}
 	}
 	if opened, err := keystore.Openable(cfg, before.files["root"], before.pairs); err != nil || opened[keystore.Material] != 6 {
@@ -169,7 +169,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 	s, err = reopen(cfg)
 	must(t, err)
 	if rec, err := s.Get(t.Context(), "m/doomed"); err != nil || string(rec.Value) != "to be destroyed" {
-		t.Errorf("a copy of everything: %v", err)
+		t.Errorf("Get from a complete old copy: %v, want the destroyed record", err)
 	}
 	checked(t, s)
 	now.put(t, cfg.Dir, m)
@@ -195,7 +195,7 @@ func TestDoubleDestroy(t *testing.T) {
 	}
 	wg.Wait()
 	if paths := s.Paths("m/"); len(paths) != 4 || s.LogState().Size != 7 {
-		t.Errorf("%q, %d audit records", paths, s.LogState().Size)
+		t.Errorf("paths %q, %d audit records, want 4 paths and 7 records", paths, s.LogState().Size)
 	}
 	checked(t, s)
 	s, err := reopen(cfg)

@@ -50,7 +50,7 @@ func TestEpochChangeKilledAnywhere(t *testing.T) {
 		})
 		s, err := reopen(counted)
 		if err != nil {
-			t.Fatalf("killed before %q: %v", steps[i], err)
+			t.Fatalf("killed before %q: Open: %v", steps[i], err)
 		}
 		settled(t, s, cfg, m, first)
 		if i%6 != 2 {
@@ -66,7 +66,7 @@ func TestEpochChangeKilledAnywhere(t *testing.T) {
 		}
 	}
 	if !slices.Contains(steps, "root.copy erase") || len(steps) < 25 {
-		t.Errorf("steps: %q", steps)
+		t.Errorf("steps %q, want 25 or more with \"root.copy erase\"", steps)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestEpochChangeFailsAnywhere(t *testing.T) {
 		armed = true
 		err := destroyDoomed(s)
 		if err != nil && !errors.Is(err, crash) {
-			t.Fatalf("step %d fails: %v", cut, err)
+			t.Fatalf("step %d fails: ChangeEpoch: %v, want nil or the injected error", cut, err)
 		}
 		if applied := s.Version("m/doomed") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
 			t.Errorf("step %d fails: the operation is durable, but the error is %v", cut, err)
@@ -128,7 +128,7 @@ func TestRekeyKilledAnywhere(t *testing.T) {
 			s, err = reopen(renewed)
 		}
 		if err != nil {
-			t.Fatalf("killed before %q: %v", steps[i], err)
+			t.Fatalf("killed before %q: Open: %v", steps[i], err)
 		}
 		survived(t, s, 5)
 		checked(t, s)
@@ -137,11 +137,11 @@ func TestRekeyKilledAnywhere(t *testing.T) {
 		}
 		opened, err := keystore.Openable(cfg, states[0].files["root"], m.Snapshot())
 		if err != nil || opened[keystore.Material]+opened[keystore.Meta] != 0 {
-			t.Errorf("killed before %q: the old root file opens %v, %v", steps[i], opened, err)
+			t.Errorf("killed before %q: records that the old root file opens: %v, %v, want none", steps[i], opened, err)
 		}
 	}
 	if len(states) < 25 {
-		t.Errorf("steps: %q", steps)
+		t.Errorf("steps %q, want 25 or more", steps)
 	}
 }
 
@@ -154,13 +154,13 @@ func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.
 	meta, metaErr := s.Get(t.Context(), "meta")
 	must(t, metaErr)
 	if err != nil && !destroyed || destroyed != (s.LogState().Size == 2) || destroyed != (string(meta.Value) == "destroyed") {
-		t.Errorf("half of the operation: %v, %d audit records, %q", err, s.LogState().Size, meta.Value)
+		t.Errorf("part of the operation is applied: Get: %v, %d audit records, meta is %q", err, s.LogState().Size, meta.Value)
 	}
 	checked(t, s)
 	now := stateOf(t, cfg.Dir, m)
 	for name := range now.files {
 		if name != "root" && name != "root.copy" && name != "tip" {
-			t.Errorf("%s was left", name)
+			t.Errorf("file %s was left in the directory", name)
 		}
 	}
 	if destroyed {
@@ -178,12 +178,12 @@ func buried(t *testing.T, cfg keystore.Config, m *storetest.Memory, before, now 
 	} {
 		x.put(t, cfg.Dir, m)
 		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open of %s: %v, want ErrRolledBack", name, err)
 		}
 		opened, err := keystore.Openable(cfg, read(t, filepath.Join(cfg.Dir, "root")), before.pairs)
 		must(t, err)
 		if opened[keystore.Material] != 0 || opened[keystore.Meta] == 0 {
-			t.Errorf("%s: records that the present keys open: %v", name, opened)
+			t.Errorf("%s: old records that the current keys open: %v, want Meta only", name, opened)
 		}
 	}
 	now.put(t, cfg.Dir, m)
@@ -210,7 +210,7 @@ func TestEpochChangeWithoutItsFile(t *testing.T) {
 	s, err := reopen(cfg)
 	must(t, err)
 	if s.LogState().Size != 2 {
-		t.Fatal("the operation was not durable")
+		t.Fatal("ChangeEpoch's operation is missing after Open")
 	}
 	settled(t, s, cfg, m, states[0])
 }

@@ -12,10 +12,10 @@ import (
 func TestSyncAbove(t *testing.T) {
 	for _, dir := range []string{filepath.Join(t.TempDir(), "a"), "/proc/self/a", "/", "/a"} {
 		if err := syncAbove(dir); err != nil {
-			t.Errorf("%s: %v", dir, err)
+			t.Errorf("syncAbove(%s): %v", dir, err)
 		}
 	}
 	if syncAbove(filepath.Join(t.TempDir(), "missing", "a")) == nil && syncPath("missing") != nil {
-		t.Error("a directory that is not there was synced")
+		t.Error("syncAbove of a missing directory returned nil")
 	}
 }

@@ -85,7 +85,7 @@ func FuzzParseRoot(f *testing.F) {
 				return
 			}
 		}
-		t.Error("a forged root file was unlocked")
+		t.Error("unlock of a forged root file returned no error")
 	})
 }
 
@@ -96,7 +96,7 @@ func FuzzKeyring(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := keyring{suite: suite.AES}
 		if k.parse(b) == nil && (len(b) != keyringSize(k.records, len(k.material)) || k.current(Material) == 0 || k.current(Meta) == 0) {
-			t.Errorf("%d bytes with %d and %d epochs", len(b), k.records, len(k.material))
+			t.Errorf("parse accepted a keyring of %d bytes with %d record and %d material epochs", len(b), k.records, len(k.material))
 		}
 	})
 }
@@ -140,7 +140,7 @@ func FuzzSegment(f *testing.F) {
 			return
 		}
 		if uint64(len(leaves)) != n {
-			t.Fatalf("%d leaves of %d", len(leaves), n)
+			t.Fatalf("parseSegment returned %d leaves, want %d", len(leaves), n)
 		}
 		for len(leaves) > 0 {
 			again, taken := appendSegment(nil, leaves)
@@ -148,7 +148,7 @@ func FuzzSegment(f *testing.F) {
 				t.Fatal("a segment that parses is encoded to different leaves")
 			}
 			if len(again) > maxSegment && len(leaves[0]) < MaxValue-maxStep {
-				t.Fatalf("a segment of %d bytes", len(again))
+				t.Fatalf("appendSegment returned %d bytes, want at most maxSegment", len(again))
 			}
 			leaves = leaves[taken:]
 		}
@@ -170,7 +170,7 @@ func FuzzRecord(f *testing.F) {
 		var s sealer
 		_, _, _, err := s.open(k, at, b)
 		if (err == nil) != bytes.Equal(b, good) {
-			t.Errorf("open: %v", err)
+			t.Errorf("open: %v, want nil only for the bytes that seal made", err)
 		}
 	})
 }

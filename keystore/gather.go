@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-// gather lets a group grow before it is committed. Those whom the last group
 // gather decides how long a group waits for further callers before it is committed. The
 // callers of the last group return a few tens of microseconds after it, each after its
 // own cryptography. If the first of them committed at once, the others would wait for

@@ -31,7 +31,7 @@ func TestGather(t *testing.T) {
 		"after very many":           {released: 1 << 20, at: time.Now(), took: long},
 	} {
 		if took, all := waited(&g, 3, long/10); all || took > long/20 {
-			t.Errorf("%s: waited %v", name, took)
+			t.Errorf("a group %s: waited %v, want no wait", name, took)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func TestGatherSleeps(t *testing.T) {
 		looks++
 	}
 	if looks < 2 || looks > 200 {
-		t.Errorf("%d looks in %v", looks, time.Since(begin))
+		t.Errorf("%d polls in %v, want 2 to 200", looks, time.Since(begin))
 	}
 }
 

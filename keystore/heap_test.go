@@ -30,14 +30,14 @@ func TestCensusLeavesNoPlaintext(t *testing.T) {
 	}))
 	must(t, s.Close())
 	if n := onHeap(t, masked); n == 0 {
-		t.Fatal("a secret that is there was not found")
+		t.Fatal("the search did not find a secret that is on the heap")
 	}
 	suite.Wipe(secret)
 	s, err := reopen(cfg)
 	must(t, err)
 	must(t, s.Check(t.Context()))
 	if n := onHeap(t, masked); n > 0 {
-		t.Errorf("%d copies of a record's value", n)
+		t.Errorf("%d copies of a record's value on the heap, want 0", n)
 	}
 	must(t, s.Close())
 }

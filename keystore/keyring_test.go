@@ -30,16 +30,16 @@ func TestKeyringEpochs(t *testing.T) {
 	}
 	step(func(a *lockedmem.Arena) (*keyring, error) { return k.nextMaterial(a) })
 	if k.current(Material) != 2 || k.current(Meta) != 1 || !k.pastMaterial() || bytes.Equal(k.key(1, Material), k.key(2, Material)) {
-		t.Error("nextMaterial")
+		t.Error("nextMaterial: want material epoch 2 with a new key, record epoch 1 and the past key")
 	}
 	second := bytes.Clone(k.key(2, Material))
 	step(func(a *lockedmem.Arena) (*keyring, error) { return k.dropMaterial(a) })
 	if k.key(1, Material) != nil || k.pastMaterial() || !bytes.Equal(k.key(2, Material), second) {
-		t.Error("dropMaterial")
+		t.Error("dropMaterial: want the current material key only")
 	}
 	step(func(a *lockedmem.Arena) (*keyring, error) { return k.renewed(a) })
 	if k.current(Material) != 3 || k.current(Meta) != 2 || bytes.Equal(k.key(1, Meta), k.key(2, Meta)) {
-		t.Error("renewed")
+		t.Error("renewed: want material epoch 3 and record epoch 2 with a new key")
 	}
 	for _, none := range [][]byte{k.key(0, Meta), k.key(3, classLog), k.key(0, Material), k.key(1, Material), k.key(4, Material)} {
 		if none != nil {

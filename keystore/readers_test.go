@@ -46,7 +46,7 @@ func TestReaderHoldsUpNobody(t *testing.T) {
 		"a record": func(s *keystore.Store) error {
 			rec, err := s.Get(context.Background(), "a")
 			if err == nil && rec.Version != s.Version("a") {
-				t.Errorf("version %d", rec.Version)
+				t.Errorf("Get returned version %d, which is not the durable one", rec.Version)
 			}
 			return err
 		},

@@ -59,12 +59,12 @@ func TestOneRootFileIsEnough(t *testing.T) {
 				s, err := reopen(cfg)
 				must(t, err)
 				if p := s.Root().Protectors; len(p) != 1 || p[0].ID != "2" {
-					t.Errorf("protectors: %v", p)
+					t.Errorf("protectors after Open: %v, want the one with id 2", p)
 				}
 				checked(t, s)
 				for _, file := range []string{"root", "root.copy"} {
 					if !bytes.Equal(read(t, filepath.Join(cfg.Dir, file)), good) {
-						t.Errorf("%s was not healed", file)
+						t.Errorf("%s was not repaired", file)
 					}
 				}
 			})
@@ -119,7 +119,7 @@ func TestRootFileFromBeforeRekey(t *testing.T) {
 	write(t, one, older)
 	write(t, two, older)
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-		t.Errorf("older: %v", err)
+		t.Errorf("Open with root files from before a Rekey: %v, want ErrRolledBack", err)
 	}
 	write(t, one, good)
 	cfg.Root = bytes.Repeat([]byte{9}, 32)
@@ -142,11 +142,11 @@ func TestReplaceCutAnywhere(t *testing.T) {
 		})
 		s, openErr := reopen(cfg)
 		if openErr != nil {
-			t.Fatalf("cut at %v (%v): %v", steps, err, openErr)
+			t.Fatalf("cut at %v (%v): Open: %v", steps, err, openErr)
 		}
 		changed, recorded := len(s.Root().Protectors) == 1, s.LogState().Size == 2
 		if changed != recorded || recorded != (s.Version("replaced") > 0) || err == nil && !changed {
-			t.Errorf("cut at %v: changed %v, recorded %v", steps, changed, recorded)
+			t.Errorf("cut at %v: changed %v, recorded %v, want both or neither", steps, changed, recorded)
 		}
 		if _, err := os.Stat(filepath.Join(cfg.Dir, "root.next")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("cut at %v: root.next was left", steps)
@@ -214,7 +214,7 @@ func TestHealingIsRecordedFirst(t *testing.T) {
 			must(t, err)
 			recorded := s.LogState().Size == 2
 			if touched && !recorded || openErr == nil && !recorded {
-				t.Errorf("%s, cut at step %d: replaced %v, on record %v", file, cut, touched, recorded)
+				t.Errorf("%s, cut at step %d: replaced %v, recorded %v, want it recorded before it is replaced", file, cut, touched, recorded)
 			}
 			checked(t, s)
 			if openErr == nil {
@@ -248,7 +248,7 @@ func TestRootFileOfAnotherRoot(t *testing.T) {
 		write(t, filepath.Join(cfg.Dir, file), read(t, filepath.Join(theirs.Dir, "root")))
 		s, err := keystore.Open(t.Context(), cfg, ours)
 		if err != nil {
-			t.Errorf("%s is authentic under another root: %v", file, err)
+			t.Errorf("Open with %s authentic under another root: %v", file, err)
 			continue
 		}
 		checked(t, s)

@@ -106,7 +106,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 		checked(t, r)
 	}
 	if len(chain[1]) >= len(full) {
-		t.Errorf("an incremental snapshot has %d bytes, the full one %d", len(chain[1]), len(full))
+		t.Errorf("an incremental snapshot has %d bytes, the full one %d, want fewer", len(chain[1]), len(full))
 	}
 	for name, wrong := range map[string][][]byte{
 		"none": {}, "incremental alone": {chain[1]}, "one left out": {full, chain[2]}, "out of order": {full, chain[2], chain[1]},
@@ -212,7 +212,7 @@ func TestSnapshotDuringCommits(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				t.Errorf("Commit beside Snapshot: %v", err)
+				t.Errorf("Commit during Snapshot: %v", err)
 				return
 			}
 		}
@@ -235,7 +235,7 @@ func TestSnapshotDuringCommits(t *testing.T) {
 					return nil
 				})
 				if err != nil {
-					t.Errorf("Commit beside Snapshot: %v", err)
+					t.Errorf("Commit during Snapshot: %v", err)
 					return
 				}
 			}
@@ -247,7 +247,7 @@ func TestSnapshotDuringCommits(t *testing.T) {
 		var b bytes.Buffer
 		next, err := s.Snapshot(t.Context(), &b, at)
 		if err != nil {
-			t.Errorf("Snapshot beside commits: %v", err)
+			t.Errorf("Snapshot during commits: %v", err)
 			break
 		}
 		chain, at = append(chain, b.Bytes()), next

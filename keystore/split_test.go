@@ -39,12 +39,12 @@ func TestGroupsAreSplit(t *testing.T) {
 	release()
 	wg.Wait()
 	if n := len(s.Paths("big/")); n != 40 || s.LogState().Size != 43 || batches < 4 {
-		t.Errorf("%d paths, %d audit records in %d batches", n, s.LogState().Size, batches)
+		t.Errorf("%d paths, %d audit records in %d batches, want 40, 43 and at least 4", n, s.LogState().Size, batches)
 	}
 	for e, err := range s.LogRange(t.Context(), 3, 43) {
 		must(t, err)
 		if want := append(fmt.Appendf(nil, "%d ", e.Seq), value...); !bytes.Equal(e.Leaf, want) {
-			t.Fatalf("audit record %d is another one", e.Seq)
+			t.Fatalf("audit record %d has other bytes than its operation logged", e.Seq)
 		}
 	}
 	checked(t, s)
@@ -82,11 +82,11 @@ func TestSplitEndsWithTheStore(t *testing.T) {
 	release()
 	for range cap(answers) {
 		if err := <-answers; !errors.Is(err, keystore.ErrUnavailable) {
-			t.Errorf("in or after the batch that failed: %v", err)
+			t.Errorf("Commit in or after the batch that failed: %v, want ErrUnavailable", err)
 		}
 	}
 	if n := len(s.Paths("big/")); n > 10 {
-		t.Errorf("%d records were committed", n)
+		t.Errorf("%d records were committed, want at most 10", n)
 	}
 	must(t, s.Close())
 }

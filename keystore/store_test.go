@@ -105,18 +105,18 @@ func TestReopen(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	checked(t, create(t, cfg))
 	if _, err := keystore.Create(t.Context(), cfg, keystore.Root{}, fill); !errors.Is(err, keystore.ErrExists) {
-		t.Fatalf("Create over a store: %v", err)
+		t.Fatalf("Create over a store: %v, want ErrExists", err)
 	}
 	s, err := reopen(cfg)
 	must(t, err)
 	rec, err := s.Get(t.Context(), "k/07")
 	if err != nil || string(rec.Value) != "value" {
-		t.Fatalf("Get: %q, %v", rec.Value, err)
+		t.Fatalf("Get after reopening: %q, %v", rec.Value, err)
 	}
 	checked(t, s)
 	cfg.Root = make([]byte, 32)
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrUnlock) {
-		t.Fatalf("wrong root: %v", err)
+		t.Fatalf("Open with a wrong root: %v, want ErrUnlock", err)
 	}
 }
 
@@ -135,12 +135,12 @@ func TestEveryFlipIsFound(t *testing.T) {
 			bad[i] ^= 1
 			m.Change(key, bad)
 			if s, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-				t.Fatalf("byte %d of %x: %v %v", i, key, s, err)
+				t.Fatalf("Open with byte %d of %x changed: %v, %v, want ErrCorrupt", i, key, s, err)
 			}
 		}
 		m.Change(key, nil)
 		if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-			t.Fatalf("%x deleted: %v", key, err)
+			t.Fatalf("Open with %x deleted: %v, want ErrCorrupt", key, err)
 		}
 		m.Change(key, value)
 	}
@@ -161,14 +161,14 @@ func TestOlderIsFound(t *testing.T) {
 		if strings.HasPrefix(key, "r") {
 			m.Change(key, value)
 			if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-				t.Fatalf("older %x: %v", key, err)
+				t.Fatalf("Open with an older %x: %v, want ErrCorrupt", key, err)
 			}
 			m.Change(key, now[key])
 		}
 	}
 	m.Restore(old)
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-		t.Fatalf("all older: %v", err)
+		t.Fatalf("Open with an older engine: %v, want ErrRolledBack", err)
 	}
 	m.Restore(now)
 	s, err := reopen(cfg)
@@ -202,7 +202,7 @@ func TestOperationsAreApart(t *testing.T) {
 	}
 	wg.Wait()
 	if n := len(s.Paths("g/")); n != 48 || s.LogState().Size != 1+48*5 {
-		t.Errorf("%d paths, %d leaves", n, s.LogState().Size)
+		t.Errorf("%d paths and %d leaves, want 48 and 241", n, s.LogState().Size)
 	}
 	checked(t, s)
 }
@@ -219,11 +219,11 @@ func TestPanicIsSilent(t *testing.T) {
 		} {
 			err := s.Commit(t.Context(), op)
 			if err == nil || !strings.Contains(err.Error(), "("+want+")") {
-				t.Fatalf("panic: %v", err)
+				t.Fatalf("Commit of an operation that panics: %v, want an error with the type of the value", err)
 			}
 			for _, leak := range []string{secret, "goroutine", ".go:", "0x", "\n"} {
 				if strings.Contains(fmt.Sprintf("%+v", err), leak) {
-					t.Errorf("the error holds %q: %+v", leak, err)
+					t.Errorf("the error contains %q: %+v", leak, err)
 				}
 			}
 		}
@@ -255,7 +255,7 @@ func TestRekeyCutAnywhere(t *testing.T) {
 			again, openErr = reopen(cfg)
 		}
 		if openErr != nil {
-			t.Fatalf("cut at step %d (%v): %v", cut, err, openErr)
+			t.Fatalf("cut at step %d (%v): Open: %v", cut, err, openErr)
 		}
 		checked(t, again)
 		if err == nil {

@@ -70,19 +70,19 @@ func TestEveryFlipIsFoundWhileOpen(t *testing.T) {
 			bad[i] ^= 1
 			m.Change(key, bad)
 			if n := len(corruptPaths(t, s)); key[0] == 'r' && n != 1 || key[0] == 'a' && n != 0 {
-				t.Fatalf("byte %d of %x: %d records corrupt", i, key, n)
+				t.Fatalf("byte %d of %x changed: Get finds %d corrupt records", i, key, n)
 			}
 			_, err := s.LogRecord(t.Context(), 1)
 			if errors.Is(err, keystore.ErrCorrupt) != (key[0] == 'a') {
-				t.Fatalf("byte %d of %x: the log: %v", i, key, err)
+				t.Fatalf("byte %d of %x changed: LogRecord: %v, want ErrCorrupt for a segment only", i, key, err)
 			}
 			if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
-				t.Fatalf("byte %d of %x: Check: %v", i, key, err)
+				t.Fatalf("byte %d of %x changed: Check: %v, want ErrCorrupt", i, key, err)
 			}
 		}
 		m.Change(key, nil)
 		if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
-			t.Fatalf("%x deleted: Check: %v", key, err)
+			t.Fatalf("%x deleted: Check: %v, want ErrCorrupt", key, err)
 		}
 		m.Change(key, value)
 	}
@@ -101,14 +101,14 @@ func TestOlderIsFoundWhileOpen(t *testing.T) {
 		m.Change(key, older[key])
 		got := corruptPaths(t, s)
 		if len(got) != 1 {
-			t.Fatalf("%x: corrupt: %q", key, got)
+			t.Fatalf("older %x: Get finds the corrupt records %q, want one", key, got)
 		}
 		err := s.Commit(t.Context(), func(tx *keystore.Tx) error { _, err := tx.Get(got[0]); return err })
 		if !errors.Is(err, keystore.ErrCorrupt) {
-			t.Errorf("%x: read by an operation: %v", key, err)
+			t.Errorf("older %x: Tx.Get: %v, want ErrCorrupt", key, err)
 		}
 		if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
-			t.Errorf("%x: Check: %v", key, err)
+			t.Errorf("older %x: Check: %v, want ErrCorrupt", key, err)
 		}
 		m.Change(key, good[key])
 	}
@@ -126,17 +126,17 @@ func TestSwappedIsFound(t *testing.T) {
 	m.Change(records[0], good[records[1]])
 	m.Change(records[1], good[records[0]])
 	if got := corruptPaths(t, s); len(got) != 2 {
-		t.Errorf("corrupt: %q", got)
+		t.Errorf("Get finds the corrupt records %q, want the two that were exchanged", got)
 	}
 	must(t, s.Close())
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-		t.Errorf("swapped records: %v", err)
+		t.Errorf("Open with exchanged records: %v, want ErrCorrupt", err)
 	}
 	m.Restore(good)
 	m.Change(segments[0], good[segments[1]])
 	m.Change(segments[1], good[segments[0]])
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-		t.Errorf("swapped segments: %v", err)
+		t.Errorf("Open with exchanged segments: %v, want ErrCorrupt", err)
 	}
 	m.Restore(good)
 	s, err := reopen(cfg)
@@ -161,12 +161,12 @@ func TestAddedIsFound(t *testing.T) {
 		}
 	}
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), `"a"`) {
-		t.Errorf("a deleted record that came back: %v", err)
+		t.Errorf("Open with a deleted record put back: %v, want ErrCorrupt with its path", err)
 	}
 	m.Restore(good)
 	m.Change("a\xff\x00\x00\x00\x00\x00\x00\x00", good[keysOf(good, "a")[0]])
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-		t.Errorf("a segment beyond the end: %v", err)
+		t.Errorf("Open with a segment beyond the end: %v, want ErrCorrupt", err)
 	}
 	m.Restore(good)
 	s, err := reopen(cfg)

@@ -55,13 +55,13 @@ func TestTipDamage(t *testing.T) {
 	}
 	must(t, os.Remove(path))
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrCorrupt) {
-		t.Errorf("missing: %v", err)
+		t.Errorf("Open without a tip file: %v, want ErrCorrupt", err)
 	}
 	write(t, path, good)
 	now := m.Snapshot()
 	m.Restore(older)
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-		t.Errorf("an older store: %v", err)
+		t.Errorf("Open of an older store: %v, want ErrRolledBack", err)
 	}
 	m.Restore(now)
 	s, err := reopen(cfg)
@@ -99,7 +99,7 @@ func TestOtherHistoryIsFound(t *testing.T) {
 	mine := read(t, path)
 	write(t, path, seen)
 	if _, err := reopen(cfg); !errors.Is(err, keystore.ErrRolledBack) {
-		t.Errorf("another history: %v", err)
+		t.Errorf("Open with the tip of another history: %v, want ErrRolledBack", err)
 	}
 	write(t, path, mine)
 	s, err = reopen(cfg)

@@ -45,7 +45,7 @@ func TestTornTip(t *testing.T) {
 		check(os.WriteFile(filepath.Join(cut, tipFile), torn(durable, content()), 0o600))
 		after, seen, err := openTip(opened(cut), k)
 		if err != nil || seen.generation != synced {
-			t.Fatalf("cut at generation %d, %d was synced: %d, %v", generation, synced, seen.generation, err)
+			t.Fatalf("cut at generation %d, synced %d: openTip returned generation %d, %v, want the synced one", generation, synced, seen.generation, err)
 		}
 		check(after.file.Close())
 		switch rand.IntN(4) {

@@ -47,10 +47,10 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 			})
 			err := s.ChangeEpoch(t.Context(), doom("m/doomed"))
 			if !errors.Is(err, keystore.ErrUnfinished) || !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
-				t.Fatalf("ChangeEpoch: %v, %v", err, s.Failed())
+				t.Fatalf("ChangeEpoch on a full disk: %v, Failed: %v, want ErrUnfinished, ErrFull and nil", err, s.Failed())
 			}
 			if err := s.FinishEpoch(t.Context()); !errors.Is(err, keystore.ErrFull) {
-				t.Errorf("still full: %v", err)
+				t.Errorf("FinishEpoch on a full disk: %v, want ErrFull", err)
 			}
 			survived(t, s, 5)
 			must(t, s.Check(t.Context()))
@@ -74,7 +74,7 @@ func TestOpenOnAFullDisk(t *testing.T) {
 		m.Fault(func(keystore.Batch) error { return keystore.ErrFull })
 		s, err := reopen(cfg)
 		if err != nil && !errors.Is(err, keystore.ErrFull) {
-			t.Fatalf("killed before %q: %v", steps[i], err)
+			t.Fatalf("killed before %q: Open on a full disk: %v, want nil or ErrFull", steps[i], err)
 		}
 		if err == nil {
 			must(t, s.Close())
@@ -110,7 +110,7 @@ func TestCloseDuringEpochChange(t *testing.T) {
 	err := s.ChangeEpoch(t.Context(), doom("m/doomed"))
 	must(t, <-closed)
 	if !errors.Is(err, keystore.ErrUnfinished) || !errors.Is(err, keystore.ErrClosed) {
-		t.Errorf("ChangeEpoch: %v", err)
+		t.Errorf("ChangeEpoch that Close interrupts: %v, want ErrUnfinished and ErrClosed", err)
 	}
 	m.Fault(nil)
 	s, err = reopen(cfg)
@@ -128,7 +128,7 @@ func TestCancelledEpochChange(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.ChangeEpoch(ctx, doom("m/doomed")); !errors.Is(err, context.Canceled) || s.Version("m/doomed") == 0 {
-		t.Errorf("cancelled before: %v", err)
+		t.Errorf("ChangeEpoch with a cancelled context: %v, want Canceled and no change", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	must(t, s.ChangeEpoch(ctx, func(tx *keystore.Tx) error {
@@ -198,7 +198,7 @@ func TestLinksAreNotErased(t *testing.T) {
 	must(t, err)
 	checked(t, s)
 	if string(read(t, victim)) != "not ours" || bytes.Equal(read(t, root), []byte("not ours")) {
-		t.Error("the link was followed")
+		t.Error("the target of the link was changed, or the link was not replaced")
 	}
 }
 
@@ -211,11 +211,11 @@ func TestKeyringStaysSmall(t *testing.T) {
 		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
 	}
 	if now := len(read(t, filepath.Join(cfg.Dir, "root"))); now != size {
-		t.Errorf("the root file has %d bytes, %d before", now, size)
+		t.Errorf("the root file has %d bytes, want %d as before", now, size)
 	}
 	must(t, s.Rekey(t.Context(), keystore.Rekeying{Root: cfg.Root}))
 	if now := len(read(t, filepath.Join(cfg.Dir, "root"))); now != size+32 {
-		t.Errorf("after a Rekey the root file has %d bytes, %d before", now, size)
+		t.Errorf("after a Rekey the root file has %d bytes, want 32 more than %d", now, size)
 	}
 	checked(t, s)
 	s, err := reopen(cfg)

@@ -66,7 +66,7 @@ func TestFaultsAreFound(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		var failed *exec.ExitError
 		if err != nil && !errors.As(err, &failed) || (name == "none") != (err == nil) {
-			t.Errorf("%s: %v\n%s", name, err, out)
+			t.Errorf("Run on the engine with fault %s: %v, want a failure for every fault but none\n%s", name, err, out)
 		}
 	}
 }

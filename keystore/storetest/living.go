@@ -19,7 +19,7 @@ func closed(t *testing.T, open Opener) {
 	_, scan := e.Scan(t.Context(), nil, nil, 1)
 	for call, err := range map[string]error{"Get": get, "Scan": scan, "Commit": e.Commit(t.Context(), puts("k", "w"))} {
 		if !errors.Is(err, keystore.ErrClosed) {
-			t.Errorf("%s after Close: %v", call, err)
+			t.Errorf("%s after Close: %v, want ErrClosed", call, err)
 		}
 	}
 	e = open(t, dir)
@@ -36,7 +36,7 @@ func cancelled(t *testing.T, open Opener) {
 	_, scan := e.Scan(ctx, nil, nil, 1)
 	for call, err := range map[string]error{"Get": get, "Scan": scan, "Commit": e.Commit(ctx, puts("k", "w"))} {
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s with a cancelled context: %v", call, err)
+			t.Errorf("%s with a cancelled context: %v, want Canceled", call, err)
 		}
 	}
 	holds(t, e, "k", "v")
@@ -54,12 +54,12 @@ func concurrentReaders(t *testing.T, open Opener) {
 			for last := ""; ; {
 				pairs, err := e.Scan(t.Context(), nil, nil, 9)
 				if err != nil || len(pairs) != 2 || string(pairs[0].Value) != string(pairs[1].Value) {
-					t.Errorf("Scan: %q, %v", pairs, err)
+					t.Errorf("Scan during commits: %q, %v, want two pairs with the same value", pairs, err)
 					return
 				}
 				v, err := e.Get(t.Context(), []byte("a"))
 				if err != nil || string(v) < string(pairs[0].Value) || string(v) < last {
-					t.Errorf("Get: %q after %q and %q, %v", v, last, pairs[0].Value, err)
+					t.Errorf("Get during commits: %q after %q and %q, %v, want no older value", v, last, pairs[0].Value, err)
 					return
 				}
 				last = string(v)
@@ -105,7 +105,7 @@ func concurrentWriters(t *testing.T, open Opener) {
 		}
 		writers.Wait()
 		if won != 1 {
-			t.Errorf("round %d: %d of 8 were applied", round, won)
+			t.Errorf("round %d: %d of 8 commits with the same expectation were applied, want 1", round, won)
 		}
 	}
 }

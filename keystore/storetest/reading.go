@@ -14,12 +14,12 @@ func get(t *testing.T, open Opener) {
 	must(t, e.Commit(t.Context(), puts("k", "one", "kk", "two")))
 	must(t, e.Commit(t.Context(), puts("k", "new")))
 	if v, err := e.Get(t.Context(), []byte("k")); err != nil || string(v) != "new" {
-		t.Errorf("Get: %q, %v", v, err)
+		t.Errorf("Get: %q, %v, want the last value committed", v, err)
 	}
 	must(t, e.Commit(t.Context(), keystore.Batch{Delete: [][]byte{[]byte("k"), []byte("never there")}}))
 	for _, absent := range []string{"k", "kkk", "\x00", "never there"} {
 		if v, err := e.Get(t.Context(), []byte(absent)); !errors.Is(err, keystore.ErrNotFound) || v != nil {
-			t.Errorf("Get of the absent %q: %q, %v", absent, v, err)
+			t.Errorf("Get of the absent key %q: %q, %v, want nil and ErrNotFound", absent, v, err)
 		}
 	}
 }

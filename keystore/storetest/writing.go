@@ -31,7 +31,7 @@ func expectations(t *testing.T, open Opener) {
 		b := puts("k", "two", "new", "two")
 		b.Delete, b.Expect = [][]byte{[]byte("l")}, wrong
 		if err := e.Commit(t.Context(), b); !errors.Is(err, keystore.ErrConflict) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Commit with the wrong expectation \"%s\": %v, want ErrConflict", name, err)
 		}
 	}
 	holds(t, e, "k", "one", "l", "other")
@@ -40,7 +40,7 @@ func expectations(t *testing.T, open Opener) {
 	right.Expect = []keystore.Expectation{expect("k", []byte("one")), expect("l", []byte("other")), expect("absent", nil)}
 	must(t, e.Commit(t.Context(), right))
 	if err := e.Commit(t.Context(), right); !errors.Is(err, keystore.ErrConflict) {
-		t.Errorf("an expectation that the first commit ended: %v", err)
+		t.Errorf("Commit whose expectation the commit before it made false: %v, want ErrConflict", err)
 	}
 	holds(t, e, "k", "two")
 }
@@ -54,7 +54,7 @@ func atomicity(t *testing.T, open Opener) {
 	b.Delete = [][]byte{[]byte("b")}
 	b.Expect = []keystore.Expectation{{Key: []byte("c"), Value: []byte("2")}}
 	if err := e.Commit(t.Context(), b); !errors.Is(err, keystore.ErrConflict) {
-		t.Fatalf("Commit: %v", err)
+		t.Fatalf("Commit with a false expectation: %v, want ErrConflict", err)
 	}
 	holds(t, e, "a", "1", "b", "1", "c", "1")
 	b.Expect = nil
@@ -67,10 +67,10 @@ func atomicity(t *testing.T, open Opener) {
 func largestBatch(t *testing.T, open Opener) {
 	e := fresh(t, open)
 	if e.MaxBatch() < 4*keystore.MaxValue {
-		t.Fatalf("MaxBatch is %d bytes: a store cannot work with it", e.MaxBatch())
+		t.Fatalf("MaxBatch is %d bytes, want at least 4 times MaxValue", e.MaxBatch())
 	}
 	if err := e.Commit(t.Context(), batchOf(e.MaxBatch()+1)); !errors.Is(err, keystore.ErrTooLarge) {
-		t.Fatalf("a batch of MaxBatch and one byte: %v", err)
+		t.Fatalf("Commit of a batch of MaxBatch and one byte: %v, want ErrTooLarge", err)
 	}
 	holds(t, e)
 	b := batchOf(e.MaxBatch())
@@ -78,7 +78,7 @@ func largestBatch(t *testing.T, open Opener) {
 	pairs, err := e.Scan(t.Context(), nil, nil, len(b.Put)+1)
 	must(t, err)
 	if len(pairs) != len(b.Put) {
-		t.Errorf("%d pairs of %d", len(pairs), len(b.Put))
+		t.Errorf("Scan returned %d pairs, want %d", len(pairs), len(b.Put))
 	}
 }
 
