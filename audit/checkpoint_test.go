@@ -31,13 +31,13 @@ func flipCheckpoint(t *testing.T, l *testLog) {
 			bad := bytes.Clone(text)
 			bad[i] ^= 1 << bit
 			if _, err := audit.OpenCheckpoint(bad, vkey); !errors.Is(err, audit.ErrSignature) {
-				t.Errorf("byte %d, bit %d: %v", i, bit, err)
+				t.Errorf("OpenCheckpoint with byte %d, bit %d flipped: %v, want ErrSignature", i, bit, err)
 			}
 		}
 	}
 	for i := range text {
 		if _, err := audit.OpenCheckpoint(text[:i], vkey); !errors.Is(err, audit.ErrSignature) {
-			t.Errorf("cut at %d: %v", i, err)
+			t.Errorf("OpenCheckpoint of the first %d bytes: %v, want ErrSignature", i, err)
 		}
 	}
 }
@@ -47,10 +47,10 @@ func TestLogKey(t *testing.T) {
 		t.Run(id.Signature(), func(t *testing.T) { checkLogKey(t, id) })
 	}
 	if _, err := audit.NewLogKey(0, "a", make([]byte, 32)); !errors.Is(err, audit.ErrKey) {
-		t.Errorf("no suite: %v", err)
+		t.Errorf("NewLogKey without a suite: %v, want ErrKey", err)
 	}
 	if _, err := audit.NewLogKey(suite.SM, "a", make([]byte, 32)); !suite.SM.Usable() && !errors.Is(err, audit.ErrKey) {
-		t.Errorf("where FIPS 140 is enforced: %v", err)
+		t.Errorf("NewLogKey in suite SM with FIPS 140 enforced: %v, want ErrKey", err)
 	}
 }
 
@@ -58,7 +58,7 @@ func checkLogKey(t *testing.T, id suite.ID) {
 	seed := bytes.Repeat([]byte{3}, 32)
 	for _, origin := range []string{"", "a b", "a+b", "a\nb", "a\xff", "a\x01b", "a\x7fb", "a\u0085b"} {
 		if _, err := audit.NewLogKey(id, origin, seed); !errors.Is(err, audit.ErrKey) {
-			t.Errorf("origin %q: %v", origin, err)
+			t.Errorf("NewLogKey with origin %q: %v, want ErrKey", origin, err)
 		}
 	}
 	if _, err := audit.NewLogKey(id, "a", seed[:31]); !errors.Is(err, audit.ErrKey) {
@@ -74,14 +74,14 @@ func checkLogKey(t *testing.T, id suite.ID) {
 	redacttest.Silent(t, key, seed)
 	seed[0] ^= 1
 	if _, err := key.Sign(audit.Checkpoint{Origin: "a"}); !errors.Is(err, audit.ErrKey) {
-		t.Errorf("changed seed: %v", err)
+		t.Errorf("Sign after the seed was changed: %v, want ErrKey", err)
 	}
 	key.Wipe()
 	if !bytes.Equal(seed, make([]byte, 32)) {
-		t.Error("the seed is not wiped")
+		t.Error("Wipe did not zero the seed")
 	}
 	if _, err := key.Sign(audit.Checkpoint{Origin: "a"}); !errors.Is(err, audit.ErrKey) {
-		t.Errorf("wiped: %v", err)
+		t.Errorf("Sign after Wipe: %v, want ErrKey", err)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestVerifierKeys(t *testing.T) {
 	needSM(t)
 	ed, sm := newLog(t, suite.AES, 3), newLog(t, suite.SM, 3)
 	if v, err := note.NewVerifier(ed.key.Verifier()); err != nil || v.Name() != audit.Origin(testVault) {
-		t.Errorf("signed notes do not know the Ed25519 key: %v", err)
+		t.Errorf("note.NewVerifier of an Ed25519 log key: %v, or another name", err)
 	}
 	for _, l := range []*testLog{ed, sm} {
 		vkey := l.key.Verifier()
@@ -118,10 +118,10 @@ func TestVerifierKeys(t *testing.T) {
 		}
 	}
 	if _, err := audit.OpenCheckpoint(sm.checkpoints[0], ed.key.Verifier()); !errors.Is(err, audit.ErrSignature) {
-		t.Errorf("an SM2 checkpoint under an Ed25519 key: %v", err)
+		t.Errorf("OpenCheckpoint of an SM2 checkpoint with an Ed25519 key: %v, want ErrSignature", err)
 	}
 	if _, err := audit.OpenCheckpoint(ed.checkpoints[0], sm.key.Verifier()); !errors.Is(err, audit.ErrSignature) {
-		t.Errorf("an Ed25519 checkpoint under an SM2 key: %v", err)
+		t.Errorf("OpenCheckpoint of an Ed25519 checkpoint with an SM2 key: %v, want ErrSignature", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if c, err := audit.OpenCheckpoint(text, l.key.Verifier()); err == nil && c != want {
-			t.Errorf("opened %+v", c)
+			t.Errorf("OpenCheckpoint accepted %+v, which was not signed", c)
 		}
 	})
 }
@@ -148,7 +148,7 @@ func FuzzVerifierKey(f *testing.F) {
 			t.Error(err)
 		}
 		if _, theirs := note.NewVerifier(vkey); theirs == nil && errors.Is(err, audit.ErrKey) && canonical(vkey) {
-			t.Errorf("package note takes %q: %v", vkey, err)
+			t.Errorf("package note accepts verifier key %q: OpenCheckpoint: %v", vkey, err)
 		}
 	})
 }

@@ -83,7 +83,7 @@ func TestIndependentSM(t *testing.T) {
 	for readJSON(t, scan, &line); line.Checkpoint == ""; readJSON(t, scan, &line) {
 		leaf := sm3.Sum(append([]byte{0}, line.Record...))
 		if !bytes.Equal(leaf[:], line.Hash) {
-			t.Fatalf("record %d: not its hash", seq)
+			t.Fatalf("record %d does not have the hash in its line", seq)
 		}
 		tree.push(leaf, 1)
 		seq++

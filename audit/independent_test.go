@@ -29,11 +29,11 @@ func TestIndependent(t *testing.T) {
 	lines := slices.Collect(bytes.Lines(export))
 	for n := range lines {
 		if _, err := auditor.Verify(bytes.NewReader(bytes.Join(lines[:n], nil)), string(vkey)); err == nil {
-			t.Errorf("the first %d lines verify", n)
+			t.Errorf("the first %d lines verify, want an error", n)
 		}
 		without := slices.Delete(slices.Clone(lines), n, n+1)
 		if _, err := auditor.Verify(bytes.NewReader(bytes.Join(without, nil)), string(vkey)); err == nil {
-			t.Errorf("it verifies without line %d", n)
+			t.Errorf("the export verifies without line %d, want an error", n)
 		}
 	}
 }

@@ -69,12 +69,12 @@ func checkInclusion(t *testing.T, l *testLog, index, size uint64) {
 		t.Fatal(err)
 	}
 	if err := l.tree.VerifyInclusion([]byte("x"), index, in, path); !errors.Is(err, audit.ErrProof) {
-		t.Fatalf("another leaf: %v", err)
+		t.Fatalf("VerifyInclusion of another leaf: %v, want ErrProof", err)
 	}
 	for i := range path {
 		path[i][i%32] ^= 1
 		if err := l.tree.VerifyInclusion(l.leaves[index], index, in, path); !errors.Is(err, audit.ErrProof) {
-			t.Fatalf("flipped hash %d: %v", i, err)
+			t.Fatalf("VerifyInclusion with hash %d flipped: %v, want ErrProof", i, err)
 		}
 		path[i][i%32] ^= 1
 	}
@@ -88,16 +88,16 @@ func checkConsistency(t *testing.T, l *testLog, from, to uint64) {
 		t.Fatal(err)
 	}
 	if err := l.tree.VerifyConsistency(a, b, path); err != nil {
-		t.Fatalf("from %d to %d: %v", from, to, err)
+		t.Fatalf("VerifyConsistency from %d to %d: %v", from, to, err)
 	}
 	a.Root[0] ^= 1
 	if err := l.tree.VerifyConsistency(a, b, path); !errors.Is(err, audit.ErrProof) {
-		t.Fatalf("another root: from %d to %d: %v", from, to, err)
+		t.Fatalf("VerifyConsistency with another root, from %d to %d: %v, want ErrProof", from, to, err)
 	}
 	a.Root[0] ^= 1
 	a.Origin = "other"
 	if err := l.tree.VerifyConsistency(a, b, path); !errors.Is(err, audit.ErrProof) {
-		t.Fatalf("another log: %v", err)
+		t.Fatalf("VerifyConsistency with a checkpoint of another log: %v, want ErrProof", err)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestProofRange(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := l.tree.Inclusion(l, 0, 100); err == nil {
-		t.Error("a proof out of nodes that are not there")
+		t.Error("Inclusion without the nodes returned no error")
 	}
 }
 
@@ -125,6 +125,6 @@ func TestExtendLeavesItsState(t *testing.T) {
 	}
 	batch := l.tree.Extend(audit.State{}, l.leaves, nil)
 	if l.tree.Root(batch) != before {
-		t.Error("one batch and seven give two roots")
+		t.Error("Extend gives another root for one batch than for several")
 	}
 }

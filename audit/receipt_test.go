@@ -36,19 +36,19 @@ func TestReceipt(t *testing.T) {
 			t.Errorf("%v, %v\n%+v\n%+v", id, err, got, want)
 		}
 		if _, err := OpenCheckpoint(text, key.Verifier()); !errors.Is(err, ErrCheckpoint) {
-			t.Errorf("a receipt as a checkpoint: %v", err)
+			t.Errorf("OpenCheckpoint of a receipt: %v, want ErrCheckpoint", err)
 		}
 		checkpoint, err := key.Sign(Checkpoint{Origin: want.Origin, Size: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := OpenReceipt(checkpoint, key.Verifier()); !errors.Is(err, ErrReceipt) {
-			t.Errorf("a checkpoint as a receipt: %v", err)
+			t.Errorf("OpenReceipt of a checkpoint: %v, want ErrReceipt", err)
 		}
 		for i := range text {
 			text[i] ^= 1
 			if _, err := OpenReceipt(text, key.Verifier()); err == nil {
-				t.Fatalf("byte %d flipped: opened", i)
+				t.Fatalf("OpenReceipt with byte %d flipped returned no error", i)
 			}
 			text[i] ^= 1
 		}
@@ -69,7 +69,7 @@ func TestReceiptRefused(t *testing.T) {
 		r := testReceipt()
 		spoil(&r)
 		if _, err := key.SignReceipt(r); !errors.Is(err, ErrReceipt) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("SignReceipt with %s: %v, want ErrReceipt", name, err)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func FuzzParseReceipt(f *testing.F) {
 	f.Add(testReceipt().text())
 	f.Fuzz(func(t *testing.T, text string) {
 		if r, err := parseReceipt(text); err == nil && r.text() != text {
-			t.Errorf("%q is read as %+v", text, r)
+			t.Errorf("parseReceipt(%q) = %+v, which is encoded differently", text, r)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		leaf := r.Append(nil)
 		got, err := audit.ParseRecord(leaf)
 		if err != nil {
-			t.Fatalf("%s: %v", leaf, err)
+			t.Fatalf("ParseRecord(%s): %v", leaf, err)
 		}
 		if !reflect.DeepEqual(got, r) {
 			t.Errorf("got %+v, want %+v", got, r)
@@ -89,13 +89,13 @@ func TestAppendAlwaysParses(t *testing.T) {
 	} {
 		leaf := r.Append(nil)
 		if !json.Valid(leaf) {
-			t.Errorf("%s: not JSON: %s", name, leaf)
+			t.Errorf("Append of a record with %s: not JSON: %s", name, leaf)
 		}
 		if _, err := audit.ParseRecord(leaf); err != nil {
-			t.Errorf("%s: %s: %v", name, leaf, err)
+			t.Errorf("ParseRecord of a record with %s, %s: %v", name, leaf, err)
 		}
 		if again := r.Append(nil); !bytes.Equal(leaf, again) {
-			t.Errorf("%s: two forms: %s and %s", name, leaf, again)
+			t.Errorf("Append of a record with %s: %s, and then %s", name, leaf, again)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestParseRecordIsStrict(t *testing.T) {
 		"{\"seq\":1,\"boot\":\"\xff\"}", `{"seq":18446744073709551616}`, `{"seq":1}{"seq":1}`,
 	} {
 		if _, err := audit.ParseRecord([]byte(s)); !errors.Is(err, audit.ErrRecord) {
-			t.Errorf("%s: %v", s, err)
+			t.Errorf("ParseRecord(%s): %v, want ErrRecord", s, err)
 		}
 	}
 }
@@ -117,10 +117,10 @@ func TestParseRecordIsStrict(t *testing.T) {
 func TestAppendAllocatesNothing(t *testing.T) {
 	r, buf := fullRecord(), make([]byte, 0, 4096)
 	if n := testing.AllocsPerRun(100, func() { buf = r.Append(buf[:0]) }); n != 0 {
-		t.Errorf("%v allocations into a buffer with room", n)
+		t.Errorf("Append to a buffer with space: %v allocations, want 0", n)
 	}
 	if n := testing.AllocsPerRun(100, func() { buf = r.Append(nil) }); n > 1 {
-		t.Errorf("%v allocations into nil", n)
+		t.Errorf("Append to nil: %v allocations, want at most 1", n)
 	}
 }
 
@@ -152,7 +152,7 @@ func FuzzParseRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, leaf []byte) {
 		r, err := audit.ParseRecord(leaf)
 		if err == nil && !bytes.Equal(r.Append(nil), leaf) {
-			t.Errorf("two forms of %s", leaf)
+			t.Errorf("ParseRecord(%s): the record is encoded differently", leaf)
 		}
 	})
 }
@@ -191,7 +191,7 @@ func FuzzRecordTime(f *testing.F) {
 			t.Fatalf("ParseRecord(%s) = %v, %v", leaf, r.Time, err)
 		}
 		if again := r.Append(nil); !bytes.Equal(again, leaf) {
-			t.Errorf("%s reads back as %s", leaf, again)
+			t.Errorf("record %s is encoded as %s after ParseRecord", leaf, again)
 		}
 	})
 }

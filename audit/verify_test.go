@@ -34,7 +34,7 @@ func TestVerifyExport(t *testing.T) {
 			}
 			if first == 0 {
 				if got, err := audit.VerifyExport(bytes.NewReader(l.export(t, 0)), l.key.Verifier()); err != nil || got != want {
-					t.Errorf("%v whole: %+v, %v", id, got, err)
+					t.Errorf("VerifyExport of a whole log in suite %v: %+v, %v", id, got, err)
 				}
 			}
 		}
@@ -189,7 +189,7 @@ func TestEveryTruncationIsFound(t *testing.T) {
 	data := l.export(t, 0)
 	for i := range data {
 		if err := verify(data[:i], l.key.Verifier()); !errors.Is(err, audit.ErrFault) {
-			t.Fatalf("cut at %d: %v", i, err)
+			t.Fatalf("verifying the first %d bytes: %v, want ErrFault", i, err)
 		}
 	}
 }
@@ -286,7 +286,7 @@ func TestWriteExportRefuses(t *testing.T) {
 		"a missing frontier": {audit.Export{Vault: testVault, Suite: suite.AES, LogKey: l.key.Verifier(), First: 3}, l.checkpoints},
 	} {
 		if err := audit.WriteExport(io.Discard, c.e, l.all(0), c.points); !errors.Is(err, audit.ErrFault) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("WriteExport with %s: %v, want ErrFault", name, err)
 		}
 	}
 	broken := fmt.Errorf("store")
