@@ -58,6 +58,7 @@ install_tools() {
 	need strace strace
 	need p11-kit p11-kit
 	[ -n "$(find /usr/lib /usr/lib64 -name p11-kit-client.so -print -quit 2>/dev/null)" ] || missing+=(p11-kit-modules)
+	[ -n "$(find /usr/lib /usr/lib64 -name libtpm2_pkcs11.so -print -quit 2>/dev/null)" ] || missing+=(libtpm2-pkcs11-1 libtss2-tcti-swtpm0)
 	need qemu-s390x qemu-user
 	# No command tells whether OpenSSL's tpm2 provider is there; its file does.
 	[ -e "$(openssl version -m 2>/dev/null | cut -d'"' -f2)/tpm2.so" ] || missing+=(tpm2-openssl libtss2-tcti-swtpm0)

@@ -45,7 +45,7 @@ func (x *examination) tryNested() {
 	case x.profile.without(AbilityUnwrapTemplate):
 		x.note(ability, errLeftOut)
 		return
-	case !sameMaker(x.mod.maker, x.epoch.info):
+	case !sameMaker(x.mod.info.Manufacturer, x.epoch.info):
 		x.note(ability, errGateway)
 		return
 	case tiers.nestedDied.Swap(true):

@@ -78,5 +78,5 @@ func probe(ctx context.Context, c Config) (Report, error) {
 		return Report{}, err
 	}
 	at := d.token.epoch.Load().tokenSlot
-	return Report{device(at), d.profile.name, d.profile.levelAt(at, able), able.specs, able.findings}, err
+	return Report{device(at), d.profile.name, d.profile.levelAt(at, able), able.specs, able.findings, d.token.mod.info}, err
 }

@@ -24,8 +24,8 @@ type module struct {
 	// another library initialised keeps its state.
 	births atomic.Uint64
 
-	// maker is the manufacturer reported by the module after its first initialisation.
-	maker string
+	// info is what C_GetInfo returned after the first initialisation.
+	info ModuleInfo
 
 	lock   lock // guards what follows
 	users  int
@@ -75,8 +75,13 @@ func (m *module) prepare() {
 	if err != nil {
 		return
 	}
-	m.maker = trim(info.ManufacturerID)
-	if strings.HasPrefix(m.maker, p11Kit) {
+	m.info = ModuleInfo{
+		Manufacturer: trim(info.ManufacturerID),
+		Description:  trim(info.LibraryDescription),
+		Version:      version(info.LibraryVersion),
+		Cryptoki:     version(info.CryptokiVersion),
+	}
+	if strings.HasPrefix(m.info.Manufacturer, p11Kit) {
 		m.drain.single = newLock()
 	}
 }

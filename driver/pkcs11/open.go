@@ -130,9 +130,12 @@ func device(t tokenSlot) driver.Device {
 		Manufacturer: trim(t.info.ManufacturerID),
 		Model:        trim(t.info.Model),
 		Serial:       trim(t.info.SerialNumber),
-		Firmware:     fmt.Sprintf("%d.%d", t.info.FirmwareVersion.Major, t.info.FirmwareVersion.Minor),
+		Firmware:     version(t.info.FirmwareVersion),
 	}
 }
+
+// version formats a CK_VERSION as "major.minor".
+func version(v p11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
 // leave closes the sessions, and releases the token and the module.
 func (d *Driver) leave() error {

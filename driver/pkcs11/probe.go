@@ -20,6 +20,15 @@ type Report struct {
 	Specs []driver.SpecInfo
 	// Findings lists all trials, in order.
 	Findings []Finding
+	// Module is what the module says of itself.
+	Module ModuleInfo
+}
+
+// A ModuleInfo is what C_GetInfo returns. It is the zero value where that call fails.
+type ModuleInfo struct {
+	Manufacturer, Description string
+	// Version is the library's, and Cryptoki that of the standard: "2.40".
+	Version, Cryptoki string
 }
 
 // A Finding is the result of the trial of one ability.
@@ -33,6 +42,8 @@ type Finding struct {
 // String returns the report as text.
 func (r Report) String() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "module of %s (%s), version %s, Cryptoki %s\n",
+		r.Module.Manufacturer, r.Module.Description, r.Module.Version, r.Module.Cryptoki)
 	fmt.Fprintf(&b, "%s %s, serial %s, firmware %s (profile %s): protection level %s\n",
 		r.Device.Manufacturer, r.Device.Model, r.Device.Serial, r.Device.Firmware, r.Profile, r.Level)
 	for _, f := range r.Findings {
