@@ -14,7 +14,7 @@ func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 	Harness{Open: open}.Run(t)
 }
 
-// A Harness tells the suite how to open a driver, and what to check.
+// A Harness configures the suite: how to open a driver, and which specs to leave out.
 type Harness struct {
 	// Open returns a new driver; the suite closes it.
 	Open func(t *testing.T) driver.Driver

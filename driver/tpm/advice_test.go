@@ -28,7 +28,7 @@ func advised(t *testing.T, advice string) tpm2.TPMTPublic {
 	t.Helper()
 	list := regexp.MustCompile(`tpm2_createprimary -C o -G ecc -a '([a-z|]+)'`).FindStringSubmatch(advice)
 	if list == nil {
-		t.Fatalf("%q does not say with which attributes", advice)
+		t.Fatalf("the error %q names no attributes", advice)
 	}
 	area := tpm2.ECCSRKTemplate
 	area.ObjectAttributes = tpm2.TPMAObject{}
@@ -39,7 +39,7 @@ func advised(t *testing.T, advice string) tpm2.TPMTPublic {
 			"userwithauth": &a.UserWithAuth, "noda": &a.NoDA, "restricted": &a.Restricted, "decrypt": &a.Decrypt,
 		}[name]
 		if !ok {
-			t.Fatalf("there is no attribute %q", name)
+			t.Fatalf("the advice names an unknown attribute %q", name)
 		}
 		*bit = true
 	}
@@ -102,7 +102,7 @@ func TestForeignKeyIsNotAdopted(t *testing.T) {
 			foreign := put(t, s, nil, area)
 			d := openAt(t, s, "")
 			if d.Info().Device.Serial == foreign {
-				t.Error("it is adopted")
+				t.Error("the driver adopted another program's storage key")
 			}
 			prf(t, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
 		})

@@ -73,7 +73,7 @@ func TestBoundApproval(t *testing.T) {
 		"1 of the format that the root is ": stripped,
 	} {
 		if err := refuses(t, with(2, a), blob, why); err == nil || !strings.Contains(err.Error(), why) {
-			t.Errorf("%v, want an error that says %q", err, why)
+			t.Errorf("Recover: %v, want an error that contains %q", err, why)
 		}
 		opens(t, with(2, a, right), root, blob, "approved by another one as well, which is "+why)
 	}
@@ -106,9 +106,9 @@ func TestTPMHoldsApprovalsToTheVault(t *testing.T) {
 	policy.Approvals = []tpm.Approval{approveFor(t, d, key, tpm.ApprovalTerms{VaultID: hex.EncodeToString(other.VaultID[:]), Number: 1})}
 	// With the other vault's binding the driver accepts its approval.
 	if got, err := protector(t, d, policy).Recover(context.Background(), nil, other, blob); !errors.Is(err, driver.Denied) || len(got) > 0 {
-		t.Errorf("by an approval for another vault: %d bytes, %v; want %v", len(got), err, driver.Denied)
+		t.Errorf("Recover by an approval for another vault: %d bytes, %v; want %v", len(got), err, driver.Denied)
 	} else if !strings.Contains(err.Error(), "this machine did not start in the state") {
-		t.Errorf("by an approval for another vault: %v; want the TPM's refusal of the policy", err)
+		t.Errorf("Recover by an approval for another vault: %v; want the TPM's refusal of the policy", err)
 	}
 	policy.Approvals = []tpm.Approval{approveFor(t, d, key, terms(2))}
 	policy.ApprovalNumber = 2
@@ -128,7 +128,7 @@ func TestApprovalsAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		if number == 0 && strings.Count(string(text), ":") != 3 {
-			t.Errorf("an approval of format 1 is written as %s, want PCRs, Policy and Signature alone", text)
+			t.Errorf("an approval of format 1 is encoded as %s, want only PCRs, Policy and Signature", text)
 		}
 		var got tpm.Approval
 		if err := json.Unmarshal(text, &got); err != nil {
@@ -150,10 +150,10 @@ func TestApprovalTermsInvalid(t *testing.T) {
 	}
 	for _, bad := range []tpm.ApprovalTerms{{}, {Number: 1}, {VaultID: terms(1).VaultID}, {VaultID: "ab", Number: 1}, {VaultID: strings.Repeat("x", 32), Number: 1}} {
 		if _, err := tpm.ApproveFor(key, state, bad); !errors.Is(err, driver.Invalid) {
-			t.Errorf("%+v: %v, want %v", bad, err, driver.Invalid)
+			t.Errorf("ApproveFor with terms %+v: %v, want %v", bad, err, driver.Invalid)
 		}
 	}
 	if _, err := d.Protector(tpm.Policy{ApprovalNumber: 1}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("a number without an approver: %v, want %v", err, driver.Invalid)
+		t.Errorf("Protector with a number and without an approver: %v, want %v", err, driver.Invalid)
 	}
 }

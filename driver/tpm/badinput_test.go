@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 			}
 			oneLine(t, err, c.class, c.says...)
 			if took := time.Since(from); took > 3*time.Second {
-				t.Errorf("it took %v", took)
+				t.Errorf("Open took %v", took)
 			}
 		})
 	}
@@ -78,14 +78,14 @@ func noTPM() bool {
 func oneLine(t *testing.T, err error, class driver.Class, says ...string) {
 	t.Helper()
 	if !errors.Is(err, class) {
-		t.Fatalf("%v, want %v", err, class)
+		t.Fatalf("Open: %v, want %v", err, class)
 	}
 	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 500 {
-		t.Errorf("%q is no single line", err)
+		t.Errorf("the error %q is not a single line", err)
 	}
 	for _, word := range says {
 		if !strings.Contains(err.Error(), word) {
-			t.Errorf("%q does not say %q", err, word)
+			t.Errorf("the error %q does not contain %q", err, word)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestExplained(t *testing.T) {
 		syscall.ENOENT: "leave the device empty",
 	} {
 		if got := tpm.Explain(&fs.PathError{Op: "open", Path: "/dev/tpm0", Err: err}).Error(); !strings.Contains(got, word) || !strings.Contains(got, "/dev/tpm0") {
-			t.Errorf("%q does not say %q", got, word)
+			t.Errorf("the error %q does not contain %q", got, word)
 		}
 	}
 }
@@ -165,13 +165,13 @@ func TestLockout(t *testing.T) {
 	d := openAt(t, s, "")
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	if h := health(t, d); h.Lockout || h.Failures != 0 || h.MaxFailures == 0 || h.Interval == 0 {
-		t.Errorf("a fresh TPM: %+v", h)
+		t.Errorf("Health of a fresh TPM: %+v", h)
 	}
 	if err := d.Do(failUntilLocked); err != nil {
 		t.Fatal(err)
 	}
 	if h := health(t, d); !h.Lockout || h.Failures < h.MaxFailures {
-		t.Errorf("a TPM that is locked out: %+v", h)
+		t.Errorf("Health of a TPM in lockout: %+v", h)
 	}
 	prf(t, k)
 	root, blob := seal(t, protector(t, d, tpm.Policy{}))
@@ -180,10 +180,10 @@ func TestLockout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h := health(t, d); h.Lockout || h.Failures != 0 {
-		t.Errorf("after ResetLockout: %+v", h)
+		t.Errorf("Health after ResetLockout: %+v", h)
 	}
 	if err := d.ResetLockout(context.Background(), []byte("wrong")); !errors.Is(err, driver.Denied) {
-		t.Errorf("a wrong lockout authorization: %v", err)
+		t.Errorf("ResetLockout with a wrong authorization: %v", err)
 	}
 	oneLine(t, d.ResetLockout(context.Background(), nil), driver.Denied, "locked out")
 }
@@ -250,9 +250,9 @@ func TestHung(t *testing.T) {
 	from := time.Now()
 	_, err = tpm.Open(tpm.Config{Device: "unix:" + l.Addr().String()})
 	if !errors.Is(err, driver.Unavailable) {
-		t.Errorf("a TPM that never answers: %v", err)
+		t.Errorf("PRF on a TPM that does not respond: %v", err)
 	}
 	if took := time.Since(from); took > 8*time.Second {
-		t.Errorf("a TPM that never answers is given up after %v", took)
+		t.Errorf("PRF on a TPM that does not respond returned after %v", took)
 	}
 }

@@ -18,7 +18,7 @@ func chip(t testing.TB) *testtoken.SWTPM {
 			return // a driver may still be connected, and the TPM serves one client
 		}
 		if n := failures(t, s); n != 0 {
-			t.Errorf("%d failures count against a lockout", n)
+			t.Errorf("the TPM counted %d failed authorizations, want 0", n)
 		}
 	})
 	return s
@@ -43,7 +43,7 @@ func failures(t testing.TB, s *testtoken.SWTPM) uint32 {
 	}
 	list, err := rsp.CapabilityData.Data.TPMProperties()
 	if err != nil || len(list.TPMProperty) != 1 || list.TPMProperty[0].Property != tpm2.TPMPTLockoutCounter {
-		t.Fatalf("the TPM does not tell its lockout counter: %v", err)
+		t.Fatalf("reading the lockout counter: %v", err)
 	}
 	return list.TPMProperty[0].Value
 }

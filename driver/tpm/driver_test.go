@@ -27,7 +27,7 @@ func TestInfo(t *testing.T) {
 		t.Errorf("%+v", info)
 	}
 	if len(info.Device.Serial) != 2*(2+32) || !strings.HasPrefix(info.Device.Serial, "000b") {
-		t.Errorf("the serial %q is no name of a key", info.Device.Serial)
+		t.Errorf("the serial %q is not the name of a key", info.Device.Serial)
 	}
 	want := []driver.KeySpec{
 		hmacSpec, rsaSign, rsaDecrypt, p256Spec,
@@ -46,7 +46,7 @@ func TestInfo(t *testing.T) {
 	d.Close()
 	trusted := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), TrustSoftware: true})
 	if trusted.Info().Level != driver.LevelTPM {
-		t.Errorf("a software TPM that is trusted has level %v", trusted.Info().Level)
+		t.Errorf("Info of a trusted software TPM has level %v", trusted.Info().Level)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestSessionIsRenewed(t *testing.T) {
 	w.Record(true)
 	d.AgeSession()
 	if string(prf(t, k)) != string(want) {
-		t.Error("another answer")
+		t.Error("PRF returned another result than before")
 	}
 	var codes []uint32
 	for _, e := range w.Log() {
@@ -109,16 +109,16 @@ func TestCounterIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Increment(context.Background()); !errors.Is(err, driver.NotFound) {
-		t.Errorf("counting on a counter that is gone: %v", err)
+		t.Errorf("Increment of a deleted counter: %v", err)
 	}
 	d.Close()
 	d = open()
 	again, err := d.Identity(context.Background())
 	if err != nil || again == name {
-		t.Errorf("a counter that was made anew has the name of the old one (%v)", err)
+		t.Errorf("a counter that was created again has the identity of the old one (%v)", err)
 	}
 	if now := read(t, d); now <= last {
-		t.Errorf("a counter that was made anew is at %d, the old one was at %d", now, last)
+		t.Errorf("a counter that was created again is at %d, the old one was at %d", now, last)
 	}
 }
 
@@ -186,6 +186,6 @@ func TestWrappedKeysNeedNoTPM(t *testing.T) {
 		}
 	}
 	if n := w.Count() - before; n != 0 {
-		t.Errorf("%d commands for a wrapped key (%v)", n, key.ID)
+		t.Errorf("Encrypt under a wrapped key sent %d commands (%v), want 0", n, key.ID)
 	}
 }

@@ -131,7 +131,7 @@ func TestCodesThatStay(t *testing.T) {
 			t.Errorf("code 0x%X: %d commands, want 1", code, n)
 		}
 		if !bytes.Equal(prf(t, k), want) {
-			t.Errorf("another answer after code 0x%X", code)
+			t.Errorf("PRF after code 0x%X returned another result than before", code)
 		}
 	}
 }
@@ -148,12 +148,12 @@ func TestBadPaddingIsNoBreakdown(t *testing.T) {
 		return err
 	}
 	if err := decrypt(); !errors.Is(err, driver.Authentic) {
-		t.Errorf("a wrong padding: %v", err)
+		t.Errorf("Decrypt of a wrong padding on a healthy TPM: %v, want Authentic", err)
 	}
 	w.Answer(0x159, 0, 0x101)
 	w.Answer(0x17C, 0, 0x101)
 	if err := decrypt(); !errors.Is(err, driver.Unknown) {
-		t.Errorf("a broken TPM: %v", err)
+		t.Errorf("Decrypt on a TPM that failed its self-test: %v, want Unknown", err)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestContextOfOldIsReplaced(t *testing.T) {
 	for i, k := range keys {
 		w.Answer(0x161, 0, 0x1DF)
 		if !bytes.Equal(prf(t, k), want[i]) {
-			t.Errorf("key %d gives another answer", i)
+			t.Errorf("PRF with key %d returned another result than before", i)
 		}
 	}
 }
@@ -184,11 +184,11 @@ func TestRogueClientFillsTPM(t *testing.T) {
 	other := named{spec: p256Spec}
 	_, err := d.GenerateKey(context.Background(), other.id, other.spec)
 	if err != nil && !errors.Is(err, driver.Throttled) {
-		t.Errorf("a TPM that others fill: %v", err)
+		t.Errorf("use of a key on a TPM that another program filled: %v", err)
 	}
-	t.Logf("a TPM that others fill: %v", err)
+	t.Logf("use of a key on a TPM that another program filled: %v", err)
 	if out, err := k.PRF(context.Background(), nil, []byte("question")); err == nil && !bytes.Equal(out, want) {
-		t.Error("another answer")
+		t.Error("PRF returned another result than before")
 	}
 }
 
@@ -231,7 +231,7 @@ func TestReset(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(prf(t, k), want) {
-				t.Errorf("%s: another answer", name)
+				t.Errorf("%s: PRF returned another result than before", name)
 			}
 			prf(t, third)
 			if _, err := sign.Sign(context.Background(), driver.ECDSASHA256, make([]byte, 32)); err != nil {
@@ -257,16 +257,16 @@ func TestGone(t *testing.T) {
 	}
 	for range cap(errs) {
 		if err := <-errs; !errors.Is(err, driver.Unavailable) {
-			t.Errorf("the TPM is off: %v", err)
+			t.Errorf("PRF while the TPM is off: %v, want Unavailable", err)
 		}
 	}
 	if took := time.Since(from); took > time.Second {
-		t.Errorf("eight calls took %v to fail", took)
+		t.Errorf("eight calls on a TPM that is off took %v to fail", took)
 	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(prf(t, k), want) {
-		t.Error("another answer after the TPM came back")
+		t.Error("PRF after the TPM came back returned another result than before")
 	}
 }

@@ -63,7 +63,7 @@ func TestFlow(t *testing.T) {
 	before := w.Count()
 	s.run(t, 50, nil)
 	if n := w.Count() - before; n > 8*50+2 {
-		t.Errorf("%d calls at once take %d commands", 8*50, n)
+		t.Errorf("%d concurrent calls sent %d commands", 8*50, n)
 	}
 	for range 20 { // on a busy machine the calls are at times too slow for a flow
 		if strays(t, d) == 4 {
@@ -71,7 +71,7 @@ func TestFlow(t *testing.T) {
 		}
 		s.run(t, 50, nil)
 	}
-	t.Error("there is no flow: two keys and its two sessions are not in the TPM")
+	t.Error("no flow took place: want two keys and two sessions in the TPM")
 }
 
 // TestFlowIsMended breaks a flow by temporary faults. No call may fail.
@@ -109,7 +109,7 @@ func TestFlowForged(t *testing.T) {
 	for at := int64(14); at < 40; at += 5 {
 		time.AfterFunc(time.Millisecond, func() { f.next.Store(at) })
 		if failed := s.run(t, 50, driver.Unknown); failed > 1 {
-			t.Errorf("%d calls failed where one response was changed", failed)
+			t.Errorf("%d calls failed after one response was changed, want at most 1", failed)
 		}
 		f.next.Store(0)
 	}
@@ -130,6 +130,6 @@ func TestFlowMakesWay(t *testing.T) {
 	}
 	log := w.Log()
 	if last := log[len(log)-1].Code(); last != hmacCommand {
-		t.Errorf("asking how the TPM is came after all others: the last command is %x", last)
+		t.Errorf("Health was served after all waiting calls: the last command is %x", last)
 	}
 }

@@ -19,7 +19,7 @@ func FuzzBlob(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got, err := decode(n, in)
 		if err == nil && !bytes.Equal(got.encode(n), in) {
-			t.Error("decoding and encoding changes a blob")
+			t.Error("decoding and encoding a blob gave other bytes")
 		}
 	})
 }
@@ -32,7 +32,7 @@ func FuzzSealed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got, err := decodeSealed(in)
 		if err == nil && !bytes.Equal(got.encode(), in) {
-			t.Error("decoding and encoding changes a blob")
+			t.Error("decoding and encoding a blob gave other bytes")
 		}
 	})
 }
@@ -57,7 +57,7 @@ func FuzzKeyFile(f *testing.F) {
 		again, err := parseKeyFile(out)
 		if err != nil || again.Parent != file.Parent || again.EmptyAuth != file.EmptyAuth ||
 			!bytes.Equal(again.Public, file.Public) || !bytes.Equal(again.Private, file.Private) {
-			t.Errorf("a key file changes: %v", err)
+			t.Errorf("encoding and parsing a key file gave another key: %v", err)
 		}
 	})
 }
@@ -81,7 +81,7 @@ func FuzzArea(f *testing.F) {
 		}
 		publicDER(area)
 		if err := k.check(area, make([]byte, 32)); err == nil && area.Type != tpm2.TPMAlgECC {
-			t.Error("an area of another type passes")
+			t.Error("check accepted an area of another type")
 		}
 		k.checkFile(area)
 	})
@@ -99,7 +99,7 @@ func FuzzResponse(f *testing.F) {
 			c.session = &session{}
 		}
 		if _, err := c.parse(in, make([]byte, 32)); err == nil && inSession {
-			t.Error("a response without the session's key is taken for the TPM's")
+			t.Error("parse accepted a response that was made without the session's key")
 		}
 	})
 }

@@ -141,16 +141,16 @@ func TestKill(t *testing.T) {
 	late := <-lag + away
 	for i, k := range keys {
 		if !bytes.Equal(prf(t, k), want[i]) {
-			t.Error("another answer at the end")
+			t.Error("PRF after the last kill returned another result than before")
 		}
 	}
 	if now := read(t, d); now < first+counted || now > first+counted+doubtful {
-		t.Errorf("the counter is at %d, after %d, %d counted and %d in doubt", now, first, counted, doubtful)
+		t.Errorf("the counter is at %d, after a start at %d, %d acknowledged and %d uncertain increments", now, first, counted, doubtful)
 	}
 	if c.wrong > 0 || c.good == 0 || c.slowest > time.Second+late {
-		t.Errorf("%d calls were wrong, the slowest took %v where the machine was %v late: %v", c.wrong, c.slowest, late, c.complaints[:min(5, len(c.complaints))])
+		t.Errorf("%d calls had a wrong result; the slowest call took %v, and timers on the machine were %v late: %v", c.wrong, c.slowest, late, c.complaints[:min(5, len(c.complaints))])
 	}
-	t.Logf("%d kills: %d calls good, %d with a clean error, the slowest %v; %d counted, %d in doubt", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
+	t.Logf("%d kills: %d calls succeeded, %d had an allowed error, the slowest took %v; %d increments acknowledged, %d uncertain", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
 }
 
 // lagging measures, until stop is closed, how late timers fire on this machine, which may
@@ -221,12 +221,12 @@ func TestBreakEverywhere(t *testing.T) {
 		for _, executed := range []bool{false, true} {
 			w.Break(0, i, executed)
 			if err := life(); err != nil {
-				t.Errorf("broken at command %d (executed: %v): %v", i, executed, err)
+				t.Errorf("connection broken at command %d (executed: %v): %v", i, executed, err)
 			}
 		}
 	}
 	if strays := strays(t, d); strays > 3 {
-		t.Errorf("%d handles are left in the TPM", strays)
+		t.Errorf("%d handles are loaded, want at most 3", strays)
 	}
 	t.Logf("%d commands, each broken in two ways", commands)
 }

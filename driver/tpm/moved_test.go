@@ -54,12 +54,12 @@ func TestPinnedKeyBesideAnother(t *testing.T) {
 	replace(t, d)
 	d.Drop()
 	if string(prf(t, openAs[driver.PRF](t, d, n))) != string(want) {
-		t.Error("another answer")
+		t.Error("PRF returned another result than before")
 	}
 	d.Close()
 	d = openAt(t, s, d.Info().Device.Serial)
 	if string(prf(t, openAs[driver.PRF](t, d, n))) != string(want) {
-		t.Error("another answer after a restart")
+		t.Error("PRF after a restart returned another result than before")
 	}
 }
 
@@ -74,10 +74,10 @@ func TestPinnedKeyMadeAgain(t *testing.T) {
 	replace(t, d)
 	d.Drop()
 	if string(prf(t, k)) != string(want) {
-		t.Error("another answer")
+		t.Error("PRF returned another result than before")
 	}
 	if there := persistent(t, d); len(there) != 2 {
-		t.Errorf("the persistent keys are %X, want the other one and ours", there)
+		t.Errorf("the persistent keys are %X, want the other program's and the driver's", there)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestNodeReopened(t *testing.T) {
 	for range 6 {
 		d.Drop()
 		if string(prf(t, k)) != string(want) {
-			t.Error("another answer")
+			t.Error("PRF returned another result than before")
 		}
 	}
 	if n := strays(t, d); n > 3 {
@@ -77,24 +77,24 @@ func TestManagedNodeIsShared(t *testing.T) {
 		return err
 	})
 	if err != nil {
-		t.Errorf("another program's key: %v", err)
+		t.Errorf("use of another program's key: %v", err)
 	}
 }
 
-// TestBusyChip opens a TPM that is busy. Behind the kernel other programs' commands can
-// cause that, and the driver must wait; behind a socket there are none.
+// TestBusyChip opens a TPM that is slow. Behind the kernel other programs' commands can
+// delay it, and Open must wait; behind a socket Open must treat the TPM as hung.
 func TestBusyChip(t *testing.T) {
 	limits := tpm.Limits{Greeting: 50 * time.Millisecond, Patience: time.Second, SelfTest: time.Second}
 	s := chip(t)
 	w := testtoken.NewWire(s.Dial)
 	slowly(w, 0x181, 150*time.Millisecond)
 	if d, err := tpm.OpenWithin(tpm.Config{Dial: dialer(w.Dial)}, limits); !errors.Is(err, driver.Unavailable) {
-		t.Errorf("a TPM that hangs: %v", err)
+		t.Errorf("Open of a slow TPM behind a socket: %v, want Unavailable", err)
 		d.Close()
 	}
 	d, err := tpm.OpenWithin(tpm.Config{Device: testtoken.Node(t, "tpmrm0", w.Dial)}, limits)
 	if err != nil {
-		t.Fatalf("a chip that others keep busy: %v", err)
+		t.Fatalf("Open of a busy chip behind the kernel: %v", err)
 	}
 	d.Close()
 }

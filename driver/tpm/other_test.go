@@ -41,7 +41,7 @@ func TestOtherTPM(t *testing.T) {
 	wrongDevice(t, err, driver.Denied, "a root")
 	d.Close()
 	if _, err = tpm.Open(tpm.Config{Device: "unix:" + s.Socket(), SRK: other.Info().Device.Serial}); err == nil {
-		t.Fatal("a TPM that is not the pinned one opens")
+		t.Fatal("Open of a TPM other than the pinned one: no error")
 	}
 	wrongDevice(t, err, driver.Unavailable, "opening a TPM that is not the pinned one")
 	openAt(t, s, d.Info().Device.Serial)
@@ -104,7 +104,7 @@ func TestForgedBlob(t *testing.T) {
 			case inParent:
 				wrongDevice(t, err, driver.NotFound, "another parent")
 			case !errors.Is(err, driver.Authentic) || errors.Is(err, driver.ErrWrongDevice):
-				t.Fatalf("%v: byte %d flipped: %v", spec, i, err)
+				t.Fatalf("%v: OpenKey with byte %d of the blob flipped: %v", spec, i, err)
 			}
 		}
 		stranger := n
@@ -112,7 +112,7 @@ func TestForgedBlob(t *testing.T) {
 		stranger.Blob = slices.Clone(n.Blob)
 		stranger.check()
 		if _, err := d.OpenKey(context.Background(), stranger.id, spec, stranger.Blob); !errors.Is(err, driver.Authentic) {
-			t.Errorf("%v: under another id, with a right checksum: %v", spec, err)
+			t.Errorf("%v: OpenKey under another id, with a right checksum: %v", spec, err)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestSRK(t *testing.T) {
 		})
 		d := openAt(t, s, "")
 		if d.Info().Device.Serial != name {
-			t.Error("an RSA storage key that was there is not adopted")
+			t.Error("the driver did not adopt the existing RSA storage key")
 		}
 		prf(t, openAs[driver.PRF](t, d, generate(t, d, hmacSpec)))
 	})
@@ -178,7 +178,7 @@ func TestSRK(t *testing.T) {
 			return err
 		})
 		if _, err := tpm.Open(tpm.Config{Device: "unix:" + s.Socket()}); !errors.Is(err, driver.Denied) {
-			t.Errorf("without the owner's authorization: %v", err)
+			t.Errorf("Open without the owner's authorization: %v", err)
 		}
 		d := openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), OwnerAuth: []byte("owner")})
 		n := generate(t, d, hmacSpec)
@@ -241,10 +241,10 @@ func TestTransientSRK(t *testing.T) {
 	}
 	w.Answer(0x120, 0, 0x14B)
 	if got := use(d); !slices.Equal(got, want) {
-		t.Error("other answers after a reset")
+		t.Error("PRF after a reset returned another result than before")
 	}
 	d.Close()
 	if got := use(open()); !slices.Equal(got, want) {
-		t.Error("other answers after a restart")
+		t.Error("PRF after a restart returned another result than before")
 	}
 }

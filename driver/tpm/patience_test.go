@@ -26,7 +26,7 @@ func TestRetryEnds(t *testing.T) {
 	from := time.Now()
 	_, err := k.PRF(ctx, nil, []byte("question"))
 	if !errors.Is(err, driver.Throttled) || time.Since(from) > time.Second {
-		t.Errorf("after %v: %v, want Throttled", time.Since(from), err)
+		t.Errorf("PRF returned after %v: %v, want Throttled", time.Since(from), err)
 	}
 }
 
@@ -69,9 +69,9 @@ func TestSelfTestEnds(t *testing.T) {
 	defer cancel()
 	from := time.Now()
 	if _, err := k.PRF(ctx, nil, []byte("question")); !errors.Is(err, driver.Throttled) {
-		t.Errorf("a TPM that tests itself for ever: %v, want Throttled", err)
+		t.Errorf("PRF on a TPM whose self-test does not end: %v, want Throttled", err)
 	}
 	if took := time.Since(from); took > time.Second || took < 100*time.Millisecond {
-		t.Errorf("it took %v, want 150 ms", took)
+		t.Errorf("PRF took %v, want 150 ms", took)
 	}
 }

@@ -33,7 +33,7 @@ func TestPermissionDenied(t *testing.T) {
 		again.Env = append(os.Environ(), variable+"="+dir)
 		out, err := again.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS: TestPermissionDenied/socket (") {
-			t.Fatalf("as nobody: %v\n%s", err, out)
+			t.Fatalf("the test run by an unprivileged user: %v\n%s", err, out)
 		}
 		return
 	}

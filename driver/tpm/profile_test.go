@@ -39,7 +39,7 @@ func TestSoftware(t *testing.T) {
 		{"AMD", "AMD", false},
 	} {
 		if got := described(c.manufacturer, c.model).software(); got != c.software {
-			t.Errorf("%s %q: software %v", c.manufacturer, c.model, got)
+			t.Errorf("%s %q: software() = %v", c.manufacturer, c.model, got)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestPSSIsOffered(t *testing.T) {
 			fixed: map[tpm2.TPMPT]uint32{tpm2.TPMPTRevision: c.revision, tpm2.TPMPTModes: c.modes},
 		}
 		if got := slices.Contains(p.rsaSign(), driver.RSAPSSSHA256); got != c.offered {
-			t.Errorf("revision %s: offered %v", c.name, got)
+			t.Errorf("revision %s: PSS is offered: %v", c.name, got)
 		}
 	}
 }

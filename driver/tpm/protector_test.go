@@ -127,7 +127,7 @@ func TestPCRPolicy(t *testing.T) {
 	opens(t, p, root, blob, "after another register was extended")
 	extend(t, d, 7)
 	if err := refuses(t, p, blob, "after a register was extended"); errors.Is(err, driver.ErrWrongDevice) {
-		t.Errorf("a changed state is taken for another TPM: %v", err)
+		t.Errorf("Recover in a changed state reports another TPM: %v", err)
 	}
 	again, err := p.Protect(context.Background(), binding, root)
 	if err != nil {
@@ -183,14 +183,14 @@ func TestPolicyIsEnforced(t *testing.T) {
 			password := func(transport.TPM) (tpm2.Session, error) { return tpm2.PasswordAuth(nil), nil }
 			content, err := unsealPast(d, blob, password)
 			if (err == nil) != c.open || c.open != bytes.HasPrefix(content, root) {
-				t.Errorf("by authorization: %v", err)
+				t.Errorf("unsealing by the authorization value: %v, want the root only if there is no policy", err)
 			}
 			empty := func(c transport.TPM) (tpm2.Session, error) {
 				s, _, err := tpm2.PolicySession(c, tpm2.TPMAlgSHA256, 16)
 				return s, err
 			}
 			if _, err := unsealPast(d, blob, empty); err == nil {
-				t.Error("an empty policy opens it")
+				t.Error("unsealing in a session with an empty policy: no error")
 			}
 		})
 	}
@@ -249,9 +249,9 @@ func TestPolicyInvalid(t *testing.T) {
 		}
 	}
 	if _, err := tpm.Approve(other, tpm.PCRs{7: {1}}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("an approver on P-384: %v", err)
+		t.Errorf("Approve with a key on P-384: %v", err)
 	}
 	if _, err := tpm.Approve(key, tpm.PCRs{16: {1}}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("approving PCR 16: %v", err)
+		t.Errorf("Approve of PCR 16: %v", err)
 	}
 }

@@ -44,7 +44,7 @@ func until(t *testing.T, d *tpm.Driver, waiting int) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("%d calls wait, want %d", d.Waiting(), waiting)
+	t.Fatalf("%d calls are waiting, want %d", d.Waiting(), waiting)
 }
 
 // occupied makes a call, and returns when the TPM works on it.
@@ -58,7 +58,7 @@ func occupied(t *testing.T, w *testtoken.Wire, call func() error) (wait func() [
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatal("the TPM does not get to a call")
+	t.Fatal("the TPM did not begin the call in time")
 	return nil
 }
 
@@ -81,12 +81,12 @@ func TestThrottledHonestly(t *testing.T) {
 	defer cancel()
 	from := time.Now()
 	if err := call(ctx); !errors.Is(err, driver.Throttled) || time.Since(from) > 90*time.Millisecond {
-		t.Errorf("after %v: %v, want Throttled at once", time.Since(from), err)
+		t.Errorf("PRF returned after %v: %v, want Throttled at once", time.Since(from), err)
 	}
 	long, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := call(long); err != nil {
-		t.Errorf("a call with time: %v", err)
+		t.Errorf("PRF with a late deadline: %v", err)
 	}
 	if err := errors.Join(wait()...); err != nil {
 		t.Error(err)
@@ -107,7 +107,7 @@ func TestQueueIsBounded(t *testing.T) {
 	more := background(2, call)
 	until(t, d, 2)
 	if err := call(); !errors.Is(err, driver.Throttled) {
-		t.Errorf("a call too many: %v, want Throttled", err)
+		t.Errorf("a call beyond the limit of the queue: %v, want Throttled", err)
 	}
 	if err := errors.Join(append(first(), more()...)...); err != nil {
 		t.Error(err)
@@ -129,13 +129,13 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	time.AfterFunc(20*time.Millisecond, cancel)
 	from := time.Now()
 	if _, err := k.PRF(ctx, nil, []byte("question")); err != context.Canceled || time.Since(from) > 100*time.Millisecond {
-		t.Errorf("after %v: %v", time.Since(from), err)
+		t.Errorf("PRF with a canceled context returned after %v: %v", time.Since(from), err)
 	}
 	if err := errors.Join(wait()...); err != nil {
 		t.Error(err)
 	}
 	if n := w.Count() - before; n != 0 {
-		t.Errorf("%d commands for a call that was canceled", n)
+		t.Errorf("a canceled call sent %d commands, want 0", n)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestLanes(t *testing.T) {
 	}
 	// PRF, Health (two commands), PRF, GenerateKey.
 	if want := []uint32{hmacCommand, 0x17A, 0x181, hmacCommand, 0x153}; !slices.Equal(order, want) {
-		t.Errorf("the TPM saw %x, want %x", order, want)
+		t.Errorf("the TPM received the commands %x, want %x", order, want)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestCommandsPerOperation(t *testing.T) {
 			prf(t, keys[i%2])
 		}
 	}); n != 100 {
-		t.Errorf("100 operations on two keys in turn take %d commands", n)
+		t.Errorf("100 operations on two alternating keys sent %d commands", n)
 	}
 	three := count(func() {
 		for i := range 99 {
@@ -205,7 +205,7 @@ func TestCommandsPerOperation(t *testing.T) {
 		}
 	})
 	if three > 3*99 {
-		t.Errorf("99 operations on three keys in turn take %d commands", three)
+		t.Errorf("99 operations on three alternating keys sent %d commands", three)
 	}
 	batched := count(func() {
 		for _, wait := range []func() []error{
@@ -219,24 +219,24 @@ func TestCommandsPerOperation(t *testing.T) {
 		}
 	})
 	if batched > 150 {
-		t.Errorf("99 operations on three keys at once take %d commands: calls on a loaded key do not go first", batched)
+		t.Errorf("99 concurrent operations on three keys sent %d commands: calls on a loaded key did not go first", batched)
 	}
 	p := protector(t, d, tpm.Policy{})
 	root, blob := seal(t, p)
 	unlock := count(func() { opens(t, p, root, blob, "unlock") })
 	if unlock > 10 {
-		t.Errorf("unlocking takes %d commands", unlock)
+		t.Errorf("Recover sent %d commands", unlock)
 	}
 	d.Close()
 	cold := count(func() {
 		d := openConfig(t, tpm.Config{Dial: dialer(w.Dial), RootOnly: true})
 		opens(t, protector(t, d, tpm.Policy{}), root, blob, "unlock after a restart")
 		if len(d.Info().Specs) != 0 {
-			t.Error("a TPM that was opened for roots alone offers keys")
+			t.Error("Info of a TPM opened with RootOnly lists specs")
 		}
 	})
 	if cold > 10 {
-		t.Errorf("opening the TPM and unlocking take %d commands", cold)
+		t.Errorf("Open and Recover together sent %d commands, want at most 10", cold)
 	}
 	t.Logf("commands: 99 operations on three keys in turn %d, at once %d; unlocking %d, with opening the TPM %d", three, batched, unlock, cold)
 }

@@ -35,7 +35,7 @@ func TestChangedRootFileSealsNothing(t *testing.T) {
 		m.opens(t, ciphertext, file+" was changed, by the recovery code", p, recovery)
 		m.stays(t, vault.ErrUnlock, file+" was changed: nothing was sealed to the present state", p)
 		if got, err := os.ReadFile(filepath.Join(m.dir, file)); err != nil || !bytes.Equal(got, b) {
-			t.Errorf("%s was changed: it was not healed (%v)", file, err)
+			t.Errorf("%s was changed: the vault did not repair it (%v)", file, err)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func withOtherParent(t *testing.T, b []byte) []byte {
 	b = bytes.Clone(b)
 	at := bytes.Index(b, []byte("SRQ\x01"))
 	if at < 0 {
-		t.Fatal("no blob of a TPM in the root file")
+		t.Fatal("the root file has no blob of a TPM")
 	}
 	size := int(b[at-2])<<8 | int(b[at-1])
 	blob := b[at : at+size]

@@ -19,7 +19,7 @@ func busyQueue(t *testing.T) *queue {
 	q := newQueue(100)
 	q.costs["make"], q.costs["use"] = 8*time.Second, 100*time.Millisecond
 	if alone, err := q.put("", &job{ctx: context.Background(), lane: ordinary, cost: "use"}); !alone || err != nil {
-		t.Fatalf("an idle TPM: %v", err)
+		t.Fatalf("put of a job on an idle TPM: %v", err)
 	}
 	return q
 }
@@ -51,7 +51,7 @@ func TestSlowIsNotAhead(t *testing.T) {
 		q.waits(t, slow, 0)
 	}
 	if err := q.within(t, 5*time.Second); err != nil {
-		t.Errorf("turned away, and would be next: %v", err)
+		t.Errorf("put rejected an ordinary job that would be next: %v", err)
 	}
 	if j := q.next(none); j.lane != ordinary {
 		t.Errorf("lane %d is next", j.lane)
@@ -64,7 +64,7 @@ func TestOverdueIsAhead(t *testing.T) {
 	q := busyQueue(t)
 	q.waits(t, slow, maxDefer+time.Second)
 	if err := q.within(t, 5*time.Second); !errors.Is(err, driver.Throttled) {
-		t.Errorf("behind a key that takes 8 seconds: %v, want Throttled", err)
+		t.Errorf("put behind a key generation of 8 seconds: %v, want Throttled", err)
 	}
 	q.waits(t, ordinary, 0)
 	if j := q.next(none); j.lane != slow {

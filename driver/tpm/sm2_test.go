@@ -33,7 +33,7 @@ func TestSM2Interoperates(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !sm2.VerifyASN1WithSM2(public, uid, message, signature) {
-		t.Error("gmsm does not verify")
+		t.Error("gmsm does not verify the TPM's signature")
 	}
 	path := func(name string) string { return filepath.Join(dir, name) }
 	write(t, path("public"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: n.PublicDER}))
@@ -46,10 +46,10 @@ func TestSM2Interoperates(t *testing.T) {
 		return err
 	}
 	if err := verify(); err != nil {
-		t.Errorf("openssl does not verify: %v", err)
+		t.Errorf("openssl does not verify the TPM's signature: %v", err)
 	}
 	write(t, path("message"), []byte("massage"))
 	if verify() == nil {
-		t.Error("openssl verifies another message")
+		t.Error("openssl verifies the signature over another message")
 	}
 }

@@ -31,10 +31,10 @@ func TestSpoiltResponse(t *testing.T) {
 			want := prf(t, k)
 			m.spoil(0x14E, spoil)
 			if _, err := d.Read(context.Background()); !errors.Is(err, driver.Unknown) {
-				t.Errorf("TPM2_NV_Read with a spoilt response: %v, want Unknown", err)
+				t.Errorf("Read with a corrupted response to TPM2_NV_Read: %v, want Unknown", err)
 			}
 			if string(prf(t, k)) != string(want) {
-				t.Error("another answer")
+				t.Error("PRF returned another result than before")
 			}
 			read(t, d)
 		})
@@ -52,10 +52,10 @@ func TestSessionOutOfStep(t *testing.T) {
 	d.AgeSession()
 	m.spoil(0x176, flipAt(20))
 	if _, err := k.PRF(context.Background(), nil, []byte("question")); !errors.Is(err, driver.Denied) {
-		t.Errorf("in a session that is out of step: %v, want Denied", err)
+		t.Errorf("PRF in a session that is out of step: %v, want Denied", err)
 	}
 	if string(prf(t, k)) != string(want) {
-		t.Error("another answer")
+		t.Error("PRF returned another result than before")
 	}
 }
 
@@ -69,7 +69,7 @@ func TestResetLockoutStakesNothing(t *testing.T) {
 	m.spoil(0x176, flipAt(20))
 	for range 2 {
 		if err := d.ResetLockout(context.Background(), nil); err != nil {
-			t.Errorf("with the right authorization: %v", err)
+			t.Errorf("ResetLockout with the right authorization: %v", err)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestSpoiltCounter(t *testing.T) {
 	} {
 		m.spoil(0x169, change)
 		if got, err := d.Identity(context.Background()); err != nil || got != want {
-			t.Errorf("with a spoilt %s: %s, %v, want %s", what, got, err, want)
+			t.Errorf("Identity with a corrupted %s: %s, %v, want %s", what, got, err, want)
 		}
 	}
 }

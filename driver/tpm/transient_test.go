@@ -71,6 +71,6 @@ func TestKeptByAnother(t *testing.T) {
 	before := w.Count()
 	generate(t, d, hmacSpec)
 	if n := w.Count() - before; n != 1 {
-		t.Errorf("%d commands for one TPM2_Create: the key is not taken for the persistent one", n)
+		t.Errorf("GenerateKey sent %d commands: the driver does not use the persistent storage root key", n)
 	}
 }

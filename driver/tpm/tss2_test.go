@@ -105,7 +105,7 @@ func adopts(t *testing.T, d *tpm.Driver, spec driver.KeySpec, text []byte, auth 
 	digest := make([]byte, 32)
 	signature, err := openAs[driver.Signer](t, d, n).Sign(context.Background(), alg, digest)
 	if err != nil || !verifyAny(parsePublic(t, n.PublicDER), digest, signature) {
-		t.Errorf("a key from a key file: %v", err)
+		t.Errorf("use of a key from a key file: %v", err)
 	}
 	return n
 }
@@ -125,14 +125,14 @@ func TestImportTSS2(t *testing.T) {
 		spoiled.Blob[i] ^= 1
 		_, plain := d.OpenKey(context.Background(), n.id, n.spec, spoiled.Blob)
 		if !errors.Is(plain, driver.Authentic) {
-			t.Fatalf("byte %d flipped: %v", i, plain)
+			t.Fatalf("OpenKey with byte %d of the blob flipped: %v", i, plain)
 		}
 		if i < 4 || i >= len(n.Blob)-32 || i >= 6 && i < 6+34 {
 			continue
 		}
 		spoiled.check()
 		if _, err := d.OpenKey(context.Background(), n.id, n.spec, spoiled.Blob); !errors.Is(err, driver.Authentic) {
-			t.Fatalf("byte %d flipped, with a right checksum: %v", i, err)
+			t.Fatalf("OpenKey with byte %d of the blob flipped and a right checksum: %v", i, err)
 		}
 	}
 	stranger := n
@@ -140,7 +140,7 @@ func TestImportTSS2(t *testing.T) {
 	stranger.Blob = slices.Clone(n.Blob)
 	stranger.check()
 	if _, err := d.OpenKey(context.Background(), stranger.id, n.spec, stranger.Blob); !errors.Is(err, driver.Authentic) {
-		t.Errorf("under another id, with a right checksum: %v", err)
+		t.Errorf("OpenKey under another id, with a right checksum: %v", err)
 	}
 	refusesFiles(t, d, text)
 }
@@ -158,7 +158,7 @@ func TestImportTSS2OfOpenSSL(t *testing.T) {
 	d := openAt(t, s, "")
 	_, err = d.ImportTSS2(context.Background(), tpm.KeyID{Spec: p256Spec}, text, nil)
 	if !errors.Is(err, driver.Invalid) || !strings.Contains(err.Error(), "noda") {
-		t.Errorf("a key that can lock the TPM: %v", err)
+		t.Errorf("ImportTSS2 of a key that can lock the TPM: %v", err)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestWhyNoDA(t *testing.T) {
 			"-sign", "-rawin", "-digest", "sha256", "-inkey", file, "-in", message)
 		s.Kill()
 		if n := failures(t, s); n != cut+1 {
-			t.Errorf("%d failures count after %d power cuts", n, cut+1)
+			t.Errorf("the TPM counted %d failures after %d power cuts", n, cut+1)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestExportTSS2Refuses(t *testing.T) {
 	signer := openAs[driver.Signer](t, d, generate(t, d, p256Spec))
 	for what, auth := range map[string][]byte{"a zero byte": {1, 0, 2}, "33 bytes": make([]byte, 33)} {
 		if _, err := d.ExportTSS2(context.Background(), signer, auth); !errors.Is(err, driver.Invalid) {
-			t.Errorf("an authorization with %s: %v", what, err)
+			t.Errorf("ExportTSS2 with an authorization with %s: %v", what, err)
 		}
 	}
 	hmac := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -223,6 +223,6 @@ func TestExportTSS2Refuses(t *testing.T) {
 		}
 	}
 	if _, err := openFresh(t).ExportTSS2(context.Background(), signer, nil); !errors.Is(err, driver.Invalid) {
-		t.Errorf("another driver's key: %v", err)
+		t.Errorf("ExportTSS2 of another driver's key: %v", err)
 	}
 }

@@ -55,10 +55,10 @@ func TestWireShowsNoSecret(t *testing.T) {
 	log := w.Log()
 	for what, secret := range secrets {
 		if shows(log, secret) {
-			t.Errorf("the wire shows %s", what)
+			t.Errorf("the bytes on the wire contain %s", what)
 		}
 	}
-	t.Logf("%d secrets, none in %d exchanges", len(secrets), len(log))
+	t.Logf("searched for %d secrets in %d exchanges, found none", len(secrets), len(log))
 
 	root, blob := seal(t, protector(t, d, tpm.Policy{}))
 	w.Record(true)
@@ -66,7 +66,7 @@ func TestWireShowsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !shows(w.Log(), root) {
-		t.Error("positive control: a root that was unsealed in the clear is not found")
+		t.Error("positive control: the search does not find a root that was unsealed in the clear")
 	}
 }
 

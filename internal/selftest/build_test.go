@@ -20,7 +20,7 @@ var defects = []struct {
 	{"no key", []string{"aes.NewCipher(key)", "aes.NewCipher(make([]byte, len(key)))",
 		"sm4.NewCipher(key)", "sm4.NewCipher(make([]byte, len(key)))"}},
 	// The effect of wiping a block on s390x, whose GCM shares the key with the block.
-	{"state wiped before its use", []string{"a := &AEAD{block: block}", "a := &AEAD{block: block}\n\tdefer WipeState(block)", // of what shares the key
+	{"state wiped before its use", []string{"a := &AEAD{block: block}", "a := &AEAD{block: block}\n\tdefer WipeState(block)",
 		"a.gcm, err = cipher.NewGCMWithRandomNonce(a.block)", "a.gcm, err = cipher.NewGCMWithRandomNonce(a.block)\n\tWipeState(a.gcm)"}},
 }
 
