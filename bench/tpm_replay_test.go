@@ -54,7 +54,7 @@ func (r recording) play(b *testing.B, callers int) time.Duration {
 	took := time.Since(from)
 	for i, e := range r.log {
 		if !sameWork(answers[i], e.Response) {
-			b.Fatalf("command %d has another answer when it is played again: %x, not %x", i, answers[i], e.Response)
+			b.Fatalf("command %d had another response in the replay: %x, not %x", i, answers[i], e.Response)
 		}
 	}
 	return took / time.Duration(len(r.log)-warm)

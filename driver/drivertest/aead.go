@@ -34,7 +34,7 @@ func refusesToOpen(t tb, k driver.AEAD, ciphertext, aad []byte, what string) {
 	out, err := k.Open(context.Background(), nil, ciphertext, aad)
 	wantClass(t, err, what, driver.Authentic)
 	if len(out) != 0 {
-		t.Errorf("%s: %d bytes of output beside the error", what, len(out))
+		t.Errorf("%s: Open returned %d bytes of output with its error", what, len(out))
 	}
 }
 
@@ -46,10 +46,10 @@ func aeadRoundTrip(t tb, s *subject) {
 				ciphertext := seal(t, k, plaintext, aad)
 				got, err := k.Open(context.Background(), nil, ciphertext, aad)
 				if err != nil || !bytes.Equal(got, plaintext) {
-					t.Errorf("%d bytes with aad of %d do not come back: %v", n, len(aad), err)
+					t.Errorf("Open did not return the plaintext of %d bytes, with %d bytes of aad: %v", n, len(aad), err)
 				}
 				if n >= 16 && bytes.Contains(ciphertext, plaintext) {
-					t.Errorf("the ciphertext of %d bytes shows the plaintext", n)
+					t.Errorf("the ciphertext of %d bytes contains the plaintext", n)
 				}
 			}
 		}

@@ -26,10 +26,10 @@ func canceledNeverReachesDevice(t tb, s *subject) {
 	canceledOutput(t, s, canceled)
 	idsNow, countNow := traces(t, s)
 	if ids != idsNow {
-		t.Errorf("canceled calls left %d keys more in the device", idsNow-ids)
+		t.Errorf("canceled calls left %d additional keys in the device", idsNow-ids)
 	}
 	if count != countNow {
-		t.Errorf("canceled calls moved the counter by %d", countNow-count)
+		t.Errorf("canceled calls incremented the counter by %d", countNow-count)
 	}
 	for _, k := range keys {
 		works(t, s.Driver, k.key, "after its destruction was canceled")
@@ -55,7 +55,7 @@ func contextNotKept(t tb, s *subject) {
 	time.Sleep(10 * time.Millisecond) // time for a driver that watches the context to react
 	for _, k := range keys {
 		if err := use(context.Background(), k.key, k.opened); err != nil {
-			t.Errorf("%v: after the context of OpenKey ended: %v", k.row.Spec, err)
+			t.Errorf("%v: use of a key after the context of OpenKey ended: %v", k.row.Spec, err)
 		}
 		closeKey(t, k.opened)
 	}

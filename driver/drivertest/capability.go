@@ -50,13 +50,13 @@ func crossed() []driver.KeySpec {
 func capabilityTable(t tb, s *subject) {
 	info := s.Info()
 	if !reflect.DeepEqual(info, s.Driver.Info()) {
-		t.Errorf("Info changes")
+		t.Errorf("two calls of Info returned different values")
 	}
 	if info.Name == "" {
-		t.Errorf("Info has no name")
+		t.Errorf("Info.Name is empty")
 	}
 	if !slices.Contains([]driver.ProtectionLevel{driver.LevelHSM, driver.LevelTPM, driver.LevelSoftware}, info.Level) {
-		t.Errorf("%q is no protection level", info.Level)
+		t.Errorf("Info.Level is %q, which is not a protection level", info.Level)
 	}
 	seen := make(map[driver.KeySpec]bool)
 	for _, row := range info.Specs {
@@ -73,7 +73,7 @@ func capabilityTable(t tb, s *subject) {
 func tableRow(t tb, s *subject, row driver.SpecInfo) {
 	spec := row.Spec
 	if !slices.Contains(known(), spec) {
-		t.Errorf("%v is no known spec", spec)
+		t.Errorf("Info lists %v, which is not a spec of package driver", spec)
 	}
 	if (spec.Usage == driver.Sign) != (len(row.Sign) > 0) || !subset(row.Sign, signAlgs(spec.Algorithm)) {
 		t.Errorf("%v lists signature algorithms %v", spec, row.Sign)
@@ -82,10 +82,10 @@ func tableRow(t tb, s *subject, row driver.SpecInfo) {
 		t.Errorf("%v lists encryption algorithms %v", spec, row.Decrypt)
 	}
 	if _, ok := s.Driver.(driver.Importer); row.Import && !ok {
-		t.Errorf("%v lists Import, but the driver is no Importer", spec)
+		t.Errorf("%v lists Import, but the driver does not implement Importer", spec)
 	}
 	if _, ok := s.Driver.(driver.WrappedImporter); len(row.WrappedImport) > 0 && !ok {
-		t.Errorf("%v lists WrappedImport, but the driver is no WrappedImporter", spec)
+		t.Errorf("%v lists WrappedImport, but the driver does not implement WrappedImporter", spec)
 	}
 	if _, checked := s.info.Find(spec); checked && spec.Usage != driver.Unwrap {
 		works(t, s.Driver, s.key(t, row), "advertised")
@@ -98,13 +98,13 @@ func subset[E comparable](part, whole []E) bool {
 
 func optionalFlags(t tb, d driver.Driver, info driver.Info) {
 	if _, ok := d.(driver.Lister); info.Lister && !ok {
-		t.Errorf("Info says Lister, but the driver is none")
+		t.Errorf("Info.Lister is set, but the driver does not implement Lister")
 	}
 	if _, ok := d.(driver.Random); info.Random && !ok {
-		t.Errorf("Info says Random, but the driver has none")
+		t.Errorf("Info.Random is set, but the driver does not implement Random")
 	}
 	if _, ok := d.(driver.Counter); info.Counter && !ok {
-		t.Errorf("Info says Counter, but the driver has none")
+		t.Errorf("Info.Counter is set, but the driver does not implement Counter")
 	}
 }
 

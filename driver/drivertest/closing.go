@@ -81,7 +81,7 @@ func useAfterClose(t tb, s *subject) {
 		wantClassified(t, k.opened.Close(), "closing a key after the driver")
 	}
 	if d.Info().Name != s.info.Name {
-		t.Errorf("Info changes after Close")
+		t.Errorf("Info after Close differs from Info before")
 	}
 	tidy(t, s, d, keys)
 }
@@ -104,7 +104,7 @@ func useAfterKeyClose(t tb, s *subject) {
 			wantClass(t, op.call(context.Background()), op.name+" after the key was closed", driver.Unavailable)
 		}
 		if err := use(context.Background(), k, other); err != nil {
-			t.Errorf("%v: closing one handle spoils another: %v", row.Spec, err)
+			t.Errorf("%v: use of a key after Close of another handle on it: %v", row.Spec, err)
 		}
 		closeKey(t, other)
 		works(t, s.Driver, k, "after a handle was closed")

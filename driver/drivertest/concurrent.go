@@ -45,9 +45,9 @@ func lifecycle(t tb, s *subject, like key) {
 	k := key{id: freshID(), row: like.row}
 	var err error
 	if k.created, err = s.GenerateKey(ctx, k.id, k.row.Spec); err != nil {
-		t.Errorf("%v: GenerateKey among others: %v", k.row.Spec, err)
+		t.Errorf("%v: concurrent GenerateKey: %v", k.row.Spec, err)
 		return
 	}
-	works(t, s.Driver, k, "made among others")
+	works(t, s.Driver, k, "generated concurrently")
 	s.discard(t, k)
 }

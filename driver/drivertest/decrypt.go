@@ -50,7 +50,7 @@ func decryptRoundTrip(t tb, s *subject) {
 			}
 			got, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
 			if err != nil || !bytes.Equal(got, plaintext) {
-				t.Errorf("%s: a plaintext of %d bytes does not come back: %v", alg, size, err)
+				t.Errorf("%s: Decrypt did not return the plaintext of %d bytes: %v", alg, size, err)
 			}
 		}
 	})
@@ -68,7 +68,7 @@ func decryptEveryFaultAuthentic(t tb, s *subject) {
 			out, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
 			wantClass(t, err, fmt.Sprintf("%s: %s", alg, what), driver.Authentic)
 			if len(out) != 0 {
-				t.Errorf("%s: %s: output beside the error", alg, what)
+				t.Errorf("%s: Decrypt of %s returned output with its error", alg, what)
 			}
 		}
 	})
@@ -135,7 +135,7 @@ func publicDERMatches(t tb, s *subject) {
 		der := s.key(t, row).created.PublicDER
 		if symmetric(row.Spec.Algorithm) {
 			if len(der) != 0 {
-				t.Errorf("%v: a symmetric key with a public half", row.Spec)
+				t.Errorf("%v: a symmetric key has a PublicDER", row.Spec)
 			}
 			continue
 		}
@@ -145,7 +145,7 @@ func publicDERMatches(t tb, s *subject) {
 			continue
 		}
 		if again, err := smx509.MarshalPKIXPublicKey(public); err != nil || !bytes.Equal(again, der) {
-			t.Errorf("%v: PublicDER is %x, want the one encoding %x (%v)", row.Spec, der, again, err)
+			t.Errorf("%v: PublicDER is %x, want the encoding %x (%v)", row.Spec, der, again, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func decryptOtherFormAuthentic(t tb, s *subject) {
 			out, err := k.Decrypt(context.Background(), nil, alg, ciphertext)
 			wantClass(t, err, string(alg)+": "+what, driver.Authentic)
 			if len(out) != 0 {
-				t.Errorf("%s: %s: output beside the error", alg, what)
+				t.Errorf("%s: Decrypt of %s returned output with its error", alg, what)
 			}
 		}
 	})
@@ -52,7 +52,7 @@ func otherForms(t tb, key *ecdsa.PublicKey) map[string][]byte {
 			t.Fatalf("encrypting in the host: %v", err)
 		}
 		if _, err := asn1.Unmarshal(der, &c); err != nil {
-			t.Fatalf("gmsm wrote a ciphertext that encoding/asn1 does not read: %v", err)
+			t.Fatalf("encoding/asn1 does not parse gmsm's ciphertext: %v", err)
 		}
 	}
 	x, y := c.X.FillBytes(make([]byte, 32)), c.Y.FillBytes(make([]byte, 32))

@@ -89,11 +89,11 @@ func (a appender) check(t tb) {
 		}
 		rest, kept := bytes.CutPrefix(out, []byte("prefix"))
 		if !kept || len(rest) == 0 || a.want != nil && !bytes.Equal(rest, a.want) {
-			t.Errorf("%s: output is not appended to dst", a.name)
+			t.Errorf("%s: the output was not appended to dst", a.name)
 			return
 		}
 		if a.secret && room >= len(rest) && &out[0] != &dst[0] {
-			t.Errorf("%s: a secret output was moved although dst had room", a.name)
+			t.Errorf("%s: a secret output was reallocated although dst had capacity", a.name)
 		}
 	}
 	if a.bad != nil {
@@ -109,9 +109,9 @@ func (a appender) checkError(t tb) {
 		t.Errorf("%s: no error for bad input", a.name)
 	}
 	if len(out) > len(dst) || !bytes.HasPrefix([]byte("prefix"), out) || string(dst) != "prefix" {
-		t.Errorf("%s: an error changes or extends dst", a.name)
+		t.Errorf("%s: dst was changed or extended after an error", a.name)
 	}
 	if a.visible && bytes.Contains(dst[:cap(dst)], a.want) {
-		t.Errorf("%s: an error leaves the plaintext behind dst", a.name)
+		t.Errorf("%s: the plaintext is left in the capacity of dst after an error", a.name)
 	}
 }

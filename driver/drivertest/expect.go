@@ -33,10 +33,10 @@ func wantClassified(t tb, err error, what string) {
 		return
 	}
 	if e.Op == "" {
-		t.Errorf("%s: the error names no operation", what)
+		t.Errorf("%s: the error has no Op", what)
 	}
 	if e.Class > driver.Unavailable {
-		t.Errorf("%s: %v is no class", what, e.Class)
+		t.Errorf("%s: the class %v is not defined", what, e.Class)
 	}
 }
 

@@ -43,14 +43,14 @@ func TestFaultyNthCall(t *testing.T) {
 	for n := 1; n <= 5; n++ {
 		out, err := k.PRF(context.Background(), nil, nil)
 		if failed := errors.Is(err, driver.Throttled); failed != (n == 3) || failed == (len(out) == 32) {
-			t.Errorf("call %d: %d bytes, %v", n, len(out), err)
+			t.Errorf("PRF, call %d: %d bytes, %v", n, len(out), err)
 		}
 	}
 	if n := f.Calls(drivertest.MethodPRF); n != 5 {
-		t.Errorf("%d calls counted", n)
+		t.Errorf("Calls(PRF) = %d, want 5", n)
 	}
 	if n := f.Calls(""); n != 7 {
-		t.Errorf("%d calls of any method counted", n)
+		t.Errorf("Calls of all methods = %d, want 7", n)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestFaultyEveryCall(t *testing.T) {
 	}
 	f.Clear()
 	if _, err := k.PRF(context.Background(), nil, nil); err != nil {
-		t.Errorf("cleared: %v", err)
+		t.Errorf("PRF after Clear: %v", err)
 	}
 }
 
@@ -78,12 +78,12 @@ func TestFaultyAfter(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := f.OpenKey(ctx, id, prfSpec, nil); err != nil {
-		t.Errorf("the key was not made: %v", err)
+		t.Errorf("GenerateKey with After did not generate the key: %v", err)
 	}
 	f.Add(drivertest.Fault{Method: drivertest.MethodPRF, Fail: true, After: true})
 	dst := make([]byte, 0, 32)
 	if out, err := k.PRF(ctx, dst, nil); err == nil || len(out) != 0 || [32]byte(dst[:32]) != [32]byte{} {
-		t.Errorf("a lost output is left: %v", err)
+		t.Errorf("the lost output was not wiped: %v", err)
 	}
 }
 
@@ -103,16 +103,16 @@ func TestFaultyDelayAndBlock(t *testing.T) {
 	}
 	close(proceed)
 	if err := <-done; err != nil || f.Waiting() != 0 {
-		t.Errorf("after the block: %v", err)
+		t.Errorf("PRF after the block ended: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	if _, err := k.PRF(ctx, nil, nil); err != context.DeadlineExceeded {
-		t.Errorf("a delay outlasts its context: %v", err)
+		t.Errorf("PRF with a delay longer than its context: %v", err)
 	}
 	from := time.Now()
 	if _, err := k.PRF(context.Background(), nil, nil); err != nil || time.Since(from) < 20*time.Millisecond {
-		t.Errorf("delayed by %v: %v", time.Since(from), err)
+		t.Errorf("PRF was delayed by %v: %v", time.Since(from), err)
 	}
 }
 

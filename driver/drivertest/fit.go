@@ -26,5 +26,5 @@ func fits(alg driver.KeyAlgorithm, public crypto.PublicKey) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a public key of type %T is not one of %s", public, alg)
+	return fmt.Errorf("a public key of type %T does not fit the algorithm %s", public, alg)
 }

@@ -44,7 +44,7 @@ func importRoundTrip(t tb, s *subject) {
 		}
 		want, err := s.material(t, row.Spec.Algorithm).public()
 		if err != nil || !samePublic(row.Spec.Algorithm, want, k.created.PublicDER) {
-			t.Errorf("%v: the public half is not that of the material (%v)", row.Spec, err)
+			t.Errorf("%v: PublicDER is not the public key of the material (%v)", row.Spec, err)
 		}
 		s.discard(t, k)
 	}
@@ -117,7 +117,7 @@ func blobHidesMaterial(t tb, s *subject) {
 		}
 		for _, secret := range secrets(s.material(t, row.Spec.Algorithm)) {
 			if shows(shown, secret) {
-				t.Errorf("%v: what creation returns shows material", row.Spec)
+				t.Errorf("%v: the result of ImportKey contains part of the material", row.Spec)
 			}
 		}
 		s.discard(t, k)

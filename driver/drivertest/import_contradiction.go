@@ -41,7 +41,7 @@ func (s *subject) contradictions(t tb, alg driver.KeyAlgorithm) map[string][]byt
 	list := make(map[string][]byte)
 	swap := func(what string, from, to []byte) {
 		if bytes.Count(good, from) != 1 || len(from) != len(to) {
-			t.Fatalf("%s: the encoding of test material does not hold its %s once", alg, what)
+			t.Fatalf("%s: the encoding of test material does not contain its %s exactly once", alg, what)
 		}
 		list[what] = bytes.Replace(good, from, to, 1)
 	}

@@ -37,7 +37,7 @@ func inputNotModified(t tb, s *subject) {
 		blob.check(t)
 		clear(blob.given)
 		if err := use(context.Background(), s.key(t, row), opened); err != nil {
-			t.Errorf("%v: after the caller's blob was wiped: %v", row.Spec, err)
+			t.Errorf("%v: use of the key after the caller wiped its blob: %v", row.Spec, err)
 		}
 		closeKey(t, opened)
 	}

@@ -68,10 +68,10 @@ func TestMutants(t *testing.T) {
 				if failure, ok := found[name]; ok {
 					t.Logf("%s: %s", name, failure)
 				} else {
-					t.Errorf("%s does not find it", name)
+					t.Errorf("the check %s does not find the fault", name)
 				}
 			}
-			t.Logf("found by %q", slices.Sorted(maps.Keys(found)))
+			t.Logf("the fault is found by %q", slices.Sorted(maps.Keys(found)))
 		})
 	}
 }
@@ -106,12 +106,12 @@ func TestEveryCheckFindsAMutant(t *testing.T) {
 	}
 	for _, c := range checks() {
 		if !named[c.name] {
-			t.Errorf("no mutant is there for %s", c.name)
+			t.Errorf("the check %s has no mutant", c.name)
 		}
 		delete(named, c.name)
 	}
 	for name := range named {
-		t.Errorf("a mutant names %s, which is no check", name)
+		t.Errorf("a mutant names %s, which is not a check", name)
 	}
 }
 

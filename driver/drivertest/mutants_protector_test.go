@@ -61,13 +61,13 @@ func TestProtectorMutants(t *testing.T) {
 		named[m.caught] = true
 		for _, e := range editions() {
 			if _, ok := protectorFindings(m.bend, e)[m.caught]; !ok {
-				t.Errorf("%s: %s does not find it in %v", m.name, m.caught, e)
+				t.Errorf("%s: the check %s does not find the fault in the %v edition", m.name, m.caught, e)
 			}
 		}
 	}
 	for _, c := range protectorChecks() {
 		if !named[c.name] {
-			t.Errorf("no mutant is there for %s", c.name)
+			t.Errorf("the check %s has no mutant", c.name)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (n *nonces) collect(t tb, d driver.Driver, k key) {
 func (n *nonces) check(t tb) {
 	t.Helper()
 	if len(n.starts) != n.sealed || len(n.bodies) != n.sealed {
-		t.Errorf("%d ciphertexts of the same have %d nonces and %d bodies", n.sealed, len(n.starts), len(n.bodies))
+		t.Errorf("%d ciphertexts of one plaintext have %d different nonces and %d different bodies", n.sealed, len(n.starts), len(n.bodies))
 	}
 }
 

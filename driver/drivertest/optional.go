@@ -13,7 +13,7 @@ func listed(t tb, d driver.Driver) []driver.MaterialID {
 	t.Helper()
 	lister, ok := d.(driver.Lister)
 	if !ok {
-		t.Fatalf("Info says Lister, but the driver is none")
+		t.Fatalf("Info.Lister is set, but the driver does not implement Lister")
 	}
 	var ids []driver.MaterialID
 	for id, err := range lister.ListKeys(context.Background()) {
@@ -41,7 +41,7 @@ func listerNamesKeys(t tb, s *subject) {
 	for _, id := range want {
 		n := len(slices.DeleteFunc(slices.Clone(ids), func(other driver.MaterialID) bool { return other != id }))
 		if n != 1 {
-			t.Errorf("an object is listed %d times", n)
+			t.Errorf("ListKeys listed an object %d times, want once", n)
 		}
 	}
 	for range s.Driver.(driver.Lister).ListKeys(context.Background()) {
@@ -63,13 +63,13 @@ func randomFills(t tb, s *subject) {
 			t.Errorf("Random of %d bytes wrote beyond the end", n)
 		}
 		if n >= 33 && (bytes.Contains(buffer[:n], make([]byte, 16)) || bytes.Contains(buffer[:n], bytes.Repeat([]byte{0xA5}, 16))) {
-			t.Errorf("Random of %d bytes left part of them", n)
+			t.Errorf("Random of %d bytes did not fill the buffer", n)
 		}
 	}
 	a, b := make([]byte, 32), make([]byte, 32)
 	errA, errB := random.Random(context.Background(), a), random.Random(context.Background(), b)
 	if errA != nil || errB != nil || bytes.Equal(a, b) {
-		t.Errorf("Random repeats itself (%v, %v)", errA, errB)
+		t.Errorf("Random returned the same bytes twice (%v, %v)", errA, errB)
 	}
 }
 
@@ -91,11 +91,11 @@ func counterCounts(t tb, s *subject) {
 		up, err := counter.Increment(ctx)
 		read, errRead := counter.Read(ctx)
 		if err != nil || errRead != nil || up != last+1 || read != up {
-			t.Errorf("after %d Increment gives %d and Read %d (%v, %v)", last, up, read, err, errRead)
+			t.Errorf("after a count of %d Increment returned %d and Read %d (%v, %v)", last, up, read, err, errRead)
 		}
 		last = up
 	}
 	if again, err := counter.Identity(ctx); err != nil || again != name {
-		t.Errorf("the identity changes from %q to %q (%v)", name, again, err)
+		t.Errorf("Identity returned %q and then %q (%v)", name, again, err)
 	}
 }

@@ -14,7 +14,7 @@ func importKey(t tb, d driver.Driver, row driver.SpecInfo, material []byte) key 
 	k := key{id: freshID(), row: row}
 	importer, ok := d.(driver.Importer)
 	if !ok {
-		t.Fatalf("%v lists Import, but the driver is no Importer", row.Spec)
+		t.Fatalf("%v lists Import, but the driver does not implement Importer", row.Spec)
 	}
 	var err error
 	if k.created, err = importer.ImportKey(context.Background(), k.id, row.Spec, material); err != nil {
@@ -36,7 +36,7 @@ func materialSizes(alg driver.KeyAlgorithm) []int {
 func prfKnownAnswer(t tb, s *subject) {
 	for _, row := range s.rows(driver.Derive) {
 		if !row.Import {
-			t.Logf("%v cannot be imported: its answers are not known", row.Spec)
+			t.Logf("%v cannot be imported: there are no known answers to compare with", row.Spec)
 			continue
 		}
 		for _, size := range materialSizes(row.Spec.Algorithm) {
@@ -59,7 +59,7 @@ func prfAnswers(t tb, opened driver.PRF, k key, material []byte) {
 			continue
 		}
 		if !bytes.Equal(got, prf(k.row.Spec.Algorithm, nil, material, input)) {
-			t.Errorf("%v: PRF of %d bytes under a key of %d: not the HMAC", k.row.Spec, n, len(material))
+			t.Errorf("%v: PRF of %d bytes under a key of %d bytes differs from HMAC", k.row.Spec, n, len(material))
 		}
 	}
 }
@@ -89,14 +89,14 @@ func prfDeterministicAndDistinct(t tb, s *subject) {
 			for _, input := range inputs {
 				out, err := k.PRF(ctx, nil, []byte(input))
 				if err != nil || len(out) != 32 {
-					t.Errorf("%v: PRF gives %d bytes, %v", row.Spec, len(out), err)
+					t.Errorf("%v: PRF returned %d bytes, %v", row.Spec, len(out), err)
 				}
 				outputs[string(out)] = fmt.Sprint(i, input)
 			}
 			closeKey(t, k)
 		}
 		if len(outputs) != 2*len(inputs) {
-			t.Errorf("%v: two keys and %d inputs give %d outputs", row.Spec, len(inputs), len(outputs))
+			t.Errorf("%v: two keys and %d inputs gave %d different outputs", row.Spec, len(inputs), len(outputs))
 		}
 		s.discard(t, other)
 	}
@@ -109,7 +109,7 @@ func prfTooLong(t tb, s *subject) {
 			out, err := k.PRF(context.Background(), nil, make([]byte, n))
 			wantClass(t, err, fmt.Sprintf("%v: PRF of %d bytes", row.Spec, n), driver.Invalid)
 			if len(out) != 0 {
-				t.Errorf("%v: PRF of %d bytes gives output with its error", row.Spec, n)
+				t.Errorf("%v: PRF of %d bytes returned output with its error", row.Spec, n)
 			}
 		}
 		closeKey(t, k)

@@ -75,7 +75,7 @@ func supported(t tb, p driver.Protector) []driver.Edition {
 		return refused
 	})
 	if len(list) == 0 {
-		t.Fatalf("Protect refuses every edition")
+		t.Fatalf("Protect fails with Unsupported in every edition")
 	}
 	return list
 }
@@ -108,6 +108,6 @@ func (w wrappedRoot) refused(t tb, p driver.Protector, what string, classes ...d
 	out, err := p.Recover(context.Background(), dst, w.binding, w.blob)
 	wantClass(t, err, what, classes...)
 	if len(out) != 0 || bytes.Contains(dst[:cap(dst)], w.root) {
-		t.Errorf("%s: output beside the error", what)
+		t.Errorf("%s: Recover returned output with its error", what)
 	}
 }

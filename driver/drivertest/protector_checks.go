@@ -12,25 +12,25 @@ import (
 func kindNamed(t tb, p protectors) {
 	kinds := []string{"passphrase", "recovery-code", "key-file", "tpm", "pkcs11"}
 	if !slices.Contains(kinds, p.right.Kind()) || p.right.Kind() != p.wrong.Kind() {
-		t.Errorf("kinds %q and %q, want one of %q", p.right.Kind(), p.wrong.Kind(), kinds)
+		t.Errorf("Kind returned %q and %q, want one of %q", p.right.Kind(), p.wrong.Kind(), kinds)
 	}
 	if p.right.MachineBound() != p.wrong.MachineBound() {
-		t.Errorf("two of a kind are not alike bound to the machine")
+		t.Errorf("MachineBound differs between two protectors of one kind")
 	}
 }
 
 func rootRoundTrip(t tb, p protectors) {
 	w := p.protect(t)
 	if len(w.blob) == 0 || len(w.blob) > maxBlob {
-		t.Errorf("a blob of %d bytes", len(w.blob))
+		t.Errorf("Protect returned a blob of %d bytes", len(w.blob))
 	}
 	dst := append(make([]byte, 0, 64), "prefix"...)
 	out, err := p.right.Recover(context.Background(), dst, w.binding, w.blob)
 	if err != nil || string(out) != "prefix"+string(w.root) {
-		t.Fatalf("the root does not come back: %v", err)
+		t.Fatalf("Recover did not return the root: %v", err)
 	}
 	if &out[0] != &dst[0] {
-		t.Errorf("the root was moved although dst had room")
+		t.Errorf("Recover reallocated although dst had capacity")
 	}
 }
 
@@ -48,7 +48,7 @@ func protectsAfresh(t tb, p protectors) {
 		t.Fatalf("Protect again: %v", err)
 	}
 	if bytes.Equal(w.blob, second) {
-		t.Errorf("the same root gives the same blob twice")
+		t.Errorf("Protect returned the same blob twice for one root")
 	}
 }
 
@@ -94,7 +94,7 @@ func blobHidesRoot(t tb, p protectors) {
 	w := p.protect(t)
 	for part := range slices.Chunk(w.root, 8) {
 		if bytes.Contains(w.blob, part) {
-			t.Errorf("the blob shows part of the root")
+			t.Errorf("the blob contains part of the root")
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 // reopenKeepsKeys uses keys in the driver that is opened after a restart.
 func reopenKeepsKeys(t tb, s *subject) {
 	if s.reopen == nil {
-		t.Logf("no Reopen: the keys of this driver are not meant to survive")
+		t.Logf("the harness has no Reopen: the keys of this driver do not survive a restart")
 		return
 	}
 	d := s.open(t)
@@ -26,11 +26,11 @@ func reopenKeepsKeys(t tb, s *subject) {
 		works(t, d, k.key, "after a restart")
 		k.opened = openKey[driver.Key](t, d, k.key)
 		if string(output(t, k)) != string(before[i]) {
-			t.Errorf("%v: another key after a restart", k.row.Spec)
+			t.Errorf("%v: the key after a restart is another one", k.row.Spec)
 		}
 		closeKey(t, k.opened)
 		if s.info.Lister && len(k.created.Blob) == 0 && !slices.Contains(listed(t, d), k.id) {
-			t.Errorf("%v: not listed after a restart", k.row.Spec)
+			t.Errorf("%v: ListKeys does not list the key after a restart", k.row.Spec)
 		}
 		destroy(t, d, k.key)
 	}
@@ -67,10 +67,10 @@ func reopenKeepsCounter(t tb, s *subject) {
 	nameNow, errNameNow := d.(driver.Counter).Identity(ctx)
 	countNow, errCountNow := d.(driver.Counter).Read(ctx)
 	if err := errors.Join(errName, errCount, errNameNow, errCountNow); err != nil {
-		t.Errorf("the counter around a restart: %v", err)
+		t.Errorf("reading the counter before and after a restart: %v", err)
 	}
 	if nameNow != name || countNow != count {
-		t.Errorf("counter %q at %d is %q at %d after a restart", name, count, nameNow, countNow)
+		t.Errorf("the counter %q at %d is %q at %d after a restart", name, count, nameNow, countNow)
 	}
 	closeDriver(t, d)
 }

@@ -25,7 +25,7 @@ func generateRepeatable(t tb, s *subject) {
 		works(t, s.Driver, second, "made twice")
 		if len(again.Blob) == 0 {
 			if !bytes.Equal(first.created.PublicDER, again.PublicDER) || !bytes.Equal(before, fingerprint(t, s, second)) {
-				t.Errorf("%v: making it twice replaced the key", row.Spec)
+				t.Errorf("%v: the second GenerateKey replaced the key", row.Spec)
 			}
 			works(t, s.Driver, first, "made twice, first answer")
 		}
@@ -41,7 +41,7 @@ func generatedKeysDiffer(t tb, s *subject) {
 	claim := func(k key) {
 		der := string(k.created.PublicDER)
 		if owner, taken := owners[der]; taken {
-			t.Errorf("%v: the public half is that of another key, of %s", k.row.Spec, owner)
+			t.Errorf("%v: the public key equals that of another key, of %s", k.row.Spec, owner)
 		}
 		owners[der] = k.row.Spec.String()
 	}
@@ -91,11 +91,11 @@ func openAbsent(t tb, s *subject) {
 func destroyAbsent(t tb, s *subject) {
 	ctx := context.Background()
 	if err := s.DestroyKey(ctx, freshID(), nil); err != nil {
-		t.Errorf("destroying absent material: %v", err)
+		t.Errorf("DestroyKey of an id that was never used: %v", err)
 	}
 	for _, row := range s.samples() {
 		if err := s.DestroyKey(ctx, freshID(), s.key(t, row).created.Blob); err != nil {
-			t.Errorf("%v: destroying absent material with a blob: %v", row.Spec, err)
+			t.Errorf("%v: DestroyKey of an id that was never used, with a blob: %v", row.Spec, err)
 		}
 		works(t, s.Driver, s.key(t, row), "after an absent key was destroyed")
 	}
@@ -119,7 +119,7 @@ func destroyTwice(t tb, s *subject) {
 		_, err := s.OpenKey(ctx, k.id, row.Spec, nil)
 		wantClass(t, err, row.Spec.String()+": opening a destroyed object", driver.NotFound)
 		if s.info.Lister && slices.Contains(listed(t, s.Driver), k.id) {
-			t.Errorf("%v: a destroyed object is still listed", row.Spec)
+			t.Errorf("%v: ListKeys still lists a destroyed object", row.Spec)
 		}
 	}
 }

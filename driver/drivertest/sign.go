@@ -50,7 +50,7 @@ func signWrongLength(t tb, s *subject) {
 				signature, err := signer.Sign(context.Background(), alg, make([]byte, n))
 				wantClass(t, err, fmt.Sprintf("%v: %s over %d bytes", row.Spec, alg, n), driver.Invalid)
 				if len(signature) != 0 {
-					t.Errorf("%v: %s: a signature beside the error", row.Spec, alg)
+					t.Errorf("%v: Sign by %s returned a signature with its error", row.Spec, alg)
 				}
 			}
 		}

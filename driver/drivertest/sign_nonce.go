@@ -37,7 +37,7 @@ func signNonceFresh(t tb, s *subject) {
 			}
 		}
 		if len(seen) != n {
-			t.Errorf("%v: %d signatures have %d nonces", row.Spec, n, len(seen))
+			t.Errorf("%v: %d signatures have %d different nonces", row.Spec, n, len(seen))
 		}
 		closeKey(t, signer)
 	}

@@ -158,7 +158,7 @@ func openKey[K driver.Key](t tb, d driver.Driver, k key) K {
 	}
 	typed, ok := opened.(K)
 	if !ok {
-		t.Fatalf("%v: the key is a %T, without the interface of its usage", k.row.Spec, opened)
+		t.Fatalf("%v: OpenKey returned a %T, which does not implement the interface of its usage", k.row.Spec, opened)
 	}
 	return typed
 }

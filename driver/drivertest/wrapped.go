@@ -27,7 +27,7 @@ func eachWrapping(t tb, s *subject, run func(driver.WrappedImporter, wrapping)) 
 	rows := s.rows(driver.Unwrap)
 	importer, ok := s.Driver.(driver.WrappedImporter)
 	if len(rows) > 0 && !ok {
-		t.Fatalf("Info lists wrapping keys, but the driver is no WrappedImporter")
+		t.Fatalf("Info lists wrapping keys, but the driver does not implement WrappedImporter")
 	}
 	for _, row := range rows {
 		w := wrapping{key: key{id: freshID(), row: row}}
@@ -116,7 +116,7 @@ func wrappedImportRoundTrip(t tb, s *subject) {
 	for _, row := range s.generated() {
 		for _, alg := range row.WrappedImport {
 			if !done[row.Spec.String()+string(alg)] {
-				t.Errorf("%v lists %s, but no wrapping key takes it", row.Spec, alg)
+				t.Errorf("%v lists %s, but no wrapping key supports it", row.Spec, alg)
 			}
 		}
 	}

@@ -61,10 +61,10 @@ func TestEditions(t *testing.T) {
 		}
 	}
 	if _, err := soft.New(soft.Config{Edition: 9}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("unknown edition: %v", err)
+		t.Errorf("New with an unknown edition: %v", err)
 	}
 	if _, err := soft.New(soft.Config{Key: make([]byte, 31)}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("short key: %v", err)
+		t.Errorf("New with a short key: %v", err)
 	}
 }
 
@@ -81,28 +81,28 @@ func TestBlobIsBound(t *testing.T) {
 			blob := bytes.Clone(c.Blob)
 			blob[bit/8] ^= 1 << (bit % 8)
 			if _, err := d.OpenKey(ctx, id, prfSpec, blob); !errors.Is(err, driver.Authentic) {
-				t.Fatalf("bit %d: %v", bit, err)
+				t.Fatalf("OpenKey with bit %d of the blob flipped: %v", bit, err)
 			}
 		}
 		for n := range c.Blob {
 			if _, err := d.OpenKey(ctx, id, prfSpec, c.Blob[:n]); !errors.Is(err, driver.Authentic) {
-				t.Fatalf("cut to %d: %v", n, err)
+				t.Fatalf("OpenKey with the blob truncated to %d bytes: %v", n, err)
 			}
 		}
 		if _, err := d.OpenKey(ctx, driver.MaterialID{2}, prfSpec, c.Blob); !errors.Is(err, driver.Authentic) {
-			t.Errorf("other id: %v", err)
+			t.Errorf("OpenKey under another id: %v", err)
 		}
 		other := driver.KeySpec{Algorithm: driver.HMACSM3, Usage: driver.Derive}
 		if _, err := d.OpenKey(ctx, id, other, c.Blob); !errors.Is(err, driver.Authentic) {
-			t.Errorf("other spec: %v", err)
+			t.Errorf("OpenKey under another spec: %v", err)
 		}
 		again := newDriver(t, soft.Config{Key: bytes.Repeat([]byte{7}, 32), Edition: e})
 		if _, err := again.OpenKey(ctx, id, prfSpec, c.Blob); err != nil {
-			t.Errorf("same wrapping key: %v", err)
+			t.Errorf("OpenKey in another engine with the same wrapping key: %v", err)
 		}
 		stranger := newDriver(t, soft.Config{Edition: e})
 		if _, err := stranger.OpenKey(ctx, id, prfSpec, c.Blob); !errors.Is(err, driver.Authentic) {
-			t.Errorf("other wrapping key: %v", err)
+			t.Errorf("OpenKey in an engine with another wrapping key: %v", err)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestExportMaterial(t *testing.T) {
 		t.Errorf("%x, %v", out, err)
 	}
 	if _, err := d.ExportMaterial(ctx, soft.Material{ID: driver.MaterialID{2}, Spec: prfSpec, Blob: c.Blob}, nil); !errors.Is(err, driver.Authentic) {
-		t.Errorf("other id: %v", err)
+		t.Errorf("ExportMaterial under another id: %v", err)
 	}
 }
 
@@ -140,11 +140,11 @@ func TestLockedMemoryExhausted(t *testing.T) {
 		keys = append(keys, key)
 	}
 	if !errors.Is(err, driver.Throttled) || !errors.Is(err, lockedmem.ErrExhausted) {
-		t.Fatalf("after %d keys: %v", len(keys), err)
+		t.Fatalf("OpenKey after %d open keys: %v", len(keys), err)
 	}
 	keys[0].Close()
 	if _, err := d.OpenKey(ctx, driver.MaterialID{}, prfSpec, c.Blob); err != nil {
-		t.Errorf("after one was closed: %v", err)
+		t.Errorf("OpenKey after one key was closed: %v", err)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestSM2(t *testing.T) {
 	}
 	e[0]++
 	if err := soft.Verify(c.PublicDER, driver.SM2DSA, e, sig); !errors.Is(err, driver.Authentic) {
-		t.Errorf("other digest: %v", err)
+		t.Errorf("Verify over another digest: %v", err)
 	}
 	spec.Usage = driver.Decrypt
 	if c, err = d.GenerateKey(ctx, id, spec); err != nil {
@@ -211,20 +211,20 @@ func TestClosed(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := other.PRF(ctx, nil, nil); !errors.Is(err, driver.Unavailable) {
-		t.Errorf("closed key: %v", err)
+		t.Errorf("use of a closed key: %v", err)
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := key.PRF(done, nil, nil); err != context.Canceled {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("use with a canceled context: %v", err)
 	}
 	if err := errors.Join(d.Close(), d.Close(), key.Close()); err != nil {
 		t.Error(err)
 	}
 	if _, err := key.PRF(ctx, nil, nil); !errors.Is(err, driver.Unavailable) {
-		t.Errorf("closed driver: %v", err)
+		t.Errorf("use of a closed driver: %v", err)
 	}
 	if _, err := d.GenerateKey(ctx, driver.MaterialID{}, prfSpec); !errors.Is(err, driver.Unavailable) {
-		t.Errorf("closed driver: %v", err)
+		t.Errorf("use of a closed driver: %v", err)
 	}
 }

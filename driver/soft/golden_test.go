@@ -38,7 +38,7 @@ func TestGoldenBlobs(t *testing.T) {
 		b := driver.Binding{VaultID: [16]byte{1, 2, 3}, Edition: e}
 		got, err := soft.Passphrase([]byte("correct horse")).Recover(ctx, nil, b, blob)
 		if err != nil || !bytes.Equal(got, root) {
-			t.Errorf("%v: protector: %v", e, err)
+			t.Errorf("%v: Recover of the frozen blob: %v", e, err)
 		}
 		if blob, err = hex.DecodeString(g.material); err != nil {
 			t.Fatal(err)
@@ -46,7 +46,7 @@ func TestGoldenBlobs(t *testing.T) {
 		d := newDriver(t, soft.Config{Key: bytes.Repeat([]byte{7}, 32), Edition: e})
 		got, err = d.ExportMaterial(ctx, soft.Material{ID: driver.MaterialID{1, 2, 3}, Spec: prfSpec, Blob: blob}, nil)
 		if err != nil || !bytes.Equal(got, root) {
-			t.Errorf("%v: material: %v", e, err)
+			t.Errorf("%v: ExportMaterial of the frozen blob: %v", e, err)
 		}
 	}
 }

@@ -65,14 +65,14 @@ func TestWycheproofPrimality(t *testing.T) {
 				primes++
 			}
 			if pkcs8.IsPrime(n) != prime {
-				t.Errorf("case %d: not what the vector says, %s", v.TcID, v.Result)
+				t.Errorf("case %d: the result differs from the vector's, %s", v.TcID, v.Result)
 			}
 			if n.BitLen() != 1024 || n.Sign() < 0 {
 				continue
 			}
 			imported++
 			if err := importFactor(t, d, n); (err == nil) != prime || err != nil && !errors.Is(err, driver.Invalid) {
-				t.Errorf("case %d: an RSA key with this factor: %v", v.TcID, err)
+				t.Errorf("case %d: ImportKey of an RSA key with this factor: %v", v.TcID, err)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func TestWycheproofPrimality(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := importFactor(t, d, p); err != nil {
-		t.Errorf("a key with a true prime: %v", err)
+		t.Errorf("ImportKey of a key with a prime factor: %v", err)
 	}
 }
 
@@ -108,7 +108,7 @@ func importFactor(t *testing.T, d *soft.Driver, p *big.Int) error {
 	private := new(big.Int).ModInverse(e, phi)
 	inverse := new(big.Int).ModInverse(q, p)
 	if n.BitLen() != 2048 || private == nil || inverse == nil {
-		t.Fatalf("no key can be made with a factor of %d bits", p.BitLen())
+		t.Fatalf("cannot construct a key with a factor of %d bits", p.BitLen())
 	}
 	numbers := []*big.Int{new(big.Int), n, e, private, p, q,
 		new(big.Int).Mod(private, p1), new(big.Int).Mod(private, q1), inverse}

@@ -62,7 +62,7 @@ func checkProtector(t *testing.T, kind string, e driver.Edition, pair [2]driver.
 		t.Fatal(err, pair[0].Kind())
 	}
 	if got, err := pair[0].Recover(ctx, make([]byte, 0, 32), b, blob); err != nil || !bytes.Equal(got, root) {
-		t.Fatalf("recover: %v", err)
+		t.Fatalf("Recover: %v", err)
 	}
 	denied := func(what string, p driver.Protector, b driver.Binding, blob []byte) {
 		if _, err := p.Recover(ctx, nil, b, blob); !errors.Is(err, driver.Denied) {
@@ -81,12 +81,12 @@ func checkProtector(t *testing.T, kind string, e driver.Edition, pair [2]driver.
 		denied("cut", pair[0], b, blob[:n])
 	}
 	if _, err := pair[0].Protect(ctx, b, root[:31]); !errors.Is(err, driver.Invalid) {
-		t.Errorf("short root: %v", err)
+		t.Errorf("Protect of a short root: %v", err)
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := pair[0].Recover(done, nil, b, blob); err != context.Canceled {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("Recover with a canceled context: %v", err)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestPassphraseDefaults(t *testing.T) {
 			driver.SM:       {3, 0, 0x09, 0x27, 0xC0, 0, 0, 0, 0},
 		}[e]
 		if !bytes.Equal(blob[6:15], want) {
-			t.Errorf("%v: work is %x", e, blob[6:15])
+			t.Errorf("%v: the work in the header is %x", e, blob[6:15])
 		}
 	}
 }
@@ -125,15 +125,15 @@ func TestPassphraseLimits(t *testing.T) {
 	}
 	empty := soft.Passphrase(nil)
 	if _, err := empty.Protect(ctx, driver.Binding{}, root); !errors.Is(err, driver.Invalid) {
-		t.Errorf("empty: %v", err)
+		t.Errorf("Protect with an empty passphrase: %v", err)
 	}
 	if _, err := empty.Recover(ctx, nil, driver.Binding{}, nil); !errors.Is(err, driver.Invalid) {
-		t.Errorf("empty: %v", err)
+		t.Errorf("Recover with an empty passphrase: %v", err)
 	}
 	wiped := light.Passphrase([]byte("x"))
 	wiped.Wipe()
 	if _, err := wiped.Protect(ctx, driver.Binding{}, root); !errors.Is(err, driver.Invalid) {
-		t.Errorf("wiped: %v", err)
+		t.Errorf("Protect after Wipe: %v", err)
 	}
 }
 
@@ -155,11 +155,11 @@ func TestRecoveryCodeTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := typed.Recover(ctx, nil, driver.Binding{}, blob); err != nil || !bytes.Equal(got, root) {
-		t.Errorf("recover: %v", err)
+		t.Errorf("Recover: %v", err)
 	}
 	typed.Wipe()
 	if _, err := typed.Recover(ctx, nil, driver.Binding{}, blob); !errors.Is(err, driver.Invalid) {
-		t.Errorf("wiped: %v", err)
+		t.Errorf("Recover after Wipe: %v", err)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestKeyFileRefused(t *testing.T) {
 	refused("short", short, driver.Invalid)
 	path := newKeyFile(t)
 	if err := soft.CreateKeyFile(path); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("created twice: %v", err)
+		t.Errorf("CreateKeyFile of an existing file: %v", err)
 	}
 	if runtime.GOOS == "windows" {
 		return

@@ -38,12 +38,12 @@ func TestRawRSA(t *testing.T) {
 		want := new(big.Int).Exp(c, key.D, key.N)
 		got, err := raw.decrypt(c.FillBytes(make([]byte, 256)))
 		if err != nil || len(got) != 256 || new(big.Int).SetBytes(got).Cmp(want) != 0 {
-			t.Errorf("c of %d bits: %v", c.BitLen(), err)
+			t.Errorf("decrypt of a ciphertext of %d bits: %v", c.BitLen(), err)
 		}
 	}
 	for _, c := range [][]byte{nil, make([]byte, 255), make([]byte, 257), key.N.Bytes()} {
 		if _, err := raw.decrypt(c); err != errRange {
-			t.Errorf("%d bytes out of range: %v", len(c), err)
+			t.Errorf("decrypt of %d bytes out of range: %v", len(c), err)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestRawRSAComputingFault(t *testing.T) {
 		}
 		half(raw)[40] ^= 4
 		if out, err := raw.decrypt(c); !errors.Is(err, errComputing) || out != nil {
-			t.Errorf("a spoilt exponent: %d bytes, %v", len(out), err)
+			t.Errorf("decrypt with a corrupted exponent: %d bytes, %v", len(out), err)
 		}
 	}
 }

@@ -13,12 +13,12 @@ func FuzzParse(f *testing.F) {
 		h, err := Parse(ct)
 		if err != nil {
 			if h != (Header{}) {
-				t.Error("a header with an error")
+				t.Error("Parse returned a header with an error")
 			}
 			return
 		}
 		if !bytes.Equal(h.append(nil), ct[:HeaderSize]) {
-			t.Error("the header has a second form")
+			t.Error("Parse accepted a second encoding of the header")
 		}
 	})
 }
@@ -33,7 +33,7 @@ func FuzzOpen(f *testing.F) {
 		g := all[uint(i)%uint(len(all))]
 		got, err := Open(nil, ct, context, unhex(t, g.Root))
 		if err == nil && (!bytes.Equal(ct, unhex(t, g.Ciphertext)) || !bytes.Equal(context, unhex(t, g.Context))) {
-			t.Errorf("a forgery opens: %x", ct)
+			t.Errorf("Open accepted a forged ciphertext: %x", ct)
 		}
 		if err != nil && (err != ErrOpen || got != nil) {
 			t.Errorf("%x, %v", got, err)

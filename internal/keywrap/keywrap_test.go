@@ -100,7 +100,7 @@ func TestRoundTrip(t *testing.T) {
 			dst := append(make([]byte, 0, 1+n), 'x')
 			got, err := Unwrap(dst, key, wrapped[3:])
 			if err != nil || !bytes.Equal(got[1:], material) || &got[0] != &dst[0] {
-				t.Errorf("%d bytes do not come back in place: %v", n, err)
+				t.Errorf("Unwrap in place did not return the %d bytes: %v", n, err)
 			}
 		}
 	}

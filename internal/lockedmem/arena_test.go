@@ -27,7 +27,7 @@ func TestAllocFree(t *testing.T) {
 		b.Free()
 		b.Free()
 		if b.Bytes() != nil {
-			t.Error("bytes after Free")
+			t.Error("Bytes after Free is not nil")
 		}
 		again, err := a.Alloc(n)
 		if err != nil || len(bytes.Trim(again.Bytes(), "\x00")) != 0 {
@@ -42,7 +42,7 @@ func TestAllocFree(t *testing.T) {
 	}
 	closeArena(t, a)
 	if _, err := a.Alloc(1); !errors.Is(err, lockedmem.ErrClosed) {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("Alloc after Close: %v", err)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestExhaustedByMaxBytes(t *testing.T) {
 		t.Errorf("%d buffers, %d bytes, %v", len(all), a.LockedBytes(), err)
 	}
 	if err := a.Close(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(len(all))) {
-		t.Errorf("Close with live buffers: %v", err)
+		t.Errorf("Close with buffers in use: %v", err)
 	}
 	all[0].Free()
 	if all[0], err = a.Alloc(64); err != nil {
@@ -112,7 +112,7 @@ func TestFreedMemoryServesEverySize(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := a.Alloc(limit); !errors.Is(err, lockedmem.ErrExhausted) {
-		t.Errorf("memory in use was given away: %v", err)
+		t.Errorf("Alloc while all memory is in use: %v, want ErrExhausted", err)
 	}
 	kept.Free()
 	closeArena(t, a)

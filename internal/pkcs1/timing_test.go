@@ -52,13 +52,13 @@ func TestTimeTellsNothing(t *testing.T) {
 	trial.Call = b.unpad
 	differs, ps := trial.Differs()
 	if differs {
-		t.Errorf("good and bad padding are told apart: p is %.3g", ps)
+		t.Errorf("the times of valid and invalid padding differ: p is %.3g", ps)
 	}
 	t.Logf("p is %.3g", ps)
 	trial.Call = b.leakyUnpad
 	differs, ps = trial.Differs()
 	if !differs {
-		t.Errorf("an early return is not noticed: p is %.3g", ps)
+		t.Errorf("the test does not detect an early return: p is %.3g", ps)
 	}
 	t.Logf("with an early return p is %.3g", ps)
 }
@@ -90,13 +90,13 @@ func TestTimeTellsNothingOverRSA(t *testing.T) {
 	trial.Call = decrypt(func() { pkcs1.Unpad(b.dst, b.block, b.ciphertext, key) })
 	differs, ps := trial.Differs()
 	if differs {
-		t.Errorf("good and bad padding are told apart: p is %.3g", ps)
+		t.Errorf("the times of valid and invalid padding differ: p is %.3g", ps)
 	}
 	t.Logf("p is %.3g", ps)
 	trial.Call = decrypt(b.leakyUnpad)
 	differs, ps = trial.Differs()
 	if !differs {
-		t.Errorf("an early return is not noticed: p is %.3g", ps)
+		t.Errorf("the test does not detect an early return: p is %.3g", ps)
 	}
 	t.Logf("with an early return p is %.3g", ps)
 }

@@ -82,7 +82,7 @@ func TestGoodPadding(t *testing.T) {
 				message[0], message[length/2], message[length-1] = 0, 0, 0
 			}
 			if got := unpad(t, pad(message, n), random(n), key); !bytes.Equal(got, message) {
-				t.Fatalf("size %d: a message of %d bytes comes out as %d others", n, length, len(got))
+				t.Fatalf("modulus of %d bytes: Unpad of a message of %d bytes returned %d other bytes", n, length, len(got))
 			}
 		}
 	}
@@ -98,25 +98,25 @@ func TestBadPadding(t *testing.T) {
 				block := pad(message, size)
 				bad.spoil(block)
 				if _, ok := plain(block); ok {
-					t.Fatal("the class is not bad")
+					t.Fatal("the padding of this class is valid")
 				}
 				got := unpad(t, block, ciphertext, key)
 				if !bytes.Equal(got, unpad(t, random(size), ciphertext, key)) {
-					t.Error("the answer depends on the block, not on the ciphertext alone")
+					t.Error("the synthetic message depends on the block, not only on the ciphertext")
 				}
 				if !bytes.Equal(got, unpad(t, block, ciphertext, key)) {
-					t.Error("twice the same ciphertext, two answers")
+					t.Error("the same ciphertext gave two different messages")
 				}
 				if len(got) >= 8 && (bytes.Contains(block, got) || bytes.Contains(ciphertext, got)) {
-					t.Error("the answer shows the block or the ciphertext")
+					t.Error("the synthetic message contains part of the block or the ciphertext")
 				}
 				if other := unpad(t, block, ciphertext, otherKey); len(got) > 8 && bytes.Equal(got, other) {
-					t.Error("another key, the same answer")
+					t.Error("two keys gave the same synthetic message")
 				}
 				lengths[len(got)] = true
 			}
 			if len(lengths) < 32 {
-				t.Errorf("only %d lengths among 64 answers", len(lengths))
+				t.Errorf("64 synthetic messages have only %d different lengths", len(lengths))
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestLengthsAreEven(t *testing.T) {
 	}
 	for length, n := range count {
 		if n < 1 || n > 60 {
-			t.Errorf("length %d comes %d times where 20 are expected", length, n)
+			t.Errorf("length %d occurred %d times, want about 20", length, n)
 		}
 	}
 }
@@ -147,13 +147,13 @@ func TestDst(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 	if &got[0] != &whole[0] {
-		t.Error("moved, though there was room")
+		t.Error("Unpad reallocated although dst had capacity")
 	}
 	if rest := whole[len(got) : 4+size]; !bytes.Equal(rest, make([]byte, len(rest))) {
-		t.Error("something is left after the message")
+		t.Error("the bytes after the message are not zero")
 	}
 	if !bytes.Equal(whole[4+size:], bytes.Repeat([]byte{0xAA}, 10)) {
-		t.Error("written beyond the size of the block")
+		t.Error("Unpad wrote beyond the size of the block")
 	}
 }
 
@@ -162,7 +162,7 @@ func TestArgumentsAreKept(t *testing.T) {
 	b, c := bytes.Clone(block), bytes.Clone(ciphertext)
 	unpad(t, block, ciphertext, k)
 	if !bytes.Equal(b, block) || !bytes.Equal(c, ciphertext) || !bytes.Equal(k, key) {
-		t.Error("an argument was changed")
+		t.Error("Unpad changed an argument")
 	}
 }
 
@@ -198,7 +198,7 @@ func FuzzUnpad(f *testing.F) {
 			want = unpad(t, make([]byte, len(block)), ciphertext, key)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%x comes out as %x", block, got)
+			t.Errorf("Unpad of %x returned %x", block, got)
 		}
 	})
 }

@@ -22,12 +22,12 @@ func TestOddKeys(t *testing.T) {
 		var refused *pkcs8.Error
 		switch {
 		case r.Taken() && err != nil:
-			t.Errorf("Parse(%v, %s): %v, want it taken", r.Spec, r.Name, err)
+			t.Errorf("Parse(%v, %s): %v, want no error", r.Spec, r.Name, err)
 		case r.Taken():
 			wantRestriction(t, r, k)
 			k.Wipe()
 		case err == nil:
-			t.Errorf("Parse(%v, %s) took it, want a refusal with %q", r.Spec, r.Name, r.Fault)
+			t.Errorf("Parse(%v, %s) accepted the file, want an error with %q", r.Spec, r.Name, r.Fault)
 		case !errors.As(err, &refused) || !strings.Contains(err.Error(), r.Fault):
 			t.Errorf("Parse(%v, %s): %v, want a *pkcs8.Error with %q", r.Spec, r.Name, err, r.Fault)
 		}
@@ -61,7 +61,7 @@ func TestRemediesConvert(t *testing.T) {
 		}
 		_, command, ok := strings.Cut(refused.Remedy, ": ")
 		if !ok {
-			t.Errorf("%s: the remedy %q names no command", r.Name, refused.Remedy)
+			t.Errorf("%s: the remedy %q contains no command", r.Name, refused.Remedy)
 			continue
 		}
 		b := openssltest.New(t)
@@ -74,11 +74,11 @@ func TestRemediesConvert(t *testing.T) {
 			}
 		}
 		if _, err := pkcs8.Parse(r.Spec, b.Read("key.der")); err != nil {
-			t.Errorf("%s: after the remedy %q: %v, want it taken", r.Name, refused.Remedy, err)
+			t.Errorf("%s: Parse after the remedy %q: %v, want no error", r.Name, refused.Remedy, err)
 		}
 		converted++
 	}
 	if converted == 0 {
-		t.Error("no row has a remedy that converts")
+		t.Error("no row of the table has a remedy that converts")
 	}
 }

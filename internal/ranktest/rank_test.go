@@ -124,7 +124,7 @@ func TestDiffers(t *testing.T) {
 		return 2000
 	})
 	if differs, ps := leaky.Differs(); !differs {
-		t.Errorf("an early return is not noticed: %v", ps)
+		t.Errorf("Differs does not detect an early return: %v", ps)
 	}
 	// Only one class of eight.
 	oneClass := trial(func(class int) int {
@@ -134,11 +134,11 @@ func TestDiffers(t *testing.T) {
 		return 2000
 	})
 	if differs, ps := oneClass.Differs(); !differs {
-		t.Errorf("one leaky class is not noticed: %v", ps)
+		t.Errorf("Differs does not detect one leaky class: %v", ps)
 	}
 	constant := trial(func(int) int { return 2000 })
 	if differs, ps := constant.Differs(); differs {
-		t.Errorf("equal work is called different: %v", ps)
+		t.Errorf("Differs reports equal work as different: %v", ps)
 	}
 	if sink == 0 {
 		t.Error("no work was done")

@@ -50,7 +50,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if again := encode(t, c); !bytes.Equal(again, in) {
-			t.Errorf("Parse took %x, which encodes as %x", in, again)
+			t.Errorf("Parse accepted %x, which encodes as %x", in, again)
 		}
 	})
 }

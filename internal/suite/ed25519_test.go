@@ -30,9 +30,9 @@ func TestEd25519(t *testing.T) {
 func TestExpandedSeedIsWiped(t *testing.T) {
 	x := expand(bytes.Repeat([]byte{7}, SeedSize))
 	if n := len(plainBytes(x)); n < 64+32+32 {
-		t.Fatalf("the walk sees %d bytes of an expanded seed", n)
+		t.Fatalf("stateMemory visits %d bytes of an expanded seed", n)
 	}
 	if x.wipe(); len(bytes.Trim(plainBytes(x), "\x00")) != 0 {
-		t.Error("an expanded seed survives")
+		t.Error("the expanded seed is not zero after it is wiped")
 	}
 }

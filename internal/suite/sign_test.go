@@ -37,22 +37,22 @@ func TestSignVerify(t *testing.T) {
 		for i := range sig {
 			sig[i] ^= 1
 			if id.Verify(public, message, sig) {
-				t.Errorf("%v: byte %d of the signature changed", id, i)
+				t.Errorf("%v: Verify accepted a signature with byte %d changed", id, i)
 			}
 			sig[i] ^= 1
 		}
 		if id.Verify(public, []byte("another"), sig) || id.Verify(public[1:], message, sig) || id.Verify(nil, message, sig) {
-			t.Errorf("%v: verifies too much", id)
+			t.Errorf("%v: Verify accepted another message or key", id)
 		}
 		if _, err := id.Sign(seed[1:], message); err == nil {
-			t.Errorf("%v: a short seed signs", id)
+			t.Errorf("%v: Sign accepted a short seed", id)
 		}
 		if _, err := id.PublicKey(nil); err == nil {
-			t.Errorf("%v: no seed has a public key", id)
+			t.Errorf("%v: PublicKey accepted an empty seed", id)
 		}
 	}
 	if err := SM.CheckPublicKey(bytes.Repeat([]byte{4}, 65)); err == nil {
-		t.Error("a point off the curve is taken")
+		t.Error("CheckPublicKey accepted a point that is not on the curve")
 	}
 }
 
@@ -82,9 +82,9 @@ func TestSM2ScalarsOutOfRange(t *testing.T) {
 		new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)), new(big.Int).Sub(n, big.NewInt(2))}
 	key, err := firstSM2Key(func(i uint32, scalar []byte) { offers[i].FillBytes(scalar) })
 	if err != nil || key.D.Cmp(offers[4]) != 0 {
-		t.Errorf("not n-2 was taken: %v", err)
+		t.Errorf("firstSM2Key did not return n-2: %v", err)
 	}
 	if _, err := firstSM2Key(func(_ uint32, scalar []byte) { clear(scalar) }); err == nil {
-		t.Error("no candidate was in range, and one was taken")
+		t.Error("firstSM2Key returned a candidate out of the range")
 	}
 }

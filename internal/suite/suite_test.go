@@ -64,7 +64,7 @@ func TestSealOpen(t *testing.T) {
 		key := bytes.Repeat([]byte{9}, id.KeySize())
 		sealed, err := id.Seal([]byte("dst"), key, []byte("secret"), []byte("aad"))
 		if err != nil || len(sealed) != 3+6+suite.Overhead || string(sealed[:3]) != "dst" {
-			t.Fatalf("%v: %d bytes, %v", id, len(sealed), err)
+			t.Fatalf("%v: Seal and Open: %d bytes, %v", id, len(sealed), err)
 		}
 		sealed = sealed[3:]
 		if got, err := id.Open([]byte("x"), key, sealed, []byte("aad")); err != nil || string(got) != "xsecret" {
@@ -72,20 +72,20 @@ func TestSealOpen(t *testing.T) {
 		}
 		for n := range sealed {
 			if _, err := id.Open(nil, key, sealed[:n], []byte("aad")); !errors.Is(err, suite.ErrOpen) {
-				t.Errorf("%v: cut to %d: %v", id, n, err)
+				t.Errorf("%v: Open of a text truncated to %d bytes: %v", id, n, err)
 			}
 			sealed[n] ^= 1
 			if _, err := id.Open(nil, key, sealed, []byte("aad")); !errors.Is(err, suite.ErrOpen) {
-				t.Errorf("%v: byte %d changed: %v", id, n, err)
+				t.Errorf("%v: Open with byte %d changed: %v", id, n, err)
 			}
 			sealed[n] ^= 1
 		}
 		if _, err := id.Open(nil, key, sealed, []byte("other")); !errors.Is(err, suite.ErrOpen) {
-			t.Errorf("%v: other aad: %v", id, err)
+			t.Errorf("%v: Open with another aad: %v", id, err)
 		}
 		again, _ := id.Seal(nil, key, []byte("secret"), []byte("aad"))
 		if bytes.Equal(again[:12], sealed[:12]) {
-			t.Errorf("%v: nonce repeats", id)
+			t.Errorf("%v: Seal used a nonce twice", id)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestWrongKeyLength(t *testing.T) {
 				continue
 			}
 			if _, err := id.NewAEAD(make([]byte, n)); err == nil {
-				t.Errorf("%v takes a key of %d bytes", id, n)
+				t.Errorf("NewAEAD of %v accepted a key of %d bytes", id, n)
 			}
 			if _, err := id.Open(nil, make([]byte, n), make([]byte, 64), nil); !errors.Is(err, suite.ErrOpen) {
 				t.Errorf("%v: Open under %d bytes: %v", id, n, err)

@@ -23,11 +23,11 @@ func TestWipeStateOfCiphers(t *testing.T) {
 		state := a.gcm
 		before := plainBytes(state)
 		if n := len(before) - bytes.Count(before, []byte{0}); n < 100 {
-			t.Fatalf("%v: only %d bytes of state found: the walk misses the round keys", id, n)
+			t.Fatalf("%v: stateMemory visited only %d bytes, without the round keys", id, n)
 		}
 		a.Wipe()
 		if after := plainBytes(state); len(bytes.Trim(after, "\x00")) != 0 {
-			t.Errorf("%v: state survives Wipe", id)
+			t.Errorf("%v: the state is not zero after Wipe", id)
 		}
 	}
 }
@@ -39,11 +39,11 @@ func TestWipeStateOfBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if before := plainBytes(block); len(before)-bytes.Count(before, []byte{0}) < n {
-			t.Fatalf("AES with a key of %d bytes: the walk misses the key", n)
+			t.Fatalf("AES with a key of %d bytes: stateMemory does not visit the key", n)
 		}
 		WipeState(block)
 		if len(bytes.Trim(plainBytes(block), "\x00")) != 0 {
-			t.Errorf("AES with a key of %d bytes: state survives", n)
+			t.Errorf("AES with a key of %d bytes: the state is not zero after WipeState", n)
 		}
 	}
 }
@@ -53,11 +53,11 @@ func TestWipeStateOfMAC(t *testing.T) {
 		h := id.newMAC(bytes.Repeat([]byte{0xC3}, 32))
 		pad := bytes.Repeat([]byte{0xC3 ^ 0x36}, 32)
 		if !bytes.Contains(plainBytes(h), pad) {
-			t.Fatalf("%v: the walk misses the inner pad", id)
+			t.Fatalf("%v: stateMemory does not visit the inner pad", id)
 		}
 		WipeState(h)
 		if len(bytes.Trim(plainBytes(h), "\x00")) != 0 {
-			t.Errorf("%v: state survives", id)
+			t.Errorf("%v: the state is not zero after WipeState", id)
 		}
 	}
 }

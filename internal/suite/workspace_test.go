@@ -24,7 +24,7 @@ func TestWorkspacesAreWiped(t *testing.T) {
 		w := workspaces.take()
 		defer workspaces.give(w)
 		if *w != (workspace{}) {
-			t.Fatal("a workspace still holds what was in it")
+			t.Fatal("a workspace holds data of the previous call")
 		}
 	}
 }

@@ -12,7 +12,7 @@ func TestMain(m *testing.M) { os.Exit(Main(m)) }
 func TestTokens(t *testing.T) {
 	first, second := NewSoftHSM(t), NewSoftHSM(t)
 	if first.Label == second.Label || first.Dir == second.Dir {
-		t.Errorf("two tokens are one: %+v, %+v", first, second)
+		t.Errorf("two calls of NewSoftHSM returned one token: %+v, %+v", first, second)
 	}
 	for _, token := range []PKCS11{first, second, NewNSS(t)} {
 		for _, path := range []string{token.Module, token.PINFile, token.Dir} {
@@ -30,7 +30,7 @@ func TestTokens(t *testing.T) {
 func TestFromEnvironment(t *testing.T) {
 	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "")
 	if _, ok := FromEnvironment(t); ok {
-		t.Error("a token without a module")
+		t.Error("FromEnvironment returned a token although no variable is set")
 	}
 	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "/m.so")
 	t.Setenv("STRONGROOM_TEST_PKCS11_TOKEN", "label")
@@ -55,6 +55,6 @@ func TestFromURI(t *testing.T) {
 	}
 	t.Setenv("STRONGROOM_TEST_PKCS11_URI", "pkcs11:token=label?module-path=/m.so&pin-source=env:PIN")
 	if err := setFromURI(); err == nil {
-		t.Error("a URI whose PIN is in no file is taken")
+		t.Error("setFromURI accepted a URI whose PIN is not in a file")
 	}
 }

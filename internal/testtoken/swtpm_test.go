@@ -34,17 +34,17 @@ func TestSWTPMLife(t *testing.T) {
 	s := NewSWTPM(t)
 	c := dial(t, s.Dial)
 	if bytes.Equal(random(t, c), random(t, c)) {
-		t.Error("the same random bytes twice")
+		t.Error("GetRandom returned the same bytes twice")
 	}
 	if err := s.Start(); !errors.Is(err, errRunning) {
-		t.Errorf("starting what runs: %v", err)
+		t.Errorf("Start of a running TPM: %v", err)
 	}
 	s.Kill()
 	if _, err := c.Send(getRandom); err == nil {
-		t.Error("a dead TPM answers")
+		t.Error("a killed TPM responded")
 	}
 	if _, err := s.Dial(); err == nil {
-		t.Error("a dead TPM takes callers")
+		t.Error("a killed TPM accepted a connection")
 	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestWire(t *testing.T) {
 	random(t, c)
 	for _, want := range []uint32{0x922, 0x101} {
 		if rsp, err := c.Send(getRandom); err != nil || responseCode(rsp) != want {
-			t.Fatalf("answers %x, %v, want code %x", rsp, err, want)
+			t.Fatalf("GetRandom: %x, %v, want code %x", rsp, err, want)
 		}
 	}
 	random(t, c)
@@ -94,10 +94,10 @@ func TestWire(t *testing.T) {
 	from := time.Now()
 	random(t, c)
 	if time.Since(from) < 30*time.Millisecond {
-		t.Error("no delay")
+		t.Error("the wire did not delay the command")
 	}
 	if log := w.Log(); len(log) != 5 || log[0].Code() != 0x17B || len(log[0].Response) != 28 || w.Count() != 5 {
-		t.Errorf("log of %d exchanges, %d commands", len(log), w.Count())
+		t.Errorf("Log returned %d exchanges, Count %d commands", len(log), w.Count())
 	}
 	for _, executed := range []bool{false, true} {
 		w.Break(0, 0, executed)
@@ -105,7 +105,7 @@ func TestWire(t *testing.T) {
 			t.Fatalf("a broken connection: %v", err)
 		}
 		if _, err := c.Send(getRandom); err == nil {
-			t.Error("a broken connection goes on")
+			t.Error("a broken connection is still usable")
 		}
 		c = dial(t, w.Dial)
 		random(t, c)
@@ -122,11 +122,11 @@ func TestThaw(t *testing.T) {
 	want := random(t, c)
 	for range 2 {
 		if got := random(t, dial(t, f.Thaw(t).Dial)); !bytes.Equal(got, want) {
-			t.Errorf("a TPM goes on with %x, and thawed with %x", want, got)
+			t.Errorf("the TPM continued with %x, the thawed one with %x", want, got)
 		}
 	}
 	if bytes.Equal(random(t, c), want) {
-		t.Error("the same random bytes twice")
+		t.Error("GetRandom returned the same bytes twice")
 	}
 	s.Kill()
 	if err := s.Start(); err != nil {

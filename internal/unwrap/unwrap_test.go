@@ -66,7 +66,7 @@ func TestRoundTrip(t *testing.T) {
 					t.Fatalf("%d bytes: %d, %v", n, len(got), err)
 				}
 				if &got[0] != &dst[0] {
-					t.Errorf("%d bytes moved, though there was room", n)
+					t.Errorf("Unwrap of %d bytes reallocated although dst had capacity", n)
 				}
 			}
 		})
@@ -101,7 +101,7 @@ func TestOneError(t *testing.T) {
 				if alg == unwrap.RSAPKCS1 && err == nil && len(ciphertext) == 256 {
 					// Invalid padding is not an error, but must not give the material.
 					if bytes.Contains(got, material) {
-						t.Errorf("%s: the material comes out", name)
+						t.Errorf("%s: Unwrap returned the material", name)
 					}
 					continue
 				}
@@ -113,7 +113,7 @@ func TestOneError(t *testing.T) {
 					text = err.Error()
 				}
 				if err.Error() != text || errors.Unwrap(errors.Unwrap(err)) != nil {
-					t.Errorf("%s: another error, %v", name, err)
+					t.Errorf("%s: Unwrap returned another error, %v", name, err)
 				}
 			}
 		})
@@ -141,12 +141,12 @@ func TestImplicitRejection(t *testing.T) {
 		}
 		again, err := key.unwrap(nil, unwrap.RSAPKCS1, bad)
 		if err != nil || !bytes.Equal(got, again) {
-			t.Errorf("twice the same ciphertext, two answers, %v", err)
+			t.Errorf("the same ciphertext gave two different messages, %v", err)
 		}
 		w := driver.Wrapped{With: key.private, Alg: unwrap.RSAPKCS1, Ciphertext: bad}
 		other, err := unwrap.Unwrap(context.Background(), nil, w, make([]byte, pkcs1.KeySize))
 		if err != nil || len(got) > 8 && bytes.Equal(got, other) {
-			t.Errorf("another secret, the same answer, %v", err)
+			t.Errorf("two secrets gave the same synthetic message, %v", err)
 		}
 		if len(got) == 32 {
 			plausible++
@@ -165,17 +165,17 @@ func TestArguments(t *testing.T) {
 	stopped, stop := context.WithCancel(ctx)
 	stop()
 	if _, err := unwrap.Unwrap(stopped, nil, good, rejection); !errors.Is(err, context.Canceled) {
-		t.Errorf("a context that is done: %v", err)
+		t.Errorf("Unwrap with a context that is done: %v", err)
 	}
 	for _, n := range []int{0, 31, 33} {
 		if _, err := unwrap.Unwrap(ctx, nil, good, make([]byte, n)); !errors.Is(err, driver.Invalid) {
-			t.Errorf("a secret of %d bytes: %v", n, err)
+			t.Errorf("Unwrap with a secret of %d bytes: %v", n, err)
 		}
 	}
 	w := good
 	w.With = nil
 	if _, err := unwrap.Unwrap(ctx, nil, w, rejection); !errors.Is(err, driver.Invalid) {
-		t.Errorf("no key: %v", err)
+		t.Errorf("Unwrap without a key: %v", err)
 	}
 	for _, alg := range []driver.WrapAlg{"", "RSAES_OAEP_SHA_512", "rsaes_oaep_sha_256"} {
 		w := good
@@ -191,7 +191,7 @@ func TestArguments(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := unwrap.Unwrap(ctx, nil, good, rejection); !errors.Is(err, driver.Unavailable) {
-		t.Errorf("a closed key: %v", err)
+		t.Errorf("Unwrap with a closed key: %v", err)
 	}
 }
 

@@ -162,7 +162,7 @@ func (x *run) refused(g Group) {
 	_, done, err := x.Import(x.T, x.spec, g.PrivateKeyPkcs8)
 	if err == nil {
 		done()
-		x.Errorf("importing %v took a key that the rule for imports refuses", x.spec)
+		x.Errorf("importing %v accepted a key that package pkcs8 rejects", x.spec)
 		return
 	}
 	if !errors.Is(err, driver.Invalid) && !errors.Is(err, driver.Authentic) {
