@@ -66,11 +66,11 @@ func TestAsymmetricDecryptRSA(t *testing.T) {
 				ct := encryptRSA(t, public, alg, message)
 				got, err := c.AsymmetricDecrypt(ctx, k, ct, alg)
 				if err != nil || !bytes.Equal(got, message) {
-					t.Errorf("%s %s: %d bytes came back as %d, %v", spec, alg, len(message), len(got), err)
+					t.Errorf("AsymmetricDecrypt, %s with %s: a plaintext of %d bytes became %d bytes, error %v", spec, alg, len(message), len(got), err)
 				}
 				for name, bad := range map[string][]byte{"cut": ct[1:], "longer": append([]byte{0}, ct...), "over the modulus": bytes.Repeat([]byte{255}, len(ct)), "empty": nil} {
 					if got, err := c.AsymmetricDecrypt(ctx, k, bad, alg); !errors.Is(err, ErrCiphertext) || got != nil {
-						t.Errorf("%s %s %s: %v", spec, alg, name, err)
+						t.Errorf("AsymmetricDecrypt, %s with %s, %s: error %v, want ErrCiphertext", spec, alg, name, err)
 					}
 				}
 			}
@@ -78,7 +78,7 @@ func TestAsymmetricDecryptRSA(t *testing.T) {
 		oaep := encryptRSA(t, public, RSAESOAEPSHA256, []byte("m"))
 		oaep[20] ^= 1
 		if _, err := c.AsymmetricDecrypt(ctx, k, oaep, ""); !errors.Is(err, ErrCiphertext) {
-			t.Errorf("flipped OAEP: %v", err)
+			t.Errorf("AsymmetricDecrypt of a changed OAEP ciphertext: %v, want ErrCiphertext", err)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestBadPaddingIsNoError(t *testing.T) {
 	ct[100] ^= 1
 	first, err := c.AsymmetricDecrypt(ctx, k, ct, RSAESPKCS1V15)
 	if err != nil || string(first) == "secret" {
-		t.Fatalf("%q, %v", first, err)
+		t.Fatalf("AsymmetricDecrypt of bad padding: %q, error %v, want other bytes and no error", first, err)
 	}
 	closeChecked(t, v)
 	if v, err = Open(ctx, dir, testConfig(), passphrase(t, "correct horse")); err != nil {
@@ -116,20 +116,20 @@ func TestAsymmetricDecryptSM2(t *testing.T) {
 	ct := encryptTo(t, c, k, message)
 	got, err := c.AsymmetricDecrypt(ctx, k, ct, SM2C1C3C2)
 	if err != nil || !bytes.Equal(got, message) {
-		t.Fatalf("%d bytes, %v", len(got), err)
+		t.Fatalf("AsymmetricDecrypt with SM2: %d bytes, error %v, want the message", len(got), err)
 	}
 	for i := range ct {
 		ct[i] ^= 0x10
 		if _, err := c.AsymmetricDecrypt(ctx, k, ct, ""); !errors.Is(err, ErrCiphertext) {
-			t.Fatalf("byte %d flipped: %v", i, err)
+			t.Fatalf("AsymmetricDecrypt with SM2 and byte %d changed: %v, want ErrCiphertext", i, err)
 		}
 		ct[i] ^= 0x10
 	}
 	if _, err := c.AsymmetricDecrypt(ctx, k, make([]byte, MaxSM2Ciphertext+1), ""); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("long ciphertext: %v", err)
+		t.Errorf("AsymmetricDecrypt of a long SM2 ciphertext: %v, want ErrTooLarge", err)
 	}
 	if _, err := c.AsymmetricDecrypt(ctx, k, ct, RSAESOAEPSHA256); !errors.Is(err, ErrInvalid) {
-		t.Errorf("foreign algorithm: %v", err)
+		t.Errorf("AsymmetricDecrypt of an SM2 key with OAEP: %v, want ErrInvalid", err)
 	}
 }
 

@@ -69,7 +69,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("in vain: %s", what)
+			t.Fatalf("waited for 20 s in vain: %s", what)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestExpiryTogether(t *testing.T) {
 	fake.Advance(time.Hour)
 	waitFor(t, "the expiry of all", func() bool { return len(v.store.Paths("material/"))+len(v.store.Paths(intents)) == 1 })
 	if got := pending(t, v, keys); got != n {
-		t.Errorf("%d of %d have expired on record", got, n)
+		t.Errorf("%d of %d materials are removed with a recorded outcome", got, n)
 	}
 	// A change of epoch is two generations of the root file.
 	changes := (v.store.Root().Generation - generation) / 2
@@ -94,7 +94,7 @@ func TestExpiryTogether(t *testing.T) {
 		t.Errorf("%d changes of epoch for %d expiries", changes, n)
 	}
 	if _, err := c.Encrypt(t.Context(), survivor.ID, nil, nil); err != nil {
-		t.Errorf("the survivor: %v", err)
+		t.Errorf("Encrypt with the key that does not expire: %v", err)
 	}
 	outcomesNameIntents(t, c)
 }
@@ -117,10 +117,10 @@ func TestDeleteTogether(t *testing.T) {
 	changes := (v.store.Root().Generation - generation) / 2
 	t.Logf("%d deletions in %d changes of epoch", n, changes)
 	if got := pending(t, v, keys); got != n || changes > n/2 {
-		t.Errorf("%d of %d deleted on record, in %d changes of epoch", got, n, changes)
+		t.Errorf("%d of %d deletions are recorded as done, in %d changes of epoch", got, n, changes)
 	}
 	if left := len(v.handles.retired); left != 0 {
-		t.Errorf("%d retirements are kept", left)
+		t.Errorf("%d retirements remain, want 0", left)
 	}
 }
 
@@ -132,10 +132,10 @@ func TestBurialOutlivesItsLeader(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	x.engine.Fault(func(keystore.Batch) error { cancel(); return nil })
 	if err := v.burials.bury(ctx, "material/none"); err != nil || ctx.Err() == nil {
-		t.Errorf("%v, %v", err, ctx.Err())
+		t.Errorf("bury: %v, want nil although its context ended: %v", err, ctx.Err())
 	}
 	if err := v.burials.bury(ctx, "material/none"); err != nil && err != context.Canceled {
-		t.Errorf("by who has given up: %v", err)
+		t.Errorf("bury whose context has ended: %v, want nil or context.Canceled", err)
 	}
 	gone := errors.New("disk is gone")
 	x.engine.Fault(func(keystore.Batch) error { return gone })
@@ -143,7 +143,7 @@ func TestBurialOutlivesItsLeader(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			if err := v.burials.bury(context.Background(), "material/none"); err == nil {
-				t.Error("buried without a disk")
+				t.Error("bury without a disk returned nil, want an error")
 			}
 		})
 	}
@@ -231,10 +231,10 @@ func TestOpenBesideAHangingDevice(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if took := time.Since(begin); took > 2*cfg.patience {
-		t.Errorf("Open took %v", took)
+		t.Errorf("Open took %v, want at most two task limits", took)
 	}
 	if n, m := pending(t, v, free), pending(t, v, stuck); n != len(free) || m != 0 {
-		t.Errorf("%d of the software engine, %d of the device are gone", n, m)
+		t.Errorf("removed: %d materials of the software engine and %d of the device, want all and 0", n, m)
 	}
 	faulty.Clear()
 	fake.Advance(agendaRetry)

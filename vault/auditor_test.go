@@ -41,7 +41,7 @@ func TestStrangerVerifiesExport(t *testing.T) {
 	}
 	r, err := auditor.Verify(bytes.NewReader(export.Bytes()), v.LogKey())
 	if err != nil || r.Operations[string(vault.OpEncrypt)] != messages || r.Checkpoints < 2 || r.Origin != audit.Origin(v.ID()) {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("VerifyExport: %+v, error %v", r, err)
 	}
 	header := bytes.IndexByte(export.Bytes(), '\n') // the first line has the log key and is not signed
 	for at := header + 1; at < export.Len(); at += export.Len() / 50 {

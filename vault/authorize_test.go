@@ -29,16 +29,16 @@ func TestCreateKeyNamesNothingInPassing(t *testing.T) {
 	named, tagged := KeyOptions{Alias: "payroll"}, KeyOptions{Tags: map[string]string{"team": "pay"}}
 	for op, o := range map[Operation]KeyOptions{OpSetAlias: named, OpTagKey: tagged} {
 		if _, err := bob.CreateKey(ctx, o); !errors.Is(err, ErrDenied) {
-			t.Errorf("CreateKey without %s: %v", op, err)
+			t.Errorf("CreateKey without permission for %s: %v, want ErrDenied", op, err)
 		}
 		r := lastRecord(t, v.As(DefaultOwner), OpCreateKey)
 		if r.Result != audit.Refused || r.Decision != "DENY" || r.Rule != "may "+string(op) || r.Detail["alias"] != o.Alias {
-			t.Errorf("on record: %+v", r)
+			t.Errorf("the record of the denied CreateKey is %+v", r)
 		}
 		may[op] = true
 		mustKey(t, bob, o)
 		if r = lastRecord(t, v.As(DefaultOwner), OpCreateKey); r.Rule != "may CreateKey" || r.Detail["alias"] != o.Alias {
-			t.Errorf("on record: %+v", r)
+			t.Errorf("the record of the allowed CreateKey is %+v", r)
 		}
 	}
 	mustKey(t, bob, KeyOptions{})
@@ -53,7 +53,7 @@ func TestAuthorizerIsToldWhatIsAskedFor(t *testing.T) {
 	c, ctx, tags := v.As("p"), t.Context(), map[string]string{"team": "pay"}
 	k := mustKey(t, c, KeyOptions{Alias: "mine", Tags: tags})
 	if r := a.last; r.Operation != OpTagKey || r.NewAlias != "mine" || !maps.Equal(r.NewTags, tags) || r.Driver != softDriver || r.Alias != "" || r.Tags != nil {
-		t.Errorf("CreateKey asked %+v", r)
+		t.Errorf("the last request of CreateKey is %+v", r)
 	}
 	for op, row := range map[Operation]struct {
 		do   func() error

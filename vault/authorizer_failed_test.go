@@ -30,11 +30,11 @@ func TestAuthorizerFails(t *testing.T) {
 		k := mustKey(t, owner, KeyOptions{})
 		_, err := v.As("bob").Encrypt(t.Context(), k.ID, nil, nil)
 		if !errors.Is(err, ErrDenied) || !errors.Is(err, cause) {
-			t.Errorf("%v: %v", cause, err)
+			t.Errorf("with an Authorizer that fails with %v: %v, want ErrDenied that wraps it", cause, err)
 		}
 		r := lastRecord(t, owner, OpEncrypt)
 		if r.Error != "DENIED" || r.Decision != "DENY" || r.Rule != failedRule || r.Principal != "bob" {
-			t.Errorf("%v: recorded %+v", cause, r)
+			t.Errorf("with an Authorizer that fails with %v, the record is %+v", cause, r)
 		}
 	}
 }

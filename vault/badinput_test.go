@@ -56,7 +56,7 @@ func TestBadInput(t *testing.T) {
 		t.Fatalf("empty plaintext, no encryption context: %v", err)
 	}
 	if got, err := c.Decrypt(ctx, ct, EncryptionContext{}); err != nil || len(got) != 0 {
-		t.Errorf("empty plaintext: %q, %v", got, err)
+		t.Errorf("Decrypt of an empty plaintext: %q, error %v", got, err)
 	}
 	dk, err := c.GenerateDataKey(ctx, k.ID, 32, nil)
 	if err != nil {

@@ -34,11 +34,11 @@ func TestCancelledAfterTheAct(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a.ring = cancel
 	if b, err := c.GenerateRandom(ctx, 8); err != context.Canceled || b != nil {
-		t.Errorf("%x, %v", b, err)
+		t.Errorf("GenerateRandom with a context that ended: %x, %v, want context.Canceled", b, err)
 	}
 	a.ring = nil
 	if r := lastRecord(t, c, OpGenerateRandom); r.Result != audit.Failed || r.Error != "CANCELLED" || r.OutputSize != 0 {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of the cancelled GenerateRandom is %+v", r)
 	}
 }
 
@@ -56,14 +56,14 @@ func TestCancelledDeletion(t *testing.T) {
 		return nil
 	})
 	if err := c.DeleteImportedKeyMaterial(ctx, x.doomed.ID); err != nil || ctx.Err() == nil {
-		t.Errorf("%v, %v", err, ctx.Err())
+		t.Errorf("DeleteImportedKeyMaterial: %v, want nil although its context ended: %v", err, ctx.Err())
 	}
 	x.engine.Fault(nil)
 	if n := len(v.store.Paths(intents)); n != 0 {
-		t.Errorf("%d intents are left", n)
+		t.Errorf("%d intents remain, want 0", n)
 	}
 	if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Phase != audit.Outcome || r.Result != audit.OK {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of the deletion is %+v", r)
 	}
 	closeChecked(t, v)
 }
@@ -80,11 +80,11 @@ func TestValidToAtTheEndOfTime(t *testing.T) {
 	} {
 		m.ValidTo = at
 		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, m); !errors.Is(err, ErrInvalid) {
-			t.Errorf("ValidTo %v: %v", at, err)
+			t.Errorf("ImportKeyMaterial with ValidTo %v: %v, want ErrInvalid", at, err)
 		}
 	}
 	m.ValidTo = last
 	if got := mustImport(t, c, k.ID, m); !got.ValidTo.Equal(last) {
-		t.Errorf("%v, want %v", got.ValidTo, last)
+		t.Errorf("ImportKeyMaterial: ValidTo is %v, want %v", got.ValidTo, last)
 	}
 }

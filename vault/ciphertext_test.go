@@ -42,7 +42,7 @@ func TestWrongCiphertexts(t *testing.T) {
 	}
 	wrong := func(name string, at int, ct []byte, ec EncryptionContext) {
 		if got, err := c.Decrypt(ctx, ct, ec); !errors.Is(err, ErrCiphertext) || got != nil {
-			t.Fatalf("%s %d: %d bytes, %v", name, at, len(got), err)
+			t.Fatalf("Decrypt, %s %d: %d bytes, error %v, want ErrCiphertext", name, at, len(got), err)
 		}
 	}
 	for bit := range 8 * len(ct) {
@@ -81,7 +81,7 @@ func TestDecryptInPlace(t *testing.T) {
 			}
 			got, err := c.DecryptTo(ctx, ct[:0], ct, nil)
 			if err != nil || !bytes.Equal(got, want) || n > 0 && &got[0] != &ct[0] {
-				t.Errorf("%v, %d bytes: %d bytes, %v", edition, n, len(got), err)
+				t.Errorf("DecryptTo in place, edition %v, %d bytes: got %d bytes, error %v", edition, n, len(got), err)
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func TestClosedForAll(t *testing.T) {
 		}
 	}
 	if r := v.EditionReport(); r.Edition != testEdition() || v.ID() == "" || v.LogKey() == "" {
-		t.Errorf("%+v", r)
+		t.Errorf("EditionReport, ID and LogKey of a closed vault: %+v", r)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestHugeCiphertexts(t *testing.T) {
 			"OpenDataKey": second(c.OpenDataKey(ctx, huge, nil)),
 		} {
 			if !errors.Is(err, ErrCiphertext) {
-				t.Errorf("%s of %d bytes: %v", name, len(huge), err)
+				t.Errorf("%s of %d bytes: %v, want ErrCiphertext", name, len(huge), err)
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func TestCloseBesideAHungCall(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(5 * time.Second):
-		t.Error("an operation waits for Close")
+		t.Error("an operation waits for Close, want ErrClosed at once")
 	}
 	faulty.Clear()
 	close(block)

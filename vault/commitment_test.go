@@ -24,10 +24,10 @@ func TestSameMaterialTwice(t *testing.T) {
 	crossed := bytes.Clone(ct)
 	copy(crossed[6:], id[:]) // the ciphertext now names the other CMK
 	if got, err := c.Decrypt(ctx, crossed, nil); !errors.Is(err, ErrCiphertext) {
-		t.Errorf("the other CMK decrypted it: %q, %v", got, err)
+		t.Errorf("the other CMK decrypts the ciphertext: %q, error %v", got, err)
 	}
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("Decrypt with the right CMK: %q, error %v", got, err)
 	}
 }
 
@@ -110,12 +110,12 @@ func TestNothingStoredTellsMaterial(t *testing.T) {
 	}
 	for _, m := range hostMarks(ownKey(3), testEdition()) {
 		if bytes.Contains(encode(state), m.value[:]) || bytes.Equal(state.Commitment, m.value[:]) {
-			t.Error("the mark itself is stored")
+			t.Error("the stored import state contains the mark itself")
 		}
 	}
 	other, _ := newTestVault(t, testConfig())
 	m := hostMarks(ownKey(3), testEdition())[0]
 	if bytes.Equal(v.commitment(m, k.ID), other.commitment(m, k.ID)) || v.indexPath(m) == other.indexPath(m) {
-		t.Error("two vaults keep the same of the same material")
+		t.Error("two vaults store the same value for the same material")
 	}
 }

@@ -59,7 +59,7 @@ func TestChangesAtTheSameTime(t *testing.T) {
 	all.Wait()
 	got, err := c.DescribeKey(ctx, "a")
 	if err != nil || len(got.Tags) != n || got.Description != "d" {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("DescribeKey after concurrent changes: %+v, error %v", got, err)
 	}
 }
 
@@ -100,10 +100,10 @@ func TestDisableWhileTagged(t *testing.T) {
 		stop := tagging(t, v.As("tagger"), k.ID, taggers)
 		for range 50 {
 			if err := errors.Join(c.DisableKeys(ctx, k.ID), c.EnableKeys(ctx, k.ID)); err != nil {
-				t.Errorf("%d taggers: %v", taggers, err)
+				t.Errorf("DisableKeys and EnableKeys beside %d taggers: %v", taggers, err)
 			}
 			if _, err := c.RotateKey(ctx, k.ID); err != nil {
-				t.Errorf("%d taggers: %v", taggers, err)
+				t.Errorf("RotateKey beside %d taggers: %v", taggers, err)
 			}
 		}
 		stop()
@@ -167,10 +167,10 @@ func TestGivenUpIsRecorded(t *testing.T) {
 		return second(c.RotateKey(ctx, k.ID))
 	})
 	if !errors.Is(err, ErrThrottled) || used != staleTries {
-		t.Errorf("%v after %d uses", err, used)
+		t.Errorf("Encrypt of a CMK that changes all the time: %v after %d uses, want ErrThrottled", err, used)
 	}
 	if r := lastRecord(t, c, OpEncrypt); r.Result != audit.Failed || r.Error != "THROTTLED" || r.Key != k.ID {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of the Encrypt is %+v", r)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestStrangerOfABusyKey(t *testing.T) {
 	for i := range 200 {
 		stranger := v.As(Principal(fmt.Sprint("stranger-", i)))
 		if _, err := stranger.DescribeKey(t.Context(), k.ID); !errors.Is(err, ErrDenied) {
-			t.Fatalf("a stranger is told: %v", err)
+			t.Fatalf("DescribeKey by a principal without permissions: %v, want ErrDenied", err)
 		}
 	}
 }

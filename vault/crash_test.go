@@ -49,7 +49,7 @@ func TestKilled(t *testing.T) {
 	confirm(t, dir, acked)
 	for _, mode := range modes[1:] {
 		if results[mode] == 0 && cycles >= 32 {
-			t.Errorf("nothing was acknowledged before a kill of one who was at %s", mode)
+			t.Errorf("mode %s: no result was acknowledged before a kill", mode)
 		}
 	}
 	t.Logf("%d kills, %d results acknowledged, none lost", cycles, len(acked))
@@ -137,7 +137,7 @@ func confirm(t *testing.T, dir string, acked []string) {
 		t.Fatal(err)
 	}
 	if len(v.store.Paths(intents)) != 0 {
-		t.Error("an intent was left unsettled")
+		t.Error("an intent remains after Open")
 	}
 	for _, line := range acked {
 		kind, value, _ := strings.Cut(line, " ")
@@ -148,15 +148,15 @@ func confirm(t *testing.T, dir string, acked []string) {
 				t.Fatal(err)
 			}
 			if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-				t.Errorf("acknowledged ciphertext: %q, %v", got, err)
+				t.Errorf("Decrypt of an acknowledged ciphertext: %q, error %v", got, err)
 			}
 		case "key":
 			if k, err := c.DescribeKey(ctx, value); err != nil || k.State != Enabled {
-				t.Errorf("acknowledged key: %v, %v", k.State, err)
+				t.Errorf("DescribeKey of an acknowledged key: state %v, error %v", k.State, err)
 			}
 		case "version":
 			if n, err := strconv.Atoi(value); err != nil || uint32(n) > busy.Version {
-				t.Errorf("acknowledged version %s, the key has %d", value, busy.Version)
+				t.Errorf("version %s was acknowledged, and the key has version %d", value, busy.Version)
 			}
 		}
 	}

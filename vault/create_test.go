@@ -40,7 +40,7 @@ func TestSlowDevice(t *testing.T) {
 		{KeyOptions{Spec: ECCP256}, "chip"},
 	} {
 		if k := mustKey(t, c, row.o); k.Driver != row.want {
-			t.Errorf("%+v: on %q, want %q", row.o, k.Driver, row.want)
+			t.Errorf("CreateKey of %+v: driver %q, want %q", row.o, k.Driver, row.want)
 		}
 	}
 }

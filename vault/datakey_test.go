@@ -18,7 +18,7 @@ func TestDataKey(t *testing.T) {
 			for _, size := range []int{1, 13, 14, 16, 32, 1024} {
 				if excludedSize(edition, size) != nil {
 					if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, ErrUnsupported) {
-						t.Errorf("size %d: %v", size, err)
+						t.Errorf("GenerateDataKey of %d bytes: %v, want ErrUnsupported", size, err)
 					}
 					continue
 				}
@@ -31,7 +31,7 @@ func TestDataKey(t *testing.T) {
 					t.Fatal(err)
 				}
 				if plain := bytesOf(t, dk); len(plain) != size || !bytes.Equal(plain, bytesOf(t, again)) {
-					t.Errorf("size %d: keys differ", size)
+					t.Errorf("size %d: the opened data key has another size or value than the generated one", size)
 				}
 				dk.Destroy()
 				again.Destroy()
@@ -44,11 +44,11 @@ func TestDataKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := c.OpenDataKey(ctx, ct, EncryptionContext{"x": "y"}); !errors.Is(err, ErrCiphertext) {
-				t.Errorf("wrong context: %v", err)
+				t.Errorf("OpenDataKey with another context: %v, want ErrCiphertext", err)
 			}
 			for _, size := range []int{-1, 1025} {
 				if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrTooLarge) {
-					t.Errorf("size %d: %v", size, err)
+					t.Errorf("GenerateDataKey of %d bytes: %v, want ErrInvalid or ErrTooLarge", size, err)
 				}
 			}
 		})
@@ -80,7 +80,7 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 	sealed, before := aead.Seal(nil, nil, []byte("data"), []byte("aad")), bytesOf(t, dk)
 	dk.layToRest(time.Now().Add(time.Hour))
 	if dk.resting != nil || dk.open == nil || dk.aead != nil {
-		t.Fatal("a key with a cipher did not stay in locked memory, or its cipher's state is there")
+		t.Fatal("a data key with a cipher is not in locked memory, or the state of its cipher remains")
 	}
 	plain, err := c.OpenDataKey(t.Context(), dk.Ciphertext(), nil)
 	if err != nil {
@@ -89,21 +89,21 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 	defer plain.Destroy()
 	plain.layToRest(time.Now().Add(time.Hour))
 	if plain.resting == nil || plain.open != nil {
-		t.Fatal("a key without a cipher is not at rest")
+		t.Fatal("a data key without a cipher did not move to an enclave")
 	}
 	if !bytes.Equal(before, bytesOf(t, plain)) {
 		t.Error("the key changed in its enclave")
 	}
 	got, err := aead.Open(nil, nil, sealed, []byte("aad"))
 	if err != nil || string(got) != "data" {
-		t.Errorf("after rest: %q, %v", got, err)
+		t.Errorf("cipher's Open after a move to an enclave: %q, error %v", got, err)
 	}
 	if !bytes.Equal(before, bytesOf(t, dk)) {
 		t.Error("the key changed in its enclave")
 	}
 	sealed[len(sealed)-1] ^= 1
 	if _, err := aead.Open(nil, nil, sealed, []byte("aad")); !errors.Is(err, ErrCiphertext) {
-		t.Errorf("flipped: %v", err)
+		t.Errorf("cipher's Open of a changed ciphertext: %v, want ErrCiphertext", err)
 	}
 	redacttest.Silent(t, dk, before)
 	dk.Destroy()
@@ -131,7 +131,7 @@ func TestReEncrypt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := c.Decrypt(ctx, moved, EncryptionContext{"n": "2"}); err != nil || string(got) != "x" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("Decrypt after ReEncrypt: %q, error %v", got, err)
 	}
 	if _, err := c.RotateKey(ctx, a.ID); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestReEncrypt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if in, _ := Inspect(newer); in.Key != a.ID || in.Version != 2 {
-		t.Errorf("re-encrypted to %+v", in)
+		t.Errorf("Inspect after ReEncrypt: %+v", in)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestWithoutPlaintextIsItsOwnOperation(t *testing.T) {
 	owner, maker, ctx := v.As(DefaultOwner), v.As("maker"), t.Context()
 	k := mustKey(t, owner, KeyOptions{})
 	if _, err := maker.GenerateDataKey(ctx, k.ID, 32, nil); !errors.Is(err, ErrDenied) {
-		t.Errorf("with plaintext: %v", err)
+		t.Errorf("GenerateDataKey without permission: %v, want ErrDenied", err)
 	}
 	ct, err := maker.GenerateDataKeyWithoutPlaintext(ctx, k.ID, 32, nil)
 	if err != nil {
@@ -162,9 +162,9 @@ func TestWithoutPlaintextIsItsOwnOperation(t *testing.T) {
 	}
 	r := lastRecord(t, owner, OpGenerateDataKeyWithoutPlaintext)
 	if r.Principal != "maker" || r.Key != k.ID || r.OutputSize != uint64(len(ct)) {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of GenerateDataKeyWithoutPlaintext is %+v", r)
 	}
 	if n := records(t, owner, OpGenerateDataKey); n != 1 { // the refused call
-		t.Errorf("%d records of GenerateDataKey", n)
+		t.Errorf("%d records of GenerateDataKey, want 1", n)
 	}
 }

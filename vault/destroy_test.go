@@ -87,11 +87,11 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 	c := v.As(DefaultOwner)
 	for i, ct := range x.survivors {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
-			t.Errorf("%s: survivor %d: %q, %v", what, i, got, err)
+			t.Errorf("%s: Decrypt with survivor %d: %q, error %v", what, i, got, err)
 		}
 	}
 	if left := v.store.Paths(intents); len(left) != 0 {
-		t.Errorf("%s: unsettled %q", what, left)
+		t.Errorf("%s: intents remain: %q", what, left)
 	}
 	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
 	if err != nil {
@@ -105,7 +105,7 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 		x.buried(t, v, what)
 		return false
 	}
-	t.Errorf("%s: state %s, %q, %v", what, k.State, got, err)
+	t.Errorf("%s: state %s; Decrypt: %q, error %v", what, k.State, got, err)
 	return false
 }
 
@@ -114,12 +114,12 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 func (x *estate) buried(t *testing.T, v *Vault, what string) {
 	t.Helper()
 	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // and one wrapping key
-		t.Errorf("%s: %d materials, want %d", what, n, want)
+		t.Errorf("%s: the store has %d materials, want %d", what, n, want)
 	}
 	c := v.As(DefaultOwner)
 	mustImport(t, c, x.doomed.ID, newParcel(t, c, x.doomed, x.material.plain).material())
 	if got, err := c.Decrypt(t.Context(), x.ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("%s: imported again: %q, %v", what, got, err)
+		t.Errorf("%s: Decrypt after another import: %q, error %v", what, got, err)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestDeleteKilledAtEachCommit(t *testing.T) {
 		}
 	}
 	if len(cuts) < 6 || destroyed != len(cuts)-1 {
-		t.Errorf("%d cuts, destroyed after %d of them; only the first may leave the material", len(cuts), destroyed)
+		t.Errorf("%d interrupted states, the material is destroyed in %d; it may remain in the first only", len(cuts), destroyed)
 	}
 }
 
@@ -171,13 +171,13 @@ func TestDeleteFailsAtEachCommit(t *testing.T) {
 		v.Close()
 		if err == nil {
 			if n < 5 {
-				t.Errorf("only %d batches", n)
+				t.Errorf("the deletion took only %d batches, want 5 or more", n)
 			}
 			x.open(t, "all went well")
 			return
 		}
 		if there := x.open(t, fmt.Sprintf("batch %d failed", n)); there != (n == 0) {
-			t.Errorf("batch %d failed: material there: %v", n, there)
+			t.Errorf("batch %d failed: the material is there: %v", n, there)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 	} {
 		x.restore(t, d)
 		if v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p")); !errors.Is(err, ErrRolledBack) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open, %s: %v, want ErrRolledBack", name, err)
 			if err == nil {
 				v.Close()
 			}
@@ -226,12 +226,12 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 	}
 	x.restore(t, after)
 	if x.open(t, "present files") {
-		t.Error("the present files have the material")
+		t.Error("the present files open the destroyed material")
 	}
 	// SECURITY.md describes what is possible with a copy of everything.
 	x.restore(t, before)
 	if !x.open(t, "a copy of everything") {
-		t.Error("the copy is not what it should be, and the test shows nothing")
+		t.Error("the copy of everything does not open the material, so the test proves nothing")
 	}
 }
 
@@ -257,7 +257,7 @@ func TestOldEngineDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := v.As(DefaultOwner).Decrypt(t.Context(), ct, nil); !errors.Is(err, ErrKeyState) {
-		t.Errorf("after deletion: %v", err)
+		t.Errorf("Decrypt after the deletion: %v, want ErrKeyState", err)
 	}
 	closeChecked(t, v)
 	if err := errors.Join(os.RemoveAll(store), os.CopyFS(store, os.DirFS(saved))); err != nil {
@@ -290,26 +290,26 @@ func TestHandleIsRetired(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, open := v.handles.open[id]; !open {
-		t.Fatal("not open before")
+		t.Fatal("the key has no open handle before the deletion")
 	}
 	if !v.handles.begin(id) { // the slow operation has read the material
-		t.Fatal("retired before")
+		t.Fatal("begin returned false before the deletion")
 	}
 	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, open := v.handles.open[id]; open {
-		t.Error("still open")
+		t.Error("the handle of destroyed material is still open")
 	}
 	late := &countingKey{}
 	one := v.handles.put(id, late, 0)
 	v.handles.give(one)
 	v.handles.end(id)
 	if len(v.handles.retired)+len(v.handles.opening) != 0 {
-		t.Errorf("kept of what is gone: %v, %v", v.handles.retired, v.handles.opening)
+		t.Errorf("state of destroyed material remains: retired %v, opening %v", v.handles.retired, v.handles.opening)
 	}
 	if _, open := v.handles.take(id); open || late.closed != 1 {
-		t.Errorf("kept open, closed %d times", late.closed)
+		t.Errorf("the late handle is kept open; its key was closed %d times, want 1", late.closed)
 	}
 	if _, err := v.prf(ctx, ver, nil, nil); err == nil || !strings.Contains(err.Error(), "material") {
 		t.Errorf("used by its old record: %v", err)
@@ -363,7 +363,7 @@ func (x *estate) reimport(t *testing.T, what string) bool {
 	defer closeChecked(t, v)
 	c := v.As(DefaultOwner)
 	if left := v.store.Paths(intents); len(left) != 0 {
-		t.Errorf("%s: unsettled %q", what, left)
+		t.Errorf("%s: intents remain: %q", what, left)
 	}
 	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
 	if err != nil {
@@ -372,7 +372,7 @@ func (x *estate) reimport(t *testing.T, what string) bool {
 	mustImport(t, c, k.ID, newParcel(t, c, k, x.material.plain).material())
 	for _, ct := range append(x.survivors, x.ct) {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
-			t.Errorf("%s: %q, %v", what, got, err)
+			t.Errorf("%s: Decrypt: %q, error %v", what, got, err)
 		}
 	}
 	return k.State == Enabled

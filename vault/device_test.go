@@ -43,7 +43,7 @@ func TestResidentKey(t *testing.T) {
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Alias: "k"})
 	if k.Residence != Resident || k.Driver != "hsm" || objects(t, device) != 1 {
-		t.Errorf("%+v, %d objects", k, objects(t, device))
+		t.Errorf("CreateKey: %+v, and the device has %d objects", k, objects(t, device))
 	}
 	ct, err := c.Encrypt(ctx, "k", []byte("x"), nil)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestResidentKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" || objects(t, device) != 2 {
-		t.Errorf("%q, %v, %d objects", got, err, objects(t, device))
+		t.Errorf("Decrypt: %q, error %v; the device has %d objects, want 2", got, err, objects(t, device))
 	}
 }
 
@@ -75,20 +75,20 @@ func TestDeviceFails(t *testing.T) {
 			faulty.Add(row.fault)
 			k, err := c.CreateKey(t.Context(), KeyOptions{Alias: "k"})
 			if !errors.Is(err, row.want) {
-				t.Fatalf("%v, want %v", err, row.want)
+				t.Fatalf("CreateKey: %v, want %v", err, row.want)
 			}
 			want, state := 0, ""
 			if row.want == nil {
 				want, state = 1, string(k.State)
 			}
 			if objects(t, device) != want || state != "" && state != string(Enabled) {
-				t.Errorf("%d objects, state %q", objects(t, device), state)
+				t.Errorf("the device has %d objects, and the key is in state %q", objects(t, device), state)
 			}
 			if n := len(v.store.Paths(intents)); n != 0 {
-				t.Errorf("%d intents left", n)
+				t.Errorf("%d intents remain, want 0", n)
 			}
 			if got := outcomes(t, c); got != 1 {
-				t.Errorf("%d outcomes on record", got)
+				t.Errorf("%d outcomes are recorded, want 1", got)
 			}
 			faulty.Clear()
 			if want == 0 {
@@ -125,11 +125,11 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 		func() error { return second(c.RotateKey(t.Context(), good.ID)) },
 	} {
 		if err := act(); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("dead device: %v", err)
+			t.Errorf("operation with a device that fails: %v, want ErrUnavailable", err)
 		}
 	}
 	if objects(t, device) != 3 || len(v.store.Paths(intents)) != 2 {
-		t.Fatalf("%d objects, %d intents", objects(t, device), len(v.store.Paths(intents)))
+		t.Fatalf("the device has %d objects and the store %d intents, want 3 and 2", objects(t, device), len(v.store.Paths(intents)))
 	}
 	closeChecked(t, v)
 
@@ -138,7 +138,7 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 		t.Fatalf("open without the device: %v", err)
 	}
 	if len(v.store.Paths(intents)) != 2 {
-		t.Error("an intent was settled without its device")
+		t.Error("an intent was settled although its device was absent")
 	}
 	if _, err := v.As(DefaultOwner).Encrypt(t.Context(), good.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("key of an absent device: %v", err)
@@ -151,10 +151,10 @@ func TestIntentIsSettledAtOpen(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if objects(t, device) != 1 || len(v.store.Paths(intents)) != 0 {
-		t.Errorf("%d objects, %d intents after settling", objects(t, device), len(v.store.Paths(intents)))
+		t.Errorf("after Open the device has %d objects and the store %d intents, want 1 and 0", objects(t, device), len(v.store.Paths(intents)))
 	}
 	if k, err := v.As(DefaultOwner).RotateKey(t.Context(), good.ID); err != nil || k.Version != 2 {
-		t.Errorf("rotation after settling: %+v, %v", k, err)
+		t.Errorf("RotateKey after Open: %+v, error %v", k, err)
 	}
 	outcomesNameIntents(t, v.As(DefaultOwner))
 }
@@ -174,13 +174,13 @@ func outcomesNameIntents(t *testing.T, c Client) {
 		case audit.Outcome:
 			in, ok := open[r.Intent]
 			if !ok || in.Operation != r.Operation || in.Key != r.Key || in.KeyVersion != r.KeyVersion {
-				t.Errorf("record %d, %s, settles %d: %+v", r.Seq, r.Operation, r.Intent, in)
+				t.Errorf("record %d of %s is the outcome of intent %d, which is %+v", r.Seq, r.Operation, r.Intent, in)
 			}
 			delete(open, r.Intent)
 		}
 	}
 	if len(open) > 0 {
-		t.Errorf("without an outcome: %v", open)
+		t.Errorf("intents without an outcome: %v", open)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestNothingIsReleasedUnrecorded(t *testing.T) {
 	x.engine.Fault(func(keystore.Batch) error { return errors.New("disk is gone") })
 	pt, err := c.Decrypt(t.Context(), x.cts[0], nil)
 	if !errors.Is(err, ErrAuditUnavailable) || pt != nil {
-		t.Errorf("%q released, %v", pt, err)
+		t.Errorf("Decrypt without a log: %q, error %v, want ErrAuditUnavailable", pt, err)
 	}
 	x.engine.Fault(nil)
 	v.Close()
@@ -239,7 +239,7 @@ func TestOpenBesideADeadDevice(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if dead.asked != 1 || len(v.store.Paths(intents)) != 3 || len(v.agenda.at) != 3 {
-		t.Errorf("asked %d times, %d intents, %d on the agenda", dead.asked, len(v.store.Paths(intents)), len(v.agenda.at))
+		t.Errorf("DestroyKey was called %d times, want 1; %d intents, %d scheduled tasks, want 3 each", dead.asked, len(v.store.Paths(intents)), len(v.agenda.at))
 	}
 }
 
@@ -275,10 +275,10 @@ func TestWithoutTheDriver(t *testing.T) {
 		"ImportKeyMaterial":   second(c.ImportKeyMaterial(ctx, external.ID, p.material())),
 	} {
 		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "Config.Drivers") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s without the driver: %v, want ErrUnavailable that names Config.Drivers", name, err)
 		}
 	}
 	if _, err := c.CreateKey(ctx, KeyOptions{Driver: "hsm"}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("CreateKey: %v", err)
+		t.Errorf("CreateKey without the driver: %v, want ErrInvalid", err)
 	}
 }

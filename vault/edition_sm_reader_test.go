@@ -120,7 +120,7 @@ func (r *smReader) readRoot(passphrase string) {
 	f := fields(content)
 	head := f.take(9)
 	if head[7] != 2 || head[8] != byte(SM) {
-		r.t.Fatalf("suite %d, edition %d", head[7], head[8])
+		r.t.Fatalf("the root file has suite %d and edition %d, want 2 and SM", head[7], head[8])
 	}
 	id := f.take(16)
 	f.take(16) // generation and time of creation

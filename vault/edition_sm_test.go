@@ -96,7 +96,7 @@ func (r *smReader) readHead() smHead {
 		h.rootFile = f.take(32)
 		return h
 	}
-	r.t.Fatal("there is no head")
+	r.t.Fatal("the store has no head")
 	return smHead{}
 }
 
@@ -129,7 +129,7 @@ func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 	}
 	r.equal("census digest", h.census, census)
 	if count != h.count || uint64(len(leaves)) != h.size {
-		r.t.Errorf("%d records and %d in the log; the head tells of %d and %d", count, len(leaves), h.count, h.size)
+		r.t.Errorf("%d records and %d audit records; the head says %d and %d", count, len(leaves), h.count, h.size)
 	}
 	r.equal("stored node of the tree", nodes[nodePath(8, 0)], smTree(leaves[:256]))
 	return leaves
@@ -145,7 +145,7 @@ func (r *smReader) checkTip(h smHead) {
 	slot := tip[4096*(h.generation%2):]
 	f := fields(slot[4:])
 	if told := fmt.Sprint(f.u64(), f.u64()); told != fmt.Sprint(h.generation, h.size) {
-		r.t.Errorf("the tip tells of %s", told)
+		r.t.Errorf("the tip holds %s", told)
 	}
 	r.equal("root of the log in the tip", f.take(32), h.logRoot)
 	r.equal("hash of the root file in the tip", f.take(32), h.rootFile)

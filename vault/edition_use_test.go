@@ -32,7 +32,7 @@ func TestEditionsInEveryProcess(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^(TestEdition|TestFIPS|TestEncryptRotateReopen$|TestDataKey$)")
 			cmd.Env = append(os.Environ(), child+"=1", "GODEBUG=fips140="+mode)
 			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
+				t.Errorf("the child process: %v\n%s", err, out)
 			}
 		})
 	}
@@ -53,7 +53,7 @@ func TestEditionNeedsItsProcess(t *testing.T) {
 		v, err := Create(t.Context(), dir, Config{Edition: edition}, passphrase(t, "p"))
 		if !row.refused {
 			if err != nil {
-				t.Fatalf("%v: %v", edition, err)
+				t.Fatalf("Create in edition %v: %v", edition, err)
 			}
 			closeChecked(t, v)
 			continue
@@ -61,11 +61,11 @@ func TestEditionNeedsItsProcess(t *testing.T) {
 		_, openErr := Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "p"))
 		for _, err := range []error{err, openErr} {
 			if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), row.say) {
-				t.Errorf("%v: %v", edition, err)
+				t.Errorf("edition %v: %v, want ErrUnsupported with the remedy", edition, err)
 			}
 		}
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%v: a directory was made: %v", edition, err)
+			t.Errorf("edition %v: the directory was created: %v", edition, err)
 		}
 	}
 }
@@ -132,11 +132,11 @@ func TestEditionReport(t *testing.T) {
 		v, _ := newTestVault(t, Config{Edition: edition, Drivers: map[string]driver.Driver{"hsm": device}})
 		r := v.EditionReport()
 		if r.Edition != edition || v.Edition() != edition || r.Suite != v.suite.String() {
-			t.Errorf("%+v", r)
+			t.Errorf("EditionReport: %+v", r)
 		}
 		all := strings.Join(slices.Concat([]string{r.Module}, r.Refused, r.OutsideModule, r.NotApproved), "\n")
 		if strings.Contains(strings.ToLower(all), "validat") || strings.Contains(strings.ToLower(all), "certif") {
-			t.Errorf("%v claims too much:\n%s", edition, all)
+			t.Errorf("the report of edition %v claims too much:\n%s", edition, all)
 		}
 		var want []string
 		switch edition {
@@ -147,12 +147,12 @@ func TestEditionReport(t *testing.T) {
 		}
 		for _, w := range want {
 			if !strings.Contains(all, w) {
-				t.Errorf("%v does not name %s:\n%s", edition, w, all)
+				t.Errorf("the report of edition %v does not name %s:\n%s", edition, w, all)
 			}
 		}
 		first := firstRecord(t, v)
 		if first.Operation != string(OpCreateVault) || first.Detail["edition"] != edition.String() || first.Detail["module"] != r.Module {
-			t.Errorf("%v: the audit begins with %+v", edition, first)
+			t.Errorf("edition %v: the first audit record is %+v", edition, first)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func firstRecord(t *testing.T, v *Vault) audit.Record {
 		}
 		return r
 	}
-	t.Fatal("no record")
+	t.Fatal("there is no such audit record")
 	return audit.Record{}
 }
 

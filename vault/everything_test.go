@@ -225,12 +225,12 @@ func TestEverythingAtOnce(t *testing.T) {
 	for i := range all {
 		named[all[i].method] = true
 		if done[i].Load() == 0 {
-			t.Errorf("%s never came to an end", all[i].method)
+			t.Errorf("no call of %s ended", all[i].method)
 		}
 	}
 	for m := range reflect.TypeFor[Client]().Methods() {
 		if !named[m.Name] {
-			t.Errorf("nobody calls %s", m.Name)
+			t.Errorf("no turn calls %s", m.Name)
 		}
 	}
 	checkOrder(t, x.Client)
@@ -284,6 +284,6 @@ func checkOrder(t *testing.T, c Client) {
 		}
 	}
 	if uses == 0 || refused == 0 {
-		t.Errorf("%d uses, %d refused: nothing crossed", uses, refused)
+		t.Errorf("%d uses, %d refused: no calls were concurrent with a Disable", uses, refused)
 	}
 }

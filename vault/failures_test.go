@@ -463,7 +463,7 @@ func TestEveryFailureIsOnRecord(t *testing.T) {
 	}
 	for user, n := range got {
 		if want[user] == 0 {
-			t.Errorf("%q has %d failures on record, and made no call that fails", user, n)
+			t.Errorf("%q has %d failures on record, but made no failing call", user, n)
 		}
 	}
 	closeChecked(t, x.vault)
@@ -499,7 +499,7 @@ func TestNamesAfterNoise(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(v.failures.accounts); n > failureNames {
-		t.Errorf("%d principals are told apart, want %d at most", n, failureNames)
+		t.Errorf("%d principals are counted separately, want at most %d", n, failureNames)
 	}
 	got := failedAt(t, c)
 	if got["mallory"] != 1 {

@@ -35,10 +35,10 @@ func TestHandlesDoNotWait(t *testing.T) {
 	select {
 	case ok := <-taken:
 		if !ok {
-			t.Error("a key in use was closed")
+			t.Error("a key was closed while it was in use")
 		}
 	case <-time.After(5 * time.Second):
-		t.Error("a key waits for another to be closed")
+		t.Error("an operation waits for the closing of another key")
 	}
 	close(slow.closed)
 	<-done
@@ -57,11 +57,11 @@ func TestRetirementWaits(t *testing.T) {
 	go func() { <-slow.closing; cancel() }()
 	for range 2 {
 		if err := h.retire(ctx, id); err != context.Canceled {
-			t.Errorf("retired while it is closed: %v", err)
+			t.Errorf("retire before the key is closed: %v, want context.Canceled", err)
 		}
 	}
 	if h.begin(id) {
-		t.Error("opened again")
+		t.Error("begin returned true while the material is being destroyed")
 	}
 	close(slow.closed)
 	if err := h.retire(t.Context(), id); err != nil {
@@ -69,7 +69,7 @@ func TestRetirementWaits(t *testing.T) {
 	}
 	h.forget(id)
 	if len(h.retired) != 0 || !h.begin(id) {
-		t.Error("retired for ever")
+		t.Error("the retirement did not end")
 	}
 	h.closeAll()
 }
@@ -88,15 +88,15 @@ func TestRetirementLasts(t *testing.T) {
 	h.forget(id)
 	for i, key := range late {
 		if h.retired[id] == nil {
-			t.Errorf("forgotten before opener %d has ended", i)
+			t.Errorf("the retirement ended before opener %d has", i)
 		}
 		h.give(h.put(id, key, 0))
 		h.end(id)
 		if _, open := h.open[id]; open || key.closed != 1 {
-			t.Errorf("opener %d: kept open %v, closed %d times", i, open, key.closed)
+			t.Errorf("opener %d: its handle is kept open: %v; its key was closed %d times, want 1", i, open, key.closed)
 		}
 	}
 	if len(h.retired)+len(h.opening) != 0 {
-		t.Errorf("left: %v, %v", h.retired, h.opening)
+		t.Errorf("state remains: retired %v, opening %v", h.retired, h.opening)
 	}
 }

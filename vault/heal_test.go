@@ -65,10 +65,10 @@ func TestWrongDevice(t *testing.T) {
 	}
 	v = open(fresh, word)
 	if n := len(healings(t, v, audit.OK)); n != 1 {
-		t.Errorf("%d records of a healing", n)
+		t.Errorf("%d records of HealProtector, want 1", n)
 	}
 	if entries, err := v.As(DefaultOwner).ListProtectors(ctx); err != nil || len(entries) != 2 {
-		t.Errorf("%d protectors, %v; the stale one is to be replaced", len(entries), err)
+		t.Errorf("%d protectors, error %v; the stale one must be replaced", len(entries), err)
 	}
 	closeChecked(t, v)
 	v = open(fresh)
@@ -93,7 +93,7 @@ func TestHealFails(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if n := len(healings(t, v, audit.Failed)); n != 1 {
-		t.Errorf("%d records of a healing that failed", n)
+		t.Errorf("%d records of a failed HealProtector, want 1", n)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestHealAdds(t *testing.T) {
 	closeChecked(t, v)
 	for _, owner := range []string{"one.", "two.", "new."} {
 		if v, err = Open(ctx, dir, cfg, &chip{owner: []byte(owner)}); err != nil {
-			t.Fatalf("%s: %v", owner, err)
+			t.Fatalf("Open with the chip of %s: %v", owner, err)
 		}
 		closeChecked(t, v)
 	}

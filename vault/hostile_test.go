@@ -42,7 +42,7 @@ func TestUndoDoesNotHang(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > 3*grace {
-		t.Errorf("it took %v", took)
+		t.Errorf("the call took %v, want about the grace period", took)
 	}
 	faulty.Clear()
 	fake.Advance(agendaRetry)
@@ -82,7 +82,7 @@ func TestLongRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := lastRecord(t, c, OpGenerateRandom); len(r.Rule) != 128 {
-		t.Errorf("a rule of %d bytes on record", len(r.Rule))
+		t.Errorf("the recorded rule has %d bytes, want 128", len(r.Rule))
 	}
 }
 
@@ -170,10 +170,10 @@ func TestStrangers(t *testing.T) {
 		unlocker := newUnlocker(arena, math.MaxUint64, []driver.Protector{verdicts{}})
 		u, err := unlocker.unlock(t.Context(), wrappedRoot{entries: entries, authenticates: func([]byte) bool { return true }})
 		if (err == nil) != row.opens || errors.Is(err, ErrWrongDevice) && !row.stranger || len(u.strangers) > 0 != row.stranger {
-			t.Errorf("%v: %+v, %v", row.blobs, u, err)
+			t.Errorf("unlock of the blobs %v: %+v, error %v", row.blobs, u, err)
 		}
 		if row.opens && !bytes.Equal(u.root.Bytes(), bytes.Repeat([]byte("x"), rootSize)) {
-			t.Errorf("%v: recovered %q", row.blobs, u.root.Bytes())
+			t.Errorf("unlock of the blobs %v: root %q", row.blobs, u.root.Bytes())
 		}
 		unlocker.free()
 		arena.Close()
@@ -198,7 +198,7 @@ func TestHealingHasNoRoom(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if n := len(healings(t, v, audit.Failed)); n != 1 || len(v.store.Root().Protectors) != 64 {
-		t.Errorf("%d records of it, %d protectors", n, len(v.store.Root().Protectors))
+		t.Errorf("%d records of the failure, want 1; %d protectors, want 64", n, len(v.store.Root().Protectors))
 	}
 }
 
@@ -219,7 +219,7 @@ func TestTooManyProtectors(t *testing.T) {
 		t.Error(err)
 	}
 	if r := lastRecord(t, c, OpAddProtector); r.Result != audit.Failed || r.Error != "TOO_LARGE" {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of AddProtector is %+v", r)
 	}
 }
 

@@ -115,10 +115,10 @@ func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyS
 	defer closeChecked(t, v)
 	c := v.As(DefaultOwner)
 	if left := v.store.Paths(intents); len(left) != 0 {
-		t.Errorf("unsettled: %q", left)
+		t.Errorf("intents remain: %q", left)
 	}
 	if got, err := c.Decrypt(ctx, cts[0], nil); err != nil || string(got) != "x" {
-		t.Errorf("survivor: %q, %v", got, err)
+		t.Errorf("Decrypt with the survivor: %q, error %v", got, err)
 	}
 	k, err := c.DescribeKey(ctx, "doomed")
 	if err != nil {
@@ -128,7 +128,7 @@ func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyS
 	whole := k.State == Enabled && err == nil && string(got) == "x"
 	gone := k.State == PendingImport && errors.Is(err, ErrKeyState)
 	if !whole && !gone {
-		t.Errorf("state %s after %q was acknowledged: %q, %v", k.State, acked, got, err)
+		t.Errorf("state %s although %q was acknowledged; Decrypt: %q, error %v", k.State, acked, got, err)
 	}
 	// At most the material of the survivor and of the CMK, and one wrapping key.
 	if n := len(v.store.Paths("material/")); n > 3 || gone && n > 2 {

@@ -32,7 +32,7 @@ func settleNow(t *testing.T, c Client, fake *clock.Fake) {
 	c.vault.keepAgenda(t.Context())
 	for end := time.Now().Add(10 * time.Second); len(c.vault.store.Paths(intents)) > 0; {
 		if time.Now().After(end) {
-			t.Fatalf("left: %q", c.vault.store.Paths(intents))
+			t.Fatalf("intents remain: %q", c.vault.store.Paths(intents))
 		}
 		time.Sleep(5 * time.Millisecond) // the background ticker may have taken the task
 	}
@@ -54,31 +54,31 @@ func TestImportInDevice(t *testing.T) {
 			}
 			k = mustImport(t, c, k.ID, p.material())
 			if got := faulty.Calls(drivertest.MethodImportWrapped); p.parameters.Path != path || got != calls || k.Driver != "hsm" || k.Residence != Resident {
-				t.Errorf("path %s, %d calls of ImportWrapped, %+v", p.parameters.Path, got, k)
+				t.Errorf("path %s, %d calls of ImportWrapped, key %+v", p.parameters.Path, got, k)
 			}
 			if r := lastRecord(t, c, OpImportKeyMaterial); r.Detail["path"] != string(path) || r.Detail["algorithm"] != string(alg) {
-				t.Errorf("recorded %v", r.Detail)
+				t.Errorf("the record's detail is %v", r.Detail)
 			}
 			mustImport(t, c, k.ID, p.material()) // only compared, not kept
 			if n := objects(t, device); n != 1+wrapping {
-				t.Errorf("%d objects after the second import", n)
+				t.Errorf("the device has %d objects after the second import", n)
 			}
 			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
 				t.Fatal(err)
 			}
 			settleNow(t, c, fake)
 			if n := objects(t, device); n != 0 {
-				t.Errorf("%d objects after deletion", n)
+				t.Errorf("the device has %d objects after the deletion", n)
 			}
 			other := askParcel(t, c, k.ID, ownKey(2), ImportRequest{Algorithm: alg})
 			refusedImport(t, c, k.ID, other.material(), "other material")
 			if n := objects(t, device); n != wrapping {
-				t.Errorf("%d objects after a refusal", n)
+				t.Errorf("the device has %d objects after a rejected import", n)
 			}
 			mustImport(t, c, k.ID, askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: alg}).material())
 			settleNow(t, c, fake) // removes the wrapping key of the replaced token
 			if n := objects(t, device); n != 1+wrapping {
-				t.Errorf("%d objects at the end", n)
+				t.Errorf("the device has %d objects at the end", n)
 			}
 		})
 	}
@@ -94,11 +94,11 @@ func TestImportDeviceFails(t *testing.T) {
 		faulty.Add(drivertest.Fault{Method: method, Fail: true, Class: driver.Unknown, After: true})
 		for range tokenTries + 1 {
 			if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("%s: %v", method, err)
+				t.Errorf("ImportKeyMaterial while %s fails: %v, want ErrUnavailable", method, err)
 			}
 		}
 		if n := objects(t, device); n != 1 || len(c.vault.store.Paths(intents)) != 0 {
-			t.Errorf("%s: %d objects, %d intents", method, n, len(c.vault.store.Paths(intents)))
+			t.Errorf("after a failed %s: the device has %d objects and the store %d intents, want 1 and 0", method, n, len(c.vault.store.Paths(intents)))
 		}
 		faulty.Clear()
 		mustImport(t, c, k.ID, p.material())
@@ -123,22 +123,22 @@ func TestDeviceKeepsMaterial(t *testing.T) {
 				faulty.Add(fault)
 			}
 			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("%v", err)
+				t.Errorf("DeleteImportedKeyMaterial: %v, want ErrUnavailable", err)
 			}
 			if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrKeyState) {
 				t.Errorf("used after deletion: %v", err)
 			}
 			if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Operation != "" {
-				t.Errorf("recorded as done: %+v", r)
+				t.Errorf("a success is recorded: %+v", r)
 			}
 			faulty.Clear()
 			faulty.hoards.Store(false)
 			settleNow(t, c, fake)
 			if n := objects(t, device); n != 0 {
-				t.Errorf("%d objects left", n)
+				t.Errorf("the device has %d objects, want 0", n)
 			}
 			if r := lastRecord(t, c, OpDeleteImportedKeyMaterial); r.Key != k.ID || r.Principal != string(DefaultOwner) {
-				t.Errorf("recorded as %+v", r)
+				t.Errorf("the record of the deletion is %+v", r)
 			}
 		})
 	}
@@ -168,10 +168,10 @@ func TestImportIsSettledAtOpen(t *testing.T) {
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodImportWrapped, Fail: true, Class: driver.Unknown, After: true})
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
 	if _, err := c.ImportKeyMaterial(ctx, k.ID, p.material()); !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("dead device: %v", err)
+		t.Fatalf("ImportKeyMaterial with a device that fails: %v, want ErrUnavailable", err)
 	}
 	if objects(t, device) != 2 || len(v.store.Paths(intents)) != 1 {
-		t.Fatalf("%d objects, %d intents", objects(t, device), len(v.store.Paths(intents)))
+		t.Fatalf("the device has %d objects and the store %d intents, want 2 and 1", objects(t, device), len(v.store.Paths(intents)))
 	}
 	closeChecked(t, v)
 	v, err := Open(ctx, dir, deviceConfig(device), passphrase(t, "correct horse"))
@@ -180,11 +180,11 @@ func TestImportIsSettledAtOpen(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if objects(t, device) != 1 || len(v.store.Paths(intents)) != 0 {
-		t.Errorf("%d objects, %d intents after settling", objects(t, device), len(v.store.Paths(intents)))
+		t.Errorf("after Open the device has %d objects and the store %d intents", objects(t, device), len(v.store.Paths(intents)))
 	}
 	state, err := v.importOf(ctx, k.ID)
 	if err != nil || state.Token.Failed != 1 || state.Token.Running != 0 {
-		t.Errorf("a try that was cut off counts: %+v, %v", state.Token, err)
+		t.Errorf("the interrupted attempt must count as failed once: %+v, error %v", state.Token, err)
 	}
 	mustImport(t, v.As(DefaultOwner), k.ID, p.material())
 }
@@ -208,13 +208,13 @@ func TestImportedKeyMoves(t *testing.T) {
 	}
 	settleNow(t, c, fake)
 	if n := objects(t, device); n != 0 {
-		t.Errorf("%d objects after deletion", n)
+		t.Errorf("the device has %d objects after the deletion", n)
 	}
 	if k = mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material()); k.Driver != "hsm" || k.Provenance != ProvenanceImported {
-		t.Errorf("%+v", k)
+		t.Errorf("the key after the second import is %+v", k)
 	}
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("Decrypt: %q, error %v", got, err)
 	}
 }
 
@@ -250,12 +250,12 @@ func TestImportIsSettledByItself(t *testing.T) {
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodImportWrapped, Fail: true, Class: driver.Unknown, After: true})
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
 	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrUnavailable) || objects(t, device) != 2 {
-		t.Fatalf("%v, %d objects", err, objects(t, device))
+		t.Fatalf("ImportKeyMaterial: %v, want ErrUnavailable; the device has %d objects, want 2", err, objects(t, device))
 	}
 	faulty.Clear()
 	settleNow(t, c, fake)
 	if n := objects(t, device); n != 1 {
-		t.Errorf("%d objects", n)
+		t.Errorf("the device has %d objects, want 1", n)
 	}
 	mustImport(t, c, k.ID, p.material())
 }
@@ -274,7 +274,7 @@ func TestDestructionGoesOnAfterOpen(t *testing.T) {
 	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
 	if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("%v", err)
+		t.Errorf("DeleteImportedKeyMaterial: %v, want ErrUnavailable", err)
 	}
 	closeChecked(t, v)
 	v, err := Open(t.Context(), dir, cfg, passphrase(t, "correct horse"))
@@ -283,11 +283,11 @@ func TestDestructionGoesOnAfterOpen(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if n := len(v.store.Paths(intents)); n != 2 { // for the material and the wrapping key
-		t.Errorf("%d intents", n)
+		t.Errorf("%d intents, want 2", n)
 	}
 	faulty.Clear()
 	settleNow(t, v.As(DefaultOwner), fake)
 	if n := objects(t, device); n != 0 {
-		t.Errorf("%d objects left", n)
+		t.Errorf("the device has %d objects, want 0", n)
 	}
 }

@@ -43,25 +43,25 @@ func TestExpiryIsExact(t *testing.T) {
 	for _, back := range []time.Duration{0, 24 * time.Hour} {
 		fake.Set(fake.Now().Add(-back))
 		if _, err := c.Decrypt(ctx, ct, nil); !errors.Is(err, ErrKeyState) {
-			t.Errorf("at ValidTo, clock set back by %v: %v", back, err)
+			t.Errorf("Decrypt at ValidTo with the clock set back by %v: %v, want ErrKeyState", back, err)
 		}
 		if k, err := c.DescribeKey(ctx, k.ID); err != nil || k.State != PendingImport {
-			t.Errorf("%v, %v", k.State, err)
+			t.Errorf("DescribeKey: state %v, error %v, want PendingImport", k.State, err)
 		}
 	}
 	for listed, err := range c.ListKeys(ctx, KeyFilter{State: PendingImport}) {
 		if err != nil || listed.ID != k.ID {
-			t.Errorf("listed %+v, %v", listed, err)
+			t.Errorf("ListKeys: %+v, error %v", listed, err)
 		}
 	}
 	if err := c.EnableKeys(ctx, k.ID); !errors.Is(err, ErrKeyState) {
-		t.Errorf("enabling: %v", err)
+		t.Errorf("EnableKeys: %v, want ErrKeyState", err)
 	}
 	if err := c.SetAlias(ctx, k.ID, "late"); err != nil { // stores the key's description
 		t.Fatal(err)
 	}
 	if len(v.store.Paths("material/")) == 0 {
-		t.Fatal("the tick was not late")
+		t.Fatal("the background ticker was not late")
 	}
 	mustExpire(t, v, k)
 }
@@ -84,15 +84,15 @@ func mustExpire(t *testing.T, v *Vault, k Key) {
 		t.Fatal(err)
 	}
 	if left := v.store.Paths("material/"); len(left) != 0 {
-		t.Errorf("material left: %q", left)
+		t.Errorf("material remains: %q", left)
 	}
 	r := lastRecord(t, v.As(DefaultOwner), OpExpireKeyMaterial)
 	if r.Result != audit.OK || r.Key != k.ID || r.Principal != string(byItself) || r.Phase != audit.Outcome {
-		t.Errorf("recorded as %+v", r)
+		t.Errorf("the record of the expiry is %+v", r)
 	}
 	stored, err := v.keys.key(t.Context(), k.ID)
 	if err != nil || stored.State != PendingImport || !stored.ValidTo.IsZero() {
-		t.Errorf("%+v, %v", stored, err)
+		t.Errorf("the stored key is %+v, error %v", stored, err)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestTickExpires(t *testing.T) {
 	fake.Advance(time.Hour)
 	for end := time.Now().Add(10 * time.Second); len(v.store.Paths("material/"))+len(v.store.Paths(intents)) > 0; {
 		if time.Now().After(end) {
-			t.Fatal("the tick did not come")
+			t.Fatal("the background ticker did not run")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -125,10 +125,10 @@ func TestExpiryAtOpen(t *testing.T) {
 	}
 	defer closeChecked(t, v)
 	if left := v.store.Paths("material/"); len(left) != 0 {
-		t.Errorf("material left: %q", left)
+		t.Errorf("material remains: %q", left)
 	}
 	if k, err := v.As(DefaultOwner).DescribeKey(t.Context(), k.ID); err != nil || k.State != PendingImport {
-		t.Errorf("%v, %v", k.State, err)
+		t.Errorf("DescribeKey: state %v, error %v, want PendingImport", k.State, err)
 	}
 }
 
@@ -147,20 +147,20 @@ func TestValidToIsSetAnew(t *testing.T) {
 	mustImport(t, c, k.ID, again)
 	fake.Advance(2 * time.Hour)
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("Decrypt: %q, error %v", got, err)
 	}
 	next := newParcel(t, c, k, ownKey(1))
 	v.agenda.set(importPathOf(k.ID), time.Time{})
 	fake.Advance(2 * time.Hour)
 	if k := mustImport(t, c, k.ID, next.material()); !k.ValidTo.IsZero() || k.State != Enabled {
-		t.Errorf("%+v", k)
+		t.Errorf("the key without ValidTo is %+v", k)
 	}
 	fake.Advance(1000 * time.Hour)
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("without an end: %q, %v", got, err)
+		t.Errorf("Decrypt without ValidTo: %q, error %v", got, err)
 	}
 	if r := lastRecord(t, c, OpExpireKeyMaterial); r.Result != audit.OK {
-		t.Errorf("what had expired was not destroyed first: %+v", r)
+		t.Errorf("the expired material was not destroyed before the import: %+v", r)
 	}
 }
 
@@ -187,10 +187,10 @@ func TestNothingIsTendedAfterAFailedOpen(t *testing.T) {
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
 	if err == nil {
 		v.Close()
-		t.Fatal("opened without its record")
+		t.Fatal("Open succeeded although its record could not be written")
 	}
 	x.engine.Fault(nil)
 	if !x.open(t, "afterwards") {
-		t.Error("material is gone")
+		t.Error("the material was destroyed")
 	}
 }

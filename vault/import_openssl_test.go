@@ -73,7 +73,7 @@ func TestImportFromOpenSSL(t *testing.T) {
 				enforced := fips140.Enforced() && (alg == WrapRSAESOAEPSHA1 || alg == WrapSM2)
 				if refused := excluded(edition, alg); refused != nil || enforced {
 					if !errors.Is(err, ErrUnsupported) {
-						t.Errorf("%v, want %v", err, refused)
+						t.Errorf("ParametersForImport: %v, want %v", err, refused)
 					}
 					return
 				}
@@ -93,7 +93,7 @@ func TestImportFromOpenSSL(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-					t.Errorf("%q, %v", got, err)
+					t.Errorf("Decrypt: %q, error %v", got, err)
 				}
 			})
 		}
@@ -117,7 +117,7 @@ func TestMacOfImportedKey(t *testing.T) {
 	o.Exec("dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:"+hex.EncodeToString(o.Read("raw_material.bin")), "-binary", "-out", "mac", "message")
 	got, err := c.GenerateMac(t.Context(), k.ID, []byte("a message"))
 	if err != nil || !bytes.Equal(got, o.Read("mac")) {
-		t.Errorf("%x, %v", got, err)
+		t.Errorf("GenerateMac: %x, error %v, want the MAC of openssl", got, err)
 	}
 }
 

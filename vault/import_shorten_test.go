@@ -37,11 +37,11 @@ func TestShorteningIsDeleting(t *testing.T) {
 	} {
 		m.ValidTo = row.validTo
 		if _, err := row.by.ImportKeyMaterial(ctx, k.ID, m); !errors.Is(err, row.want) {
-			t.Errorf("%s: %v, want %v", row.name, err, row.want)
+			t.Errorf("%s: ImportKeyMaterial: %v, want %v", row.name, err, row.want)
 		}
 		r := lastRecord(t, owner, OpImportKeyMaterial)
 		if refused := r.Result == audit.Refused && r.Rule == "may DeleteImportedKeyMaterial"; refused != (row.want != nil) || row.want == nil && r.Rule != "may ImportKeyMaterial" {
-			t.Errorf("%s: on record as %s by rule %q", row.name, r.Result, r.Rule)
+			t.Errorf("%s: the record has result %s and rule %q", row.name, r.Result, r.Rule)
 		}
 	}
 	fake.Advance(time.Second)

@@ -208,31 +208,31 @@ func TestImportLife(t *testing.T) {
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "mine"})
 	if k.State != PendingImport || k.Version != 0 || k.Origin != OriginExternal {
-		t.Fatalf("%+v", k)
+		t.Fatalf("CreateKey of EXTERNAL: %+v", k)
 	}
 	if versions, err := c.ListKeyVersions(ctx, "mine"); err != nil || len(versions) != 0 {
 		t.Errorf("%d versions before the first import, %v", len(versions), err)
 	}
 	if _, err := c.Encrypt(ctx, "mine", nil, nil); !errors.Is(err, ErrKeyState) {
-		t.Errorf("without material: %v", err)
+		t.Errorf("Encrypt without material: %v, want ErrKeyState", err)
 	}
 	one := newParcel(t, c, k, ownKey(1))
 	k = mustImport(t, c, "mine", one.material())
 	if k.State != Enabled || k.Version != 1 {
-		t.Errorf("%+v", k)
+		t.Errorf("the key after the import is %+v", k)
 	}
 	ct, err := c.Encrypt(ctx, "mine", []byte("x"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.RotateKey(ctx, "mine"); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "re-encrypt") {
-		t.Errorf("rotation: %v", err)
+		t.Errorf("RotateKey: %v, want ErrUnsupported with the remedy", err)
 	}
 	mustImport(t, c, "mine", one.material()) // the token is valid for more than one import
 	v = reopen(t, v, dir)
 	c = v.As(DefaultOwner)
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("after a restart: %q, %v", got, err)
+		t.Errorf("Decrypt after a restart: %q, error %v", got, err)
 	}
 	mustImport(t, c, "mine", one.material())
 	if err := c.DeleteImportedKeyMaterial(ctx, "mine"); err != nil {
@@ -242,10 +242,10 @@ func TestImportLife(t *testing.T) {
 	defer closeChecked(t, v)
 	c = v.As(DefaultOwner)
 	if k, err := c.DescribeKey(ctx, "mine"); err != nil || k.State != PendingImport || k.Version != 1 {
-		t.Errorf("deleted: %+v, %v", k, err)
+		t.Errorf("DescribeKey after the deletion: %+v, error %v", k, err)
 	}
 	if _, err := c.Decrypt(ctx, ct, nil); !errors.Is(err, ErrKeyState) {
-		t.Errorf("deleted: %v", err)
+		t.Errorf("Decrypt after the deletion: %v, want ErrKeyState", err)
 	}
 	if _, err := c.ImportKeyMaterial(ctx, "mine", one.material()); !errors.Is(err, ErrImportToken) {
 		t.Errorf("a token that ended with its material: %v", err)
@@ -256,10 +256,10 @@ func TestImportLife(t *testing.T) {
 	}
 	mustImport(t, c, "mine", newParcel(t, c, k, ownKey(1)).material())
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("the same material again: %q, %v", got, err)
+		t.Errorf("Decrypt after another import: %q, error %v", got, err)
 	}
 	if versions, err := c.ListKeyVersions(ctx, "mine"); err != nil || len(versions) != 1 || versions[0].Origin != OriginExternal {
-		t.Errorf("%+v, %v", versions, err)
+		t.Errorf("ListKeyVersions: %+v, error %v", versions, err)
 	}
 }
 
@@ -341,12 +341,12 @@ func TestImportRefused(t *testing.T) {
 			t.Errorf("%s changed the vault: %v, then %v", name, before, after)
 		}
 		if got := lastRecord(t, c, OpImportKeyMaterial); got.Result != audit.Failed || got.Error != errorName(row.want) {
-			t.Errorf("%s: recorded as %s %s", name, got.Result, got.Error)
+			t.Errorf("%s: the record has %s %s", name, got.Result, got.Error)
 		}
 		forgive(t, v, k.ID)
 	}
 	if k := mustImport(t, c, k.ID, good.material()); k.State != Enabled {
-		t.Errorf("%+v", k)
+		t.Errorf("the key after the import is %+v", k)
 	}
 }
 
@@ -452,13 +452,13 @@ func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
 	v, _ := newTestVault(t, deviceConfig(noImport{device}))
 	c := v.As(DefaultOwner)
 	if k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256}); k.Driver != softDriver {
-		t.Errorf("on driver %s", k.Driver)
+		t.Errorf("CreateKey: driver %s, want soft", k.Driver)
 	}
 	if _, err := c.CreateKey(t.Context(), KeyOptions{Origin: OriginExternal, Spec: ECCP256, Driver: "hsm"}); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("%v", err)
+		t.Errorf("CreateKey with the driver named: %v, want ErrUnsupported", err)
 	}
 	if _, err := c.CreateKey(t.Context(), KeyOptions{Origin: "FOUND"}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("unknown origin: %v", err)
+		t.Errorf("CreateKey with an unknown origin: %v, want ErrInvalid", err)
 	}
 }
 
@@ -496,7 +496,7 @@ func TestDeleteRacesEncrypt(t *testing.T) {
 					return
 				}
 				if late {
-					t.Error("used after an acknowledged deletion")
+					t.Error("a key was used after an acknowledged deletion")
 				}
 				released[i] = append(released[i], ct)
 			}
@@ -512,7 +512,7 @@ func TestDeleteRacesEncrypt(t *testing.T) {
 	for _, cts := range released {
 		for _, ct := range cts {
 			if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-				t.Fatalf("%q, %v", got, err)
+				t.Fatalf("Decrypt: %q, error %v", got, err)
 			}
 		}
 	}
@@ -533,11 +533,11 @@ func TestAuditTellsNoMaterial(t *testing.T) {
 	for name, secret := range map[string][]byte{"material": p.plain, "wrapped": p.wrapped[:48], "token": p.parameters.Token[:48]} {
 		for _, form := range []string{string(secret), hex.EncodeToString(secret), base64.StdEncoding.EncodeToString(secret)[:20]} {
 			if strings.Contains(log.String(), form) {
-				t.Errorf("%s is in the audit", name)
+				t.Errorf("the audit log contains %s", name)
 			}
 		}
 	}
 	if r := lastRecord(t, c, OpImportKeyMaterial); r.Detail["path"] != string(PathHost) || r.Detail["algorithm"] == "" {
-		t.Errorf("recorded %+v", r)
+		t.Errorf("the record of the import is %+v", r)
 	}
 }

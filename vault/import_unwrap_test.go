@@ -38,7 +38,7 @@ func TestSyntheticMaterialIsRefused(t *testing.T) {
 			break
 		}
 		if n == 20000 {
-			t.Fatal("no such ciphertext was found")
+			t.Fatal("the search found no such ciphertext")
 		}
 	}
 	m := p.material()

@@ -120,7 +120,7 @@ func hashesAgree(t *testing.T, x *inputFixture) {
 			continue
 		}
 		if n++; !bytes.Equal(r.ContextHash, want) {
-			t.Errorf("%s is recorded with another encryption context than was given", r.Operation)
+			t.Errorf("the record of %s has another encryption context than was given", r.Operation)
 		}
 	}
 	if n < 8 {
@@ -145,7 +145,7 @@ func copiesOfEncryption(t *testing.T, x *inputFixture) {
 		ct, ec := bytes.Clone(x.ct), x.context()
 		x.during(func() { spoilBytes(ct); spoilMap(ec) }, func() {
 			if got, err := decrypt(ct, ec); err != nil || !bytes.Equal(got, x.plain) {
-				t.Errorf("%s of a ciphertext that changes meanwhile: %q, %v", name, got, err)
+				t.Errorf("%s of a ciphertext that changes during the call: %q, %v", name, got, err)
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func copiesOfDataKeys(t *testing.T, x *inputFixture) {
 		x.a.spoil = func() { spoilMap(ec); spoilBytes(ct) }
 		again, err := x.OpenDataKey(ctx, ct, ec)
 		if err != nil || !bytes.Equal(again.Ciphertext(), k.Ciphertext()) {
-			t.Errorf("OpenDataKey of a ciphertext that changes meanwhile: %v, or it keeps the changed one", err)
+			t.Errorf("OpenDataKey of a ciphertext that changes during the call: %v, or it keeps the changed one", err)
 		}
 		again.Destroy()
 	})
@@ -182,7 +182,7 @@ func copiesOfDataKeys(t *testing.T, x *inputFixture) {
 			_, err = x.Decrypt(ctx, ct, x.pairs)
 		}
 		if err != nil {
-			t.Errorf("GenerateDataKeyWithoutPlaintext with a context that changes meanwhile: %v", err)
+			t.Errorf("GenerateDataKeyWithoutPlaintext with a context that changes during the call: %v", err)
 		}
 	})
 }
@@ -199,7 +199,7 @@ func copiesOfSignatures(t *testing.T, x *inputFixture) {
 	message, given := bytes.Clone(x.plain), bytes.Clone(signature)
 	x.during(func() { spoilBytes(message, given) }, func() {
 		if ok, err := x.Verify(ctx, x.signing.ID, message, given, SignOptions{}); err != nil || !ok {
-			t.Errorf("Verify of a message and signature that change meanwhile: %v, %v", ok, err)
+			t.Errorf("Verify of a message and signature that change during the call: %v, %v", ok, err)
 		}
 	})
 	message = bytes.Clone(x.plain)
@@ -210,7 +210,7 @@ func copiesOfSignatures(t *testing.T, x *inputFixture) {
 	message, given = bytes.Clone(x.plain), bytes.Clone(mac)
 	x.during(func() { spoilBytes(message, given) }, func() {
 		if ok, err := x.VerifyMac(ctx, x.mac.ID, message, given); err != nil || !ok {
-			t.Errorf("VerifyMac of a message and MAC that change meanwhile: %v, %v", ok, err)
+			t.Errorf("VerifyMac of a message and MAC that change during the call: %v, %v", ok, err)
 		}
 	})
 }
@@ -235,7 +235,7 @@ func copiesOfDecryption(t *testing.T, x *inputFixture) {
 	}
 	x.during(func() { spoilBytes(ct) }, func() {
 		if got, err := x.AsymmetricDecrypt(t.Context(), x.private.ID, ct, alg); err != nil || !bytes.Equal(got, x.plain) {
-			t.Errorf("AsymmetricDecrypt of a ciphertext that changes meanwhile: %q, %v", got, err)
+			t.Errorf("AsymmetricDecrypt of a ciphertext that changes during the call: %q, %v", got, err)
 		}
 	})
 }
@@ -275,7 +275,7 @@ func copiesOfTags(t *testing.T, x *inputFixture) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("ListKeys with a filter that changes meanwhile yielded %d keys, want 1", n)
+			t.Errorf("ListKeys with a filter that changes during the call yielded %d keys, want 1", n)
 		}
 	})
 }
@@ -287,7 +287,7 @@ func copiesOfLists(t *testing.T, x *inputFixture) {
 	swap := func() { keys[0], keys[1] = bystander, bystander }
 	x.during(swap, func() {
 		if got, err := x.DescribeKeys(ctx, keys...); err != nil || len(got) != 2 || got[0].ID != one || got[1].ID != two {
-			t.Errorf("DescribeKeys of a list that changes meanwhile: %d keys, %v", len(got), err)
+			t.Errorf("DescribeKeys of a list that changes during the call: %d keys, %v", len(got), err)
 		}
 	})
 	for name, set := range map[string]func(context.Context, ...string) error{"EnableKeys": x.EnableKeys, "DisableKeys": x.DisableKeys} {
@@ -309,7 +309,7 @@ func copiesOfImports(t *testing.T, x *inputFixture) {
 	m.Token, m.EncryptedMaterial = bytes.Clone(m.Token), bytes.Clone(m.EncryptedMaterial)
 	x.during(func() { spoilBytes(m.Token, m.EncryptedMaterial) }, func() {
 		if _, err := x.ImportKeyMaterial(t.Context(), k.ID, m); err != nil {
-			t.Errorf("ImportKeyMaterial of material that changes meanwhile: %v", err)
+			t.Errorf("ImportKeyMaterial of material that changes during the call: %v", err)
 		}
 	})
 }
@@ -320,13 +320,13 @@ func copiesOfProtectors(t *testing.T, x *inputFixture) {
 	spoil := func() { protectors[0] = dead }
 	x.during(spoil, func() {
 		if _, err := x.Backup(t.Context(), io.Discard, BackupOptions{}, protectors...); err != nil {
-			t.Errorf("Backup to protectors that change meanwhile: %v", err)
+			t.Errorf("Backup to protectors that change during the call: %v", err)
 		}
 	})
 	protectors[0] = passphrase(t, "correct horse")
 	x.during(spoil, func() {
 		if err := x.RotateRoot(t.Context(), protectors...); err != nil {
-			t.Errorf("RotateRoot to protectors that change meanwhile: %v", err)
+			t.Errorf("RotateRoot to protectors that change during the call: %v", err)
 		}
 	})
 }

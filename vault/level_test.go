@@ -164,7 +164,7 @@ func TestCapabilities(t *testing.T) {
 				defaults[can.Usage][can.Spec]++
 			}
 			if (can.Usage == SignVerify) != (len(can.Sign) > 0) || (can.Usage == AsymmetricDecrypt) != (len(can.Decrypt) > 0) {
-				t.Errorf("%s, %s %s: algorithms %v, %v", d.Name, can.Spec, can.Usage, can.Sign, can.Decrypt)
+				t.Errorf("Capabilities, %s, %s %s: sign algorithms %v, decryption algorithms %v", d.Name, can.Spec, can.Usage, can.Sign, can.Decrypt)
 			}
 			if strings.HasPrefix(string(can.Spec), "RSA_") && testing.Short() {
 				continue

@@ -61,7 +61,7 @@ func TestListKeysYieldsWhatMayBeDescribed(t *testing.T) {
 			t.Errorf("%s: ListKeys left %d records, want 1", name, n)
 		}
 		if r := lastRecord(t, owner, OpListKeys); r.Result != audit.OK || r.Decision != "ALLOW" || r.Detail["withheld"] != row.withheld {
-			t.Errorf("%s: on record as %s %s, %q withheld, want %q", name, r.Decision, r.Result, r.Detail["withheld"], row.withheld)
+			t.Errorf("ListKeys, %s: recorded as %s %s with %q withheld, want %q", name, r.Decision, r.Result, r.Detail["withheld"], row.withheld)
 		}
 	}
 	if got := listed(owner, KeyFilter{}); len(got) != 2 || !slices.Contains(got, theirs.ID) {

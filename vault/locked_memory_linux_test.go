@@ -25,7 +25,7 @@ func TestLittleLockedMemory(t *testing.T) {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLittleLockedMemory$", "-test.v", "-edition="+testEdition().String())
 		cmd.Env = append(os.Environ(), lockedMemoryChild+"=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("the child process: %v\n%s", err, out)
 		}
 		return
 	}
@@ -63,7 +63,7 @@ func TestLittleLockedMemory(t *testing.T) {
 	memguard.Purge()
 	useCiphers(t, held)
 	if resting.resting == nil {
-		t.Error("a data key without a cipher is not at rest")
+		t.Error("a data key without a cipher is not in an enclave")
 	} else if err := resting.Use(func([]byte) error { return nil }); !errors.Is(err, ErrLockedMemory) {
 		t.Errorf("Use of a key at rest after memguard.Purge: %v, want ErrLockedMemory", err)
 	}
@@ -100,7 +100,7 @@ func holdDataKeys(t *testing.T, c Client) (held []*DataKey) {
 	}
 	t.Logf("%d data keys of 64 KiB", len(held))
 	if len(held) < 32 || len(held) == 1000 {
-		t.Fatalf("a principal gets %d data keys", len(held))
+		t.Fatalf("one principal can hold %d data keys, want 32 to 999", len(held))
 	}
 	return held
 }
@@ -148,7 +148,7 @@ func useCiphers(t *testing.T, keys []*DataKey) {
 			t.Fatalf("AEAD of a key that has one: %v", err)
 		}
 		if got, err := a.Open(nil, nil, a.Seal(nil, nil, []byte("x"), nil), nil); err != nil || string(got) != "x" {
-			t.Fatalf("Open: %q, %v", got, err)
+			t.Fatalf("cipher's Open: %q, error %v", got, err)
 		}
 	}
 }

@@ -45,11 +45,11 @@ func TestAliasOfACutOffCreation(t *testing.T) {
 	n := 0
 	for got, err := range v.As(DefaultOwner).ListKeys(ctx, KeyFilter{}) {
 		if n++; err != nil || got.ID != k.ID || got.Alias != "invoices" {
-			t.Errorf("%+v, %v", got, err)
+			t.Errorf("ListKeys: %+v, error %v", got, err)
 		}
 	}
 	if n != 1 {
-		t.Errorf("%d keys", n)
+		t.Errorf("ListKeys: %d keys, want 1", n)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestAliasDeletedWhileMade(t *testing.T) {
 	k := <-made
 	got, err := c.DescribeKey(ctx, k.ID)
 	if err != nil || k.Alias != "" || got.Alias != "" || got.State != Enabled || got.Description != "d" {
-		t.Errorf("made %+v, is %+v, %v", k, got, err)
+		t.Errorf("CreateKey returned %+v, DescribeKey %+v, error %v", k, got, err)
 	}
 	mustKey(t, c, KeyOptions{Alias: "a", Driver: softDriver})
 }
@@ -108,7 +108,7 @@ func TestPanicInADriver(t *testing.T) {
 	func() {
 		defer func() {
 			if recover() == nil {
-				t.Error("the panic was swallowed")
+				t.Error("CreateKey did not panic")
 			}
 		}()
 		c.CreateKey(t.Context(), KeyOptions{Alias: "a"})

@@ -22,16 +22,16 @@ func TestAliasesAndTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.DescribeKey(ctx, "a"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("former alias: %v", err)
+		t.Errorf("DescribeKey by a former alias: %v, want ErrNotFound", err)
 	}
 	if err := c.DeleteAlias(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.DeleteAlias(ctx, b.ID); !errors.Is(err, ErrNotFound) {
-		t.Errorf("no alias left: %v", err)
+		t.Errorf("DeleteAlias of a CMK without an alias: %v, want ErrNotFound", err)
 	}
 	if err := c.SetAlias(ctx, a.ID, "b"); err != nil {
-		t.Errorf("alias that became free: %v", err)
+		t.Errorf("SetAlias with an alias that was deleted: %v", err)
 	}
 	if err := c.UntagKey(ctx, a.ID, "no"); err != nil {
 		t.Errorf("UntagKey of a tag that is not there: %v, want nil", err)
@@ -41,14 +41,14 @@ func TestAliasesAndTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.SetDescription(ctx, a.ID, strings.Repeat("x", 1025)); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("long description: %v", err)
+		t.Errorf("SetDescription with 1025 bytes: %v, want ErrTooLarge", err)
 	}
 	if err := c.TagKey(ctx, a.ID, map[string]string{"": "x"}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("empty tag: %v", err)
+		t.Errorf("TagKey with an empty key: %v, want ErrInvalid", err)
 	}
 	got, err := c.DescribeKey(ctx, "b")
 	if err != nil || got.ID != a.ID || got.Tags["env"] != "live" || len(got.Tags) != 1 || got.Description != "first" {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("DescribeKey: %+v, error %v", got, err)
 	}
 	for name, row := range map[string]struct {
 		filter KeyFilter
@@ -116,7 +116,7 @@ func TestAuthorizer(t *testing.T) {
 		rules[r.Decision+" "+r.Rule+" "+r.Error]++
 	}
 	if rules["ALLOW clerk-7 "] != 1 || rules["DENY default DENIED"] != 2 {
-		t.Errorf("recorded decisions: %v", rules)
+		t.Errorf("the recorded decisions are %v", rules)
 	}
 }
 
@@ -162,13 +162,13 @@ func TestClosedVault(t *testing.T) {
 	}
 	closeChecked(t, v)
 	if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrClosed) {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("Encrypt after Close: %v, want ErrClosed", err)
 	}
 	if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("data key after Close: %v", err)
 	}
 	if err := v.Close(); err != nil {
-		t.Errorf("closing twice: %v", err)
+		t.Errorf("the second Close: %v", err)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestCancelledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != context.Canceled {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("Encrypt with a context that ended: %v, want context.Canceled", err)
 	}
 }
 
@@ -280,7 +280,7 @@ func TestMoveAliasNeverMissing(t *testing.T) {
 	}
 	for n := range 50 {
 		if err := c.MoveAlias(ctx, "live", keys[(n+1)%2].ID); err != nil {
-			t.Errorf("move %d: %v", n, err)
+			t.Errorf("MoveAlias %d: %v", n, err)
 		}
 	}
 	close(done)

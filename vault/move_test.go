@@ -45,7 +45,7 @@ func TestMoveKey(t *testing.T) {
 	}
 	receipts, err := c.MoveKey(ctx, k.ID, "hsm")
 	if err != nil || len(receipts) != 4 {
-		t.Fatalf("%d receipts, %v", len(receipts), err)
+		t.Fatalf("MoveKey: %d receipts, error %v, want 4", len(receipts), err)
 	}
 	for i, text := range receipts {
 		r, err := audit.OpenReceipt(text, v.LogKey())
@@ -61,7 +61,7 @@ func TestMoveKey(t *testing.T) {
 	defer closeChecked(t, v)
 	for i, ct := range made {
 		if got, err := v.As(DefaultOwner).Decrypt(ctx, ct, nil); err != nil || string(got) != "4711" {
-			t.Errorf("version %d: %q, %v", i+1, got, err)
+			t.Errorf("Decrypt with version %d: %q, error %v", i+1, got, err)
 		}
 	}
 	if _, err := v.As(DefaultOwner).MoveKey(ctx, k.ID, softDriver); !errors.Is(err, ErrNotExportable) {
@@ -91,7 +91,7 @@ func checkMoved(t *testing.T, v *Vault, key string, receipts [][]byte) {
 		t.Errorf("%d records of material for %d versions", n, len(versions))
 	}
 	if left := v.store.Paths(intents); len(left) != 0 {
-		t.Errorf("intents are left: %v", left)
+		t.Errorf("intents remain: %v", left)
 	}
 	var recorded [][]byte
 	for r, err := range c.AuditRecords(ctx, audit.Filter{Operation: string(OpMoveKey)}) {
@@ -174,12 +174,12 @@ func TestMoveFails(t *testing.T) {
 			device.Add(row.fault)
 			_, err = c.MoveKey(ctx, k.ID, "hsm")
 			if !errors.Is(err, row.want) || row.want == nil && err != nil {
-				t.Errorf("%v, want %v", err, row.want)
+				t.Errorf("MoveKey: %v, want %v", err, row.want)
 			}
 			device.Clear()
 			if row.want != nil {
 				if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "m" {
-					t.Errorf("after the failed move: %q, %v", got, err)
+					t.Errorf("Decrypt after the failed move: %q, error %v", got, err)
 				}
 			}
 			closeChecked(t, v)
@@ -188,7 +188,7 @@ func TestMoveFails(t *testing.T) {
 			}
 			defer closeChecked(t, v)
 			if left := v.store.Paths(intents); len(left) != 0 {
-				t.Errorf("intents are left: %v", left)
+				t.Errorf("intents remain: %v", left)
 			}
 		})
 	}
@@ -264,14 +264,14 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 		engine.Restore(cut.pairs)
 		v, err := Open(t.Context(), dir, cfg, passphrase(t, "p"))
 		if err != nil {
-			t.Fatalf("cut %d: %v", i, err)
+			t.Fatalf("Open of state %d: %v", i, err)
 		}
 		c := v.As(DefaultOwner)
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "m" {
-			t.Errorf("cut %d: %q, %v", i, got, err)
+			t.Errorf("state %d: Decrypt: %q, error %v", i, got, err)
 		}
 		if n, left := len(v.store.Paths("material/")), v.store.Paths(intents); n != 1 || len(left) != 0 {
-			t.Errorf("cut %d: %d materials, intents %v", i, n, left)
+			t.Errorf("state %d: %d materials, intents %v", i, n, left)
 		}
 		now, err := c.DescribeKey(t.Context(), k.ID)
 		if err != nil {
@@ -281,7 +281,7 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 		closeChecked(t, v)
 	}
 	if places[softDriver] < 2 || places["hsm"] < 3 {
-		t.Errorf("%d cuts, found in %v", len(cuts), places)
+		t.Errorf("%d interrupted states; the material was found in %v", len(cuts), places)
 	}
 }
 
@@ -306,13 +306,13 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 	for i, cut := range slices.Backward(cuts) { // see TestMoveKilledAtEachCommit
 		x.restore(t, cut)
 		if changed := x.reopen(t, fmt.Sprintf("cut %d", i)); doomed[i] && !changed {
-			t.Errorf("cut %d: superseded material was removed without a change of epoch", i)
+			t.Errorf("state %d: old material was removed without a change of epoch", i)
 		} else if doomed[i] {
 			ended++
 		}
 	}
 	if ended < 4 {
-		t.Errorf("of %d cuts only %d left material to destroy", len(cuts), ended)
+		t.Errorf("of %d interrupted states only %d have material to destroy", len(cuts), ended)
 	}
 }
 
@@ -333,11 +333,11 @@ func TestMoveFailsAtEachCommit(t *testing.T) {
 		doomed := x.doomed(t)
 		x.v.Close()
 		if changed := x.reopen(t, fmt.Sprintf("batch %d failed", n)); doomed && !changed {
-			t.Errorf("batch %d failed: superseded material was removed without a change of epoch", n)
+			t.Errorf("batch %d failed: old material was removed without a change of epoch", n)
 		}
 		if err == nil {
 			if n < 8 {
-				t.Errorf("only %d batches", n)
+				t.Errorf("the move took only %d batches, want 8 or more", n)
 			}
 			return
 		}
@@ -370,15 +370,15 @@ func TestMoveStopsHalfWay(t *testing.T) {
 			stop(x, cancel)
 			receipts, err := x.v.As(DefaultOwner).MoveKey(ctx, x.key, "hsm")
 			if err == nil || len(receipts) != 2 {
-				t.Errorf("%d receipts, %v", len(receipts), err)
+				t.Errorf("MoveKey: %d receipts, error %v, want 2 and an error", len(receipts), err)
 			}
 			if changes := (x.v.store.Root().Generation - generation) / 2; changes < 1 || changes > 2 {
-				t.Errorf("%d changes of epoch for two versions left behind", changes)
+				t.Errorf("%d changes of epoch for the old material of two versions, want 1 or 2", changes)
 			}
 			x.device.Clear()
 			x.check(t, x.v, "half-way")
 			if receipts, err = x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm"); err != nil || len(receipts) != len(x.cts)-2 {
-				t.Errorf("the rest: %d receipts, %v", len(receipts), err)
+				t.Errorf("the second MoveKey: %d receipts, error %v", len(receipts), err)
 			}
 			x.check(t, x.v, "after the rest")
 			closeChecked(t, x.v)
@@ -427,14 +427,14 @@ func TestMoveRaces(t *testing.T) {
 			row.meanwhile(k)
 			close(proceed)
 			if err := <-moved; !errors.Is(err, row.want) || row.want == nil && err != nil {
-				t.Errorf("%v, want %v", err, row.want)
+				t.Errorf("MoveKey: %v, want %v", err, row.want)
 			}
 			slow.Clear()
 			if k, err := c.DescribeKey(ctx, k.ID); err != nil || k.Driver != row.on || k.State != Enabled {
-				t.Errorf("%+v, %v", k, err)
+				t.Errorf("DescribeKey: %+v, error %v", k, err)
 			}
 			if made = objects(t, slow) + objects(t, quick) - made; made != 1 || len(v.store.Paths("material/")) > materials {
-				t.Errorf("%d materials after %d, %d objects", len(v.store.Paths("material/")), materials, made)
+				t.Errorf("%d materials, %d before; the devices gained %d objects, want 1", len(v.store.Paths("material/")), materials, made)
 			}
 		})
 	}
@@ -452,13 +452,13 @@ func TestMoveEndsTheImportToken(t *testing.T) {
 	mustImport(t, c, k.ID, p.material())
 	token, err := v.openToken(p.parameters.Token)
 	if err != nil || v.store.Version(materialPath(token.serial)) == 0 {
-		t.Fatal("no wrapping key in the host to begin with")
+		t.Fatal("the host has no wrapping key before the move")
 	}
 	if _, err := c.MoveKey(ctx, k.ID, "hsm"); err != nil {
 		t.Fatal(err)
 	}
 	if v.store.Version(materialPath(token.serial)) != 0 {
-		t.Error("the host still has the key that opens what was sent")
+		t.Error("the host still has the wrapping key of the import")
 	}
 	if _, err := c.ImportKeyMaterial(ctx, k.ID, p.material()); !errors.Is(err, ErrImport) {
 		t.Errorf("the token after the move: %v", err)

@@ -46,13 +46,13 @@ func TestShortPRF(t *testing.T) {
 	for _, left = range []int{0, 8, 31} {
 		sum, err := c.GenerateMac(ctx, mac.ID, []byte("x"))
 		if !errors.Is(err, ErrUnavailable) || sum != nil {
-			t.Errorf("%d bytes of PRF: a MAC of %d bytes, %v", left, len(sum), err)
+			t.Errorf("GenerateMac with %d bytes of PRF output: a MAC of %d bytes, error %v", left, len(sum), err)
 		}
 		if ok, err := c.VerifyMac(ctx, mac.ID, []byte("x"), make([]byte, left)); ok || !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%d bytes of PRF: %v, %v", left, ok, err)
+			t.Errorf("VerifyMac with %d bytes of PRF output: %v, error %v", left, ok, err)
 		}
 		if _, err := c.Encrypt(ctx, enc.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%d bytes of PRF: %v", left, err)
+			t.Errorf("Encrypt with %d bytes of PRF output: %v", left, err)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestNoKey(t *testing.T) {
 	k := mustKey(t, c, KeyOptions{})
 	gone = true
 	if _, err := c.Encrypt(t.Context(), k.ID, nil, nil); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Encrypt: %v", err)
+		t.Errorf("Encrypt with a nil key: %v, want ErrUnavailable", err)
 	}
 	closeChecked(t, v)
 }

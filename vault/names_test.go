@@ -43,13 +43,13 @@ func TestStrangerLearnsNoNames(t *testing.T) {
 		told := func(key string, ct []byte) string {
 			err := act(stranger, key, ct)
 			if !errors.Is(err, ErrDenied) {
-				t.Errorf("%s of %q: %v", name, key, err)
+				t.Errorf("%s of %q: %v, want ErrDenied", name, key, err)
 				return ""
 			}
 			// Except for the name that the caller gave.
 			words := strings.Fields(err.Error())
 			if named := words[2]; named != key+":" && named != mustInspect(t, ct)+":" {
-				t.Errorf("%s of %q: told of %s", name, key, named)
+				t.Errorf("%s of %q: the error names %s", name, key, named)
 			}
 			words[2] = ""
 			return strings.Join(words, " ")
@@ -57,11 +57,11 @@ func TestStrangerLearnsNoNames(t *testing.T) {
 		want := told(k.ID, ct)
 		for key, ct := range map[string][]byte{"invoices": ct, noID: noCT, "nobody": noCT, "?": noCT} {
 			if got := told(key, ct); got != want {
-				t.Errorf("%s of %q: told %q, want %q", name, key, got, want)
+				t.Errorf("%s of %q: error %q, want %q", name, key, got, want)
 			}
 		}
 		if n := denials(t, owner, stranger.principal); n != 5 {
-			t.Errorf("%s: %d refusals on record, want 5", name, n)
+			t.Errorf("%s: %d refusals are recorded, want 5", name, n)
 		}
 		if name == "Decrypt" || name == "OpenDataKey" {
 			continue // ErrCiphertext for every fault
@@ -114,10 +114,10 @@ func TestAbsentKeyIsAuthorized(t *testing.T) {
 	for name, want := range map[string]Request{id: {Key: id}, "nobody": {Alias: "nobody"}} {
 		size := v.store.LogState().Size
 		if err := second(c.DescribeKey(t.Context(), name)); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("DescribeKey of %s: %v, want ErrNotFound", name, err)
 		}
 		if a.last.Key != want.Key || a.last.Alias != want.Alias || a.last.Tags != nil || a.last.Operation != OpDescribeKey {
-			t.Errorf("asked %+v, want %+v", a.last, want)
+			t.Errorf("the Authorizer got %+v, want %+v", a.last, want)
 		}
 		if got := v.store.LogState().Size; got != size+1 {
 			t.Errorf("DescribeKey of a key that is not there left %d records, want 1", got-size)
@@ -133,12 +133,12 @@ func TestPrincipalsAreToldApart(t *testing.T) {
 	for _, p := range bad {
 		_, err := v.As(p).GenerateRandom(t.Context(), 1)
 		if !errors.Is(err, ErrDenied) || len(err.Error()) > 200 {
-			t.Errorf("%.20q: %v", p, err)
+			t.Errorf("GenerateRandom as %.20q: %v, want a short ErrDenied", p, err)
 		}
 		cfg := testConfig()
 		cfg.Owner = p
 		if _, err := Create(t.Context(), t.TempDir(), cfg, passphrase(t, "p")); !errors.Is(err, ErrInvalid) {
-			t.Errorf("owner %.20q: %v", p, err)
+			t.Errorf("Create with the owner %.20q: %v, want ErrInvalid", p, err)
 		}
 	}
 	cfg := testConfig()
@@ -160,7 +160,7 @@ func TestAliasIsNoKeyID(t *testing.T) {
 	k := mustKey(t, c, KeyOptions{})
 	for _, alias := range []string{k.ID, strings.ToUpper(k.ID)} {
 		if _, err := c.CreateKey(t.Context(), KeyOptions{Alias: alias}); !errors.Is(err, ErrInvalid) {
-			t.Errorf("%s: %v", alias, err)
+			t.Errorf("CreateKey with the alias %s: %v, want ErrInvalid", alias, err)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func TestErrorTextsAreOneShortLine(t *testing.T) {
 			"wrapping":  second(c.ParametersForImport(ctx, mustKey(t, c, KeyOptions{Origin: OriginExternal}).ID, ImportRequest{Algorithm: WrappingAlgorithm(evil)})),
 		} {
 			if err == nil || len(err.Error()) > 1000 || !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\n\x1b\u2028") {
-				t.Errorf("%s %.20q: %.300q", name, evil, err)
+				t.Errorf("%s with %.20q: the error is not one short line: %.300q", name, evil, err)
 			}
 		}
 	}

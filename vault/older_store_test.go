@@ -69,7 +69,7 @@ func TestOlderStores(t *testing.T) {
 			}
 			left, err := filepath.Glob(filepath.Join(dir, "store", "*.mem"))
 			if err != nil || len(left) > 0 {
-				t.Errorf("left of Badger's logs: %v, %v", left, err)
+				t.Errorf("Badger's logs remain: %v, error %v", left, err)
 			}
 		})
 	}

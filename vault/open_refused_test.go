@@ -43,7 +43,7 @@ func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(file); err == nil {
-			t.Error("the count is still in its file after Open, want it on record alone")
+			t.Error("the file with the count remains after Open")
 		}
 		got, detail := uint64(0), ""
 		for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Principal: string(byUnnamed)}) {
@@ -51,12 +51,12 @@ func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r.Operation != string(OpOpenVault) || r.Result != audit.Refused || r.Error != "UNLOCK" || r.Detail["source"] == "" {
-				t.Errorf("on record: %+v", r)
+				t.Errorf("the record of the failed Opens is %+v", r)
 			}
 			got, detail = got+max(1, r.Count), r.Detail["count"]
 		}
 		if got != row.want || detail != row.detail {
-			t.Errorf("%d calls of Open that failed are on record (%q), want %d (%q)", got, detail, row.want, row.detail)
+			t.Errorf("%d failed calls of Open are recorded (%q), want %d (%q)", got, detail, row.want, row.detail)
 		}
 		closeChecked(t, v)
 	}

@@ -32,7 +32,7 @@ func TestOpenSSLDecrypts(t *testing.T) {
 			w.Run(encrypt + row.opts)
 			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.Read("encrypted"), row.alg)
 			if err != nil || string(got) != "test\n" {
-				t.Errorf("by openssl for the vault: %q, %v", got, err)
+				t.Errorf("AsymmetricDecrypt of a ciphertext that openssl made: %q, error %v", got, err)
 			}
 			ct := encryptTo(t, c, k.ID, []byte("test\n"))
 			if row.spec != SM2 {
@@ -41,7 +41,7 @@ func TestOpenSSLDecrypts(t *testing.T) {
 			w.Write("encrypted", ct)
 			w.Run(decrypt + row.opts)
 			if got := w.Read("decrypted"); string(got) != "test\n" {
-				t.Errorf("for openssl: %q", got)
+				t.Errorf("openssl decrypts to %q", got)
 			}
 		})
 	}

@@ -43,17 +43,17 @@ func TestOpenSSLSigns(t *testing.T) {
 			w.Run(row.run)
 			signature := w.Read("signature")
 			if ok, err := c.Verify(ctx, k.ID, message, signature, row.o); !ok || err != nil {
-				t.Errorf("raw: %v, %v", ok, err)
+				t.Errorf("Verify of a raw message: %v, error %v", ok, err)
 			}
 			if digest := digestOf(t, c, k.ID, row.o, message); digest != nil {
 				o := SignOptions{Algorithm: row.o.Algorithm, MessageType: Digest}
 				if ok, err := c.Verify(ctx, k.ID, digest, signature, o); !ok || err != nil {
-					t.Errorf("digest: %v, %v", ok, err)
+					t.Errorf("Verify of a digest: %v, error %v", ok, err)
 				}
 			}
 			signature[len(signature)/2] ^= 1
 			if ok, err := c.Verify(ctx, k.ID, message, signature, row.o); ok || err != nil {
-				t.Errorf("flipped: %v, %v", ok, err)
+				t.Errorf("Verify of a changed signature: %v, error %v", ok, err)
 			}
 		})
 	}

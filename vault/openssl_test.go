@@ -75,7 +75,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 				}
 				w.Write("signature", signature)
 				if out := w.Run(row.line); !strings.Contains(out, "Verified OK") && !strings.Contains(out, "Signature Verified Successfully") {
-					t.Errorf("%s: %s", kind, out)
+					t.Errorf("openssl does not verify the signature, %s: %s", kind, out)
 				}
 			}
 		})
@@ -137,7 +137,7 @@ func TestOpenSSLEncrypts(t *testing.T) {
 			w.Run(encrypt + row.opts)
 			got, err := c.AsymmetricDecrypt(t.Context(), k.ID, w.Read("encrypted"), row.alg)
 			if err != nil || !bytes.Equal(got, message) {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("AsymmetricDecrypt: %q, error %v", got, err)
 			}
 		})
 	}

@@ -47,7 +47,7 @@ func TestOutcomeInDoubt(t *testing.T) {
 				return nil
 			})
 			if err := act(t, c, k); !errors.Is(err, ErrAuditUnavailable) {
-				t.Errorf("%v, want %v", err, ErrAuditUnavailable)
+				t.Errorf("the operation returned %v, want %v", err, ErrAuditUnavailable)
 			}
 			engine.Fault(nil)
 			v.Close()
@@ -56,10 +56,10 @@ func TestOutcomeInDoubt(t *testing.T) {
 			}
 			defer closeChecked(t, v)
 			if got, err := v.As(DefaultOwner).Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-				t.Errorf("what was encrypted before: %q, %v", got, err)
+				t.Errorf("Decrypt of an earlier ciphertext: %q, error %v", got, err)
 			}
 			if _, err := v.As(DefaultOwner).Encrypt(ctx, k.ID, nil, nil); err != nil {
-				t.Errorf("encrypting after: %v", err)
+				t.Errorf("Encrypt after Open: %v", err)
 			}
 		})
 	}

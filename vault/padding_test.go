@@ -71,7 +71,7 @@ func TestPaddingTellsNothing(t *testing.T) {
 		},
 		Call: func() {
 			if _, err := c.AsymmetricDecrypt(ctx, k, input, RSAESPKCS1V15); err != nil {
-				t.Errorf("class %d: %v", now, err)
+				t.Errorf("AsymmetricDecrypt with padding of class %d: %v, want no error", now, err)
 			}
 		},
 	}
@@ -89,7 +89,7 @@ func TestPaddingTellsNothing(t *testing.T) {
 		}
 	}
 	if differs, p := trial.Differs(); !differs {
-		t.Errorf("the control, which leaks, was not found, p = %v", p)
+		t.Errorf("the control, which does leak, was not detected, p = %v", p)
 	}
 }
 

@@ -93,7 +93,7 @@ func TestPinAndTwin(t *testing.T) {
 	for _, file := range []string{"root", "root.copy"} {
 		x.restore(t, map[string][]byte{file: other.root})
 		if _, healed, err := x.open(t, x.pass); err != nil || healed[file] == "" {
-			t.Errorf("%s is another vault's: %v, healed %v", file, err, healed)
+			t.Errorf("%s is that of another vault: Open: %v, replaced files %v", file, err, healed)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestProtectorsAtOnce(t *testing.T) {
 	}
 	adding.Wait()
 	if list, err := c.ListProtectors(ctx); err != nil || len(list) != 7 {
-		t.Errorf("%d protectors, %v", len(list), err)
+		t.Errorf("ListProtectors: %d protectors, error %v, want 7", len(list), err)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestRootChangesMeanwhile(t *testing.T) {
 		return c.RotateRoot(ctx, passphrase(t, "new"))
 	}}
 	if _, err := c.AddProtector(ctx, old, m); !errors.Is(err, ErrUnlock) || m.err != nil {
-		t.Errorf("%v, want %v; %v", err, ErrUnlock, m.err)
+		t.Errorf("AddProtector: %v, want %v; the interference: %v", err, ErrUnlock, m.err)
 	}
 	closeChecked(t, v)
 	v, err := Open(ctx, dir, testConfig(), passphrase(t, "new"))

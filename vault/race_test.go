@@ -59,7 +59,7 @@ func TestDisableRacesUse(t *testing.T) {
 		}
 	}
 	if uses == 0 {
-		t.Error("nothing was used")
+		t.Error("no call used the key")
 	}
 }
 

@@ -47,17 +47,17 @@ func TestDeviceWithoutRawRSA(t *testing.T) {
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Spec: RSA2048, Usage: AsymmetricDecrypt})
 	if k.Driver != "hsm" {
-		t.Fatalf("on driver %s", k.Driver)
+		t.Fatalf("CreateKey: driver %s, want hsm", k.Driver)
 	}
 	public := publicRSA(t, c, k.ID)
 	good := encryptRSA(t, public, RSAESPKCS1V15, []byte("m"))
 	for name, ct := range map[string][]byte{"good": good, "bad": padded(t, public, 1)} {
 		if got, err := c.AsymmetricDecrypt(ctx, k.ID, ct, RSAESPKCS1V15); !errors.Is(err, ErrUnsupported) || got != nil {
-			t.Errorf("%s padding: %q, %v", name, got, err)
+			t.Errorf("AsymmetricDecrypt with %s padding: %q, error %v, want ErrUnsupported", name, got, err)
 		}
 	}
 	got, err := c.AsymmetricDecrypt(ctx, k.ID, encryptRSA(t, public, RSAESOAEPSHA256, []byte("m")), RSAESOAEPSHA256)
 	if err != nil || string(got) != "m" {
-		t.Errorf("OAEP: %q, %v", got, err)
+		t.Errorf("AsymmetricDecrypt with OAEP: %q, error %v", got, err)
 	}
 }

@@ -32,7 +32,7 @@ func TestRecordsNameTheAlgorithm(t *testing.T) {
 	}
 	for _, op := range []Operation{OpEncrypt, OpDecrypt, OpReEncryptFrom, OpReEncryptTo, OpGenerateDataKeyWithoutPlaintext, OpOpenDataKey} {
 		if r := lastRecord(t, c, op); r.Algorithm != v.suite.String() || r.KeyVersion != 1 || r.Driver != "soft" {
-			t.Errorf("%+v", r)
+			t.Errorf("the record is %+v", r)
 		}
 	}
 	for _, err := range c.ListKeys(ctx, KeyFilter{}) {
@@ -41,7 +41,7 @@ func TestRecordsNameTheAlgorithm(t *testing.T) {
 		}
 	}
 	if r := lastRecord(t, c, OpListKeys); r.Count != 0 || r.Detail["keys"] != "1" {
-		t.Errorf("%+v", r)
+		t.Errorf("the record of ListKeys is %+v", r)
 	}
 }
 
@@ -64,11 +64,11 @@ func TestMoveOutcomesNameTheirIntent(t *testing.T) {
 			continue
 		}
 		if outcomes++; r.Intent != intent || intent == 0 {
-			t.Errorf("%+v settles %d, not %d", r.Detail, r.Intent, intent)
+			t.Errorf("the outcome %+v names intent %d, want %d", r.Detail, r.Intent, intent)
 		}
 	}
 	if outcomes != 2 {
-		t.Errorf("%d outcomes", outcomes)
+		t.Errorf("%d outcomes are recorded, want 2", outcomes)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestTheVaultsOwnName(t *testing.T) {
 	v, _ := newTestVault(t, cfg)
 	for _, name := range []Principal{byItself, byMany} {
 		if _, err := v.As(name).GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("GenerateRandom as %s: %v, want ErrDenied", name, err)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestCacheIsBounded(t *testing.T) {
 		makeRoom(cache)
 		cache[fmt.Sprint(n)] = n
 		if _, there := cache[fmt.Sprint(n)]; !there || len(cache) > recordsKept {
-			t.Fatalf("%d entries", len(cache))
+			t.Fatalf("the cache has %d entries, or not the newest", len(cache))
 		}
 	}
 }
@@ -116,11 +116,11 @@ func TestRecordsNameTheProtectors(t *testing.T) {
 		got := lastRecord(t, c, op).Detail["protectors"]
 		for _, p := range protectors {
 			if !strings.Contains(got, p.ID+" "+p.Kind) {
-				t.Errorf("%s: %q does not name %s", op, got, p.ID)
+				t.Errorf("%s: the recorded protectors %q do not name %s", op, got, p.ID)
 			}
 		}
 		if n := strings.Count(got, ",") + 1; n != len(protectors) {
-			t.Errorf("%s: %q, the vault has %d", op, got, len(protectors))
+			t.Errorf("%s: the recorded protectors are %q; the vault has %d", op, got, len(protectors))
 		}
 	}
 }
@@ -139,13 +139,13 @@ func TestFailedOutcomeIsStamped(t *testing.T) {
 	for r, err := range c.AuditRecords(t.Context(), audit.Filter{Operation: string(OpCreateKey)}) {
 		n++
 		if err != nil || r.RequestID != "request-1" || r.Reason != "because" || r.Decision != "ALLOW" || r.Rule != "owner" || r.Principal != string(DefaultOwner) {
-			t.Errorf("%+v, %v", r, err)
+			t.Errorf("the record is %+v, error %v", r, err)
 		}
 		if r.Phase == audit.Outcome && (r.Result != audit.Failed || r.Error != "UNAVAILABLE" || r.Detail["material"] == "" || r.Intent == 0) {
-			t.Errorf("%+v", r)
+			t.Errorf("the failed outcome is %+v", r)
 		}
 	}
 	if n != 2 {
-		t.Errorf("%d records", n)
+		t.Errorf("%d records, want 2", n)
 	}
 }

@@ -63,12 +63,12 @@ func TestResultsAreTheCallers(t *testing.T) {
 	told.Tags["team"] = "blue"
 	for listed, err := range c.ListKeys(ctx, KeyFilter{}) {
 		if err != nil || listed.Tags["team"] != "red" {
-			t.Errorf("%v, %v", listed.Tags, err)
+			t.Errorf("ListKeys: tags %v, error %v", listed.Tags, err)
 		}
 		listed.Tags["team"] = "blue"
 	}
 	if again, err := c.DescribeKey(ctx, k.ID); err != nil || again.Tags["team"] != "red" {
-		t.Errorf("%v, %v", again.Tags, err)
+		t.Errorf("DescribeKey: tags %v, error %v", again.Tags, err)
 	}
 	p, err := c.PublicKey(ctx, k.ID)
 	if err != nil {
@@ -76,6 +76,6 @@ func TestResultsAreTheCallers(t *testing.T) {
 	}
 	clear(p.DER)
 	if p, err = c.PublicKey(ctx, k.ID); err != nil || p.DER[0] == 0 {
-		t.Errorf("%x, %v", p.DER, err)
+		t.Errorf("PublicKey: %x, error %v", p.DER, err)
 	}
 }

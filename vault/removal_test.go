@@ -85,10 +85,10 @@ func (x *removal) check(t *testing.T, v *Vault, what string) {
 	t.Helper()
 	for i, ct := range x.cts {
 		if got, err := v.As(DefaultOwner).Decrypt(t.Context(), ct, nil); err != nil || string(got) != "m" {
-			t.Errorf("%s: version %d: %q, %v", what, i+1, got, err)
+			t.Errorf("%s: Decrypt with version %d: %q, error %v", what, i+1, got, err)
 		}
 	}
 	if n, left := len(v.store.Paths("material/")), v.store.Paths(intents); n != len(x.cts) || len(left) != 0 {
-		t.Errorf("%s: %d materials, intents %v", what, n, left)
+		t.Errorf("%s: the store has %d materials and the intents %v", what, n, left)
 	}
 }

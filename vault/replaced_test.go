@@ -260,7 +260,7 @@ func TestDirectoryReplacedUnderOpenVault(t *testing.T) {
 			if planted != nil && whole == aside {
 				for path, sum := range digests(t, there) {
 					if planted[path] != sum {
-						t.Errorf("%s, which is not the vault's, was changed", path)
+						t.Errorf("%s, which is not of the vault, was changed", path)
 					}
 				}
 				hasKeysOr(t, dir)

@@ -174,7 +174,7 @@ func (x *twinVault) open(t *testing.T, protectors ...driver.Protector) (observat
 	}
 	for _, name := range []string{"root", "root.copy"} {
 		if b := x.read(t, name); seen.Reprotect == 0 && !bytes.Equal(b, x.root) {
-			t.Errorf("%s was not healed", name)
+			t.Errorf("Open did not restore %s", name)
 		}
 	}
 	return seen, healed, nil
@@ -302,7 +302,7 @@ func TestChangedTwin(t *testing.T) {
 			}
 			want, healed, _ := x.open(t, ways[way]...)
 			if want.Error == "" && twin != "" && healed[file] != keystore.FaultMissing {
-				t.Errorf("%s, without %s: %v is on record", way, file, healed)
+				t.Errorf("%s, without %s: the recorded faults are %v", way, file, healed)
 			}
 			for i, name := range names {
 				if (i+w)%every != 0 && !strings.HasPrefix(name, "protector 0's blob,") {
@@ -314,7 +314,7 @@ func TestChangedTwin(t *testing.T) {
 					t.Errorf("by %s, %s with another %s: %+v (%v), want %+v as with its twin alone", way, file, name, got, err, want)
 				}
 				if err == nil && healed[file] == "" {
-					t.Errorf("by %s, %s with another %s: the healing is not on record", way, file, name)
+					t.Errorf("by %s, %s with another %s: its replacement is not recorded", way, file, name)
 				}
 			}
 		}
@@ -381,7 +381,7 @@ func TestOnlyOldRootFiles(t *testing.T) {
 			t.Errorf("both from before a %s: %v, want %v that says what helps", name, err, ErrRolledBack)
 		}
 		if !maps.Equal(before, digests(t, x.dir)) {
-			t.Errorf("both from before a %s: a file was changed", name)
+			t.Errorf("both files from before a %s: a file was changed", name)
 		}
 	}
 }
@@ -416,7 +416,7 @@ func TestNewerCopyBesideOlderStore(t *testing.T) {
 				t.Errorf("%s of after a %s: %v, want %v", file, after, err, ErrRolledBack)
 			}
 			if !bytes.Equal(old.read(t, file), b) {
-				t.Errorf("%s of after a %s was overwritten", file, after)
+				t.Errorf("%s from after a %s was overwritten", file, after)
 			}
 		}
 	}
@@ -445,7 +445,7 @@ func TestCutRotateRoot(t *testing.T) {
 			x.restore(t, files)
 			v, err := Open(t.Context(), x.dir, x.cfg, row.protector)
 			if err != nil {
-				t.Errorf("%s, by %s: %v", step, way, err)
+				t.Errorf("Open, %s, by %s: %v", step, way, err)
 				continue
 			}
 			if n := len(v.store.Root().Protectors); n != row.n {
@@ -453,7 +453,7 @@ func TestCutRotateRoot(t *testing.T) {
 			}
 			abandoned := lastRecord(t, v.As(DefaultOwner), OpHealRootFile).Detail["fault"] == keystore.FaultAbandoned
 			if abandoned != (row.n == 4) {
-				t.Errorf("%s, by %s: abandoned on record %v, want %v", step, way, abandoned, row.n == 4)
+				t.Errorf("%s, by %s: the rollback is recorded: %v, want %v", step, way, abandoned, row.n == 4)
 			}
 			closeChecked(t, v)
 		}
@@ -471,7 +471,7 @@ func TestWorkBeforeAuthentication(t *testing.T) {
 		start := time.Now()
 		got, healed, err := x.open(t, x.pass)
 		if err != nil || healed[file] != keystore.FaultNotAuthentic {
-			t.Errorf("%s is greedy: %+v, %v, %v", file, got, healed, err)
+			t.Errorf("%s demands much work: Open: %+v, replaced %v, error %v", file, got, healed, err)
 		}
 		t.Logf("%s is greedy: %v", file, time.Since(start))
 	}
@@ -602,6 +602,6 @@ func (x *twinVault) cut(t *testing.T, change func(Client) error) {
 		t.Fatal(err)
 	}
 	if bytes.Equal(x.root, present) {
-		t.Fatal("the replacement was not cut")
+		t.Fatal("the replacement was not interrupted")
 	}
 }

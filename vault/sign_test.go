@@ -95,16 +95,16 @@ func TestSM2ID(t *testing.T) {
 		t.Fatal(err)
 	}
 	if ok, err := c.Verify(ctx, k, []byte("m"), sig, own); !ok || err != nil {
-		t.Errorf("own id: %v, %v", ok, err)
+		t.Errorf("Verify with the signer's own id: %v, error %v", ok, err)
 	}
 	if ok, err := c.Verify(ctx, k, []byte("m"), sig, SignOptions{}); ok || err != nil {
-		t.Errorf("default id: %v, %v", ok, err)
+		t.Errorf("Verify with the default id of a signature for another: %v, error %v", ok, err)
 	}
 	if sig, err = c.Sign(ctx, k, []byte("m"), SignOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if ok, err := c.Verify(ctx, k, []byte("m"), sig, SignOptions{SM2ID: []byte(SM2DefaultID)}); !ok || err != nil {
-		t.Errorf("default id, named: %v, %v", ok, err)
+		t.Errorf("Verify with the default id given: %v, error %v", ok, err)
 	}
 	s, err := c.Signer(ctx, k)
 	if err != nil {
@@ -258,18 +258,18 @@ func TestMac(t *testing.T) {
 		message := bytes.Repeat([]byte("m"), MaxMessage)
 		mac, err := c.GenerateMac(ctx, k.ID, message)
 		if err != nil || len(mac) != 32 {
-			t.Fatalf("%d bytes, %v", len(mac), err)
+			t.Fatalf("GenerateMac: %d bytes, error %v", len(mac), err)
 		}
 		if ok, err := c.VerifyMac(ctx, k.ID, message, mac); !ok || err != nil {
-			t.Errorf("%s: %v, %v", k.Spec, ok, err)
+			t.Errorf("VerifyMac, %s: %v, error %v", k.Spec, ok, err)
 		}
 		for name, bad := range map[string][]byte{"cut": mac[:31], "longer": append(mac, 0), "empty": nil, "flipped": append([]byte{mac[0] ^ 1}, mac[1:]...)} {
 			if ok, err := c.VerifyMac(ctx, k.ID, message, bad); ok || err != nil {
-				t.Errorf("%s %s: %v, %v", k.Spec, name, ok, err)
+				t.Errorf("VerifyMac, %s, %s: %v, error %v, want false", k.Spec, name, ok, err)
 			}
 		}
 		if _, err := c.GenerateMac(ctx, k.ID, make([]byte, MaxMessage+1)); !errors.Is(err, ErrTooLarge) {
-			t.Errorf("long message: %v", err)
+			t.Errorf("GenerateMac of a long message: %v, want ErrTooLarge", err)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func TestSignerOptions(t *testing.T) {
 		}
 	}
 	if _, err := ecKey.Sign(nil, digest[:31], crypto.SHA256); !errors.Is(err, ErrInvalid) {
-		t.Errorf("short digest: %v", err)
+		t.Errorf("Sign of a short digest: %v, want ErrInvalid", err)
 	}
 	k := mustKey(t, c, KeyOptions{Spec: RSA2048, Usage: AsymmetricDecrypt}).ID
 	if _, err := c.Signer(ctx, k); !errors.Is(err, ErrUsage) {

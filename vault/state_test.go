@@ -277,7 +277,7 @@ func checkRecord(t *testing.T, v *Vault, p Principal, op Operation, want error) 
 		}
 		return
 	}
-	t.Errorf("%s: not recorded", p)
+	t.Errorf("%s: no record of the operation", p)
 }
 
 // restore restores the alias and tags of a CMK.

@@ -102,7 +102,7 @@ func TestDevicesStir(t *testing.T) {
 	cfg.Drivers["hsm"] = mute{dice{drivertest.NewMemory(), func([]byte) error { t.Error("asked"); return nil }}}
 	v, _ = newTestVault(t, cfg)
 	if !bytes.Equal(hedgeKey(v), unstirred(v)) {
-		t.Error("the hedge was stirred by nobody")
+		t.Error("the hedge was changed without a device")
 	}
 }
 
@@ -135,7 +135,7 @@ func TestDeviceDoesNotStir(t *testing.T) {
 			}
 			c := v.As(DefaultOwner)
 			if ct, err := c.Encrypt(t.Context(), mustKey(t, c, KeyOptions{}).ID, nil, nil); err != nil {
-				t.Errorf("%d bytes, %v", len(ct), err)
+				t.Errorf("Encrypt: %d bytes, error %v", len(ct), err)
 			}
 			closeChecked(t, v) // Close does not wait for a call that hangs
 			cfg.Drivers["other"] = dice{drivertest.NewMemory(), always(9, nil)}
@@ -160,7 +160,7 @@ func TestDrawnTooLate(t *testing.T) {
 		}}
 		go func() { time.Sleep(time.Second); cancel() }()
 		if p := draw(ctx, device); p != nil {
-			t.Errorf("%d bytes", len(p))
+			t.Errorf("draw after ctx ended: %d bytes, want nil", len(p))
 		}
 		close(hang)
 		synctest.Wait()

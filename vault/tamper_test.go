@@ -90,7 +90,7 @@ func TestStoredBytes(t *testing.T) {
 	}
 	now := x.engine.Snapshot()
 	if err := x.open(t); err != nil {
-		t.Fatalf("untouched: %v", err)
+		t.Fatalf("Open of the unchanged vault: %v", err)
 	}
 	tip := readFiles(t, x.dir)
 	again := func(name string, change func()) {
@@ -98,7 +98,7 @@ func TestStoredBytes(t *testing.T) {
 		writeFiles(t, tip)
 		change()
 		if err := x.open(t); !named(err) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("Open after %s: %v, want ErrCorrupt or ErrRolledBack", name, err)
 		}
 	}
 	keys := slices.Sorted(maps.Keys(now))
@@ -146,7 +146,7 @@ func TestStoredRecordsWhileOpen(t *testing.T) {
 		for what, value := range changes {
 			x.engine.Change(key, value)
 			if _, err := v.store.Get(t.Context(), path); !errors.Is(err, keystore.ErrCorrupt) {
-				t.Errorf("%q %s: %v", path, what, err)
+				t.Errorf("Get of %q after %s: %v, want ErrCorrupt", path, what, err)
 			}
 		}
 		x.engine.Change(key, now[key])
@@ -182,7 +182,7 @@ func TestEveryStoredByte(t *testing.T) {
 			flips++
 			x.engine.Change(key, flipped(value, at))
 			if err := read(); !errors.Is(err, keystore.ErrCorrupt) {
-				t.Fatalf("byte %d of %q: %v", at, key, err)
+				t.Fatalf("byte %d of %q changed: %v, want ErrCorrupt", at, key, err)
 			}
 		}
 		x.engine.Change(key, value)
@@ -202,7 +202,7 @@ func (x *tampered) pathOf(t *testing.T, v *Vault, key string, paths []string) st
 			return path
 		}
 	}
-	t.Fatalf("nothing reads %q", key)
+	t.Fatalf("no read uses %q", key)
 	return ""
 }
 

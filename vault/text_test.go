@@ -30,7 +30,7 @@ func TestTextIsStoredAsItIs(t *testing.T) {
 		k := mustKey(t, c, o)
 		got, err := c.DescribeKey(ctx, k.ID)
 		if err != nil || got.Description != o.Description || !maps.Equal(got.Tags, o.Tags) {
-			t.Errorf("%q: %v", char, err)
+			t.Errorf("CreateKey with text of %q: stored otherwise, or error %v", char, err)
 		}
 		r, err := v.store.Get(ctx, keyPath(k.ID))
 		if err != nil || strings.Contains(string(r.Value), `\u00`) || len(r.Value) > 22<<10 {
@@ -51,7 +51,7 @@ func TestOldTextIsRead(t *testing.T) {
 		}
 		old := strings.Replace(string(r.Value), "a<b", `a\u003cb`, 1)
 		if old == string(r.Value) {
-			t.Errorf("stored as %s", old)
+			t.Errorf("the record has no escaped text: %s", old)
 		}
 		tx.Put(keyPath(k.ID), []byte(old))
 		return nil
@@ -60,7 +60,7 @@ func TestOldTextIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := c.DescribeKey(ctx, k.ID); err != nil || got.Description != "a<b" {
-		t.Errorf("%q, %v", got.Description, err)
+		t.Errorf("DescribeKey: %q, error %v", got.Description, err)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestTextTooLarge(t *testing.T) {
 		}
 	}
 	if r := lastRecord(t, c, OpTagKey); r.Result != audit.Failed || r.Error != "TOO_LARGE" {
-		t.Errorf("on record: %+v", r)
+		t.Errorf("the record of TagKey is %+v", r)
 	}
 	for n := 0; ; n++ {
 		if err := c.TagKey(ctx, k.ID, map[string]string{fmt.Sprint("more ", n): strings.Repeat("x", 100)}); err != nil {

@@ -19,7 +19,7 @@ func refusedImport(t *testing.T, c Client, key string, m ImportMaterial, say str
 	before := footprint(c.vault)
 	_, err := c.ImportKeyMaterial(t.Context(), key, m)
 	if !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), say) {
-		t.Errorf("%v, want %v for %q", err, ErrImport, say)
+		t.Errorf("ImportKeyMaterial: %v, want %v with %q", err, ErrImport, say)
 	}
 	if after := footprint(c.vault); !maps.Equal(before, after) {
 		t.Errorf("%s: changed the vault: %v, then %v", say, before, after)
@@ -40,7 +40,7 @@ func TestTokenLivesADay(t *testing.T) {
 	refusedExpired := func() {
 		t.Helper()
 		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), "expired") {
-			t.Errorf("%v", err)
+			t.Errorf("ImportKeyMaterial with an expired token: %v", err)
 		}
 	}
 	refusedExpired()
@@ -103,7 +103,7 @@ func TestTokenDiesAfterFiveTries(t *testing.T) {
 		t.Error("the wrapping key went too early")
 	}
 	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, bad); !errors.Is(err, ErrImport) {
-		t.Errorf("fifth try: %v", err)
+		t.Errorf("the fifth attempt: %v, want ErrImport", err)
 	}
 	if v.store.Version(materialPath(serial)) != 0 {
 		t.Error("the wrapping key outlived its token")
@@ -149,7 +149,7 @@ func TestTriesAtOnce(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				t.Error("accepted")
+				t.Error("an attempt succeeded, want an error")
 			} else if strings.Contains(err.Error(), "unwrap") {
 				unwrapped++
 			}
@@ -197,7 +197,7 @@ func TestTokenOfAnotherVault(t *testing.T) {
 	k := newExternal(t, one.As(DefaultOwner))
 	p := newParcel(t, one.As(DefaultOwner), k, ownKey(1))
 	if _, err := two.openToken(p.parameters.Token); !errors.Is(err, ErrImport) {
-		t.Errorf("%v", err)
+		t.Errorf("openToken of another vault's token: %v, want ErrImport", err)
 	}
 }
 
@@ -208,18 +208,18 @@ func TestTokenBytes(t *testing.T) {
 	in := token{key: [16]byte{1, 2}, serial: driver.MaterialID{3, 4}, algorithm: 5, single: true, validTo: time.Unix(1<<31, 0).UTC(), public: [32]byte{6}}
 	b := v.sealToken(in)
 	if out, err := v.openToken(b); err != nil || out != in || len(b) != tokenSize {
-		t.Errorf("%+v, %v", out, err)
+		t.Errorf("openToken: %+v, error %v", out, err)
 	}
 	for i := range 8 * len(b) {
 		b[i/8] ^= 1 << (i % 8)
 		if _, err := v.openToken(b); !errors.Is(err, ErrImport) {
-			t.Fatalf("bit %d flipped: %v", i, err)
+			t.Fatalf("openToken with bit %d changed: %v, want ErrImport", i, err)
 		}
 		b[i/8] ^= 1 << (i % 8)
 	}
 	for n := range b {
 		if _, err := v.openToken(b[:n]); !errors.Is(err, ErrImport) {
-			t.Fatalf("cut to %d: %v", n, err)
+			t.Fatalf("openToken of the first %d bytes: %v, want ErrImport", n, err)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func FuzzOpenToken(f *testing.F) {
 	f.Add(append(bytes.Clone(good[:tokenBody]), make([]byte, tokenSize-tokenBody)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := v.openToken(b); (err == nil) != bytes.Equal(b, good) {
-			t.Errorf("%x: %v", b, err)
+			t.Errorf("openToken(%x): %v", b, err)
 		}
 	})
 }

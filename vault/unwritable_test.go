@@ -49,6 +49,6 @@ func asNobody(t *testing.T) {
 	cmd.Dir = "/"
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("as nobody: %v\n%s", err, out)
+		t.Errorf("as an unprivileged user: %v\n%s", err, out)
 	}
 }

@@ -94,7 +94,7 @@ func TestEncryptRotateReopen(t *testing.T) {
 			for i, ct := range made {
 				got, err := v.As(DefaultOwner).Decrypt(ctx, ct, EncryptionContext{"b": "1", "tenant": "7"})
 				if err != nil || string(got) != "4711" {
-					t.Errorf("version %d: %q, %v", i+1, got, err)
+					t.Errorf("Decrypt with version %d: %q, error %v", i+1, got, err)
 				}
 				if in, err := Inspect(ct); err != nil || in.Key != k.ID || in.Version != uint32(i+1) {
 					t.Errorf("Inspect: %+v, %v", in, err)
@@ -102,7 +102,7 @@ func TestEncryptRotateReopen(t *testing.T) {
 			}
 			versions, err := v.As(DefaultOwner).ListKeyVersions(ctx, "invoices")
 			if err != nil || len(versions) != 4 {
-				t.Errorf("%d versions, %v", len(versions), err)
+				t.Errorf("ListKeyVersions: %d versions, error %v", len(versions), err)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func TestProtectors(t *testing.T) {
 	}
 	all, err := c.ListProtectors(ctx)
 	if err != nil || len(all) != 2 {
-		t.Fatalf("%d protectors, %v", len(all), err)
+		t.Fatalf("ListProtectors: %d protectors, error %v", len(all), err)
 	}
 	if err := c.RemoveProtector(ctx, all[0].ID); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestProtectors(t *testing.T) {
 	}
 	v = reopenAs(t, v, dir, third, second)
 	if got, err := v.As(DefaultOwner).Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-		t.Errorf("after RotateRoot: %q, %v", got, err)
+		t.Errorf("Decrypt after RotateRoot: %q, error %v", got, err)
 	}
 	closeChecked(t, v)
 }

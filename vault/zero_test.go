@@ -21,7 +21,7 @@ func TestZeroClient(t *testing.T) {
 			method := of.Type().Method(i).Name
 			for _, err := range failures(t, of.Method(i)) {
 				if !errors.Is(err, ErrDenied) {
-					t.Errorf("client %s: %s: %v", name, method, err)
+					t.Errorf("client %s: %s: %v, want ErrDenied", name, method, err)
 				}
 			}
 		}
@@ -108,7 +108,7 @@ func TestNilParts(t *testing.T) {
 		"RotateRoot":       c.RotateRoot(ctx, nil, good),
 	} {
 		if !errors.Is(err, ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 }
@@ -118,6 +118,6 @@ func TestFailedCreate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if v, err := Create(ctx, filepath.Join(t.TempDir(), "v"), testConfig(), passphrase(t, "p")); err == nil || v != nil {
-		t.Errorf("%v, %v", v, err)
+		t.Errorf("Create with an ended context: %v, %v", v, err)
 	}
 }

@@ -76,7 +76,7 @@ func TestErrorsOfTheReader(t *testing.T) {
 				_, err = io.ReadAll(r)
 			}
 			if !errors.Is(err, lost) {
-				t.Errorf("after %d bytes: %v", n, err)
+				t.Errorf("Read of a file cut after %d bytes: %v, want the reader's error", n, err)
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func mustRefuse(t *testing.T, what string, file, plaintext []byte, log2 uint8) {
 	t.Helper()
 	got, err := unseal(file, log2)
 	if !errors.Is(err, ErrStream) {
-		t.Fatalf("%s: %v", what, err)
+		t.Fatalf("%s: %v, want ErrStream", what, err)
 	}
 	if !bytes.HasPrefix(plaintext, got) {
 		t.Fatalf("%s: released bytes that are not the plaintext's", what)
@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, n := range []int{0, 1, full - 1, full, full + 1, 2 * full, 3*full + 5} {
 			got, err := unseal(seal(t, s, segmentLog2, pattern(n)), segmentLog2)
 			if err != nil || !bytes.Equal(got, pattern(n)) {
-				t.Errorf("%d bytes: %v", n, err)
+				t.Errorf("a stream of %d bytes: %v", n, err)
 			}
 		}
 	})
@@ -184,10 +184,10 @@ func TestWrongKey(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	if _, err := NewWriter(io.Discard, 9, key); !errors.Is(err, ErrInvalid) {
-		t.Errorf("unknown suite: %v", err)
+		t.Errorf("NewWriter with an unknown suite: %v, want ErrInvalid", err)
 	}
 	if _, err := NewWriter(io.Discard, AES256GCM, testKey{make([]byte, 16)}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("short key: %v", err)
+		t.Errorf("NewWriter with a short key: %v, want ErrInvalid", err)
 	}
 	if _, err := NewWriter(io.Discard, AES256GCM, nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no key to write with: %v", err)
@@ -202,7 +202,7 @@ func TestMisuse(t *testing.T) {
 	}
 	for range 2 {
 		if err := w.Close(); err != nil {
-			t.Errorf("closing, twice: %v", err)
+			t.Errorf("the second Close: %v", err)
 		}
 	}
 	if _, err := w.Write([]byte{1}); !errors.Is(err, ErrClosed) {

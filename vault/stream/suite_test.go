@@ -52,7 +52,7 @@ func TestKeySuite(t *testing.T) {
 			t.Errorf("DataKey returns another key than open did")
 		}
 		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, pattern(100)) {
-			t.Errorf("%d bytes, %v", len(got), err)
+			t.Errorf("Read: %d bytes, error %v", len(got), err)
 		}
 	})
 	for name, k := range map[string]DataKey{"no suite": short, "suite 0": suited{short, 0}, "unknown suite": suited{short, 9}, "too short": suited{short, AES256GCM}} {
@@ -88,7 +88,7 @@ func TestFormat2(t *testing.T) {
 	}
 	aad := append(hash[:], 0, 0, 0, 0, 0, 0, 0, 0, 1)
 	if got, err := gcm.Open(nil, nil, file[n:], aad); err != nil || !bytes.Equal(got, pattern(100)) {
-		t.Errorf("%d bytes, %v", len(got), err)
+		t.Errorf("opening the segment: %d bytes, error %v", len(got), err)
 	}
 }
 
