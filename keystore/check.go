@@ -19,6 +19,9 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 func (s *Store) check(ctx context.Context) error {
+	if err := s.resumeRoot(); err != nil {
+		return err
+	}
 	if err := s.lookClosely(); err != nil {
 		return err
 	}

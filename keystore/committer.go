@@ -53,10 +53,14 @@ func (s *Store) await(look <-chan time.Time) *job {
 }
 
 // lookAgain compares every file even if no directory entry changed, because an engine may
-// also check the contents of its files.
+// also check the contents of its files. Before that it resumes an interrupted replacement
+// of the root file.
 func (s *Store) lookAgain() {
 	s.lead.Lock()
 	defer s.lead.Unlock()
+	if s.Failed() == nil {
+		_ = s.resumeRoot() // the next operation tries again
+	}
 	if s.Failed() == nil {
 		_ = s.lookClosely() // a fault fails the next operation
 	}
@@ -100,7 +104,11 @@ func (s *Store) syncTip() {
 	if s.closed.Load() {
 		return // Close syncs it
 	}
-	if err := s.tip.sync(); err != nil {
+	err := s.tip.sync()
+	if shortage(err) {
+		err = s.writeTip(true)
+	}
+	if err != nil {
 		s.fail(err)
 	}
 }

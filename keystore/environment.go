@@ -34,6 +34,15 @@ var environmentFaults = []struct {
 		[]syscall.Errno{syscall.EIO, syscall.ESTALE, syscall.ENXIO, syscall.ENODEV, syscall.EBUSY, syscall.EINTR}},
 }
 
+// shortages are the system errors of a resource that is missing for a time.
+var shortages = []error{ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+
+// shortage reports whether err is that of a missing resource: disk space, descriptors or
+// memory. What failed for that reason may succeed later.
+func shortage(err error) bool {
+	return slices.ContainsFunc(shortages, func(s error) bool { return errors.Is(err, s) })
+}
+
 // classified are the errors that environment returns unchanged.
 var classified = []error{
 	ErrNoStore, ErrExists, ErrInUse, ErrUnlock, ErrCorrupt, ErrRolledBack, ErrFull, ErrNotFound,

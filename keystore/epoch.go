@@ -63,15 +63,20 @@ func (s *Store) holdEpoch(ctx context.Context) error {
 }
 
 // finishEpoch runs the steps of endEpoch through the queue, so that waiting operations
-// are served between them.
+// are served between them, and completes the last replacement of the root file.
 func (s *Store) finishEpoch(ctx context.Context) error {
 	s.mu.RLock()
-	under := s.keys != nil && s.keys.pastMaterial()
+	unplaced, under := s.unplaced, s.keys != nil && s.keys.pastMaterial()
 	s.mu.RUnlock()
-	if !under {
+	if !under && !unplaced {
 		return nil
 	}
-	return s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(step)) })
+	if under {
+		if err := s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(step)) }); err != nil {
+			return err
+		}
+	}
+	return s.alone(ctx, s.resumeRoot)
 }
 
 // beginEpoch puts a root file in force that has the next material key in addition to the

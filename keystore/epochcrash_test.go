@@ -204,7 +204,7 @@ func TestEpochChangeWithoutItsFile(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
 	steps, states := crashes(t, cfg, m, destroyDoomed)
-	x := states[slices.Index(steps, "root new")]
+	x := states[slices.Index(steps, "root aside")]
 	delete(x.files, "root.next")
 	x.put(t, cfg.Dir, m)
 	s, err := reopen(cfg)
@@ -221,7 +221,7 @@ func TestOnlyTheNextRootFileIsLeft(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
 	steps, states := crashes(t, cfg, m, destroyDoomed)
-	x := states[slices.Index(steps, "root new")]
+	x := states[slices.Index(steps, "root aside")]
 	x.files["root"], x.files["root.copy"] = []byte("damaged"), nil
 	x.put(t, cfg.Dir, m)
 	s, err := reopen(cfg)

@@ -35,9 +35,10 @@ var (
 	ErrTooLarge = errors.New("keystore: too large")
 	// ErrClosed: the store or the engine is closed.
 	ErrClosed = errors.New("keystore: closed")
-	// ErrUnfinished: a change of epoch is durable, but the past key is not yet destroyed.
-	// FinishEpoch, the next change of epoch or the next Open does that.
-	ErrUnfinished = errors.New("keystore: the past material key is not yet destroyed")
+	// ErrUnfinished: a change of epoch or of the root file is durable, but the past key or
+	// the replaced root file is not yet destroyed. FinishEpoch, the next change of epoch or
+	// the next Open does that; a replaced root file is destroyed before the next batch.
+	ErrUnfinished = errors.New("keystore: a past material key or root file is not yet destroyed")
 	// ErrDirectory: the system, or a rule of this package, does not let the store use its
 	// directory: permissions, owners, a read-only mount, a file system without locks, a
 	// limit of the process. The text names the path and the remedy.

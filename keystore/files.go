@@ -17,7 +17,9 @@ func (d *directory) renameIfThere(from, to string) error {
 
 // erase overwrites a file with zeros, durably, and removes it. An absent file is not an
 // error. A file with a second hard link, a symbolic link and anything but a regular file
-// lose only the name, because other references to the bytes are not the store's.
+// lose only the name, because other references to the bytes are not the store's. If a
+// shortage keeps the bytes from being overwritten, the name stays, so that erase can be
+// called again.
 //
 // Overwriting is all that a program can do, and it is not always enough: flash storage
 // and copy-on-write file systems write to another place and keep the old block for a
@@ -29,6 +31,9 @@ func (d *directory) erase(name string) error {
 	}
 	if err == nil && info.Mode().IsRegular() && !hasOtherName(info) {
 		err = d.overwrite(name, info)
+	}
+	if shortage(err) {
+		return err
 	}
 	return errors.Join(err, d.root.Remove(name))
 }

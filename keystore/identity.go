@@ -115,7 +115,7 @@ func (s *Store) compare() error {
 		return err
 	}
 	errs := []error{s.dir.isAt(tipFile, s.tip.file)}
-	if s.whole {
+	if s.whole && !s.unplaced {
 		errs = append(errs, s.lookAtRoots())
 	}
 	if e, ok := s.engine.(Intact); ok {
@@ -160,7 +160,7 @@ func (s *Store) writeAgain() error {
 	if s.dir.isAt(tipFile, s.tip.file) != nil {
 		errs = append(errs, s.dir.setAside(tipFile), s.tip.writeAgain(s.dir))
 	}
-	if !s.whole {
+	if !s.whole || s.unplaced { // Open takes root.next
 		return errors.Join(errs...)
 	}
 	for _, name := range []string{rootFile, rootCopy} {

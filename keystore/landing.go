@@ -28,9 +28,22 @@ func (s *Store) land(next head, sealed []byte, pending map[string]pendingEntry) 
 	s.head, s.sealed = next, sealed
 }
 
-// writeTip writes the tip of the current head, and syncs it at once if sync is set. The
-// batch is already durable, so an error makes the store fail closed.
+// writeTip writes the tip of the current head, and syncs it at once if sync is set. A
+// shortage makes it try once more; the second try writes the whole slot again, so that
+// its sync does not rely on what the first one left. The batch is already durable, so
+// any other error, and the second, makes the store fail closed.
 func (s *Store) writeTip(sync bool) error {
+	err := s.tryTip(sync)
+	if shortage(err) {
+		err = s.tryTip(sync)
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+func (s *Store) tryTip(sync bool) error {
 	err := s.step("tip")
 	if err == nil {
 		err = s.tip.write(s.keys, s.head.tip())
@@ -38,10 +51,7 @@ func (s *Store) writeTip(sync bool) error {
 	if err == nil && sync {
 		err = s.tip.sync()
 	}
-	if err != nil {
-		return s.fail(err)
-	}
-	return nil
+	return err
 }
 
 // settle decides on the store's state after a failed commit. If the head in the engine is

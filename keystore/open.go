@@ -106,5 +106,14 @@ func (s *Store) settleEpoch() error {
 	if !s.keys.pastMaterial() {
 		return nil
 	}
-	return s.endEpoch(func(step func() error) error { return step() })
+	err := s.endEpoch(func(step func() error) error {
+		if err := s.resumeRoot(); err != nil {
+			return err
+		}
+		return step()
+	})
+	if err != nil {
+		return err
+	}
+	return s.resumeRoot()
 }

@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Rekeying is the argument of Rekey. Root is read during the call only; the caller wipes
@@ -17,9 +18,20 @@ type Rekeying struct {
 // ReplaceProtectors writes the next generation of the root file with the protectors p.
 // The changes of op are committed in the batch that makes the replacement certain: a
 // crash before that leaves the store unchanged, and after it Open completes the
-// replacement.
+// replacement. A shortage of disk space or descriptors before that moment fails the call
+// and changes nothing. After it ReplaceProtectors returns ErrUnfinished: p is in force, a
+// replaced root file may still be in the directory, and the store removes it before the
+// next batch, within about a second of the end of the shortage, or at the next Open.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
-	return s.alone(ctx, s.withRoom(func() error { return s.replaceRoot(p, s.keys, s.rootKeys, op) }))
+	return s.alone(ctx, s.withRoom(func() error {
+		if err := s.replaceRoot(p, s.keys, s.rootKeys, op); err != nil {
+			return err
+		}
+		if err := s.resumeRoot(); err != nil && s.Failed() == nil {
+			return fmt.Errorf("%w: %w", ErrUnfinished, err)
+		}
+		return s.Failed()
+	}))
 }
 
 // Rekey puts a new root and new epochs in force, re-seals every mutable record and
@@ -29,10 +41,16 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 //
 // The changes of op are durable before the first copy of the root file changes. After a
 // crash between the two, opening the store with the new root completes the Rekey. Opening
-// it with the old root abandons the Rekey and keeps the changes of op. Any error after
-// that moment makes the store fail closed.
+// it with the old root abandons the Rekey and keeps the changes of op. After that moment
+// Rekey retries once if a shortage of disk space or descriptors interrupts it; any other
+// error, and a shortage that lasts, makes the store fail closed.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
 	err := s.changeEpoch(ctx, s.withRoom(func() error { return s.rekey(r) }))
+	if errors.Is(err, ErrUnfinished) && shortage(err) {
+		if err = s.FinishEpoch(context.WithoutCancel(ctx)); err != nil {
+			err = fmt.Errorf("%w: %w", ErrUnfinished, err)
+		}
+	}
 	if errors.Is(err, ErrUnfinished) {
 		return s.fail(err)
 	}
@@ -58,10 +76,14 @@ func (s *Store) rekey(r Rekeying) error {
 }
 
 // replaceRoot replaces the root file. It runs op first, whose error changes nothing, and
-// writes the next file beside the current one. One batch then commits op's changes and a
-// head that names the next file; from then on Open completes the replacement. Both copies
-// are written, and another head records the new file as current. Any error after the
-// first head makes the store fail closed.
+// writes the next file under every name that it is to have. One batch then commits op's
+// changes and a head that names the next file; from then on Open completes the
+// replacement. The new file and keys are in force in memory from that moment as well.
+//
+// An error before the head is durable changes nothing. After it, a shortage is not an
+// error: the caller, or ready before the next batch, calls resumeRoot, and the store
+// commits nothing until the replacement is complete. Any other error after the head makes
+// the store fail closed.
 func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op func(*Tx) error) error {
 	public := s.root.public()
 	public.Generation++
@@ -71,31 +93,19 @@ func (s *Store) replaceRoot(p []Protector, keys *keyring, rootKeys *rootKeys, op
 		return err
 	}
 	if err := s.announce(root, keys, op); err != nil {
-		if s.Failed() == nil {
-			err = errors.Join(err, s.dropNext())
-		}
 		return err
 	}
-	if err := s.tip.sync(); err != nil {
-		return s.fail(err)
-	}
-	if err := s.writeRoot(root); err != nil {
-		return s.fail(err)
+	if err := s.writeTip(true); err != nil {
+		return err
 	}
 	s.swap(root, keys, rootKeys)
-	next := s.head
-	next.rootHash, next.nextRoot = root.hash(), [32]byte{}
-	if err := s.commitGroup(s.newGroup(), next); err != nil {
-		return s.fail(err)
-	}
-	if err := s.dropNext(); err != nil {
-		return s.fail(err)
-	}
-	return nil
+	_ = s.resumeRoot()
+	return s.Failed()
 }
 
-// announce writes the next root file and commits, with the changes of op, a head that
-// names the file and its material epoch.
+// announce writes the files of the next root and commits, with the changes of op, a head
+// that names root.next and its material epoch. If it fails it erases the files, unless
+// the store failed closed, because the head may then be there after the next Open.
 func (s *Store) announce(root *Root, keys *keyring, op func(*Tx) error) error {
 	g := s.newGroup()
 	defer g.wipe()
@@ -104,19 +114,52 @@ func (s *Store) announce(root *Root, keys *keyring, op func(*Tx) error) error {
 			return err
 		}
 	}
-	if err := s.writeNext(root); err != nil {
-		return err
+	err := s.prepare(root)
+	if err == nil {
+		next := s.head
+		next.nextRoot, next.epoch = root.hash(), keys.current(Material)
+		err = s.commitGroup(g, next)
 	}
-	next := s.head
-	next.nextRoot, next.epoch = root.hash(), keys.current(Material)
-	return s.commitGroup(g, next)
+	switch {
+	case err == nil || s.Failed() != nil:
+		return err
+	case s.head.nextRoot == root.hash(): // the head is durable, and what follows it failed
+		if shortage(err) {
+			return nil
+		}
+		return s.fail(err)
+	}
+	return environment("replace the root file in", s.dir.path, errors.Join(err, s.dropPrepared()))
 }
 
-// swap puts the new root file and keys in force and wipes the keys that they replace.
+// resumeRoot completes a replacement of the root file that is certain. It returns the
+// error of a shortage, after which it can be called again. Any other error makes the
+// store fail closed.
+func (s *Store) resumeRoot() error {
+	if !s.unplaced {
+		return nil
+	}
+	err := s.finishRoot(s.placeRoot)
+	switch {
+	case err == nil:
+		s.mu.Lock()
+		s.unplaced = false
+		s.mu.Unlock()
+		return nil
+	case s.Failed() != nil:
+		return s.Failed()
+	case shortage(err):
+		return environment("replace the root file in", s.dir.path, err)
+	}
+	return s.fail(err)
+}
+
+// swap puts the new root file and keys in force and wipes the keys that they replace. The
+// copies of the file in the directory are still to be replaced.
 func (s *Store) swap(root *Root, keys *keyring, rootKeys *rootKeys) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.root = root
+	s.root, s.unplaced = root, true
 	if keys != s.keys {
 		s.keys.free()
 		s.keys = keys

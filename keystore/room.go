@@ -2,10 +2,14 @@ package keystore
 
 import "fmt"
 
-// ready returns nil if a batch may be tried. Errors: ErrUnavailable, and ErrFull if less
-// than Config.MinFree is free.
+// ready returns nil if a batch may be tried. It first resumes a replacement of the root
+// file that a shortage interrupted. Errors: ErrUnavailable, ErrFull if less than
+// Config.MinFree is free, and that of the shortage.
 func (s *Store) ready() error {
 	if err := s.Failed(); err != nil {
+		return err
+	}
+	if err := s.resumeRoot(); err != nil {
 		return err
 	}
 	free, err := s.dir.freeDisk()

@@ -72,6 +72,7 @@ type Store struct {
 	keys     *keyring
 	rootKeys *rootKeys
 	root     *Root
+	unplaced bool // a replacement of the root file is certain, and not yet complete
 	head     head
 	unlocked []unlockedRoot // while Open runs, the newest first
 	derived  []*rootKeys    // while Open runs, of each root given to it

@@ -39,7 +39,7 @@ func (v *Vault) heal(ctx context.Context, p driver.Protector, root []byte) error
 	} else {
 		entries = append(entries, fresh[0])
 	}
-	err = v.store.ReplaceProtectors(ctx, entries, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
+	err = v.putProtectors(ctx, entries, func(tx *keystore.Tx) error { v.note(tx, rec); return nil })
 	if errors.Is(err, keystore.ErrTooLarge) {
 		return v.unhealed(ctx, rec, err)
 	}

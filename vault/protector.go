@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -157,6 +158,17 @@ func (v *Vault) replaceProtectors(e *entry, was keystore.Root, p []keystore.Prot
 		return nil
 	}
 	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
-		return v.store.ReplaceProtectors(ctx, p, op)
+		return v.putProtectors(ctx, p, op)
 	}
+}
+
+// putProtectors replaces the protectors in the store. ErrUnfinished is a success, because
+// the protectors are in force and on record; the store removes the replaced root file as
+// soon as there are disk space and descriptors, and commits nothing before that.
+func (v *Vault) putProtectors(ctx context.Context, p []keystore.Protector, op func(*keystore.Tx) error) error {
+	err := v.store.ReplaceProtectors(ctx, p, op)
+	if errors.Is(err, keystore.ErrUnfinished) && v.store.Failed() == nil {
+		return nil
+	}
+	return err
 }
