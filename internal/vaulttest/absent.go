@@ -21,12 +21,12 @@ func deviceAbsent(t *testing.T, s *subject) {
 	x.openAs(t, absent)
 	for _, m := range samples {
 		if k, err := x.owner().DescribeKey(t.Context(), m.key.ID); err != nil || !equal(k, m.key) {
-			t.Errorf("%+v, %v", k, err)
+			t.Errorf("DescribeKey without the device: %+v, %v, want the key as before", k, err)
 		}
 		for _, a := range actsOf(m.usage) {
 			err := a.run(t.Context(), x.owner(), m)
 			if a.method == "" && err != nil || a.method != "" && !errors.Is(err, vault.ErrUnavailable) {
-				t.Errorf("%s without the device: %v", a.op, err)
+				t.Errorf("%s without the device: %v, want ErrUnavailable if it needs the device, otherwise nil", a.op, err)
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (s *subject) recordsUses(t *testing.T, x *home) {
 		checkUse(t, got, x.key(t, u.row))
 	}
 	for id := range want {
-		t.Errorf("no record: %s", id)
+		t.Errorf("no audit record of %s", id)
 	}
 }
 
@@ -61,13 +61,13 @@ func checkUse(t *testing.T, got audit.Record, k vault.Key) {
 	t.Helper()
 	id := got.RequestID
 	if got.Driver != k.Driver || got.Key != k.ID || got.KeyVersion != k.Version {
-		t.Errorf("%s: on %q, key %s version %d", id, got.Driver, got.Key, got.KeyVersion)
+		t.Errorf("record of %s: driver %q, key %s, version %d, want those of the key", id, got.Driver, got.Key, got.KeyVersion)
 	}
 	if got.Decision != "ALLOW" || got.Result != audit.OK || got.Error != "" || got.Phase != audit.Single || got.Reason != "because" {
-		t.Errorf("%s: %+v", id, got)
+		t.Errorf("record of %s: %+v, want ALLOW, OK, a single phase and the reason", id, got)
 	}
 	if got.Principal != string(k.Creator) || got.Time.IsZero() || (len(got.ContextHash) == 0) != (k.Usage != vault.EncryptDecrypt) {
-		t.Errorf("%s: %+v", id, got)
+		t.Errorf("record of %s: %+v, want principal and time, and a context hash for encryption only", id, got)
 	}
 }
 
@@ -87,7 +87,7 @@ func recordsTheRest(t *testing.T, x *home) {
 	_, wrong := c.Decrypt(ctx, ct, nil)
 	_, refused := x.vault.As("eve").Encrypt(ctx, k.ID, nil, nil)
 	if err := errors.Join(rotated, c.DisableKeys(ctx, k.ID)); err != nil || wrong == nil || refused == nil {
-		t.Fatalf("%v, %v, %v", err, wrong, refused)
+		t.Fatalf("RotateKey or DisableKeys: %v; a wrong and a refused call: %v, %v, want errors", err, wrong, refused)
 	}
 	want := []string{
 		"CreateKey INTENT  ", "CreateKey OUTCOME OK ", "RotateKey INTENT  ", "RotateKey OUTCOME OK ",
@@ -97,7 +97,7 @@ func recordsTheRest(t *testing.T, x *home) {
 	for _, r := range recorded(t, x, audit.Filter{Key: k.ID}, id) {
 		got = append(got, fmt.Sprintf("%s %s %s %s", r.Operation, r.Phase, r.Result, r.Error))
 		if r.Driver != k.Driver {
-			t.Errorf("%s is recorded on driver %q", r.Operation, r.Driver)
+			t.Errorf("%s is recorded with driver %q, want the key's", r.Operation, r.Driver)
 		}
 	}
 	if !slices.Equal(got, want) {
@@ -115,10 +115,10 @@ func exports(t *testing.T, x *home) {
 		}
 		text := r.Append(nil)
 		if bytes.Contains(text, []byte(message)) || bytes.Contains(text, []byte(purpose()["tenant"])) {
-			t.Fatalf("a record tells plaintext or context: %s", text)
+			t.Fatalf("an audit record contains plaintext or context: %s", text)
 		}
 		if r.Seq != n {
-			t.Fatalf("record %d stands at %d", r.Seq, n)
+			t.Fatalf("AuditRecords: record %d is at position %d", r.Seq, n)
 		}
 		n++
 	}
@@ -128,11 +128,11 @@ func exports(t *testing.T, x *home) {
 	}
 	report, err := audit.VerifyExport(bytes.NewReader(export.Bytes()), x.vault.LogKey())
 	if err != nil || report.Records < n+2 { // the reading and the export are also recorded
-		t.Errorf("%+v, %v, of at least %d records", report, err, n+2)
+		t.Errorf("VerifyExport: %+v, %v, want at least %d records", report, err, n+2)
 	}
 	bad := bytes.Clone(export.Bytes())
 	bad[len(bad)/2] ^= 1
 	if _, err := audit.VerifyExport(bytes.NewReader(bad), x.vault.LogKey()); !errors.Is(err, audit.ErrFault) {
-		t.Errorf("a flipped bit: %v", err)
+		t.Errorf("VerifyExport with a bit flipped: %v, want ErrFault", err)
 	}
 }

@@ -25,7 +25,7 @@ func backups(t *testing.T, s *subject) {
 		}
 		late := s.sampleOf(t, x, samples[0].row, x.create(t, x.options(samples[0].row)))
 		if _, err = x.owner().Backup(t.Context(), &next, vault.BackupOptions{Since: first.ID}, x.protector(t)); err != nil {
-			t.Fatalf("Backup since another: %v", err)
+			t.Fatalf("Backup based on another: %v", err)
 		}
 		x.close(t)
 		if x.Reopen != nil {

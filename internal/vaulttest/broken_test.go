@@ -194,11 +194,11 @@ func TestSuiteFindsFaults(t *testing.T) {
 			cmd.Env = append(os.Environ(), brokenName+"="+names)
 			out, err := cmd.CombinedOutput()
 			if err == nil {
-				t.Error("the suite passes")
+				t.Error("the suite passes over a broken driver")
 			}
 			for _, name := range strings.Fields(names) {
 				if !bytes.Contains(out, []byte("--- FAIL: TestBrokenDriver/"+name+" ")) {
-					t.Errorf("%s finds nothing:\n%s", name, out)
+					t.Errorf("check %s does not fail over the broken driver:\n%s", name, out)
 				}
 			}
 		})
@@ -215,11 +215,11 @@ func TestOpenKeysAreCounted(t *testing.T) {
 	}
 	key, err := d.OpenKey(ctx, id, spec, made.Blob)
 	if err != nil || d.open.Load() != 1 {
-		t.Fatalf("%d open keys, %v", d.open.Load(), err)
+		t.Fatalf("%d open keys after OpenKey, %v, want 1", d.open.Load(), err)
 	}
 	for range 2 {
 		if err := key.Close(); err != nil || d.open.Load() != 0 {
-			t.Errorf("%d open keys after Close, %v", d.open.Load(), err)
+			t.Errorf("%d open keys after Close, %v, want 0", d.open.Load(), err)
 		}
 	}
 }

@@ -21,19 +21,19 @@ func cancelled(t *testing.T, s *subject) {
 		before := s.shared.calls()
 		for _, a := range actsOf(r.usage) {
 			if err := a.run(ctx, c, m); err != context.Canceled {
-				t.Errorf("%s by %s: %v", a.op, r, err)
+				t.Errorf("%s with a key of %s and a cancelled context: %v, want context.Canceled", a.op, r, err)
 			}
 		}
 		if n := s.shared.calls() - before; n != 0 {
-			t.Errorf("%s: the device was asked %d times", r, n)
+			t.Errorf("%s: %d device calls with a cancelled context, want 0", r, n)
 		}
 	}
 	keys := count(t, c, vault.KeyFilter{})
 	if _, err := c.CreateKey(ctx, vault.KeyOptions{}); err != context.Canceled {
-		t.Errorf("CreateKey: %v", err)
+		t.Errorf("CreateKey with a cancelled context: %v, want context.Canceled", err)
 	}
 	if n := count(t, c, vault.KeyFilter{}); n != keys {
-		t.Errorf("%d keys, before %d", n, keys)
+		t.Errorf("%d keys after a cancelled CreateKey, want %d", n, keys)
 	}
 }
 
@@ -58,16 +58,16 @@ func cancelledWhileWaiting(t *testing.T, s *subject) {
 			}
 			cancel()
 			if err := <-ended; err != context.Canceled {
-				t.Errorf("%s: %v", a.op, err)
+				t.Errorf("%s cancelled while it waits for the device: %v, want context.Canceled", a.op, err)
 			}
 			x.device.Clear()
 			for _, got := range recorded(t, x, audit.Filter{Operation: string(a.op), Key: m.key.ID}, id) {
 				if got.Result != audit.Failed || got.Error != "CANCELLED" {
-					t.Errorf("%s is recorded as %+v", a.op, got)
+					t.Errorf("%s is recorded as %+v, want FAILED with CANCELLED", a.op, got)
 				}
 			}
 			if err := a.run(t.Context(), x.owner(), m); err != nil {
-				t.Errorf("%s afterwards: %v", a.op, err)
+				t.Errorf("%s after a cancelled one: %v", a.op, err)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func recorded(t *testing.T, x *home, f audit.Filter, id string) (out []audit.Rec
 		}
 	}
 	if len(out) == 0 {
-		t.Errorf("%s: no record", id)
+		t.Errorf("no audit record of request %s", id)
 	}
 	return out
 }

@@ -36,7 +36,7 @@ func certificates(t *testing.T, s *subject) {
 	for _, r := range s.each() {
 		if r.usage != vault.SignVerify {
 			if _, err := s.shared.owner().Signer(t.Context(), s.shared.key(t, r).ID); !errors.Is(err, vault.ErrUsage) {
-				t.Errorf("a key of %s as a Signer: %v", r, err)
+				t.Errorf("Signer with a key of %s: %v, want ErrUsage", r, err)
 			}
 		}
 	}

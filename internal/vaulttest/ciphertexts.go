@@ -44,18 +44,18 @@ func roundTrips(t *testing.T, x *home) {
 		}
 		got, err := c.DecryptTo(ctx, []byte("before"), ct, vault.EncryptionContext{})
 		if err != nil || string(got) != "before"+string(plaintext) {
-			t.Errorf("%d bytes came back as %d, %v", n, len(got)-len("before"), err)
+			t.Errorf("a message of %d bytes decrypts to %d bytes, %v, or to another message", n, len(got)-len("before"), err)
 		}
 		again, err := c.Encrypt(ctx, k.ID, plaintext, nil)
 		if err != nil || bytes.Equal(ct, again) {
-			t.Errorf("%d bytes encrypted twice are the same, %v", n, err)
+			t.Errorf("two ciphertexts of the same %d bytes are equal, or Encrypt: %v", n, err)
 		}
 	}
 	if _, err := c.Encrypt(ctx, k.ID, make([]byte, vault.MaxPlaintext+1), nil); !errors.Is(err, vault.ErrTooLarge) {
-		t.Errorf("%d bytes: %v", vault.MaxPlaintext+1, err)
+		t.Errorf("Encrypt of %d bytes: %v, want ErrTooLarge", vault.MaxPlaintext+1, err)
 	}
 	if _, err := c.Encrypt(ctx, k.ID, nil, vault.EncryptionContext{"k": string(make([]byte, 8192))}); !errors.Is(err, vault.ErrTooLarge) {
-		t.Errorf("a long context: %v", err)
+		t.Errorf("Encrypt with a long context: %v, want ErrTooLarge", err)
 	}
 }
 

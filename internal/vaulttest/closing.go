@@ -20,17 +20,17 @@ func reopen(t *testing.T, s *subject) {
 		before := x.owner()
 		x.reopen(t)
 		if _, err := before.DescribeKey(t.Context(), samples[0].key.ID); !errors.Is(err, vault.ErrClosed) {
-			t.Errorf("a client of the vault as it was: %v", err)
+			t.Errorf("DescribeKey with a client from before the restart: %v, want ErrClosed", err)
 		}
 		for _, m := range samples {
 			if k, err := x.owner().DescribeKey(t.Context(), m.key.ID); err != nil || !equal(k, m.key) {
-				t.Errorf("%+v, %v, before %+v", k, err, m.key)
+				t.Errorf("DescribeKey after a restart: %+v, %v, want %+v", k, err, m.key)
 			}
 			if m.usage != vault.GenerateVerifyMac {
 				continue
 			}
 			if mac, err := x.owner().GenerateMac(t.Context(), m.key.ID, []byte(message)); err != nil || !bytes.Equal(mac, m.mac) {
-				t.Errorf("another MAC than before, %v", err)
+				t.Errorf("GenerateMac after a restart returns another MAC, or %v", err)
 			}
 		}
 		allWork(t, x, samples)
@@ -56,14 +56,14 @@ func closed(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	if v, err := vault.Open(ctx, x.dir, cfg, x.protector(t)); !errors.Is(err, vault.ErrInUse) {
-		t.Errorf("opened twice: %v, %v", v, err)
+		t.Errorf("Open of an open vault: %v, %v, want ErrInUse", v, err)
 	}
 	x.close(t)
 	if _, err := c.Encrypt(ctx, k.ID, nil, nil); !errors.Is(err, vault.ErrClosed) {
-		t.Errorf("Encrypt: %v", err)
+		t.Errorf("Encrypt after Close: %v, want ErrClosed", err)
 	}
 	if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrClosed) {
-		t.Errorf("data key: %v", err)
+		t.Errorf("Use of a data key after Close: %v, want ErrClosed", err)
 	}
 	wantNoWayIn(t, x)
 	x.open(t)
@@ -76,9 +76,9 @@ func wantNoWayIn(t *testing.T, x *home) {
 	cfg := x.cfg
 	cfg.Drivers, cfg.Driver = map[string]driver.Driver{}, ""
 	if v, err := vault.Open(t.Context(), x.dir, cfg, stranger()); !errors.Is(err, vault.ErrUnlock) {
-		t.Errorf("a stranger's protector: %v, %v", v, err)
+		t.Errorf("Open with a wrong protector: %v, %v, want ErrUnlock", v, err)
 	}
 	if v, err := vault.Create(t.Context(), x.dir, cfg, stranger()); !errors.Is(err, vault.ErrExists) {
-		t.Errorf("Create over a vault: %v, %v", v, err)
+		t.Errorf("Create over a vault: %v, %v, want ErrExists", v, err)
 	}
 }

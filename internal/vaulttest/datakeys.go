@@ -28,22 +28,22 @@ func dataKeys(t *testing.T, s *subject) {
 		}
 		plain := bytesOf(t, dk)
 		if dk.Key() != k.ID || dk.Size() != size || len(plain) != size || !bytes.Equal(plain, bytesOf(t, again)) {
-			t.Errorf("size %d: keys of %d and %d bytes differ", size, len(plain), again.Size())
+			t.Errorf("data key of size %d: %d bytes when generated and %d when decrypted, or other bytes", size, len(plain), again.Size())
 		}
 		if text := fmt.Sprintf("%v %+v %#v %x", dk, dk, dk, dk); bytes.Contains([]byte(text), fmt.Appendf(nil, "%x", plain[:4])) {
-			t.Errorf("prints as %s", text)
+			t.Errorf("a data key prints its bytes: %s", text)
 		}
 		dk.Destroy()
 		again.Destroy()
 		if err := dk.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrClosed) {
-			t.Errorf("used after Destroy: %v", err)
+			t.Errorf("Use after Destroy: %v, want ErrClosed", err)
 		}
 	}
 	if _, err := c.GenerateDataKey(ctx, k.ID, -1, nil); !errors.Is(err, vault.ErrInvalid) {
-		t.Errorf("size -1: %v", err)
+		t.Errorf("GenerateDataKey of size -1: %v, want ErrInvalid", err)
 	}
 	if _, err := c.GenerateDataKey(ctx, k.ID, vault.MaxRandom+1, nil); !errors.Is(err, vault.ErrTooLarge) {
-		t.Errorf("size %d: %v", vault.MaxRandom+1, err)
+		t.Errorf("GenerateDataKey of size %d: %v, want ErrTooLarge", vault.MaxRandom+1, err)
 	}
 	cipherSizes := map[vault.Edition][]int{vault.Standard: {32, 16}, vault.FIPS: {32, 16}, vault.SM: {16}}[s.edition]
 	for _, size := range append([]int{vault.DataKeyDefault}, cipherSizes...) {
@@ -75,7 +75,7 @@ func dataStream(t *testing.T, dk *vault.DataKey) {
 	var file bytes.Buffer
 	w, err := stream.NewWriter(&file, stream.KeySuite, dk)
 	if err != nil {
-		t.Fatalf("a stream under a key of %d bytes: %v", dk.Size(), err)
+		t.Fatalf("NewWriter with a data key of %d bytes: %v", dk.Size(), err)
 	}
 	if _, err := w.Write([]byte(message)); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func dataStream(t *testing.T, dk *vault.DataKey) {
 	}
 	r.DataKey().(*vault.DataKey).Destroy()
 	if got, err := io.ReadAll(r); err != nil || string(got) != message {
-		t.Errorf("a stream whose data key was destroyed: %q, %v", got, err)
+		t.Errorf("reading a stream after Destroy of its data key: %q, %v, want the message", got, err)
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *subject) dataCipher(t *testing.T, k vault.Key, size int) {
 	for i := range sealed {
 		sealed[i] ^= 1
 		if _, err := aead.Open(nil, nil, sealed, []byte("aad")); !errors.Is(err, vault.ErrCiphertext) {
-			t.Errorf("byte %d flipped: %v", i, err)
+			t.Errorf("AEAD.Open with byte %d flipped: %v, want ErrCiphertext", i, err)
 		}
 		sealed[i] ^= 1
 	}
@@ -142,16 +142,16 @@ func random(t *testing.T, s *subject) {
 	for range 16 {
 		p, err := c.GenerateRandom(ctx, 16)
 		if err != nil || len(p) != 16 || seen[string(p)] {
-			t.Fatalf("%d bytes, %v, seen before: %v", len(p), err, seen[string(p)])
+			t.Fatalf("GenerateRandom(16): %d bytes, %v, seen before: %v", len(p), err, seen[string(p)])
 		}
 		seen[string(p)] = true
 	}
 	if p, err := c.GenerateRandom(ctx, vault.MaxRandom); err != nil || len(p) != vault.MaxRandom {
-		t.Errorf("%d bytes, %v", len(p), err)
+		t.Errorf("GenerateRandom(MaxRandom): %d bytes, %v", len(p), err)
 	}
 	for n, want := range map[int]error{-1: vault.ErrInvalid, 0: vault.ErrInvalid, vault.MaxRandom + 1: vault.ErrTooLarge} {
 		if _, err := c.GenerateRandom(ctx, n); !errors.Is(err, want) {
-			t.Errorf("%d bytes: %v", n, err)
+			t.Errorf("GenerateRandom(%d): %v, want ErrInvalid or, above MaxRandom, ErrTooLarge", n, err)
 		}
 	}
 }

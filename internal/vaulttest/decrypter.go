@@ -27,14 +27,14 @@ func decrypter(t *testing.T, s *subject) {
 				t.Error(err)
 			}
 			if _, err := d.Decrypt(rand.Reader, ct[1:], optionsOf(x.alg)); !errors.Is(err, vault.ErrCiphertext) {
-				t.Errorf("cut: %v", err)
+				t.Errorf("Decrypter.Decrypt of a truncated ciphertext: %v, want ErrCiphertext", err)
 			}
 		})
 	}
 	for _, r := range s.each() {
 		if r.usage != vault.AsymmetricDecrypt {
 			if _, err := s.shared.owner().Decrypter(t.Context(), s.shared.key(t, r).ID); !errors.Is(err, vault.ErrUsage) {
-				t.Errorf("a key of %s as a Decrypter: %v", r, err)
+				t.Errorf("Decrypter with a key of %s: %v, want ErrUsage", r, err)
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func (s *subject) wantNoPlaintext(t *testing.T, x decrypting) {
 	ct[len(ct)-1] = 2
 	got, err := s.shared.owner().AsymmetricDecrypt(t.Context(), s.shared.key(t, x.row).ID, ct, x.alg)
 	if !errors.Is(err, vault.ErrUnsupported) || got != nil {
-		t.Errorf("driver or edition do without it: %v", err)
+		t.Errorf("AsymmetricDecrypt by an algorithm that is not supported: %v, want ErrUnsupported", err)
 	}
 }
 
@@ -43,7 +43,7 @@ func (s *subject) decrypts(t *testing.T, x decrypting) {
 		want := bytes.Repeat([]byte("m"), n)
 		got, err := c.AsymmetricDecrypt(ctx, k, encryptTo(t, x.alg, public, want), x.alg)
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%d bytes came back as %d, %v", n, len(got), err)
+			t.Errorf("a message of %d bytes decrypts to %d bytes, %v, or to another message", n, len(got), err)
 		}
 	}
 	good := encryptTo(t, x.alg, public, []byte(message))
@@ -61,7 +61,7 @@ func (s *subject) decrypts(t *testing.T, x decrypting) {
 		}
 	}
 	if _, err := c.AsymmetricDecrypt(ctx, k, good, "x"); !errors.Is(err, vault.ErrInvalid) {
-		t.Errorf("unknown algorithm: %v", err)
+		t.Errorf("AsymmetricDecrypt by an unknown algorithm: %v, want ErrInvalid", err)
 	}
 }
 

@@ -54,7 +54,7 @@ func deviceFails(t *testing.T, s *subject) {
 func strikes(t *testing.T, x *home, a act, m sample, f misfortune) {
 	t.Helper()
 	if err := a.run(t.Context(), x.owner(), m); err != nil {
-		t.Fatalf("before: %v", err)
+		t.Fatalf("the call before the fault: %v", err)
 	}
 	f.fault.Method = a.method
 	x.device.Add(f.fault)
@@ -66,10 +66,10 @@ func strikes(t *testing.T, x *home, a act, m sample, f misfortune) {
 		t.Errorf("%s: %v, want %v", f.name, err, f.want)
 	}
 	if calls != 1+f.calls {
-		t.Errorf("%s: the device was asked %d times", f.name, calls)
+		t.Errorf("%s: %d device calls, want those of the fault", f.name, calls)
 	}
 	if err := a.run(t.Context(), x.owner(), m); err != nil {
-		t.Errorf("%s, when it is back: %v", f.name, err)
+		t.Errorf("the call after fault %s: %v", f.name, err)
 	}
 }
 
@@ -89,7 +89,7 @@ func staysAway(t *testing.T, x *home, a act, m sample) {
 			t.Errorf("%s with a device that stays away: %v, want %v", a.op, err, want)
 		}
 		if err := a.run(t.Context(), x.owner(), m); err != nil {
-			t.Errorf("%s when it is back: %v", a.op, err)
+			t.Errorf("%s when the device is back: %v", a.op, err)
 		}
 	}
 }

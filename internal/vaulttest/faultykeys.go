@@ -32,13 +32,13 @@ func deviceFailsToMakeKeys(t *testing.T, s *subject) {
 				t.Fatalf("%v, want %v", err, f.want)
 			}
 			if n := x.device.Calls(drivertest.MethodGenerateKey) - calls; n != 1+f.calls {
-				t.Errorf("the device was asked %d times", n)
+				t.Errorf("CreateKey made %d calls of GenerateKey, want those of the fault", n)
 			}
 			if f.want != nil {
 				k = x.create(t, o) // the alias is free
 			}
 			if n := count(t, x.owner(), vault.KeyFilter{}); n != keys+1 {
-				t.Errorf("%d keys, before %d and one more since", n, keys)
+				t.Errorf("%d keys, want one more than %d", n, keys)
 			}
 			if added := x.objectsSince(t, objects); objects != nil && added != 1 {
 				t.Errorf("CreateKey left %d objects in the device, want 1", added)

@@ -68,7 +68,7 @@ func (x *home) check(t *testing.T) {
 		return
 	}
 	if err := x.owner().Check(context.Background()); err != nil {
-		t.Errorf("integrity check: %v", err)
+		t.Errorf("Check: %v", err)
 	}
 }
 
@@ -87,7 +87,7 @@ func (x *home) close(t *testing.T) {
 		return
 	}
 	if n := x.device.open.Load(); n != 0 {
-		t.Errorf("%d keys of the driver are open after Close", n)
+		t.Errorf("%d keys of the driver are open after Close, want 0", n)
 	}
 }
 
@@ -95,7 +95,7 @@ func (x *home) closeDrivers(t *testing.T) {
 	t.Helper()
 	for name, d := range x.cfg.Drivers {
 		if err := d.Close(); err != nil {
-			t.Errorf("closing driver %s: %v", name, err)
+			t.Errorf("Close of driver %s: %v", name, err)
 		}
 	}
 }

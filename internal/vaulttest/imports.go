@@ -51,14 +51,14 @@ func (s *subject) importsOf(t *testing.T, r row) {
 	}
 	k := x.create(t, o)
 	if k.State != vault.PendingImport || k.Origin != vault.OriginExternal || k.Driver != on || k.Version != 0 {
-		t.Errorf("%+v", k)
+		t.Errorf("CreateKey with external origin: %+v, want a PendingImport key without a version", k)
 	}
 	p := parameters(t, x, k, vault.ImportRequest{})
 	own := newMaterial(t, r, p.MaterialSize)
 	wantNoImport(t, x, k, p, own)
 	k = bring(t, x, k, p, own)
 	if k.State != vault.Enabled || k.Version != 1 || k.Provenance != vault.ProvenanceImported || k.Driver != on {
-		t.Errorf("%+v", k)
+		t.Errorf("key after the import: %+v, want Enabled, version 1 and imported provenance", k)
 	}
 	pathTold(t, x, k, p)
 	m := s.sampleOf(t, x, r, k)
@@ -113,7 +113,7 @@ func wantNoImport(t *testing.T, x *home, k vault.Key, p vault.ImportParameters, 
 		}
 	}
 	if now, err := x.owner().DescribeKey(t.Context(), k.ID); err != nil || now.State != vault.PendingImport {
-		t.Errorf("after what was wrong: %+v, %v", now, err)
+		t.Errorf("DescribeKey after wrong imports: %+v, %v, want PendingImport", now, err)
 	}
 }
 
@@ -122,7 +122,7 @@ func pathTold(t *testing.T, x *home, k vault.Key, p vault.ImportParameters) {
 	t.Helper()
 	versions, err := x.owner().ListKeyVersions(t.Context(), k.ID)
 	if err != nil || len(versions) != 1 || versions[0].Attributes["import-path"] != string(p.Path) {
-		t.Errorf("%+v, %v, the path was %s", versions, err, p.Path)
+		t.Errorf("ListKeyVersions: %+v, %v, want one version with import path %s", versions, err, p.Path)
 	}
 }
 
@@ -133,7 +133,7 @@ func isMaterial(t *testing.T, x *home, m sample, own material) {
 	if own.public != nil {
 		want, err := smx509.MarshalPKIXPublicKey(own.public)
 		if err != nil || !bytes.Equal(x.publicOf(t, m.key.ID).DER, want) {
-			t.Errorf("the public key is another, %v", err)
+			t.Errorf("the public key differs from that of the imported material, %v", err)
 		}
 	}
 	if m.usage == vault.GenerateVerifyMac {
@@ -141,7 +141,7 @@ func isMaterial(t *testing.T, x *home, m sample, own material) {
 		h := hmac.New(newHash, own.plain)
 		h.Write([]byte(message))
 		if !bytes.Equal(h.Sum(nil), m.mac) {
-			t.Error("the MAC is not that of the material")
+			t.Error("the MAC differs from one computed with the imported material")
 		}
 	}
 	allWork(t, x, []sample{m})

@@ -95,7 +95,7 @@ func failures(t *testing.T, s *subject) {
 					continue // the ciphertext names the key
 				}
 				if err := a.run(call.ctx, x.vault.As(vault.Principal(call.by)), call.m); err == nil {
-					t.Errorf("%s by %s with key %q: no error", a.op, call.by, call.m.key.ID)
+					t.Errorf("%s by %s with key %q returned no error", a.op, call.by, call.m.key.ID)
 				}
 				want[call.by]++
 			}

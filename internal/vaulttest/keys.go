@@ -29,7 +29,7 @@ func keys(t *testing.T, s *subject) {
 		}
 	}
 	if got, err := c.DescribeKeys(ctx, a.ID, b.ID); err != nil || len(got) != 2 || got[1].State != vault.Disabled || got[1].Alias != "" {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("DescribeKeys: %+v, %v, want both keys, the second Disabled and without an alias", got, err)
 	}
 	for name, row := range map[string]struct {
 		filter vault.KeyFilter
@@ -49,7 +49,7 @@ func keys(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	if n := count(t, c, vault.KeyFilter{Tags: tags, State: vault.Enabled}); n != 2 {
-		t.Errorf("%d keys enabled", n)
+		t.Errorf("ListKeys by tag and state: %d enabled keys, want 2", n)
 	}
 }
 
@@ -100,7 +100,7 @@ func badKeyOptions(t *testing.T, s *subject) {
 		}
 	}
 	if after := count(t, c, vault.KeyFilter{}); after != before {
-		t.Errorf("%d keys were made", after-before)
+		t.Errorf("CreateKey with wrong options made %d keys, want 0", after-before)
 	}
 	for name, row := range map[string]struct{ got, want error }{
 		"unknown tag":   {c.UntagKey(ctx, k.ID, "no"), nil},

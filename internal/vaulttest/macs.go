@@ -26,20 +26,20 @@ func (s *subject) macsUnder(t *testing.T, r row) {
 		t.Helper()
 		m, err := c.GenerateMac(ctx, key, message)
 		if err != nil || len(m) != 32 {
-			t.Fatalf("%d bytes, %v", len(m), err)
+			t.Fatalf("GenerateMac: %d bytes, %v, want 32", len(m), err)
 		}
 		return m
 	}
 	seen := map[string]bool{}
 	for _, m := range [][]byte{mac(k, nil), mac(k, []byte("m")), mac(k, []byte("n")), mac(k, make([]byte, vault.MaxMessage)), mac(other, []byte("m"))} {
 		if seen[string(m)] {
-			t.Error("two messages or keys have one MAC")
+			t.Error("two messages or keys have the same MAC")
 		}
 		seen[string(m)] = true
 	}
 	good := mac(k, []byte("m"))
 	if !bytes.Equal(good, mac(k, []byte("m"))) {
-		t.Error("one message has two MACs")
+		t.Error("GenerateMac of one message returned two different MACs")
 	}
 	flipped := bytes.Clone(good)
 	flipped[31] ^= 1
@@ -51,10 +51,10 @@ func (s *subject) macsUnder(t *testing.T, r row) {
 		"cut": {[]byte("m"), good[:31], false}, "longer": {[]byte("m"), append(bytes.Clone(good), 0), false}, "empty": {[]byte("m"), nil, false},
 	} {
 		if ok, err := c.VerifyMac(ctx, k, row.message, row.mac); ok != row.want || err != nil {
-			t.Errorf("%s: %v, %v", name, ok, err)
+			t.Errorf("VerifyMac, %s: %v, %v", name, ok, err)
 		}
 	}
 	if _, err := c.GenerateMac(ctx, k, make([]byte, vault.MaxMessage+1)); !errors.Is(err, vault.ErrTooLarge) {
-		t.Errorf("%d bytes: %v", vault.MaxMessage+1, err)
+		t.Errorf("GenerateMac of %d bytes: %v, want ErrTooLarge", vault.MaxMessage+1, err)
 	}
 }

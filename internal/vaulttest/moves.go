@@ -28,12 +28,12 @@ func moves(t *testing.T, s *subject) {
 			receipts, err := x.owner().MoveKey(t.Context(), k.ID, x.driver())
 			if !can.Import {
 				if !errors.Is(err, vault.ErrUnsupported) {
-					t.Errorf("to a device that imports no such key: %v", err)
+					t.Errorf("MoveKey to a device that cannot import the key: %v, want ErrUnsupported", err)
 				}
 				return
 			}
 			if err != nil || len(receipts) != len(samples) {
-				t.Fatalf("%d receipts, %v", len(receipts), err)
+				t.Fatalf("MoveKey: %d receipts, %v, want one for each version", len(receipts), err)
 			}
 			for i, text := range receipts {
 				checkReceipt(t, x, text, audit.Receipt{Key: k.ID, Version: uint32(i + 1), Device: s.info().Device.Serial})
@@ -47,7 +47,7 @@ func moves(t *testing.T, s *subject) {
 	}
 	k := x.key(t, s.each()[0])
 	if _, err := x.owner().MoveKey(t.Context(), k.ID, "nobody"); !errors.Is(err, vault.ErrInvalid) {
-		t.Errorf("to a driver that is not there: %v", err)
+		t.Errorf("MoveKey to a driver that does not exist: %v, want ErrInvalid", err)
 	}
 }
 
@@ -62,7 +62,7 @@ func checkReceipt(t *testing.T, x *home, text []byte, want audit.Receipt) {
 	}
 	text[len(text)/2] ^= 1
 	if _, err := audit.OpenReceipt(text, x.vault.LogKey()); err == nil {
-		t.Error("a flipped receipt opens")
+		t.Error("OpenReceipt of a changed receipt returned no error")
 	}
 }
 

@@ -37,7 +37,7 @@ func oddKeys(t *testing.T, s *subject) {
 	}
 	x.reopen(t) // also completes the vault's background cleanup
 	if n := x.objectsSince(t, before); n != 0 {
-		t.Errorf("the imports left %d objects in the device", n)
+		t.Errorf("the imports left %d objects in the device, want 0", n)
 	}
 }
 

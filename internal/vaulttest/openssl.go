@@ -31,7 +31,7 @@ func openSSLVerifies(t *testing.T, s *subject) {
 				}
 				w.Write("signature", signature)
 				if out := w.Run(x.openssl); !strings.Contains(out, "Verified OK") && !strings.Contains(out, "Signature Verified Successfully") {
-					t.Errorf("%s: %s", kind, out)
+					t.Errorf("openssl on the signature of a %s: %s", kind, out)
 				}
 			}
 		})

@@ -28,20 +28,20 @@ func padding(t *testing.T, s *subject) {
 		return got
 	}
 	if got := decrypt(encryptPadded(public, []byte(message), func([]byte) {})); string(got) != message {
-		t.Fatalf("good padding: %q", got)
+		t.Fatalf("AsymmetricDecrypt with good padding: %q, want the message", got)
 	}
 	answers := map[string]answer{}
 	for name, spoil := range badPaddings() {
 		ct := encryptPadded(public, []byte(message), spoil)
 		answers[name] = answer{ct, decrypt(ct)}
 		if string(answers[name].got) == message {
-			t.Errorf("%s: the message came back", name)
+			t.Errorf("AsymmetricDecrypt with bad padding, %s: it returned the message", name)
 		}
 	}
 	s.faulty.reopen(t)
 	for name, a := range answers {
 		if !bytes.Equal(decrypt(a.ct), a.got) {
-			t.Errorf("%s: other bytes after a restart", name)
+			t.Errorf("AsymmetricDecrypt with bad padding, %s: it returned other bytes after a restart", name)
 		}
 	}
 }

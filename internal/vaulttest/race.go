@@ -68,12 +68,12 @@ func checkOrder(t *testing.T, x *home, k string) {
 			disabled = false
 		case vault.OpEncrypt:
 			if uses++; disabled {
-				t.Errorf("record %d: encrypted while disabled", r.Seq)
+				t.Errorf("audit record %d is an encryption while the key is disabled", r.Seq)
 			}
 		}
 	}
 	if uses == 0 || !disabled {
-		t.Errorf("%d uses, disabled at the end: %v", uses, disabled)
+		t.Errorf("%d uses, disabled at the end: %v, want some uses and true", uses, disabled)
 	}
 }
 

@@ -25,7 +25,7 @@ func refusals(t *testing.T, s *subject) {
 		}
 		s.refusesDisabled(t, m)
 		if n := x.calls() - before; n != 0 {
-			t.Errorf("%s: the device was asked %d times", r, n)
+			t.Errorf("%s: %d device calls for refused operations, want 0", r, n)
 		}
 		for _, a := range actsOf(r.usage) {
 			if err := a.run(t.Context(), x.owner(), m); err != nil {
@@ -34,7 +34,7 @@ func refusals(t *testing.T, s *subject) {
 		}
 	}
 	if _, err := x.vault.As("mallory").CreateKey(t.Context(), vault.KeyOptions{}); !errors.Is(err, vault.ErrDenied) {
-		t.Errorf("CreateKey by a stranger: %v", err)
+		t.Errorf("CreateKey by an unauthorized principal: %v, want ErrDenied", err)
 	}
 }
 

@@ -28,20 +28,20 @@ func rotation(t *testing.T, s *subject) {
 	c := x.owner()
 	for i, ct := range made {
 		if in, err := vault.Inspect(ct); err != nil || in.Key != k.ID || in.Version != uint32(i+1) {
-			t.Errorf("version %d: %+v, %v", i+1, in, err)
+			t.Errorf("Inspect of a ciphertext of version %d: %+v, %v, want that key and version", i+1, in, err)
 		}
 		got, err := c.Decrypt(ctx, ct, purpose())
 		if err := same(got, err); err != nil {
-			t.Errorf("version %d: %v", i+1, err)
+			t.Errorf("Decrypt of a ciphertext of version %d: %v", i+1, err)
 		}
 	}
 	versions, err := c.ListKeyVersions(ctx, k.ID)
 	if err != nil || len(versions) != rotations+1 {
-		t.Fatalf("%d versions, %v", len(versions), err)
+		t.Fatalf("ListKeyVersions: %d versions, %v, want one more than the rotations", len(versions), err)
 	}
 	for i, v := range versions {
 		if v.Number != uint32(i+1) || v.Driver != k.Driver || v.Residence != k.Residence || v.Level != k.Level {
-			t.Errorf("version %d: %+v, the key %+v", i+1, v, k)
+			t.Errorf("version %d is %+v, want it with the driver, residence and level of %+v", i+1, v, k)
 		}
 	}
 	reEncrypted(t, x, made[0], k.ID)
@@ -75,7 +75,7 @@ func encrypt(t *testing.T, x *home, key string) []byte {
 		t.Fatal(err)
 	}
 	if len(ct) != len(message)+vault.Overhead {
-		t.Errorf("the ciphertext has %d bytes", len(ct))
+		t.Errorf("the ciphertext has %d bytes, want the message's and Overhead", len(ct))
 	}
 	return ct
 }

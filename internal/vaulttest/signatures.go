@@ -27,7 +27,7 @@ func (s *subject) wantNoSignature(t *testing.T, x signing) {
 	t.Helper()
 	o := vault.SignOptions{Algorithm: x.alg}
 	if _, err := s.shared.owner().Sign(t.Context(), s.shared.key(t, x.row).ID, []byte(message), o); !errors.Is(err, vault.ErrUnsupported) {
-		t.Errorf("the driver does not list it: %v", err)
+		t.Errorf("Sign by an algorithm that is not supported: %v, want ErrUnsupported", err)
 	}
 }
 
@@ -65,13 +65,13 @@ func (s *subject) signsFor(t *testing.T, x signing, kind vault.MessageType) {
 		"cut": {message, signature[:len(signature)-1], false}, "empty": {message, nil, false},
 	} {
 		if ok, err := c.Verify(ctx, k, []byte(row.message), row.signature, raw); ok != row.want || err != nil {
-			t.Errorf("%s, %s: %v, %v", kind, name, ok, err)
+			t.Errorf("Verify of a signature of a %s, %s: %v, %v", kind, name, ok, err)
 		}
 	}
 	if digest != nil {
 		o.MessageType = vault.Digest
 		if ok, err := c.Verify(ctx, k, digest, signature, o); !ok || err != nil {
-			t.Errorf("%s, by digest: %v, %v", kind, ok, err)
+			t.Errorf("Verify of a signature of a %s by its digest: %v, %v, want true", kind, ok, err)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (s *subject) wrongDigests(t *testing.T, x signing, key string, size int) {
 			continue
 		}
 		if _, err := s.shared.owner().Sign(t.Context(), key, make([]byte, n), o); !errors.Is(err, vault.ErrInvalid) {
-			t.Errorf("digest of %d bytes: %v", n, err)
+			t.Errorf("Sign of a digest of %d bytes: %v, want ErrInvalid", n, err)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func badMessages(t *testing.T, s *subject) {
 		}
 		k, first := s.shared.key(t, r).ID, s.firstSigning(t, r)
 		if _, err := c.Sign(ctx, k, make([]byte, vault.MaxMessage), vault.SignOptions{Algorithm: first}); err != nil {
-			t.Errorf("%d bytes: %v", vault.MaxMessage, err)
+			t.Errorf("Sign of a message of %d bytes: %v", vault.MaxMessage, err)
 		}
 		before := s.shared.calls()
 		for name, row := range map[string]struct {
@@ -119,7 +119,7 @@ func badMessages(t *testing.T, s *subject) {
 			}
 		}
 		if n := s.shared.calls() - before; n != 0 {
-			t.Errorf("the device was asked %d times", n)
+			t.Errorf("%d device calls for input that no key signs, want 0", n)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func specs(t *testing.T, s *subject) {
 	for _, r := range s.each() {
 		k := s.shared.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage, Driver: softName})
 		if k.Driver != softName || k.Residence != vault.Wrapped || k.Level != driver.LevelSoftware {
-			t.Errorf("%s on the software engine: %+v", r, k)
+			t.Errorf("CreateKey of %s on the software engine: %+v, want it wrapped at level SOFTWARE", r, k)
 		}
 	}
 }
@@ -65,26 +65,26 @@ func (s *subject) checkPlace(t *testing.T, x *home, r row) {
 	}
 	k := x.key(t, r)
 	if k.Spec != r.spec || k.Usage != r.usage || k.State != vault.Enabled || k.Version != 1 || k.Origin != want.Origin {
-		t.Errorf("%+v", k)
+		t.Errorf("CreateKey: %+v, want the requested spec and usage, Enabled, version 1", k)
 	}
 	if k.Driver != want.Driver || k.Residence != want.Residence || k.Level != want.Level || k.Provenance != want.Provenance {
 		t.Errorf("%+v, want it as %+v", k, want)
 	}
 	versions, err := x.owner().ListKeyVersions(t.Context(), k.ID)
 	if err != nil || len(versions) != 1 {
-		t.Fatalf("%d versions, %v", len(versions), err)
+		t.Fatalf("ListKeyVersions: %d versions, %v, want 1", len(versions), err)
 	}
 	v := versions[0]
 	if v.Key != k.ID || v.Number != 1 || v.Origin != want.Origin || v.Driver != want.Driver || v.Residence != want.Residence || v.Level != want.Level || v.Provenance != want.Provenance {
 		t.Errorf("%+v, want %+v", v, want)
 	}
 	if !maps.Equal(v.Attributes, x.made[r].attributes) {
-		t.Errorf("attributes %v, the device says %v", v.Attributes, x.made[r].attributes)
+		t.Errorf("attributes of the version: %v, want those of the device: %v", v.Attributes, x.made[r].attributes)
 	}
 	if can.Slow {
 		byDefault := x.create(t, vault.KeyOptions{Spec: r.spec, Usage: r.usage})
 		if byDefault.Driver != softName || byDefault.Residence != vault.Wrapped {
-			t.Errorf("the device is slow, and was not asked for: %+v", byDefault)
+			t.Errorf("CreateKey of a spec that the device does slowly: %+v, want the software engine", byDefault)
 		}
 	}
 	if name != x.driver() {
@@ -100,15 +100,15 @@ func checkPublic(t *testing.T, x *home, r row) {
 	p, err := x.owner().PublicKey(t.Context(), x.key(t, r).ID)
 	if r.usage == vault.EncryptDecrypt || r.usage == vault.GenerateVerifyMac {
 		if !errors.Is(err, vault.ErrUsage) {
-			t.Errorf("public key of a symmetric key: %v", err)
+			t.Errorf("PublicKey of a symmetric key: %v, want ErrUsage", err)
 		}
 		return
 	}
 	if err != nil || p.Spec != r.spec || p.Usage != r.usage {
-		t.Fatalf("%+v, %v", p, err)
+		t.Fatalf("PublicKey: %+v, %v, want the key's spec and usage", p, err)
 	}
 	if got := specOf(parse(t, p)); got != r.spec {
-		t.Errorf("the public key is of spec %q", got)
+		t.Errorf("the public key has spec %q, want the key's", got)
 	}
 }
 

@@ -24,7 +24,7 @@ func wrappings(t *testing.T, s *subject) {
 			continue
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", alg, err)
+			t.Fatalf("import by %s: %v", alg, err)
 		}
 		if own.plain == nil {
 			own = newMaterial(t, r, p.MaterialSize)
@@ -35,7 +35,7 @@ func wrappings(t *testing.T, s *subject) {
 		}
 		got, err := x.owner().Decrypt(t.Context(), ct, purpose())
 		if err := same(got, err); err != nil {
-			t.Errorf("%s: %v", alg, err)
+			t.Errorf("Decrypt with material imported by %s: %v", alg, err)
 		}
 	}
 }
