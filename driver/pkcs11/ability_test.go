@@ -63,7 +63,7 @@ func TestSelfTestSaysWhatKilled(t *testing.T) {
 	d, err := pkcs11.Open(t.Context(), config(faulty.PKCS11))
 	if err == nil {
 		d.Close()
-		t.Fatal("Open of a token that AES-GCM kills succeeds")
+		t.Fatal("Open of a token on which AES-GCM fails permanently succeeded")
 	}
 	for _, want := range []string{"AES_256_GCM/SEAL", "Config.Without"} {
 		if !is(err, driver.Unavailable) || !strings.Contains(err.Error(), want) {
@@ -80,14 +80,14 @@ func TestWithout(t *testing.T) {
 	c.Without = []pkcs11.Ability{pkcs11.AbilityRandom, pkcs11.Ability(driver.RSA4096), pkcs11.Ability(driver.HMACSHA256)}
 	d, all := openedWith(t, c), opened(t, token)
 	if d.Info().Random || !all.Info().Random {
-		t.Errorf("random numbers are offered: %v without, %v with", d.Info().Random, all.Info().Random)
+		t.Errorf("random numbers are offered: %v without the ability, %v with it, want false and true", d.Info().Random, all.Info().Random)
 	}
 	for _, spec := range []driver.KeySpec{derive, {Algorithm: driver.RSA4096, Usage: driver.Sign}, {Algorithm: driver.RSA4096, Usage: driver.Unwrap}} {
 		if _, ok := d.Info().Find(spec); ok {
-			t.Errorf("%v is offered although it is left out", spec)
+			t.Errorf("%v is offered although Config.Without names it", spec)
 		}
 		if _, ok := all.Info().Find(spec); !ok {
-			t.Errorf("%v is not offered by a driver that leaves nothing out", spec)
+			t.Errorf("%v is not offered without Config.Without", spec)
 		}
 		if _, err := d.OpenKey(t.Context(), freshID(), spec, nil); !is(err, driver.Unsupported) {
 			t.Errorf("OpenKey of %v: %v, want Unsupported", spec, err)

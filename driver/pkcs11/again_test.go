@@ -32,11 +32,11 @@ func TestLostPrivateHalf(t *testing.T) {
 				other = driver.KeySpec{Algorithm: driver.ECP384, Usage: driver.Sign}
 			}
 			if _, err := d.GenerateKey(t.Context(), id, other); !is(err, driver.Invalid) {
-				t.Errorf("%v over half of %v: %v", other, spec, err)
+				t.Errorf("GenerateKey of %v over a public key of %v: %v, want Invalid", other, spec, err)
 			}
 			second, err := d.GenerateKey(t.Context(), id, spec)
 			if err != nil || bytes.Equal(first.PublicDER, second.PublicDER) {
-				t.Errorf("%v: %v", spec, err)
+				t.Errorf("GenerateKey of %v over a lone public key: %v, want a new pair", spec, err)
 			}
 			a.losePublic(id) // there is one
 		}
@@ -58,11 +58,11 @@ func TestImportAgainWithAFault(t *testing.T) {
 		for _, name := range passing {
 			faulty.Fail(call, codes[name], 1, false)
 			if _, err := d.(driver.Importer).ImportKey(t.Context(), id, spec, in); err != nil {
-				t.Errorf("%v again, with %s once: %v", spec, name, err)
+				t.Errorf("ImportKey of %v again, with one %s: %v", spec, name, err)
 			}
 		}
 		if _, err := d.(driver.Importer).ImportKey(t.Context(), id, spec, sample(t, spec.Algorithm)); !is(err, driver.Invalid) {
-			t.Errorf("%v, other material: %v", spec, err)
+			t.Errorf("ImportKey of %v with other material: %v, want Invalid", spec, err)
 		}
 	}
 }

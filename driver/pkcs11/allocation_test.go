@@ -53,7 +53,7 @@ func TestNoAllocationPerCall(t *testing.T) {
 			}
 		})
 		if n > c.most {
-			t.Errorf("%v: %v allocations a call", c.spec, n)
+			t.Errorf("%v: %v allocations a call, want fewer", c.spec, n)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
 		all = append(all, found...)
 	}
 	if len(all) != 1 {
-		a.t.Fatalf("%d objects under one id", len(all))
+		a.t.Fatalf("%d objects under one id, want 1", len(all))
 	}
 	return all
 }
@@ -271,7 +271,7 @@ func TestAttacks(t *testing.T) {
 				known++
 				t.Logf("a known attack succeeds: %s (%s)", won.text, won.kind)
 			} else {
-				t.Errorf("an attack succeeds: %s (%s)", won.text, won.kind)
+				t.Errorf("an attack succeeded: %s (%s)", won.text, won.kind)
 			}
 		}
 		t.Logf("%d keys attacked; %d attacks succeed, of which %d are known of this token", attacked, len(a.won), known)
@@ -285,7 +285,7 @@ func TestReimport(t *testing.T) {
 	d := opened(t, token)
 	row, ok := d.Info().Find(derive)
 	if !ok || row.WrappedImport[0] != driver.WrapRSAAESKWP {
-		t.Fatalf("no import by a wrapped AES key: %+v", row)
+		t.Fatalf("row %+v, want WrappedImport with an AES key first", row)
 	}
 	wrapping := importWrapped(t, d, freshID(), row)
 	a := newAttacker(t, token)
@@ -305,12 +305,12 @@ func TestReimport(t *testing.T) {
 		return err
 	}
 	if err := unwrap(0); err != nil {
-		t.Errorf("the control, which changes nothing: %v", err)
+		t.Errorf("unwrapping with the key's own attributes, the control: %v", err)
 	}
 	for _, change := range []uint{p11.CKA_SENSITIVE, p11.CKA_EXTRACTABLE, p11.CKA_ENCRYPT, p11.CKA_DECRYPT, p11.CKA_WRAP} {
 		a.succeeds(unwrap(change), reimporting, "unwrapped again with attribute %#x changed", change)
 	}
 	for _, won := range a.won {
-		t.Errorf("an attack succeeds: %s", won.text)
+		t.Errorf("an attack succeeded: %s", won.text)
 	}
 }

@@ -35,7 +35,7 @@ func backWithin(t *testing.T, v *victim, limit time.Duration) time.Duration {
 	back := time.Now()
 	for err := v.use(t); err != nil; err = v.use(t) {
 		if !is(err, driver.Unavailable) && !is(err, driver.Denied) || time.Since(back) > limit {
-			t.Fatalf("%v after it should work again: %v", time.Since(back), err)
+			t.Fatalf("%v after the token is back: %v", time.Since(back), err)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -49,7 +49,7 @@ func isAway(t *testing.T, v *victim) {
 	away := func(what string, err error) {
 		t.Helper()
 		if !is(err, driver.Unavailable) {
-			t.Fatalf("%s while the token is away: %v", what, err)
+			t.Fatalf("%s while the token is away: %v, want Unavailable", what, err)
 		}
 	}
 	away("PRF", v.use(t))
@@ -80,7 +80,7 @@ func TestFirstLookupWhileAway(t *testing.T) {
 	} {
 		token.TakeAway(t)
 		if err := ask(); !is(err, driver.Unavailable) {
-			t.Errorf("while the token is away: %v", err)
+			t.Errorf("the first lookup while the token is away: %v, want Unavailable", err)
 		}
 		token.PutBack(t)
 		for back := time.Now(); time.Since(back) < recovery; time.Sleep(time.Millisecond) {
@@ -108,6 +108,6 @@ func TestOneGoroutineProbes(t *testing.T) {
 		}
 	}
 	if tried := faulty.Calls(testtoken.COpenSession) - logins; tried > 40 {
-		t.Errorf("%d calls in 300 ms opened %d sessions", calls, tried)
+		t.Errorf("%d calls in 300 ms opened %d sessions, want at most 40", calls, tried)
 	}
 }

@@ -72,14 +72,14 @@ func TestAmbiguousLabel(t *testing.T) {
 	c := config(token)
 	_, err = pkcs11.Open(t.Context(), c)
 	if !is(err, driver.Invalid) || !strings.Contains(err.Error(), "2 tokens") {
-		t.Fatalf("two tokens of one label: %v", err)
+		t.Fatalf("Open with a label of two tokens: %v, want Invalid", err)
 	}
 	// The serial number of a SoftHSM token is the end of its directory's name.
 	name := strings.ReplaceAll(filepath.Base(token.Dir), "-", "")
 	c.Serial = name[len(name)-16:]
 	d := openedWith(t, c)
 	if got := d.Info().Device.Serial; got != c.Serial {
-		t.Errorf("opened the token with serial number %s", got)
+		t.Errorf("Open selected the token with serial number %s, want the configured one", got)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestTokenWithoutPIN(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := pkcs11.Open(t.Context(), config(token)); !is(err, driver.Denied) || !strings.Contains(err.Error(), "no user PIN yet") {
-		t.Errorf("a token without a PIN: %v", err)
+		t.Errorf("Open of a token without a user PIN: %v, want Denied", err)
 	}
 }
 
@@ -127,6 +127,6 @@ func TestDoneContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := pkcs11.Open(ctx, config(testtoken.NewSoftHSM(t))); err != context.Canceled {
-		t.Errorf("Open with a canceled context: %v", err)
+		t.Errorf("Open with a cancelled context: %v, want context.Canceled", err)
 	}
 }

@@ -32,14 +32,14 @@ func TestPassingFaultIsNoWrongCiphertext(t *testing.T) {
 		for _, call := range []testtoken.PKCS11Call{testtoken.CDecryptInit, testtoken.CDecrypt} {
 			faulty.Fail(call, codes[name], 1, false)
 			if got, err := key.Open(t.Context(), nil, sealed, nil); err != nil || !bytes.Equal(got, text) {
-				t.Errorf("%s once from function %d: %q, %v", name, call, got, err)
+				t.Errorf("AEAD.Open with one %s from function %d: %q, %v, want the plaintext", name, call, got, err)
 			}
 		}
 	}
 	for name, class := range map[string]driver.Class{"GENERAL_ERROR": driver.Authentic, "DEVICE_ERROR": driver.Unavailable} {
 		faulty.Fail(testtoken.CDecrypt, codes[name], 1<<30, false)
 		if _, err := key.Open(t.Context(), nil, sealed, nil); !is(err, class) {
-			t.Errorf("%s for ever: %v", name, err)
+			t.Errorf("AEAD.Open with %s from every call: %v", name, err)
 		}
 		faulty.Fail(testtoken.CDecrypt, 0, 0, false)
 	}

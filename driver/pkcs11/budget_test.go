@@ -43,10 +43,10 @@ func TestBudgetDoubles(t *testing.T) {
 	}
 	wg.Wait()
 	if reserved.Load() != most || taken.Load() != most {
-		t.Errorf("%d reserved and %d taken of %d", reserved.Load(), taken.Load(), int64(most))
+		t.Errorf("%d reserved and %d taken, want %d of both", reserved.Load(), taken.Load(), int64(most))
 	}
 	if b.step != 4*firstStep {
-		t.Errorf("the third step is %d", b.step)
+		t.Errorf("the third step is %d, want 4 times firstStep", b.step)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestBudgetUnrecorded(t *testing.T) {
 	reserve := func(int64) error { asked++; return answer }
 	for range 2 {
 		if err := b.refill(t.Context(), reserve); !errors.Is(err, driver.Unavailable) || b.take() {
-			t.Errorf("with the token away: %v", err)
+			t.Errorf("refill with the token away: %v, want Unavailable", err)
 		}
 	}
 	answer = fault("C_GenerateKey", driver.Denied, errDown)
@@ -70,13 +70,13 @@ func TestBudgetUnrecorded(t *testing.T) {
 		err = cmp.Or(b.refill(t.Context(), reserve), other.refill(t.Context(), reserve))
 	}
 	if given != unrecorded {
-		t.Errorf("refused: %d are given", given)
+		t.Errorf("%d sealings given without a record, want unrecorded", given)
 	}
 	if err := b.refill(t.Context(), reserve); !errors.Is(err, errSealings) || b.take() {
-		t.Errorf("after that: %v", err)
+		t.Errorf("refill after the last unrecorded sealing: %v, want errSealings", err)
 	}
 	if asked != 4 {
-		t.Errorf("the token was asked %d times", asked)
+		t.Errorf("the token was asked to reserve %d times, want 4", asked)
 	}
 }
 

@@ -11,6 +11,6 @@ func TestProfileOf(t *testing.T) {
 		}
 	}
 	if got := profileOf("luna", "SoftHSM project").name; got != "luna" {
-		t.Errorf("a profile that is named is not taken: %s", got)
+		t.Errorf("profileOf(\"luna\", \"SoftHSM project\") is %s, want luna", got)
 	}
 }

@@ -47,7 +47,7 @@ func TestOneFailureHeals(t *testing.T) {
 			faulty.Fail(call, code, 1, false)
 			err := v.use(t)
 			if heals[code] != (err == nil) {
-				t.Errorf("%s once from function %d: %v", name, call, err)
+				t.Errorf("one %s from function %d: %v, want nil after a temporary error only", name, call, err)
 			}
 			classified(t, name, err)
 			v.mustWork(t, "after "+name)
@@ -65,7 +65,7 @@ func TestLastingFailure(t *testing.T) {
 		for range 3 {
 			err := v.use(t)
 			if err == nil || is(err, driver.NotFound) {
-				t.Errorf("%s for ever: %v", name, err)
+				t.Errorf("%s from every call: %v, want an error other than NotFound", name, err)
 			}
 			classified(t, name, err)
 		}
@@ -99,15 +99,15 @@ func TestCreationThatDiesAfterwards(t *testing.T) {
 				first, err = d.GenerateKey(t.Context(), id, spec)
 			}
 			if err != nil {
-				t.Errorf("%v after %s: %v", spec, name, err)
+				t.Errorf("GenerateKey of %v after %s: %v", spec, name, err)
 				continue
 			}
 			second, err := d.GenerateKey(t.Context(), id, spec)
 			if err != nil || !bytes.Equal(first.PublicDER, second.PublicDER) {
-				t.Errorf("%v after %s: another key: %v", spec, name, err)
+				t.Errorf("GenerateKey of %v after %s: another key than the first, or %v", spec, name, err)
 			}
 			if n := count(t, d, id); n != 1 {
-				t.Errorf("%v after %s: %d keys", spec, name, n)
+				t.Errorf("%v after %s: %d keys, want 1", spec, name, n)
 			}
 		}
 	}
@@ -159,6 +159,6 @@ func TestSlowTokenKeepsItsThroughput(t *testing.T) {
 	one, many := run(1, each), run(callers, each)
 	t.Logf("one caller %.0f a second, %d callers on %d sessions %.0f", one, callers, sessions, many)
 	if many < 0.7*sessions*one {
-		t.Errorf("%.0f a second with %d sessions, %.0f with one", many, sessions, one)
+		t.Errorf("%.0f calls a second with %d sessions, and %.0f with one", many, sessions, one)
 	}
 }

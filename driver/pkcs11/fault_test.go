@@ -158,7 +158,7 @@ func TestSessionsClosedInACrowd(t *testing.T) {
 				err := v.use(t)
 				calls.RUnlock()
 				if err != nil {
-					t.Errorf("in a crowd: %v", err)
+					t.Errorf("a call among 8 goroutines after all sessions were closed: %v", err)
 					return
 				}
 			}
@@ -207,7 +207,7 @@ func TestModuleFinalizedByAnother(t *testing.T) {
 			v.mustWork(t, "after the module was finalised")
 		}
 		if _, err := d.OpenKey(t.Context(), v.id, derive, nil); err != nil {
-			t.Errorf("opening the key afterwards: %v", err)
+			t.Errorf("OpenKey after the module was finalised: %v", err)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func TestBusyTokenIsNoWrongCiphertext(t *testing.T) {
 			faulty.Fail(testtoken.CSign, code, 1, false)
 			w := driver.Wrapped{With: with, Alg: driver.WrapRSAAESKWP, Ciphertext: wrapBy(t, driver.WrapRSAAESKWP, public, in)}
 			if _, err := d.(driver.WrappedImporter).ImportWrapped(t.Context(), freshID(), spec, w); is(err, driver.Authentic) {
-				t.Errorf("%v, code %#x: %v", spec, code, err)
+				t.Errorf("ImportWrapped of %v with code %#x: %v, want another class than Authentic", spec, code, err)
 			}
 			faulty.Fail(testtoken.CSign, 0, 0, false)
 		}
@@ -39,10 +39,10 @@ func TestDestroyedAtTheSecondTry(t *testing.T) {
 		before := faulty.Calls(testtoken.CFinalize)
 		faulty.Fail(testtoken.CDestroyObject, code, 1, false)
 		if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
-			t.Errorf("code %#x: %v", code, err)
+			t.Errorf("DestroyKey after code %#x: %v", code, err)
 		}
 		if n := faulty.Calls(testtoken.CFinalize) - before; n != 0 {
-			t.Errorf("code %#x: the module was finalised %d times", code, n)
+			t.Errorf("code %#x: the module was finalised %d times, want 0", code, n)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		spoiled := make([]byte, 31)
 		if row.Import {
 			if _, err := d.(driver.Importer).ImportKey(t.Context(), freshID(), row.Spec, spoiled); !is(err, driver.Invalid) {
-				t.Errorf("%v: importing 31 bytes: %v", row.Spec, err)
+				t.Errorf("ImportKey of %v with 31 bytes: %v, want Invalid", row.Spec, err)
 			}
 		}
 	}
@@ -45,6 +45,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		}
 	}
 	if after := files(); after != before {
-		t.Errorf("%d objects in the token before, %d after", before, after)
+		t.Errorf("%d objects in the token before and %d after, want the same", before, after)
 	}
 }

@@ -157,6 +157,6 @@ func TestNothingLeftInCHeap(t *testing.T) {
 		t.Errorf("the driver leaves %d plaintexts and %d keys in the C heap", ours, imported)
 	}
 	if control < rounds/2 {
-		t.Errorf("the scanner found %d of %d secrets that are there", control, rounds)
+		t.Errorf("the search found %d of %d secrets left by the control", control, rounds)
 	}
 }

@@ -19,7 +19,7 @@ func TestMistypedOnAKeypad(t *testing.T) {
 	c.PIN = pkcs11.PIN{}
 	faulty.Fail(testtoken.CLogin, pinIncorrect, 1, false)
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
-		t.Errorf("a wrong PIN: %v", err)
+		t.Errorf("Open with a wrong PIN on the keypad: %v, want Denied", err)
 	}
 	newVictim(t, openedWith(t, c)).mustWork(t, "with the right PIN")
 }

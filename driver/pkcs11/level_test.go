@@ -17,7 +17,7 @@ func TestLevelOfAnUnknownKind(t *testing.T) {
 	c.Profile = "generic"
 	r, err := pkcs11.Probe(t.Context(), c)
 	if err != nil || r.Level != driver.LevelSoftware {
-		t.Errorf("level %s: %v", r.Level, err)
+		t.Errorf("Probe with profile generic: level %s, %v, want SOFTWARE", r.Level, err)
 	}
 }
 
@@ -36,7 +36,7 @@ func TestLeaksAreTried(t *testing.T) {
 	}
 	for _, ability := range []string{"HMAC_SHA_256/DERIVE", "keeps a sensitive key from being wrapped", "keeps a private key from being wrapped"} {
 		if !leaks[ability] {
-			t.Errorf("not found: %s\n%v", ability, r)
+			t.Errorf("the leak was not found: %s\n%v", ability, r)
 		}
 	}
 }

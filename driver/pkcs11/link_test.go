@@ -64,7 +64,7 @@ func (c *crowd) recovers(t *testing.T) time.Duration {
 	start, done := time.Now(), c.done.Load()
 	for c.done.Load() < done+32 {
 		if took := time.Since(start); took > recovery {
-			t.Fatalf("no call succeeded in the %v after the link was back", took)
+			t.Fatalf("no call succeeded in the %v after the connection was restored", took)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -85,7 +85,7 @@ func TestLinkLost(t *testing.T) {
 				faulty.Cut(code)
 				for start := time.Now(); c.failed.Load() == before; time.Sleep(time.Millisecond) {
 					if time.Since(start) > recovery {
-						t.Fatal("no call failed while the link was cut")
+						t.Fatal("no call failed while the connection was interrupted")
 					}
 				}
 				faulty.Join()

@@ -59,7 +59,7 @@ func TestSessionsExhausted(t *testing.T) {
 		for range 16 {
 			all.Go(func() {
 				if err := v.use(t); err != nil {
-					t.Errorf("with three sessions: %v", err)
+					t.Errorf("a call with three sessions: %v", err)
 				}
 			})
 		}
@@ -80,7 +80,7 @@ func TestNoSessionAtAll(t *testing.T) {
 		}
 		faulty.Fail(testtoken.COpenSession, 0xB1, 1000, false)
 		if err := v.use(t); !is(err, driver.Throttled) && !is(err, driver.Unavailable) {
-			t.Errorf("without sessions: %v", err)
+			t.Errorf("a call without sessions: %v, want Throttled or Unavailable", err)
 		}
 		faulty.Fail(testtoken.COpenSession, 0, 0, false)
 		backSoon(t, v)
@@ -96,7 +96,7 @@ func backSoon(t *testing.T, v *victim) {
 			return
 		}
 		if time.Since(start) > recovery {
-			t.Fatalf("not in use again: %v", err)
+			t.Fatalf("calls still fail: %v", err)
 		}
 	}
 }
@@ -118,14 +118,14 @@ func TestWaitingEndsWithContext(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	if _, err := v.key.PRF(ctx, nil, []byte("input")); err != context.DeadlineExceeded {
-		t.Errorf("waiting for a session: %v", err)
+		t.Errorf("PRF while the only session is in use: %v, want DeadlineExceeded", err)
 	}
 	if took := time.Since(start); took > 200*time.Millisecond {
-		t.Errorf("gave up after %v", took)
+		t.Errorf("PRF gave up after %v, want its deadline", took)
 	}
 	slow.Wait()
 	if n := faulty.Calls(testtoken.CSign) - signed; n != 1 {
-		t.Errorf("the token signed %d times", n)
+		t.Errorf("C_Sign was called %d times, want 1", n)
 	}
 }
 
@@ -139,9 +139,9 @@ func TestNoLookupPerCall(t *testing.T) {
 		v.mustWork(t, "one of many")
 	}
 	if n := faulty.Calls(testtoken.CFindObjectsInit) - lookups; n != 0 {
-		t.Errorf("100 calls looked for objects %d times", n)
+		t.Errorf("100 calls searched for objects %d times, want 0", n)
 	}
 	if n := faulty.Calls(testtoken.COpenSession) - sessions; n != 0 {
-		t.Errorf("100 calls opened %d sessions", n)
+		t.Errorf("100 calls opened %d sessions, want 0", n)
 	}
 }

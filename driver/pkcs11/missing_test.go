@@ -41,7 +41,7 @@ func TestTokenWithoutPKCS1(t *testing.T) {
 	}
 	defer key.Close()
 	if _, err := key.(driver.Signer).Sign(t.Context(), driver.RSAPSSSHA256, make([]byte, 32)); err != nil {
-		t.Errorf("Sign by PSS with a key of before: %v", err)
+		t.Errorf("Sign by PSS with an existing key: %v", err)
 	}
 	if _, err := key.(driver.Signer).Sign(t.Context(), driver.RSAPKCS1SHA256, make([]byte, 32)); !is(err, driver.Unsupported) {
 		t.Errorf("Sign by PKCS #1 v1.5: %v, want Unsupported", err)
@@ -67,7 +67,7 @@ func TestSentinelWithoutItsMechanism(t *testing.T) {
 	d = openedWith(t, c)
 	spec := driver.KeySpec{Algorithm: driver.RSA2048, Usage: driver.Decrypt}
 	if _, ok := d.Info().Find(derive); ok {
-		t.Errorf("%v is offered by a token that does not sign", derive)
+		t.Errorf("%v is offered by a token that no longer signs", derive)
 	}
 	if _, err := d.OpenKey(t.Context(), freshID(), spec, nil); !is(err, driver.NotFound) {
 		t.Errorf("OpenKey of a key that is not there: %v, want NotFound", err)

@@ -31,12 +31,12 @@ func TestNeighbourOfATokenThatIsAway(t *testing.T) {
 	logins := faulty.Calls(testtoken.CLogin)
 	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
 		if err := v.use(t); !is(err, driver.Unavailable) {
-			t.Fatalf("the token that is away: %v", err)
+			t.Fatalf("a call to the token that is away: %v, want Unavailable", err)
 		}
 		w.mustWork(t, "its neighbour")
 	}
 	if n := faulty.Calls(testtoken.CLogin) - logins; n > 2 {
-		t.Errorf("%d logins in 5 s", n)
+		t.Errorf("%d logins of the other token in 5 s, want at most 2", n)
 	}
 }
 
@@ -55,6 +55,6 @@ func TestNeighbourOfATokenThatIsSought(t *testing.T) {
 		w.mustWork(t, "the token that is there")
 	}
 	if n, took := faulty.Calls(testtoken.CFinalize)-starts, time.Since(begin); time.Duration(n-1)*time.Second > took {
-		t.Errorf("initialised %d times in %v", n, took)
+		t.Errorf("the module was initialised %d times in %v, want at most once a second", n, took)
 	}
 }

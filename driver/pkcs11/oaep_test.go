@@ -44,7 +44,7 @@ func TestUnpadOAEP(t *testing.T) {
 			rand.Read(message)
 			padded := block(t, key, alg, message)
 			if got, err := unpadOAEP(alg, bytes.Clone(padded)); err != nil || !bytes.Equal(got, message) {
-				t.Errorf("%s: %d bytes do not come back: %v", alg, n, err)
+				t.Errorf("unpadOAEP, %s: a message of %d bytes: %v, or another message", alg, n, err)
 			}
 		}
 		padded := block(t, key, alg, make([]byte, 16))
@@ -52,12 +52,12 @@ func TestUnpadOAEP(t *testing.T) {
 			spoiled := bytes.Clone(padded)
 			spoiled[i] ^= 1
 			if got, err := unpadOAEP(alg, spoiled); err == nil {
-				t.Errorf("%s: byte %d changed, and %x is read", alg, i, got)
+				t.Errorf("unpadOAEP, %s: with byte %d changed it returned %x, want an error", alg, i, got)
 			}
 		}
 		for _, n := range []int{0, 1, 41, 65} {
 			if _, err := unpadOAEP(alg, make([]byte, n)); err == nil {
-				t.Errorf("%s: a block of %d bytes is read", alg, n)
+				t.Errorf("unpadOAEP, %s: a block of %d bytes returned no error", alg, n)
 			}
 		}
 	}

@@ -23,12 +23,12 @@ func TestObjectHandleReused(t *testing.T) {
 		}
 		newVictim(t, by).mustWork(t, "the new key")
 		if err := v.use(t); !is(err, driver.NotFound) {
-			t.Errorf("use of a destroyed key: %v", err)
+			t.Errorf("use of a destroyed key: %v, want NotFound", err)
 		}
 		finds := faulty.Calls(testtoken.CFindObjectsInit)
 		witness.mustWork(t, "a key that is there")
 		if n := faulty.Calls(testtoken.CFindObjectsInit) - finds; n != 0 {
-			t.Errorf("a key that is there was looked for %d times", n)
+			t.Errorf("an existing key was searched for %d times, want 0", n)
 		}
 	}
 }

@@ -25,16 +25,16 @@ func TestDamagedPublicHalf(t *testing.T) {
 		faulty.Fail(testtoken.CGetAttribute, typeInvalid, 1, false)
 		id := freshID()
 		if _, err := d.GenerateKey(t.Context(), id, spec); err != nil {
-			t.Fatalf("%v: %v", spec, err)
+			t.Fatalf("GenerateKey of %v: %v", spec, err)
 		}
 		if n := faulty.Calls(testtoken.CGenerateKeyPair) - made; n != 2 {
-			t.Errorf("%v: the pair was made %d times", spec, n)
+			t.Errorf("%v: C_GenerateKeyPair was called %d times, want 2", spec, n)
 		}
 		if n := objects(t, faulty.PKCS11) - before; n != 2 {
-			t.Errorf("%v: %d objects in the place of 2", spec, n)
+			t.Errorf("%v: %d new objects, want 2", spec, n)
 		}
 		if _, err := d.OpenKey(t.Context(), id, spec, nil); err != nil {
-			t.Errorf("%v: %v", spec, err)
+			t.Errorf("OpenKey of %v: %v", spec, err)
 		}
 	}
 }

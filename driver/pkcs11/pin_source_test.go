@@ -21,7 +21,7 @@ func TestCredentialOfAServiceWithAUser(t *testing.T) {
 	c.PIN = pkcs11.PIN{Credential: "pin"}
 	writePIN(t, filepath.Join(dir, "pin"), testtoken.PIN, 0o444)
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
-		t.Errorf("with a permission for others: %v", err)
+		t.Errorf("Open with a credential that others may read: %v, want Denied", err)
 	}
 	writePIN(t, filepath.Join(dir, "pin"), testtoken.PIN, 0o440)
 	newVictim(t, openedWith(t, c)).mustWork(t, "with a permission for the group")
@@ -35,7 +35,7 @@ func TestPINFromAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
-		t.Errorf("a pipe: %v", err)
+		t.Errorf("Open with a pipe as the PIN file: %v, want Denied", err)
 	}
 }
 
@@ -57,17 +57,17 @@ func TestPINFromADescriptor(t *testing.T) {
 	c.Label = label
 	d, err := pkcs11.Open(t.Context(), c)
 	if err != nil {
-		t.Fatalf("once the token is there: %v", err)
+		t.Fatalf("Open once the token exists: %v", err)
 	}
 	d.Close()
 	next, err := syscall.Open(config(faulty.PKCS11).PIN.File, syscall.O_RDONLY, 0)
 	if err != nil || next == fd {
-		t.Fatalf("descriptor %d, and now %d: %v", fd, next, err)
+		t.Fatalf("descriptor %d, then %d: %v, want it still open", fd, next, err)
 	}
 	defer syscall.Close(next)
 	logins := faulty.Calls(testtoken.CLogin)
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) || faulty.Calls(testtoken.CLogin) != logins {
-		t.Errorf("a second time: %v", err)
+		t.Errorf("second Open with the same descriptor: %v, want Denied without a login", err)
 	}
 	if err := syscall.Close(fd); err != nil {
 		t.Error(err)

@@ -35,11 +35,11 @@ func TestWrongPIN(t *testing.T) {
 	writePIN(t, c.PIN.File, "not the PIN", 0o600)
 	for range cycles(t) {
 		if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
-			t.Fatalf("a wrong PIN: %v", err)
+			t.Fatalf("Open with a wrong PIN: %v, want Denied", err)
 		}
 	}
 	if n := faulty.Calls(testtoken.CLogin); n != 1 {
-		t.Errorf("the token saw the wrong PIN %d times", n)
+		t.Errorf("the token got the wrong PIN %d times, want 1", n)
 	}
 	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with the right PIN")
 }
@@ -53,7 +53,7 @@ func TestOtherPINWhileLoggedIn(t *testing.T) {
 	c.PIN = pkcs11.PIN{Env: "STRONGROOM_TEST_PIN"}
 	t.Setenv("STRONGROOM_TEST_PIN", "not the PIN")
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
-		t.Errorf("another PIN: %v", err)
+		t.Errorf("Open with another PIN while logged in: %v, want Denied", err)
 	}
 	t.Setenv("STRONGROOM_TEST_PIN", testtoken.PIN)
 	d, err := pkcs11.Open(t.Context(), c)
@@ -89,11 +89,11 @@ func TestPINChanged(t *testing.T) {
 		logins := faulty.Calls(testtoken.CLogin)
 		for range 3 {
 			if err := v.use(t); !is(err, driver.Denied) {
-				t.Fatalf("with the old PIN: %v", err)
+				t.Fatalf("a call with the old PIN: %v, want Denied", err)
 			}
 		}
 		if n := faulty.Calls(testtoken.CLogin) - logins; n != 1 {
-			t.Errorf("the token saw the old PIN %d times", n)
+			t.Errorf("the token got the old PIN %d times, want 1", n)
 		}
 		writePIN(t, token.PINFile, next, 0o600)
 		backWithin(t, v, recovery)
@@ -166,11 +166,11 @@ func TestBadPINs(t *testing.T) {
 			t.Errorf("%+v: %v, want something about %q", pin, err, says)
 		}
 		if err != nil && strings.Contains(err.Error(), testtoken.PIN) {
-			t.Errorf("the error shows the PIN: %v", err)
+			t.Errorf("the error contains the PIN: %v", err)
 		}
 	}
 	if n := faulty.Calls(testtoken.CLogin); n != 0 {
-		t.Errorf("the token saw %d logins", n)
+		t.Errorf("%d logins with bad PINs, want 0", n)
 	}
 }
 
@@ -254,7 +254,7 @@ func TestTextOfPINFiles(t *testing.T) {
 		}
 	}
 	if n := faulty.Calls(testtoken.CLogin) - logins; n != 0 {
-		t.Errorf("the token saw %d logins", n)
+		t.Errorf("%d logins with refused PIN files, want 0", n)
 	}
 }
 
@@ -277,11 +277,11 @@ func TestTokenWithoutLogin(t *testing.T) {
 	c.Profile = "kmsp11"
 	if d, err := pkcs11.Open(t.Context(), c); err == nil {
 		if len(d.Info().Specs) > 0 {
-			t.Errorf("without a login it offers %+v", d.Info().Specs)
+			t.Errorf("the driver offers %+v without a login, want nothing", d.Info().Specs)
 		}
 		d.Close()
 	}
 	if n := faulty.Calls(testtoken.CLogin); n != 0 {
-		t.Errorf("the token saw %d logins", n)
+		t.Errorf("%d logins with a profile without login, want 0", n)
 	}
 }

@@ -19,11 +19,11 @@ func TestKeyThatDoesNotLast(t *testing.T) {
 	faulty.Be(testtoken.TokenIgnored)
 	for _, spec := range []driver.KeySpec{derive, {Algorithm: driver.ECP256, Usage: driver.Sign}} {
 		if _, err := d.GenerateKey(t.Context(), freshID(), spec); !is(err, driver.Unsupported) {
-			t.Errorf("%v, which does not last: %v", spec, err)
+			t.Errorf("GenerateKey of a %v that is not persistent: %v, want Unsupported", spec, err)
 		}
 	}
 	if _, err := d.(driver.Importer).ImportKey(t.Context(), freshID(), driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign}, in); !is(err, driver.Unsupported) {
-		t.Errorf("an import that does not last: %v", err)
+		t.Errorf("ImportKey of a key that is not persistent: %v, want Unsupported", err)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestTemplateOfOneUsage(t *testing.T) {
 		o := a.objects(id)[0]
 		got, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(p11.CKA_ALLOWED_MECHANISMS, nil)})
 		if err != nil || len(got[0].Value) == 0 || a.is(o, p11.CKA_MODIFIABLE) || a.is(o, p11.CKA_COPYABLE) {
-			t.Errorf("%s: a weaker template than the token takes: %v", usage, err)
+			t.Errorf("%s: the key lacks attributes that the token accepts for it: %v", usage, err)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestProbe(t *testing.T) {
 		t.Log(report)
 		info := opened(t, token).Info()
 		if report.Level != info.Level || !reflect.DeepEqual(report.Specs, info.Specs) || report.Device != info.Device {
-			t.Errorf("Probe finds %+v, and a driver says %+v", report, info)
+			t.Errorf("Probe returned %+v, want the same as a driver: %+v", report, info)
 		}
 		for _, spec := range []driver.KeySpec{
 			{Algorithm: driver.HMACSHA256, Usage: driver.Derive}, {Algorithm: driver.AES256GCM, Usage: driver.Seal},

@@ -25,13 +25,13 @@ func TestDestroyedByAnotherProcess(t *testing.T) {
 		v := newVictim(t, d)
 		destroy(v.id)
 		if err := v.use(t); !is(err, driver.NotFound) {
-			t.Fatalf("use of a destroyed key: %v", err)
+			t.Fatalf("use of a key that another process destroyed: %v, want NotFound", err)
 		}
 		if _, err := d.OpenKey(t.Context(), v.id, derive, nil); !is(err, driver.NotFound) {
-			t.Fatalf("opening a destroyed key: %v", err)
+			t.Fatalf("OpenKey of a key that another process destroyed: %v, want NotFound", err)
 		}
 		if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
-			t.Fatalf("destroying it again: %v", err)
+			t.Fatalf("DestroyKey of a key that another process destroyed: %v", err)
 		}
 		witness.mustWork(t, "after another key was destroyed")
 	}

@@ -109,7 +109,7 @@ func TestProtectorTakesNoPlantedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Contains(blob, planted[:]) {
-			t.Error("the blob names the planted key")
+			t.Error("the blob contains the id of the planted key")
 		}
 		if err := d.DestroyKey(t.Context(), planted, nil); err != nil {
 			t.Fatal(err)

@@ -38,13 +38,13 @@ func TestProtectorByRSA(t *testing.T) {
 	for i := range blob {
 		blob[i] ^= 4
 		if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
-			t.Errorf("byte %d flipped: %v", i, err)
+			t.Errorf("Recover with byte %d flipped: %v, want Denied", i, err)
 		}
 		blob[i] ^= 4
 	}
 	b.Edition = driver.Standard
 	if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
-		t.Errorf("in another edition: %v", err)
+		t.Errorf("Recover in another edition: %v, want Denied", err)
 	}
 }
 
@@ -58,16 +58,16 @@ func TestProtectorOnTwoTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := pkcs11.NewProtector(second).Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) || !errors.Is(err, driver.ErrWrongDevice) {
-		t.Errorf("a token without the vault's key: %v", err)
+		t.Errorf("Recover with a token without the key: %v, want Denied with ErrWrongDevice", err)
 	}
 	if _, err := pkcs11.NewProtector(second).Protect(t.Context(), b, root); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := pkcs11.NewProtector(second).Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) {
-		t.Errorf("another token recovers: %v", err)
+		t.Errorf("Recover with another token: %v, want Denied", err)
 	}
 	if _, err := pkcs11.NewProtector(first).Recover(t.Context(), nil, b, blob); err != nil {
-		t.Errorf("the token itself: %v", err)
+		t.Errorf("Recover with the token that protected the root: %v", err)
 	}
 }
 

@@ -27,7 +27,7 @@ func (a *attacker) losePublic(id driver.MaterialID) {
 	}
 	a.FindObjectsFinal(a.session)
 	if len(found) != 1 {
-		a.t.Fatalf("%d public objects", len(found))
+		a.t.Fatalf("%d public key objects, want 1", len(found))
 	}
 	if err := a.DestroyObject(a.session, found[0]); err != nil {
 		a.t.Fatal(err)
@@ -56,17 +56,17 @@ func TestLostPublicHalf(t *testing.T) {
 			again, err := d.GenerateKey(t.Context(), id, spec)
 			if alg == driver.Ed25519 {
 				if err == nil || !strings.Contains(err.Error(), "destroy the key and make another") {
-					t.Errorf("%s: %v", alg, err)
+					t.Errorf("GenerateKey of %s without its public key: %v, want the advice to make another key", alg, err)
 				}
 			} else if err != nil || !bytes.Equal(made.PublicDER, again.PublicDER) {
-				t.Errorf("%s: another public key than before: %v", alg, err)
+				t.Errorf("GenerateKey of %s without its public key: another public key, or %v", alg, err)
 			}
 			k, err := d.OpenKey(t.Context(), id, spec, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, err := k.(driver.Signer).Sign(t.Context(), row.Sign[0], make([]byte, max(32, row.Sign[0].DigestSize()))); err != nil {
-				t.Errorf("%s: %v", alg, err)
+				t.Errorf("Sign with %s without its public key: %v", alg, err)
 			}
 		}
 	})

@@ -36,7 +36,7 @@ func TestRecoverPoints(t *testing.T) {
 				t.Fatal(err)
 			}
 			if both[0].Equal(&key.PublicKey) == both[1].Equal(&key.PublicKey) {
-				t.Fatalf("%s: not one of two keys is the one that signed %x", alg, pair)
+				t.Fatalf("recoverPoints, %s: want exactly one of the keys to be the one that signed %x", alg, pair)
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func TestRecoverPointsOfNothing(t *testing.T) {
 			"r = n": append(append([]byte{}, order...), one...), "s = n": append(append([]byte{}, one...), order...),
 		} {
 			if both, err := recoverPoints(alg, pair); err == nil {
-				t.Errorf("%s, %s: %v", alg, name, both)
+				t.Errorf("recoverPoints, %s, %s: %v, want an error", alg, name, both)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func TestDamagedRecord(t *testing.T) {
 			}
 		}
 		if records, _ := a.onRecord(id); records != 1 {
-			t.Errorf("%d records in the place of 1", records)
+			t.Errorf("%d reservations, want 1", records)
 		}
 	})
 }
@@ -44,28 +44,28 @@ func TestSealingsUnrecorded(t *testing.T) {
 	a := newAttacker(t, faulty.PKCS11)
 	faulty.Fail(testtoken.CGenerateKey, deviceMemory, 1, false)
 	if err := sealOnce(t, d, id); !is(err, driver.Throttled) {
-		t.Errorf("with no room in the token: %v", err)
+		t.Errorf("Seal with a full token: %v, want Throttled", err)
 	}
 	for _, name := range []string{"ARGUMENTS_BAD", "DATA_INVALID"} { // CloudHSM returns these with too many sessions
 		faulty.Fail(testtoken.CGenerateKey, codes[name], 1, false)
 		if err := sealOnce(t, d, id); !is(err, driver.Invalid) {
-			t.Errorf("with %s: %v", name, err)
+			t.Errorf("Seal with %s: %v, want Invalid", name, err)
 		}
 	}
 	faulty.Fail(testtoken.CGenerateKey, writeProtected, 1, false)
 	for range 3 {
 		if err := sealOnce(t, d, id); err != nil {
-			t.Errorf("without a record: %v", err)
+			t.Errorf("Seal with a token that cannot be written to: %v", err)
 		}
 	}
 	if records, _ := a.onRecord(id); records != 0 || faulty.Left() != 0 {
-		t.Errorf("%d records, %d failures to come", records, faulty.Left())
+		t.Errorf("%d reservations and %d faults left, want 0 and 0", records, faulty.Left())
 	}
 	if err := sealOnce(t, opened(t, faulty.PKCS11), id); err != nil {
 		t.Error(err)
 	}
 	if records, _ := a.onRecord(id); records != 1 {
-		t.Errorf("%d records after another start", records)
+		t.Errorf("%d reservations after another start, want 1", records)
 	}
 }
 
@@ -88,10 +88,10 @@ func TestReservationHeals(t *testing.T) {
 				}
 				faulty.Fail(call, codes[name], 1, act)
 				if _, err := k.(driver.AEAD).Seal(t.Context(), nil, []byte("text"), nil); err != nil {
-					t.Errorf("%s from function %d, after its work %v: %v", name, call, act, err)
+					t.Errorf("Seal with %s from function %d, after the call %v: %v", name, call, act, err)
 				}
 				if _, sealings := a.onRecord(id); sealings < stepOfAStart || faulty.Left() != 0 {
-					t.Errorf("%s from function %d: %d sealings on record, %d failures to come", name, call, sealings, faulty.Left())
+					t.Errorf("%s from function %d: %d sealings recorded, %d faults left, want a step and 0", name, call, sealings, faulty.Left())
 				}
 			}
 		}

@@ -47,10 +47,10 @@ func TestProcessesShareSealings(t *testing.T) {
 	records, sealings := a.onRecord(id)
 	t.Logf("%d of %d starts sealed, with room for %d; %d records", sealed, processes*starts, room, records)
 	if sealed > room || sealed == 0 {
-		t.Errorf("%d starts sealed, with room for %d", sealed, room)
+		t.Errorf("%d starts sealed, want 1 to %d", sealed, room)
 	}
 	if sealings < sealingsOfAKey-int64(room-sealed)*stepOfAStart {
-		t.Errorf("%d sealings on record, which is too few", sealings)
+		t.Errorf("%d sealings recorded, want more", sealings)
 	}
 }
 
@@ -82,7 +82,7 @@ func startSealer(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) fun
 	return func() bool {
 		io.WriteString(in, "seal\n")
 		if !answers.Scan() {
-			t.Error("the other process ends")
+			t.Error("the other process ended early")
 		}
 		switch answers.Text() {
 		case "sealed":

@@ -100,17 +100,17 @@ func TestSealingsCountOverRestarts(t *testing.T) {
 			d.Close()
 			records, sealings := a.onRecord(id)
 			if sealings != (n+1)*stepOfAStart || records > 17 {
-				t.Fatalf("after %d starts: %d sealings in %d records", n+1, sealings, records)
+				t.Fatalf("after %d starts: %d sealings in %d reservations, want a step for each in at most 17", n+1, sealings, records)
 			}
 		}
 		if n := len(listed(t, watch)) - len(known); n != 1 {
-			t.Errorf("%d keys are listed in the place of 1", n)
+			t.Errorf("ListKeys returns %d new keys, want 1", n)
 		}
 		if err := watch.DestroyKey(t.Context(), id, nil); err != nil {
 			t.Fatal(err)
 		}
 		if records, _ := a.onRecord(id); records != 0 {
-			t.Errorf("%d records outlive the key", records)
+			t.Errorf("%d reservations after DestroyKey, want 0", records)
 		}
 	})
 }
@@ -147,18 +147,18 @@ func TestSealingsEnd(t *testing.T) {
 		a.record(id, sealingsOfAKey-2*stepOfAStart)
 		last, none := opened(t, token), opened(t, token)
 		if err := sealOnce(t, last, id); err != nil {
-			t.Errorf("the last step: %v", err)
+			t.Errorf("Seal in the last step: %v", err)
 		}
 		for range 3 {
 			if err := sealOnce(t, none, id); !is(err, driver.Invalid) {
-				t.Errorf("one more: %v", err)
+				t.Errorf("Seal after the last step: %v, want Invalid", err)
 			}
 		}
 		if _, sealings := a.onRecord(id); sealings != sealingsOfAKey {
-			t.Errorf("%d sealings on record", sealings)
+			t.Errorf("%d sealings recorded, want the limit", sealings)
 		}
 		if plain, err := k.(driver.AEAD).Open(t.Context(), nil, sealed, nil); err != nil || string(plain) != "text" {
-			t.Errorf("opening: %q, %v", plain, err)
+			t.Errorf("Open with a key that has reached its limit: %q, %v", plain, err)
 		}
 	})
 }

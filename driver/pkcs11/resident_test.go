@@ -25,7 +25,7 @@ func TestTokenWithoutSessionObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
-		t.Errorf("a key of the self-test is listed: %v, %v", id, err)
+		t.Errorf("ListKeys returns a key of the self-test: %v, %v", id, err)
 	}
 	d.Close()
 	faulty.Fail(testtoken.CDestroyObject, 0, 0, false)
@@ -36,7 +36,7 @@ func TestTokenWithoutSessionObjects(t *testing.T) {
 	// The sentinel, the token's own object, and two partial objects: SoftHSM leaves one
 	// for each template that it refuses in C_UnwrapKey.
 	if n := objects(t, faulty.PKCS11); n > 5 {
-		t.Errorf("%d objects are left", n)
+		t.Errorf("%d objects are left, want at most 5", n)
 	}
 	d = openedWith(t, c)
 	for _, spec := range []driver.KeySpec{sealSpec, {Algorithm: driver.ECP256, Usage: driver.Sign}, {Algorithm: driver.RSA2048, Usage: driver.Decrypt}} {

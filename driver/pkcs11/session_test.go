@@ -26,7 +26,7 @@ func TestSessionHandleReused(t *testing.T) {
 		v.mustWork(t, "after all sessions were closed")
 	}
 	if n := faulty.Calls(testtoken.CLogin) - logins; n != rounds || faulty.Calls(testtoken.CFinalize) != starts {
-		t.Errorf("%d logins and %d initialisations in %d rounds", n, faulty.Calls(testtoken.CFinalize)-starts, rounds)
+		t.Errorf("%d logins and %d initialisations in %d rounds, want one login a round and no initialisation", n, faulty.Calls(testtoken.CFinalize)-starts, rounds)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestOneSession(t *testing.T) {
 	faulty.Be(testtoken.TellsLimit)
 	faulty.Sessions(1)
 	if _, err := pkcs11.Open(t.Context(), config(faulty.PKCS11)); !is(err, driver.Unsupported) {
-		t.Errorf("one session: %v", err)
+		t.Errorf("Open with one session: %v, want Unsupported", err)
 	}
 	faulty.Sessions(2)
 	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with two sessions")

@@ -31,10 +31,10 @@ func TestUndestroyedKeyIsNotGone(t *testing.T) {
 	v.mustWork(t, "after a start the key")
 	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1, false)
 	if err := d.DestroyKey(t.Context(), v.id, nil); err != nil {
-		t.Errorf("after one failure: %v", err)
+		t.Errorf("DestroyKey after the module was finalised: %v", err)
 	}
 	if err := v.use(t); !is(err, driver.NotFound) {
-		t.Errorf("use of the key that was destroyed at last: %v", err)
+		t.Errorf("use of the destroyed key: %v, want NotFound", err)
 	}
 	witness.mustWork(t, "the other key")
 }
@@ -54,7 +54,7 @@ func TestUndestroyedKeyOfAnAdoptedModule(t *testing.T) {
 	faulty.Fail(testtoken.CDestroyObject, functionFailed, 1, false)
 	for range 2 {
 		if err := d.DestroyKey(t.Context(), v.id, nil); !is(err, driver.Unknown) {
-			t.Errorf("a key that may be there: %v", err)
+			t.Errorf("DestroyKey with a module of another library: %v, want Unknown", err)
 		}
 	}
 	if err := other.Finalize(); err != nil {

@@ -29,7 +29,7 @@ func sweep(t *testing.T, token testtoken.PKCS11) {
 			if !before[id] {
 				left++
 				if err := i.DestroyObject(s, o); err != nil {
-					t.Errorf("an object is left in the token: %v", err)
+					t.Errorf("DestroyObject of an object that the test left: %v", err)
 				}
 			}
 		}

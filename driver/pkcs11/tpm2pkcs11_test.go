@@ -48,7 +48,7 @@ func TestNoSessionObjectsUnasked(t *testing.T) {
 	for _, spec := range []driver.KeySpec{derive, {Algorithm: driver.ECP256, Usage: driver.Sign}, {Algorithm: driver.RSA2048, Usage: driver.Decrypt}} {
 		row, ok := d.Info().Find(spec)
 		if !ok || !row.Import {
-			t.Errorf("%v is not offered by a token without objects of a session", spec)
+			t.Errorf("%v is not offered by a token without session objects", spec)
 			continue
 		}
 		everyWay(t, d, row)

@@ -26,7 +26,7 @@ func TestOneFailureInTheSelfTest(t *testing.T) {
 		faulty.Fail(call, codes[name], 1, false)
 		got, err := pkcs11.Probe(t.Context(), c)
 		if err != nil || got.String() != want.String() {
-			t.Errorf("with %s once from function %d: %v\n%v", name, call, err, got)
+			t.Errorf("self-test with one %s from function %d: %v, or another report:\n%v", name, call, err, got)
 		}
 	}
 }
@@ -45,10 +45,10 @@ func TestLastingFailureInTheSelfTest(t *testing.T) {
 			}
 			d, err := pkcs11.Open(t.Context(), c)
 			if err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatalf("Open with %s: %v", name, err)
 			}
 			if _, ok := d.Info().Find(derive); ok != (code == 0) {
-				t.Errorf("with code %#x of %s, HMAC is offered: %v", code, name, ok)
+				t.Errorf("with code %#x (%s) HMAC is offered: %v, want it with code 0 only", code, name, ok)
 			}
 			d.Close()
 		}
@@ -56,7 +56,7 @@ func TestLastingFailureInTheSelfTest(t *testing.T) {
 	c.Profile = "nshield"
 	faulty.Fail(testtoken.CGetAttribute, codes["DEVICE_ERROR"], 1<<30, false)
 	if d, err := pkcs11.Open(t.Context(), c); !is(err, driver.Unavailable) {
-		t.Errorf("a token that does nothing: %v", err)
+		t.Errorf("Open of a token on which everything fails: %v, want Unavailable", err)
 		if err == nil {
 			d.Close()
 		}
@@ -78,11 +78,11 @@ func TestSentinelOfAnotherShape(t *testing.T) {
 			}
 			d, err := pkcs11.Open(t.Context(), c)
 			if err != nil {
-				t.Errorf("start %d: %v", start, err)
+				t.Errorf("Open at start %d: %v", start, err)
 				continue
 			}
 			if _, err := d.OpenKey(t.Context(), freshID(), d.Info().Specs[0].Spec, nil); !is(err, driver.NotFound) {
-				t.Errorf("start %d: a key that is not there: %v", start, err)
+				t.Errorf("start %d: OpenKey of a missing key: %v, want NotFound", start, err)
 			}
 			d.Close()
 		}

@@ -26,7 +26,7 @@ func TestUnwrappedCurves(t *testing.T) {
 	for _, alg := range curves {
 		spec := driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
 		if row, ok := d.Info().Find(spec); !ok || len(row.WrappedImport) != 1 {
-			t.Errorf("%s: WrappedImport is %v", alg, row.WrappedImport)
+			t.Errorf("%s: WrappedImport is %v, want one algorithm", alg, row.WrappedImport)
 			continue
 		}
 		in := sample(t, alg)
@@ -39,7 +39,7 @@ func TestUnwrappedCurves(t *testing.T) {
 				w := driver.Wrapped{With: with, Alg: driver.WrapRSAAESKWP, Ciphertext: wrapBy(t, driver.WrapRSAAESKWP, public, in)}
 				created, err := d.(driver.WrappedImporter).ImportWrapped(t.Context(), id, spec, w)
 				if err != nil || !bytes.Equal(created.PublicDER, want) {
-					t.Errorf("%s %s: its public key is %x: %v", alg, name, created.PublicDER, err)
+					t.Errorf("ImportWrapped of %s, %s: public key %x, %v, want the owner's", alg, name, created.PublicDER, err)
 				}
 			}
 		}
@@ -129,7 +129,7 @@ func TestUnwrappedNonsense(t *testing.T) {
 			t.Errorf("ImportWrapped of %s: %v, want %v", name, err, want)
 		}
 		if n := a.count(id); n != 0 {
-			t.Errorf("%s: %d objects stay in the token", name, n)
+			t.Errorf("%s: %d objects are left in the token, want 0", name, n)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestParseURI(t *testing.T) {
 	} {
 		got, err := ParseURI(uri)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v", uri, got, err)
+			t.Errorf("ParseURI(%s) = %+v, %v", uri, got, err)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func TestParseURIRefuses(t *testing.T) {
 	} {
 		_, err := ParseURI(uri)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: %v", uri, err)
+			t.Errorf("ParseURI(%s): %v, want an error without values", uri, err)
 			continue
 		}
 		if !strings.Contains(err.Error(), says) {
@@ -63,7 +63,7 @@ func TestProfiles(t *testing.T) {
 	seen := make(map[string]bool)
 	for i, p := range profiles() {
 		if seen[p.name] || p.level == "" || p.payload <= 0 {
-			t.Errorf("profile %q: %+v", p.name, p)
+			t.Errorf("profile %q occurs twice or is incomplete: %+v", p.name, p)
 		}
 		if i > 0 && p.source == "" {
 			t.Errorf("profile %q has no source", p.name)
@@ -78,7 +78,7 @@ func FuzzParseURI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uri string) {
 		c, err := ParseURI(uri)
 		if err == nil && (c.check() != nil || c.PIN.sources() > 1) {
-			t.Errorf("%q: %+v", uri, c)
+			t.Errorf("ParseURI(%q) = %+v, which is not valid", uri, c)
 		}
 	})
 }

@@ -57,14 +57,14 @@ func importLengths(t *testing.T, c vault.Client, alg vault.WrappingAlgorithm, by
 	}
 	for _, n := range []int{16, 33, 48, 64, 128} {
 		if err := brings(n); !errors.Is(err, vault.ErrImport) {
-			t.Errorf("%d bytes, path %s: %v", n, p.Path, err)
+			t.Errorf("ImportKeyMaterial of %d bytes on path %s: %v, want ErrImport", n, p.Path, err)
 		}
 	}
 	if p.Path == vault.PathHost && by.TwoSteps() {
 		// Material that AES-KWP authenticated is refused because of its length, and does
 		// not use up an attempt.
 		if err := brings(32); err != nil {
-			t.Errorf("the right length after five wrong ones, path %s: %v", p.Path, err)
+			t.Errorf("ImportKeyMaterial of the right length after five wrong ones, path %s: %v", p.Path, err)
 		}
 		return
 	}
@@ -73,7 +73,7 @@ func importLengths(t *testing.T, c vault.Client, alg vault.WrappingAlgorithm, by
 	}
 	p, public = asked()
 	if err := brings(32); err != nil {
-		t.Errorf("the right length, path %s: %v", p.Path, err)
+		t.Errorf("ImportKeyMaterial of the right length, path %s: %v", p.Path, err)
 	}
 	t.Logf("path %s", p.Path)
 }

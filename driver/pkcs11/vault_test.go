@@ -57,7 +57,7 @@ func TestVaultMovesIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if receipts, err := c.MoveKey(ctx, key.ID, "token"); err != nil || len(receipts) != 4 {
-			t.Fatalf("%d receipts, %v", len(receipts), err)
+			t.Fatalf("MoveKey: %d receipts, %v, want 4", len(receipts), err)
 		}
 		if err := v.Close(); err != nil {
 			t.Fatal(err)
@@ -73,12 +73,12 @@ func opensBy(t *testing.T, dir string, cfg vault.Config, way driver.Protector, m
 	t.Helper()
 	v, err := vault.Open(t.Context(), dir, cfg, way)
 	if err != nil {
-		t.Fatalf("by %s: %v", way.Kind(), err)
+		t.Fatalf("Open by %s: %v", way.Kind(), err)
 	}
 	c := v.As(vault.DefaultOwner)
 	for i, ct := range made {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "4711" {
-			t.Errorf("by %s, version %d: %q, %v", way.Kind(), i+1, got, err)
+			t.Errorf("Decrypt after opening by %s, version %d: %q, %v", way.Kind(), i+1, got, err)
 		}
 	}
 	in, err := vault.Inspect(made[0])
@@ -87,7 +87,7 @@ func opensBy(t *testing.T, dir string, cfg vault.Config, way driver.Protector, m
 	}
 	k, err := c.DescribeKey(t.Context(), in.Key)
 	if err != nil || k.Level != cfg.Drivers["token"].Info().Level || k.Residence != vault.Resident || k.Provenance != vault.ProvenanceVault {
-		t.Errorf("by %s: %+v, %v", way.Kind(), k, err)
+		t.Errorf("DescribeKey after opening by %s: %+v, %v, want a resident key of the token", way.Kind(), k, err)
 	}
 	if err := c.Check(t.Context()); err != nil {
 		t.Error(err)

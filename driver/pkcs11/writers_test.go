@@ -26,7 +26,7 @@ func TestTwoHandles(t *testing.T) {
 	seen := make(map[driver.MaterialID]bool)
 	for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
 		if err != nil || seen[id] {
-			t.Errorf("ListKeys yields %v again, or fails: %v", id, err)
+			t.Errorf("ListKeys returns %v twice, or fails: %v", id, err)
 		}
 		seen[id] = true
 	}
@@ -36,7 +36,7 @@ func TestTwoHandles(t *testing.T) {
 		}
 	}
 	for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
-		t.Errorf("ListKeys after all were destroyed yields %v, %v", id, err)
+		t.Errorf("ListKeys after all keys were destroyed returns %v, %v", id, err)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestOneWriter(t *testing.T) {
 			}
 			_, err := d.GenerateKey(limited, freshID(), derive)
 			if parallel && err != nil || !parallel && !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("GenerateKey while a key is being destroyed: %v", err)
+				t.Errorf("GenerateKey while a key is being destroyed: %v, want DeadlineExceeded unless the profile is parallel", err)
 			}
 			v.mustWork(t, "while another key is being destroyed")
 			faulty.Release()
@@ -86,14 +86,14 @@ func TestCrowdOfWriters(t *testing.T) {
 				for range 10 {
 					id := freshID()
 					if err := lifeOfAKey(d, id); err != nil {
-						t.Errorf("a key made among others: %v", err)
+						t.Errorf("making, using and destroying a key among others: %v", err)
 					}
 				}
 			})
 		}
 		all.Wait()
 		for id, err := range d.(driver.Lister).ListKeys(t.Context()) {
-			t.Errorf("ListKeys after all keys were destroyed yields %v, %v", id, err)
+			t.Errorf("ListKeys after all keys were destroyed returns %v, %v", id, err)
 		}
 	})
 }
