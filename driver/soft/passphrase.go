@@ -41,9 +41,10 @@ type PassphraseProtector struct {
 var _ driver.Protector = (*PassphraseProtector)(nil)
 
 // Passphrase returns a protector with the default work. It copies passphrase into locked
-// memory, until Wipe; the caller wipes passphrase. The bytes are used unchanged: the same
-// text in another Unicode normalization form is another passphrase. If passphrase is
-// empty, Protect and Recover fail with Invalid.
+// memory, or onto the heap if the process can lock none, until Wipe; the caller wipes
+// passphrase. The bytes are used unchanged: the same text in another Unicode normalization
+// form is another passphrase. If passphrase is empty, Protect and Recover fail with
+// Invalid.
 func Passphrase(passphrase []byte) *PassphraseProtector {
 	return PassphraseParams{}.Passphrase(passphrase)
 }

@@ -35,8 +35,8 @@ type Config struct {
 	// If the TPM has another key, Open fails with driver.ErrWrongDevice. The driver looks
 	// for the key at 0x81000001 and at 0x81000010 to 0x8100001F, and creates it again if
 	// the TPM still derives the same key. If SRK is empty, the driver uses the key at
-	// 0x81000001, which it creates if the handle is free, else the first at the other
-	// handles.
+	// 0x81000001, which it creates if the handle is free. If that handle holds an
+	// unsuitable key, it uses the first suitable one at the other handles, or creates one.
 	SRK string
 	// Counter is the NV index of a rollback counter, such as 0x01500001. Open creates the
 	// index if it does not exist. 0 means no counter.

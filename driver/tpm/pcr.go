@@ -31,6 +31,10 @@ func (p PCRs) indices() []uint { return slices.Sorted(maps.Keys(p)) }
 
 // ReadPCRs reads the present values of registers, for Approve. The TPM authenticates the
 // response in a session that is salted to the storage root key.
+//
+// Errors:
+//   - Invalid: indices is empty, or names a register that a policy cannot use.
+//   - Unsupported: the TPM keeps no SHA-256 bank.
 func (d *Driver) ReadPCRs(ctx context.Context, indices ...uint) (PCRs, error) {
 	const op = "TPM2_PCR_Read"
 	if err := d.enter(ctx, op); err != nil {
