@@ -24,8 +24,8 @@ const (
 )
 
 // A DataKey is a symmetric key for the caller's own data. Its plaintext is in locked memory
-// while in use and in a memguard enclave at rest. The caller stores its ciphertext. The
-// caller destroys it with Destroy. It prints redacted.
+// while in use, and in a memguard enclave at rest unless AEAD was called. The caller stores
+// its ciphertext, and destroys the DataKey with Destroy. It prints redacted.
 type DataKey struct {
 	redacted
 	key        string

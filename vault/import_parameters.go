@@ -27,8 +27,9 @@ type ImportRequest struct {
 type ImportParameters struct {
 	// Token is passed to ImportKeyMaterial with the material. It is not secret. It is bound
 	// to the CMK, the algorithm and the public key. It is valid for any number of imports
-	// until the first of these: ValidTo, the next ParametersForImport for the CMK, five
-	// failed attempts, or the deletion or expiry of the material that it imported.
+	// until ValidTo, the next ParametersForImport for the CMK, or five failed attempts. After
+	// an import or an attempt, it also ends when the CMK's material is deleted, expires or
+	// is moved.
 	Token []byte
 	// PublicKey is the key under which the material is wrapped. It has no other use.
 	PublicKey PublicKey

@@ -41,7 +41,8 @@ const (
 	OpParametersForImport             Operation = "ParametersForImport"
 	OpImportKeyMaterial               Operation = "ImportKeyMaterial"
 	OpDeleteImportedKeyMaterial       Operation = "DeleteImportedKeyMaterial"
-	// The vault itself performs these when material or a token expires.
+	// OpExpireKeyMaterial and OpExpireImportToken are recorded by the vault itself, when
+	// material or a token expires.
 	OpExpireKeyMaterial Operation = "ExpireKeyMaterial"
 	OpExpireImportToken Operation = "ExpireImportToken"
 	OpListProtectors    Operation = "ListProtectors"

@@ -25,7 +25,8 @@ const (
 // retryable driver.Class, or ErrThrottled. It returns other errors at once, among them
 // ErrUnavailable without such a class. It makes at most six attempts, waits between them
 // with full jitter, never beyond the end of ctx, and returns the last error of f. The
-// operations of Client already retry in this way, for half a second if the device is away.
+// operations of Client already retry in this way; those that use a key retry for half a
+// second only if the device is away.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	return retry(ctx, math.MaxInt64, f)
 }

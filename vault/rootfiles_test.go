@@ -473,7 +473,7 @@ func TestWorkBeforeAuthentication(t *testing.T) {
 		if err != nil || healed[file] != keystore.FaultNotAuthentic {
 			t.Errorf("%s demands much work: Open: %+v, replaced %v, error %v", file, got, healed, err)
 		}
-		t.Logf("%s is greedy: %v", file, time.Since(start))
+		t.Logf("Open with an expensive %s took %v", file, time.Since(start))
 	}
 	x.restore(t, map[string][]byte{"root": greedy, "root.copy": greedy})
 	x.cfg.UnlockWork = 500 // enough for one entry
@@ -482,12 +482,12 @@ func TestWorkBeforeAuthentication(t *testing.T) {
 	t.Cleanup(func() { abandonedWorkEnds(t) })
 	start := time.Now()
 	if _, err := Open(ctx, x.dir, x.cfg, x.pass); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("both greedy: %v, want %v", err, context.DeadlineExceeded)
+		t.Errorf("Open with two expensive root files: %v, want %v", err, context.DeadlineExceeded)
 	}
-	t.Logf("both greedy, with a deadline of 20ms: %v", time.Since(start))
+	t.Logf("Open with two expensive root files and a deadline of 20 ms took %v", time.Since(start))
 	x.cfg.UnlockWork = 1
 	if _, err := Open(t.Context(), x.dir, x.cfg, x.pass); !errors.Is(err, ErrUnlock) {
-		t.Errorf("both greedy, beyond the budget: %v, want %v", err, ErrUnlock)
+		t.Errorf("Open with two root files beyond UnlockWork: %v, want %v", err, ErrUnlock)
 	}
 }
 
