@@ -142,9 +142,15 @@ func (f FaultyPKCS11) Hang(call PKCS11Call) { atomic.StoreUint32(&f.words[10], u
 // AwaitHang waits until a call hangs.
 func (f FaultyPKCS11) AwaitHang(t testing.TB) {
 	t.Helper()
-	for start := time.Now(); atomic.LoadUint32(&f.words[11]) == 0; time.Sleep(time.Millisecond) {
+	f.AwaitHanging(t, 1)
+}
+
+// AwaitHanging waits until as many calls hang at the same time.
+func (f FaultyPKCS11) AwaitHanging(t testing.TB, calls int) {
+	t.Helper()
+	for start := time.Now(); int(atomic.LoadUint32(&f.words[11])) < calls; time.Sleep(time.Millisecond) {
 		if time.Since(start) > time.Minute {
-			t.Fatal("no call hangs after a minute")
+			t.Fatalf("%d calls hang after a minute, want %d", atomic.LoadUint32(&f.words[11]), calls)
 		}
 	}
 }
