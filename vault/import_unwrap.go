@@ -132,8 +132,9 @@ func (im *importing) host(ctx context.Context, w driver.Wrapped) (created driver
 	return created, marks, err
 }
 
-// accept checks material that the host has. A private key is held to the one rule for
-// all drivers, and may have a restriction, which the version keeps.
+// accept checks material that the host unwrapped. For a private key it applies the rules
+// of package pkcs8, which are the same for all drivers, and restricts the version's
+// signature algorithms to those that the key allows.
 func (im *importing) accept(material []byte) error {
 	spec := im.ver.spec()
 	if symmetric(spec) {
