@@ -7,9 +7,9 @@ import (
 
 // Close syncs the tip, closes the engine and wipes the keys. It works through the open
 // handles, not through the directory's path. Operations that are still queued fail with
-// ErrClosed. If the engine has no disk space to close, Close returns ErrFull: everything
-// else has been released, nothing is lost, and Close may be called again once there is
-// space. Further calls return nil.
+// ErrClosed. If the engine has no disk space to close, Close returns ErrFull: the keys
+// are wiped, no data is lost, and Close may be called again once there is space. Further
+// calls return nil.
 func (s *Store) Close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()

@@ -16,7 +16,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// replacement is one way to replace the root file.
+// replacement is one operation that replaces the root file.
 type replacement struct {
 	run func(s *keystore.Store) error
 	// closes: a shortage that outlasts the call may make the store fail closed.
@@ -42,8 +42,8 @@ func markDone(tx *keystore.Tx) error {
 
 // TestShortageDuringReplacement: a shortage at any step of a replacement of the root file,
 // for a moment or until the call returns, fails at most the call. The change is there as
-// a whole or not at all, the store goes on without being reopened, and the next Open
-// works.
+// a whole or not at all, the store works without being reopened, and the next Open
+// succeeds.
 func TestShortageDuringReplacement(t *testing.T) {
 	for name, r := range replacements {
 		for _, lasting := range []bool{false, true} {
@@ -122,11 +122,11 @@ func shortageAt(t *testing.T, r replacement, n int, fault error, lasting bool) b
 	return at != ""
 }
 
-// TestRekeyAfterShortage: a Rekey that has to complete an earlier change first, and
-// cannot, has not begun and says so.
+// TestRekeyAfterShortage: if a replacement cannot complete the earlier change that it has
+// to complete first, it changes nothing, and its error is not ErrUnfinished.
 func TestRekeyAfterShortage(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
-	var full atomic.Value // the step that has no room
+	var full atomic.Value // the step that fails with ENOSPC
 	full.Store("")
 	failing := cfg
 	failing.SetStep(func(step string) error {
@@ -155,8 +155,8 @@ func TestRekeyAfterShortage(t *testing.T) {
 	goesOn(t, s, "after the shortage", nil)
 }
 
-// goesOn checks that a store commits and passes its integrity check after a call that
-// returned was, and closes it.
+// goesOn checks that a store commits and passes its integrity check, and closes it. was is
+// the error of the call before.
 func goesOn(t *testing.T, s *keystore.Store, when string, was error) {
 	t.Helper()
 	if err := s.Failed(); err != nil {
