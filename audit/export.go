@@ -31,9 +31,12 @@ type Export struct {
 // leaves, beginning with Seq First, and for each signed checkpoint. Checkpoints are in
 // ascending order of size, and the last one must cover the last record.
 //
-// WriteExport checks each line as VerifyExport does, and stops with a *Fault if the
-// export would not verify. It returns errors of leaves and w, wrapped. Its memory use
-// does not depend on the size of the export. A LogKey that cannot be parsed is ErrKey.
+// WriteExport checks each line as VerifyExport does. Its memory use does not depend on
+// the size of the export. Errors:
+//   - *Fault: the export would not verify; it is not written to its end.
+//   - ErrKey: the LogKey cannot be parsed.
+//   - ErrSignature, ErrCheckpoint: a checkpoint is not one that the log key signed.
+//   - The errors of leaves and w, wrapped.
 func WriteExport(w io.Writer, e Export, leaves iter.Seq2[[]byte, error], checkpoints [][]byte) error {
 	verifier, err := newVerifier(e.LogKey)
 	if err != nil {
