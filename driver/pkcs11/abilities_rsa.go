@@ -25,7 +25,7 @@ func (x *examination) tryRSA() {
 	x.tryDecryptRSA(x.pair)
 }
 
-// largerRSA adds a row for each RSA size.
+// largerRSA adds a row for each RSA size that the token supports.
 func (x *examination) largerRSA(row driver.SpecInfo) {
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
 		row.Spec.Algorithm = alg

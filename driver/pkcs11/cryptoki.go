@@ -4,8 +4,8 @@ package pkcs11
 
 /*
 #cgo linux LDFLAGS: -ldl
-// A module keeps no pointer beyond the call, and knows nothing of Go that it could
-// call. What the calls point to may then stay on the stack.
+// A module keeps no pointer after a call has returned, and does not call into Go. Data
+// that is passed to it may therefore stay on the stack.
 #cgo noescape ck_operate
 #cgo nocallback ck_operate
 #cgo noescape ck_gcm

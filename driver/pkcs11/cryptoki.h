@@ -1,5 +1,5 @@
-// What the driver needs of the PKCS #11 v2.40 interface (OASIS standard, pkcs11-base):
-// names and layouts for the calls that carry secrets. On Unix structures have their
+// The part of the PKCS #11 v2.40 interface (OASIS standard, pkcs11-base) that the driver
+// uses: names and layouts for the calls that carry secrets. On Unix, structures have their
 // natural alignment.
 #ifndef STRONGROOM_CRYPTOKI_H
 #define STRONGROOM_CRYPTOKI_H
@@ -32,8 +32,8 @@ typedef struct {
 typedef ck_rv (*ck_init)(ck_ulong session, ck_mechanism *mechanism, ck_ulong key);
 typedef ck_rv (*ck_one_call)(ck_ulong session, const ck_byte *in, ck_ulong in_len, ck_byte *out, ck_ulong *out_len);
 
-// The function list. Its order is fixed by the standard; what is not called here is
-// counted over.
+// The function list. The standard fixes its order; arrays stand for the functions that are
+// not called here.
 typedef struct {
 	ck_byte version[2];
 	void *before_login[18]; // C_Initialize ... C_SetOperationState
@@ -56,7 +56,7 @@ typedef struct {
 // Operations of ck_operate.
 enum { ck_op_sign, ck_op_encrypt, ck_op_decrypt };
 
-// A cell names where an attribute's value lies in a buffer.
+// A cell is the position of an attribute's value in a buffer.
 typedef struct {
 	ck_ulong type, offset, len;
 } ck_cell;

@@ -12,9 +12,9 @@ import (
 )
 
 // DestroyKey destroys every object under id, and checks in the same session that none is
-// left. If the token fails to destroy an object and then no longer shows it, the module
-// is initialised again to check. If other programs in the process use the module, that is
-// not possible, and the error is Unknown.
+// left. A missing object is not an error. If the token fails to destroy an object and
+// then no longer shows it, the module is initialised again to check. If another library
+// in the process initialised the module, that is not possible, and the error is Unknown.
 func (d *Driver) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
 	if !hasDeadline(ctx) {
 		return d.destroyKey(ctx, id)

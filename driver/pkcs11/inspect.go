@@ -22,8 +22,8 @@ type facts struct {
 }
 
 // inspect reads a key's attributes one at a time, because many tokens return none if they
-// do not know one of them. A session key may be persistent, because some tokens make no
-// others.
+// do not know one of them. A key that was requested as a session object may be
+// persistent, because some tokens make no others.
 func (s session) inspect(o p11.ObjectHandle, r request) (facts, error) {
 	f, sh := facts{fit: true, told: make(map[string]string)}, r.shape
 	must := map[uint]bool{p11.CKA_PRIVATE: true, p11.CKA_SENSITIVE: true, p11.CKA_EXTRACTABLE: false}

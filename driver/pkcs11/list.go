@@ -96,8 +96,8 @@ func (s session) ours(o p11.ObjectHandle) (driver.MaterialID, bool, error) {
 	return driver.MaterialID(id), err == nil, err
 }
 
-// Random fills p from the token's generator. After an error of the token p is zero; if
-// the token was not called, p is unchanged.
+// Random fills p from the token's generator. After an error of the token p is zero. If
+// the token was not called, or the context's deadline passed first, p is unchanged.
 func (d *Driver) Random(ctx context.Context, p []byte) error {
 	if !hasDeadline(ctx) {
 		return d.fill(ctx, p)
