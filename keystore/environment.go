@@ -38,7 +38,7 @@ var environmentFaults = []struct {
 var shortages = []error{ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
 
 // shortage reports whether err is that of a missing resource: disk space, descriptors or
-// memory. What failed for that reason may succeed later.
+// memory. The failed operation may succeed later.
 func shortage(err error) bool {
 	return slices.ContainsFunc(shortages, func(s error) bool { return errors.Is(err, s) })
 }

@@ -111,8 +111,8 @@ func (s *Store) moveIn(name string) error {
 }
 
 // prepare writes root.next, root.new and root.copy.new, durably, before a head names
-// root.next. What needs disk space is thereby done while the replacement can still fail
-// without a consequence.
+// root.next. The steps that need disk space are therefore done while the replacement can
+// still fail without a consequence.
 func (s *Store) prepare(r *Root) error {
 	if err := s.step(rootNext); err != nil {
 		return err
@@ -128,8 +128,8 @@ func (s *Store) prepare(r *Root) error {
 	return s.dir.sync()
 }
 
-// dropPrepared erases the files that prepare writes. What it cannot erase is erased by
-// the next replacement or the next Open.
+// dropPrepared erases the files that prepare writes. The next replacement or the next
+// Open erases those that it could not.
 func (s *Store) dropPrepared() error {
 	return errors.Join(s.dropNext(), s.dropLeftover(rootFile+".new"), s.dropLeftover(rootCopy+".new"))
 }
