@@ -152,7 +152,7 @@ func keysCell(specs []driver.SpecInfo) string {
 	return list.join(func(heading, items string) string { return heading + ": " + items })
 }
 
-// wrapsCell lists, for each way to import a wrapped key, the keys that it brings.
+// wrapsCell lists, for each import method, the wrapped keys that it imports.
 func wrapsCell(specs []driver.SpecInfo) string {
 	var list grouped
 	for _, row := range specs {
@@ -163,8 +163,8 @@ func wrapsCell(specs []driver.SpecInfo) string {
 	return list.join(func(heading, items string) string { return heading + ": " + items })
 }
 
-// findingsCell lists what did not work by the reason, in the token's words, and what the
-// driver does in another way. Wrapped imports that failed are listed by usage.
+// findingsCell lists the abilities that do not work, by the token's error, and those that
+// the driver provides in another way. Wrapped imports that failed are listed by usage.
 func findingsCell(findings []pkcs11.Finding) string {
 	const byRaw, from = " over raw RSA", " from "
 	var list grouped
@@ -183,7 +183,7 @@ func findingsCell(findings []pkcs11.Finding) string {
 	return list.join(func(heading, items string) string { return items + ": " + heading })
 }
 
-// grouped are lists under headings, both in the order in which they came.
+// grouped has lists under headings, both in the order in which they were added.
 type grouped struct {
 	headings []string
 	under    map[string][]string

@@ -24,7 +24,7 @@ type module struct {
 	// another library initialised keeps its state.
 	births atomic.Uint64
 
-	// info is what C_GetInfo returned after the first initialisation.
+	// info is the result of C_GetInfo after the first initialisation.
 	info ModuleInfo
 
 	lock   lock // guards what follows

@@ -20,14 +20,15 @@ type Report struct {
 	Specs []driver.SpecInfo
 	// Findings lists all trials, in order.
 	Findings []Finding
-	// Module is what the module says of itself.
+	// Module is the module's description of itself.
 	Module ModuleInfo
 }
 
-// A ModuleInfo is what C_GetInfo returns. It is the zero value where that call fails.
+// A ModuleInfo has the result of C_GetInfo. It is the zero value if that call fails.
 type ModuleInfo struct {
 	Manufacturer, Description string
-	// Version is the library's, and Cryptoki that of the standard: "2.40".
+	// Version is the version of the library, and Cryptoki the version of the standard,
+	// such as "2.40".
 	Version, Cryptoki string
 }
 

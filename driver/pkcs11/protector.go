@@ -13,8 +13,9 @@ import (
 // of kind "pkcs11".
 //
 // Each Protect makes a new key in the token, under a random id that the blob contains.
-// The key is never destroyed by this package, because copies of the vault's directory may
-// need it. If the key is destroyed, or the token is lost, the blob cannot be recovered.
+// Once Protect has returned a blob, this package does not destroy the key, because copies
+// of the vault's directory may need it. If the key is destroyed, or the token is lost, the
+// root cannot be recovered from the blob.
 type Protector struct{ token driver.Driver }
 
 var _ driver.Protector = (*Protector)(nil)
