@@ -29,8 +29,9 @@ type Engine interface {
 // which it keeps the sealed records.
 type EngineConfig struct {
 	Dir string
-	// MAC is a MAC of 32 bytes over its parts, with a key of the store. The engine may
-	// call it until its Close has returned.
+	// MAC is a MAC of 32 bytes over its parts, with a key of the store. The engine must
+	// not call it after its first Close has returned, even if that returned ErrFull,
+	// because the store then wipes the key.
 	MAC func(parts ...[]byte) [32]byte
 }
 
