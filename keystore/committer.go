@@ -116,7 +116,11 @@ func (s *Store) syncTip() {
 // commitFrom commits the group that begins with j. It returns the job to serve next, or
 // nil if none was dequeued.
 func (s *Store) commitFrom(j *job) (next *job) {
-	if err := s.ready(); err != nil {
+	free, err := s.room()
+	if err == nil {
+		err = s.enough(free, j.reserve)
+	}
+	if err != nil {
 		if j.take() {
 			j.done <- err
 		}
@@ -124,10 +128,10 @@ func (s *Store) commitFrom(j *job) (next *job) {
 	}
 	g := s.newGroup()
 	defer g.wipe()
-	in, next := s.fill(g, j)
+	in, next := s.fill(g, j, free)
 	defer clear(in)
 	begin := time.Now()
-	err := s.commitGroup(g, s.head)
+	err = s.commitGroup(g, s.head)
 	s.gather.release(len(in)+len(s.queue), begin)
 	if errors.Is(err, ErrTooLarge) && len(in) > 1 && s.Failed() == nil {
 		for _, j := range in {
@@ -142,8 +146,9 @@ func (s *Store) commitFrom(j *job) (next *job) {
 // fill stages j and the queued jobs until the group is full or it does not pay to wait
 // for more. Staging while other callers are on their way delays none of them. fill
 // returns the jobs in the group and the job, if any, that was dequeued but is not in it.
-// A job whose operation fails gets its error at once.
-func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
+// A job whose operation fails, or that needs more than the free disk space, gets its error
+// at once.
+func (s *Store) fill(g *group, j *job, free uint64) (in []*job, next *job) {
 	in = s.jobs[:0]
 	defer func() { s.jobs = in }()
 	s.gather.begin()
@@ -153,6 +158,8 @@ func (s *Store) fill(g *group, j *job) (in []*job, next *job) {
 		}
 		if !j.take() {
 			// the caller gave up
+		} else if err := s.enough(free, j.reserve); err != nil {
+			j.done <- err
 		} else if err := g.stage(j.op); err != nil {
 			j.done <- err
 		} else if in = append(in, j); len(in) == maxGroup {
@@ -181,7 +188,7 @@ func (s *Store) another(n int) *job {
 
 // commitOne commits a job by itself, unless the store failed during an earlier one.
 func (s *Store) commitOne(j *job) error {
-	if err := s.ready(); err != nil {
+	if err := s.ready(j.reserve); err != nil {
 		return err
 	}
 	g := s.newGroup()

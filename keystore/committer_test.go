@@ -190,6 +190,58 @@ func TestDiskFull(t *testing.T) {
 	checked(t, s)
 }
 
+// TestReserve: below MinFree a commit in the reserve and a change of epoch work, beside
+// commits that fail; below the reserve they fail as well, and change nothing.
+func TestReserve(t *testing.T) {
+	cfg := config(t, storetest.NewMemory())
+	must(t, createSmall(t, cfg).Close())
+	for _, row := range []struct {
+		minFree        uint64
+		commit, inside error
+	}{
+		{16 << 20, nil, nil}, {16<<20 - 1, nil, nil},
+		{16<<20 + 1, keystore.ErrFull, nil}, {64 << 20, keystore.ErrFull, nil},
+		{64<<20 + 4, keystore.ErrFull, keystore.ErrFull},
+	} {
+		cfg.MinFree = row.minFree
+		cfg.SetFreeDisk(func() (uint64, error) { return 16 << 20, nil })
+		s, err := reopen(cfg)
+		must(t, err)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := s.Commit(t.Context(), small); !errors.Is(err, row.commit) {
+					t.Errorf("MinFree %d, 16 MiB free: Commit returned %v, want %v", row.minFree, err, row.commit)
+				}
+			})
+			wg.Go(func() {
+				if err := s.CommitInReserve(t.Context(), small); !errors.Is(err, row.inside) {
+					t.Errorf("MinFree %d, 16 MiB free: CommitInReserve returned %v, want %v", row.minFree, err, row.inside)
+				}
+			})
+		}
+		wg.Wait()
+		if err := s.ChangeEpoch(t.Context(), small); !errors.Is(err, row.inside) {
+			t.Errorf("MinFree %d, 16 MiB free: ChangeEpoch returned %v, want %v", row.minFree, err, row.inside)
+		}
+		if err := s.ReplaceProtectors(t.Context(), nil, nil); !errors.Is(err, row.commit) {
+			t.Errorf("MinFree %d, 16 MiB free: ReplaceProtectors returned %v, want %v", row.minFree, err, row.commit)
+		}
+		checked(t, s)
+	}
+	// The reserve is never below 4 MiB, unless MinFree is.
+	for _, row := range []struct{ free, minFree uint64 }{{4<<20 - 1, 8 << 20}, {999, 1000}} {
+		cfg.MinFree = row.minFree
+		cfg.SetFreeDisk(func() (uint64, error) { return row.free, nil })
+		s, err := reopen(cfg)
+		must(t, err)
+		if err := s.CommitInReserve(t.Context(), small); !errors.Is(err, keystore.ErrFull) {
+			t.Errorf("MinFree %d, %d free: CommitInReserve returned %v, want ErrFull", row.minFree, row.free, err)
+		}
+		checked(t, s)
+	}
+}
+
 // TestCancelledInTheQueue: a caller that stops waiting in the queue changes nothing.
 func TestCancelledInTheQueue(t *testing.T) {
 	s := createSmall(t, config(t, storetest.NewMemory()))

@@ -151,7 +151,7 @@ func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
 	}
 	g := s.newGroup()
 	defer g.wipe()
-	if err := errors.Join(s.ready(), ctx.Err()); err != nil {
+	if err := errors.Join(s.ready(false), ctx.Err()); err != nil {
 		return err
 	}
 	if err := g.stage(first); err != nil {

@@ -19,10 +19,12 @@ import (
 // change after that moment, ChangeEpoch returns ErrUnfinished: op is durable, the old key
 // is not yet destroyed, and FinishEpoch or Open completes the change.
 //
+// It may use the reserve of disk space, as CommitInReserve does, because it destroys.
+//
 // Records are re-sealed in batches, between which other operations run. One change of
 // epoch runs at a time; other calls wait for it.
 func (s *Store) ChangeEpoch(ctx context.Context, op func(*Tx) error) error {
-	return s.changeEpoch(ctx, s.withRoom(func() error { return s.beginEpoch(op) }))
+	return s.changeEpoch(ctx, s.withRoom(true, func() error { return s.beginEpoch(op) }))
 }
 
 // FinishEpoch completes a ChangeEpoch that returned ErrUnfinished. It returns nil if
@@ -72,7 +74,7 @@ func (s *Store) finishEpoch(ctx context.Context) error {
 		return nil
 	}
 	if under {
-		if err := s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(step)) }); err != nil {
+		if err := s.endEpoch(func(step func() error) error { return s.alone(ctx, s.withRoom(true, step)) }); err != nil {
 			return err
 		}
 	}

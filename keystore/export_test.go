@@ -7,6 +7,9 @@ import (
 // SetStep makes the store call f before each step at which a crash may interrupt.
 func (c *Config) SetStep(f func(name string) error) { c.step = f }
 
+// SetFreeDisk makes the store take the free disk space from f.
+func (c *Config) SetFreeDisk(f func() (uint64, error)) { c.freeDisk = f }
+
 // Queued returns the number of queued jobs, without the one that the committer runs.
 func (s *Store) Queued() int { return len(s.queue) }
 

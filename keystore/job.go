@@ -8,10 +8,11 @@ import (
 // job is one operation for the committer. If alone is set, the committer runs it in place
 // of op, outside a group.
 type job struct {
-	op    func(*Tx) error
-	alone func() error
-	taken atomic.Bool
-	done  chan error
+	op      func(*Tx) error
+	alone   func() error
+	reserve bool // see CommitInReserve
+	taken   atomic.Bool
+	done    chan error
 }
 
 // Commit runs op in the committer and returns nil once its batch is durable and the tip
@@ -25,6 +26,13 @@ type job struct {
 //     Open.
 func (s *Store) Commit(ctx context.Context, op func(*Tx) error) error {
 	return s.enqueue(ctx, &job{op: op, done: make(chan error, 1)})
+}
+
+// CommitInReserve is Commit for an operation that has to work when the disk is nearly
+// full. It returns ErrFull only below a quarter of Config.MinFree or 4 MiB, whichever is
+// larger, while Commit returns it below Config.MinFree.
+func (s *Store) CommitInReserve(ctx context.Context, op func(*Tx) error) error {
+	return s.enqueue(ctx, &job{op: op, reserve: true, done: make(chan error, 1)})
 }
 
 // alone runs f in the committer while no other job runs. f must check for disk space (see

@@ -23,7 +23,7 @@ type Rekeying struct {
 // replaced root file may still be in the directory, and the store removes it before the
 // next batch, within about a second of the end of the shortage, or at the next Open.
 func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*Tx) error) error {
-	return s.alone(ctx, s.withRoom(func() error {
+	return s.alone(ctx, s.withRoom(false, func() error {
 		if err := s.replaceRoot(p, s.keys, s.rootKeys, op); err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Store) ReplaceProtectors(ctx context.Context, p []Protector, op func(*T
 // Rekey retries once if a shortage of disk space or descriptors interrupts it; any other
 // error, and a shortage that lasts, makes the store fail closed.
 func (s *Store) Rekey(ctx context.Context, r Rekeying) error {
-	err := s.changeEpoch(ctx, s.withRoom(func() error { return s.rekey(r) }))
+	err := s.changeEpoch(ctx, s.withRoom(false, func() error { return s.rekey(r) }))
 	if errors.Is(err, ErrUnfinished) && shortage(err) {
 		if err = s.FinishEpoch(context.WithoutCancel(ctx)); err != nil {
 			err = fmt.Errorf("%w: %w", ErrUnfinished, err)

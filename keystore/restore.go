@@ -166,7 +166,7 @@ func (x *restorer) flush(ctx context.Context) error {
 	if len(x.batch.Put)+len(x.batch.Delete) == 0 {
 		return nil
 	}
-	if err := x.store.ready(); err != nil {
+	if err := x.store.ready(false); err != nil {
 		return err
 	}
 	err := x.store.engine.Commit(ctx, x.batch)

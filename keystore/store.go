@@ -46,10 +46,12 @@ type Config struct {
 	// removes the store.
 	Ready func(*Store) error
 	// MinFree is the free disk space, in bytes, below which commits fail with ErrFull. 0
-	// means 16 MiB: a segment of the redo log, a table, and as much again.
+	// means 16 MiB: a segment of the redo log, a table, and as much again. A quarter of it,
+	// at least 4 MiB, is the mark of CommitInReserve and ChangeEpoch.
 	MinFree uint64
 
-	step func(name string) error // called before each step at which a crash may interrupt
+	step     func(name string) error // called before each step at which a crash may interrupt
+	freeDisk func() (uint64, error)  // nil: the directory's
 }
 
 // Store is an open store. It is safe for concurrent use.

@@ -32,7 +32,7 @@ func (v *Vault) finish() error {
 	close(v.stopped)
 	<-v.done
 	v.writeCounts(v.failures.all())
-	err := v.store.Commit(context.Background(), func(tx *keystore.Tx) error {
+	err := v.store.CommitInReserve(context.Background(), func(tx *keystore.Tx) error {
 		v.markClock(tx)
 		v.note(tx, v.record(OpCloseVault, v.cfg.Owner))
 		return nil

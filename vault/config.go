@@ -71,8 +71,11 @@ type Config struct {
 	// it. 0 means 32,768: the work of two passphrases at the upper limits of package soft,
 	// or of 170 with its defaults.
 	UnlockWork uint64
-	// MinFree is the number of bytes that must remain free on the disk. Below it, Open and
-	// every operation fail with ErrStorageFull, because each commits an audit record; Close
+	// MinFree is the number of bytes that must remain free on the disk. Below it,
+	// operations that make something (ciphertexts, signatures, keys, data keys, imports)
+	// fail with ErrStorageFull. Open, Close, decryption, verification, reading, DisableKey
+	// and deletions work until a quarter of it, at least 4 MiB, is left. Below that every
+	// operation fails with ErrStorageFull, because each commits an audit record; Close
 	// releases the vault, but cannot record that. 0 means 16 MiB.
 	MinFree uint64
 

@@ -59,7 +59,7 @@ func (v *Vault) drop(ctx context.Context, path string, epoch bool) error {
 	case epoch:
 		return v.burials.bury(ctx, path)
 	}
-	return v.store.Commit(ctx, func(tx *keystore.Tx) error { tx.Delete(path); return nil })
+	return v.store.CommitInReserve(ctx, func(tx *keystore.Tx) error { tx.Delete(path); return nil })
 }
 
 // absent verifies that the device no longer has the destroyed material.

@@ -52,7 +52,7 @@ var (
 	// ErrAuditUnavailable: the audit record could not be made durable, and so the result was
 	// not released.
 	ErrAuditUnavailable = errors.New("audit log cannot be written")
-	// ErrStorageFull: too little disk space is left.
+	// ErrStorageFull: too little disk space is left for the operation; see Config.MinFree.
 	ErrStorageFull = errors.New("storage is full")
 	// ErrLockedMemory: no more memory can be locked. Raise RLIMIT_MEMLOCK.
 	ErrLockedMemory = errors.New("locked memory is exhausted")

@@ -65,7 +65,7 @@ func (v *Vault) deleteMaterial(ctx context.Context, t *target, e *entry) error {
 	}
 	e.commit = func(ctx context.Context, op func(*keystore.Tx) error) error {
 		// The material is destroyed even if ctx has ended since.
-		err := v.store.Commit(context.WithoutCancel(ctx), op)
+		err := v.store.CommitInReserve(context.WithoutCancel(ctx), op)
 		if err != nil {
 			v.postpone(path)
 		}

@@ -56,7 +56,7 @@ func (v *Vault) expireToken(ctx context.Context, key string) error {
 	}
 	rec := v.record(OpExpireImportToken, byItself)
 	rec.Key, rec.Driver = key, state.Token.Driver
-	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
+	return v.store.CommitInReserve(ctx, func(tx *keystore.Tx) error {
 		now, err := getImport(tx, key)
 		if err != nil || now.Token == nil || now.Token.Gone || now.Token.Serial != state.Token.Serial {
 			return err

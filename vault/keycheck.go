@@ -152,7 +152,7 @@ func (v *Vault) pinKey(ctx context.Context, ver version, check []byte) error {
 	path := versionPath(ver.Key, ver.Number)
 	rec := v.record(OpPinKey, byItself)
 	rec.Key, rec.KeyVersion, rec.Driver, rec.Algorithm = ver.Key, ver.Number, ver.Driver, string(ver.Algorithm)
-	return v.store.Commit(ctx, func(tx *keystore.Tx) error {
+	return v.store.CommitInReserve(ctx, func(tx *keystore.Tx) error {
 		if tx.Version(path) == 0 {
 			return errStale
 		}

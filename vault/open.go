@@ -82,7 +82,7 @@ func open(ctx context.Context, dir string, cfg Config, protectors []driver.Prote
 	opened.Detail = editionDetail(cfg.Edition)
 	opened.Detail["protector"] = unlocked.by
 	refused, some := v.refusedRecord()
-	err = v.store.Commit(ctx, func(tx *keystore.Tx) error {
+	err = v.store.CommitInReserve(ctx, func(tx *keystore.Tx) error {
 		v.markClock(tx)
 		if some {
 			v.note(tx, refused)

@@ -61,3 +61,15 @@ const (
 	OpBackup       Operation = "Backup"
 	OpRestoreVault Operation = "RestoreVault"
 )
+
+// usesReserve reports whether the operation works below Config.MinFree, down to the reserve
+// of disk space: it reads what was stored, or makes something unusable.
+func (op Operation) usesReserve() bool {
+	switch op {
+	case OpDecrypt, OpOpenDataKey, OpAsymmetricDecrypt, OpVerify, OpVerifyMac, OpPublicKey,
+		OpDescribeKey, OpListKeys, OpListKeyVersions, OpListProtectors, OpReadAudit, OpExportAudit, OpCheck,
+		OpDisableKey, OpDeleteAlias, OpUntagKey, OpDeleteImportedKeyMaterial:
+		return true
+	}
+	return false
+}

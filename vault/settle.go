@@ -86,7 +86,7 @@ func (v *Vault) abandonIntent(ctx context.Context, in intent, outcome audit.Reco
 // already, and postpones the intent if the commit fails.
 func (v *Vault) settled(ctx context.Context, in intent, op func(*keystore.Tx) error) error {
 	path := intentPath(in.Material)
-	err := v.store.Commit(ctx, func(tx *keystore.Tx) error {
+	err := v.store.CommitInReserve(ctx, func(tx *keystore.Tx) error {
 		if tx.Version(path) == 0 {
 			return nil
 		}

@@ -81,6 +81,9 @@ func (v *Vault) commitIf(ctx context.Context, t *target, e *entry, op func(*keys
 	commit := e.commit
 	if commit == nil {
 		commit = v.store.Commit
+		if Operation(e.rec.Operation).usesReserve() {
+			commit = v.store.CommitInReserve
+		}
 	}
 	var stale error
 	err := commit(ctx, func(tx *keystore.Tx) error {
