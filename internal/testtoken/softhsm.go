@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -90,15 +91,25 @@ func NewSoftHSM(t testing.TB) PKCS11 {
 		missing(t, "softhsm2-util", "softhsm2")
 	}
 	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t), Whole: true}
+	tokenDirectory.Lock()
+	defer tokenDirectory.Unlock()
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", token.Label,
 		"--so-pin", SOPIN, "--pin", PIN).CombinedOutput()
 	if err != nil {
 		t.Fatalf("softhsm2-util: %v\n%s", err, out)
 	}
 	token.Dir = directoryOf(t, filepath.Join(filepath.Dir(conf), "tokens"), token.Label)
-	t.Cleanup(func() { os.RemoveAll(token.Dir) })
+	t.Cleanup(func() {
+		tokenDirectory.Lock()
+		defer tokenDirectory.Unlock()
+		os.RemoveAll(token.Dir)
+	})
 	return token
 }
+
+// tokenDirectory makes tests that run in parallel create and remove their tokens one at a
+// time, because softhsm2-util fails if it sees a token that is half made or half removed.
+var tokenDirectory sync.Mutex
 
 // directoryOf returns the directory of a token, found by the label in its file.
 func directoryOf(t testing.TB, tokens, label string) string {
