@@ -60,8 +60,11 @@ func work(s *keystore.Store, out *os.File) {
 	if rec, err := s.Get(context.Background(), "counter"); err == nil {
 		last, _ = strconv.Atoi(string(rec.Value))
 	}
-	first := last + 1
-	for n := first; n < first+faultCommits && s.Failed() == nil; n++ {
+	for range faultCommits {
+		if s.Failed() != nil {
+			break
+		}
+		n := last + 1 // again after a commit that failed, so that one number at most is in doubt
 		err := s.Commit(context.Background(), func(tx *keystore.Tx) error {
 			tx.Put("counter", fmt.Append(nil, n))
 			tx.Put(fmt.Sprint("bulk/", n%15), bytes.Repeat(fmt.Appendf(nil, "%08d", n), 1500))
