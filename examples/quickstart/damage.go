@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"strongroom.example/driver"
 	"strongroom.example/vault"
@@ -43,7 +43,7 @@ func showDamage(ctx context.Context, dir, work string, by driver.Protector) erro
 func flip(store string) (name string, at int, err error) {
 	var content []byte
 	err = filepath.WalkDir(store, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !slices.Contains([]string{".sst", ".mem"}, filepath.Ext(path)) {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".sst" && !strings.HasPrefix(d.Name(), "redo") {
 			return err
 		}
 		b, err := os.ReadFile(path)
