@@ -11,7 +11,7 @@ import (
 	"strongroom.example/keystore"
 )
 
-// No reader falls behind what he has seen, and no scan sees half a batch, while each
+// A reader never sees an older state than it saw before, and a scan sees whole batches, while each
 // third batch sends the overlay off to Badger.
 func TestReadersNeverGoBack(t *testing.T) {
 	e := open(t, t.TempDir())
