@@ -54,7 +54,7 @@ func publicAPI(t *testing.T) []byte {
 	for _, line := range goList(t, "-f", "{{.ImportPath}} {{.Name}} {{.Dir}} {{join .GoFiles \" \"}} {{join .CgoFiles \" \"}}", "./...") {
 		fields := strings.Fields(line)
 		path := strings.TrimPrefix(fields[0], module)
-		if strings.HasPrefix(path, "internal/") || fields[1] == "main" {
+		if strings.Contains("/"+path+"/", "/internal/") || fields[1] == "main" {
 			continue
 		}
 		var names []string

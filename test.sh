@@ -3,12 +3,12 @@
 # and the machine lacks.
 #
 #   ./test.sh              all steps, in order
-#   ./test.sh STEP...      some of them: lint build small s390x race tokens editions
+#   ./test.sh STEP...      some of them: lint build small s390x sdk measured race sequential disks tokens modules sm fips
 #   ./test.sh PACKAGE...   the tests of packages, by folder, under the race detector: vault driver/tpm
 set -euo pipefail
 cd "$(dirname "$0")"
 
-steps=(lint build small s390x race tokens editions)
+steps=(lint build small s390x sdk measured race sequential disks tokens modules sm fips)
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -56,6 +56,9 @@ install_tools() {
 	need certutil libnss3-tools libnss3
 	need swtpm swtpm
 	need strace strace
+	need jq jq
+	need mkfs.ext4 e2fsprogs
+	need mount mount
 	need p11-kit p11-kit
 	[ -n "$(find /usr/lib /usr/lib64 -name p11-kit-client.so -print -quit 2>/dev/null)" ] || missing+=(p11-kit-modules)
 	[ -n "$(find /usr/lib /usr/lib64 -name libtpm2_pkcs11.so -print -quit 2>/dev/null)" ] || missing+=(libtpm2-pkcs11-1 libtss2-tcti-swtpm0)
@@ -67,7 +70,40 @@ install_tools() {
 
 # built TOOL IMPORT_PATH builds a tool of tools/go.mod and prints its path.
 built() {
-	go -C tools build -o "$tools/$1" "$2" && printf '%s' "$tools/$1"
+	go -C tools build -o "$scratch/$1" "$2" && printf '%s' "$scratch/$1"
+}
+
+# in_memory runs a command with its temporary files in memory, if there is a place for them, because
+# tests that have them on a disk wait for it for half of their time.
+in_memory() {
+	if [ -n "$memory" ]; then
+		TMPDIR=$memory "$@"
+	else
+		"$@"
+	fi
+}
+
+# memory_folder makes a folder in memory and prints its name, if 4 GiB are free and programs run
+# there. It has the mode of /tmp, because some tests run as another user.
+memory_folder() {
+	local dir
+	dir=$(mktemp -d -p /dev/shm strongroom.XXXXXX 2>/dev/null) || return 0
+	chmod 1777 "$dir"
+	if [ "$(df --output=avail -k "$dir" | tail -n 1)" -ge $((4 << 20)) ] &&
+		cp "$(type -P true)" "$dir/true" && "$dir/true" 2>/dev/null; then
+		printf '%s' "$dir"
+	else
+		rm -rf "$dir"
+	fi
+}
+
+# run_only_in fails for tests whose names have the pattern in other folders than those of which a
+# step runs such tests: another step leaves them out everywhere.
+run_only_in() {
+	local folders=" ${*:2} " folder name
+	while read -r folder name; do
+		[[ ! $name =~ $1 || $folders == *" $folder "* ]] || fail "no step runs $name in $folder"
+	done < <(grep -roE --include='*_test.go' '^func Test[A-Za-z0-9]*' . | sed 's#^\./\(.*\)/[^/]*:func #\1 #')
 }
 
 run_lint() {
@@ -75,31 +111,55 @@ run_lint() {
 	local unformatted
 	unformatted=$(gofmt -l .)
 	[ -z "$unformatted" ] || fail "gofmt would change: $unformatted"
+	run_only_in "$disks" "${disk_folders[@]}"
+	run_only_in "$vectors|$computing" "${token_folders[@]}"
+	run_only_in "$sessions" cmd/strongroom internal/testing/docs
+	run_only_in "$measured" "${measured_folders[@]}"
 	step "go vet"
 	go vet ./...
 	step "staticcheck"
 	"$(built staticcheck honnef.co/go/tools/cmd/staticcheck)" ./...
+	run_govulncheck
 }
 
+# Without its database govulncheck can find nothing, and the other steps can go on.
+run_govulncheck() {
+	step "govulncheck"
+	local govulncheck out status=0
+	govulncheck=$(built govulncheck golang.org/x/vuln/cmd/govulncheck) || fail "govulncheck does not build"
+	out=$("$govulncheck" ./... 2>&1) || status=$?
+	if [ "$status" -ne 0 ] && [[ $out == *"fetching vulnerabilities: "* ]]; then
+		echo "left out, since the database of vulnerabilities cannot be reached: ${out##*fetching vulnerabilities: }"
+		return
+	fi
+	printf '%s\n' "$out"
+	[ "$status" -eq 0 ] || fail "govulncheck failed"
+}
+
+# The packages and their tests are type-checked for other systems and sizes of an int, because that
+# is several times as fast as compiling them. STRONGROOM_BUILD=all compiles and links the command too.
 run_build() {
+	step "type check for other systems, without cgo"
+	"$(built typecheck ./typecheck)" windows/amd64 darwin/arm64 linux/386 linux/s390x
+	[ "${STRONGROOM_BUILD-}" = all ] || return 0
 	local target
-	for target in linux/arm64 linux/arm linux/386 linux/riscv64 windows/amd64 darwin/arm64; do
+	for target in linux/arm64 linux/386 windows/amd64 darwin/arm64; do
 		step "build for $target without cgo"
-		CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build ./...
+		CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} go build -o "$scratch/strongroom" ./cmd/strongroom
 	done
 }
 
 # Code for 32 bits: not every 64-bit system runs its programs.
 run_small() {
-	step "the tests too for 32 bits"
-	CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
 	if ! CGO_ENABLED=0 GOOS=linux GOARCH=386 go test ./internal/redact >/dev/null 2>&1; then
 		step "left out, since this system runs no programs of 32 bits: the store and what parses"
 		return
 	fi
 	step "the store and what parses, with 32 bits"
-	CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -run '^(TestTables|Fuzz.*)$' \
-		./keystore ./keystore/badger ./driver/tpm ./internal/ciphertext ./vault/stream ./audit
+	local folders
+	mapfile -t folders < <(grep -rlE --include='*_test.go' '^func (TestTables|Fuzz)' keystore driver/tpm internal/ciphertext vault/stream audit |
+		xargs dirname | sort -u)
+	CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -run '^(TestTables|Fuzz.*)$' "${folders[@]/#/./}"
 }
 
 # s390x has the other byte order, and ciphers of its own whose states share memory.
@@ -110,29 +170,158 @@ run_s390x() {
 	CGO_ENABLED=0 GOARCH=s390x go test -count=1 -exec qemu-s390x -run '^(TestEncryptRotateReopen|TestDataKey)$' ./vault
 }
 
+# tests_in prints a pattern of the names of the tests in some files.
+tests_in() { sed -n 's/^func \(Test[A-Za-z0-9]*\)(t \*testing.T) {$/\1/p' "$@" | sort -u | paste -sd '|'; }
+
+# The tests that damage, fill or cut off the store's disk, exchange its files, kill its process,
+# or open a vault hundreds of times. They spend their time in processes and files and not in
+# concurrent code, and no edition differs in it.
+disks='TestFailingCalls|TestFullDisk|TestKilled|TestEveryFile|TestDamageTable|TestPowerCut|TestFaultAtEveryCall'
+disks+='|TestRepair(OneFile|TwoFiles|TenThousandKeys)|TestStoredBytes|TestTornBackup|TestModel|TestReEncryptAllKilled'
+disks+='|TestDestructionKilled|TestImportKilled|TestCountsSurviveKill|TestGrantCountSurvivesKill|TestUsesSurviveKill'
+disks+='|TestRepairOlderStores|TestOlderStores'
+disks+='|TestChangedTwin|TestTwinOfAnotherTime|TestChangedFileDuringReplacement|TestEveryStoredByte'
+disks+='|TestStoredRecordsWhileOpen|Test(File|Directory)ReplacedUnderOpenVault|TestLostLog|TestCutLogIsLost'
+disks+='|TestCutAuditFreesTheDisk'
+disks+="|$(tests_in vault/{directory,destroy,wrong_clock,clock_range,backup_schedule,export_audit}_test.go)"
+disks+="|$(tests_in keystore/{repair,epochcrash,journal,shortage,cut}_test.go)"
+disks+="|$(tests_in keystore/badger/{crash,damage,direct,full,killepoch,rollback,table,trim,update}_test.go)"
+disks="^($disks)\$"
+disk_folders=(vault keystore keystore/badger)
+
+# The vectors and the table of unusual keys compute one result after another: the race detector
+# finds nothing in them, and makes them ten times slower.
+odd_keys='^TestSuite$/./^OddKeys$|^TestVault$/^OddKeys$|^TestVault$/./^OddKeys$'
+vectors="^TestWycheproof|$odd_keys"
+
+# So do these, of which the editions differ in some, and their steps run them too: what a token
+# without an ability does, what its keys are for, and what openssl makes.
+computing="$(tests_in vault/{import_openssl,openssl,openssl_sign,openssl_decrypt,asymmetric_decrypt,ciphertext,protection_level,state}_test.go)"
+computing+="|$(tests_in driver/pkcs11/{limited_token,missing_mechanism,selftest,without,invalid_config,key_policy}_test.go)"
+computing+="|$(tests_in driver/pkcs11/{protection_level,protector,protector_keys,tpm2pkcs11,unwrap_check,vault_import_key}_test.go)"
+computing="^($computing)\$|^Test(Mutants|Control|EveryCheckFindsAMutant|ConformanceEnforced)\$|^TestConformance\$/^(FIPS|SM)\$"
+token_folders=(driver/{pkcs11,tpm,soft,drivertest} internal/{pkcs1,suite,keywrap} vault)
+
+# The tests that count or measure what the race detector adds to, or what other tests disturb.
+measured='^(TestNoAllocationPerCall|TestFailedCallsDoNotGrow|TestNothingLeftInCHeap|TestPaddingTiming|TestTimeTells.*)$'
+measured_folders=(internal/pkcs1 driver/pkcs11 vault)
+
+# The tests that run over each token run over SoftHSM under the race detector. The other tokens
+# differ in the module, of which the race detector sees nothing.
+other_tokens='^Test(Vault(Model|ImportLength|RefusesReplacedKey|Orphans|MovesIn)?|Attacks|Probe|ConcurrentWriters'
+other_tokens+='|Lost(Private|Public)Half|MeasuredModules|Protector(Conformance|TakesNoPlantedKey)|SentinelDestroyed'
+other_tokens+='|(ModuleFinalized|SessionsClosed)ByAnother|Conformance|Wycheproof(Unwrapped)?)$/^(NSS|p11-kit)$'
+
+# The terminal sessions start a hundred processes, which the race detector makes slow. The
+# tests of interrupted commands run under it. The commands of the documents are such sessions
+# too.
+sessions='^Test(TPM|Token)?Scripts$|^TestCommands$'
+
+# The software engine's suite runs without the race detector, in the steps sm and fips. The race step
+# runs the suite over the driver in memory, because the concurrent code of the vault is the same.
+software='^TestSuite$/^soft'
+
+# tested prints the folders of the packages that have tests.
+tested() { go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./...; }
+
+# sequential prints the packages of which no file, test files included, starts a goroutine or has
+# a lock: the race detector has nothing to find in them, and makes them five to ten times slower.
+sequential() {
+	local folder
+	while read -r folder; do
+		grep -qsE '\bgo (func\b|[a-z][A-Za-z.]*\()|\.Go\(|\b(sync|atomic)\.' "$folder"/*.go || printf '%s\n' "$folder"
+	done
+}
+
 run_race() {
 	step "go test -race"
+	local all concurrent
+	all=$(tested)
+	mapfile -t concurrent < <(grep -vxF "$(sequential <<<"$all")" <<<"$all")
 	# The packages that take longest come first, so that both cores have work to the end.
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./driver/pkcs11 ./vault ./keystore/badger ./...
-	step "what the race detector would count too"
-	go test -count=1 -run '^(TestNoAllocationPerCall|TestFailedDecryptsDoNotGrow|TestNothingLeftInCHeap)$' ./driver/pkcs11
-	go test -count=1 -run '^TestMemory' ./vault
+	in_memory env CGO_ENABLED=1 go test -race -count=1 -p 4 -timeout 30m \
+		-skip "$disks|$vectors|$computing|$measured|$sessions|$other_tokens|$software" \
+		./driver/pkcs11 ./vault ./keystore/badger ./driver/tpm "${concurrent[@]}"
 }
 
-# The race step leaves out the keys that take long to make.
+# The packages that the race step leaves out.
+run_sequential() {
+	step "go test of packages without goroutines"
+	local all folders
+	all=$(tested)
+	mapfile -t folders < <(sequential <<<"$all")
+	in_memory go test -count=1 -timeout 30m -skip "$disks|$vectors|$measured|$sessions" "${folders[@]}"
+}
+
+# The clients are dependencies of these tests only, and so each test is a module of its own.
+run_sdk() {
+	step "official clients of vault/tencentkms and vault/awskms"
+	local module out
+	for module in vault/tencentkms/sdktest vault/awskms/sdktest; do
+		if ! out=$(go -C "$module" list -deps -test ./... 2>&1 >/dev/null); then
+			[[ $out == *https://* ]] || fail "$module: $out"
+			echo "left out, since the module proxy cannot be reached: $out"
+			continue
+		fi
+		go -C "$module" vet ./...
+		go -C "$module" test -count=1 -timeout 10m ./...
+	done
+}
+
+run_disks() {
+	step "damaged, full and lost disks, without the race detector"
+	go test -count=1 -timeout 30m -run "$disks" "${disk_folders[@]/#/./}"
+	step "the sessions of the command line, and the commands of the documents"
+	go test -count=1 -run "$sessions" ./cmd/strongroom ./internal/testing/docs
+}
+
+run_measured() {
+	step "memory, allocations and times"
+	go test -count=1 -p 1 -timeout 30m -run "$measured|^TestMemory" "${measured_folders[@]/#/./}"
+}
+
+# The race step leaves out the keys that take long to make. A vault over a token makes a wrapping
+# key for each vector, and so it runs a sample of the files that the driver runs all of. The step
+# modules has the tests over other tokens than SoftHSM.
 run_tokens() {
-	step "the large RSA keys on the tokens"
-	STRONGROOM_CONFORMANCE=all STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 10m -run '^(TestConformance|TestWycheproof)' ./driver/pkcs11
+	step "the vectors, and the large RSA keys on the tokens"
+	in_memory env STRONGROOM_CONFORMANCE=all STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 30m \
+		-run "^TestConformance|$vectors|$computing" -skip "^TestWycheproofVault\$|$other_tokens" "${token_folders[@]/#/./}"
+	in_memory go test -count=1 -timeout 30m -run '^TestWycheproofVault$' ./driver/pkcs11 ./driver/tpm
 }
 
-# Without -race: the code is the same, and the race step has it. TestSuite walks every
-# edition by itself.
-run_editions() {
+run_modules() {
+	step "the tests over NSS and p11-kit"
+	in_memory go test -count=1 -timeout 30m -run "$other_tokens" ./driver/pkcs11
+}
+
+# The editions run without the race detector: the code is the same, and the race step has it.
+# TestSuite has a part for each edition: that of FIPS runs in the step fips, the others in sm.
+run_sm() {
 	step "the vault's tests in the SM edition"
-	go test -count=1 -timeout 10m -skip '^TestSuite$' ./vault -edition SM
+	in_memory go test -count=1 -timeout 30m -skip "$disks|$vectors|^TestSuite\$/^memory\$" ./vault -edition SM
+}
+
+run_fips() {
 	step "the FIPS edition's tests, in processes that enforce FIPS 140"
-	go test -count=1 -timeout 10m -exec 'env GODEBUG=fips140=only' \
-		./audit ./keystore ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
+	in_memory go test -count=1 -timeout 30m -skip "$disks" -exec 'env GODEBUG=fips140=only' \
+		./audit ./keystore ./keystore/internal/... ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
+}
+
+# at_once runs steps at the same time, because their tests wait for half of their time, and
+# prints the output of each when it has ended.
+at_once() {
+	local name failed=()
+	declare -A pid
+	for name in "$@"; do
+		"run_$name" >"$scratch/$name.out" 2>&1 &
+		pid[$name]=$!
+	done
+	for name in "$@"; do
+		wait "${pid[$name]}" || failed+=("$name")
+		cat "$scratch/$name.out"
+	done
+	[ "${#failed[@]}" -eq 0 ] || fail "failed: ${failed[*]}"
 }
 
 # run NAME runs a step, or the tests of a folder's packages.
@@ -149,12 +338,20 @@ run() {
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m "./${1%/}/..."
 }
 
-tools=$(mktemp -d)
-trap 'rm -rf "$tools"' EXIT
+scratch=$(mktemp -d)
+memory=$(memory_folder)
+trap 'rm -rf "$scratch" ${memory:+"$memory"}' EXIT
 install_tools
 # What a test needs is here now: a test that misses something fails, and is not skipped.
 export CI=true
-[ $# -gt 0 ] || set -- "${steps[@]}"
+# The step lint vets all packages with their tests.
+export GOFLAGS="${GOFLAGS-} -vet=off"
+if [ $# -eq 0 ]; then
+	at_once lint build small s390x sdk
+	run measured # alone, because others disturb it
+	run race
+	at_once disks tokens sequential modules sm fips
+fi
 for name in "$@"; do
 	run "$name"
 done

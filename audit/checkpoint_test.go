@@ -10,13 +10,13 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"strongroom.example/audit"
-	"strongroom.example/internal/redact/redacttest"
 	"strongroom.example/internal/suite"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 func TestCheckpointFlips(t *testing.T) {
 	for _, id := range suites {
-		t.Run(id.Signature(), func(t *testing.T) { flipCheckpoint(t, newLog(t, id, 3)) })
+		t.Run(suite.ID(id).Signature(), func(t *testing.T) { flipCheckpoint(t, newLog(t, id, 3)) })
 	}
 }
 
@@ -44,17 +44,17 @@ func flipCheckpoint(t *testing.T, l *testLog) {
 
 func TestLogKey(t *testing.T) {
 	for _, id := range suites {
-		t.Run(id.Signature(), func(t *testing.T) { checkLogKey(t, id) })
+		t.Run(suite.ID(id).Signature(), func(t *testing.T) { checkLogKey(t, id) })
 	}
 	if _, err := audit.NewLogKey(0, "a", make([]byte, 32)); !errors.Is(err, audit.ErrKey) {
 		t.Errorf("NewLogKey without a suite: %v, want ErrKey", err)
 	}
-	if _, err := audit.NewLogKey(suite.SM, "a", make([]byte, 32)); !suite.SM.Usable() && !errors.Is(err, audit.ErrKey) {
+	if _, err := audit.NewLogKey(audit.SuiteSM, "a", make([]byte, 32)); !suite.ID(audit.SuiteSM).Usable() && !errors.Is(err, audit.ErrKey) {
 		t.Errorf("NewLogKey in suite SM with FIPS 140 enforced: %v, want ErrKey", err)
 	}
 }
 
-func checkLogKey(t *testing.T, id suite.ID) {
+func checkLogKey(t *testing.T, id audit.Suite) {
 	seed := bytes.Repeat([]byte{3}, 32)
 	for _, origin := range []string{"", "a b", "a+b", "a\nb", "a\xff", "a\x01b", "a\x7fb", "a\u0085b"} {
 		if _, err := audit.NewLogKey(id, origin, seed); !errors.Is(err, audit.ErrKey) {
@@ -89,7 +89,7 @@ func checkLogKey(t *testing.T, id suite.ID) {
 // and a valid key of another kind opens nothing.
 func TestVerifierKeys(t *testing.T) {
 	needSM(t)
-	ed, sm := newLog(t, suite.AES, 3), newLog(t, suite.SM, 3)
+	ed, sm := newLog(t, audit.SuiteAES, 3), newLog(t, audit.SuiteSM, 3)
 	if v, err := note.NewVerifier(ed.key.Verifier()); err != nil || v.Name() != audit.Origin(testVault) {
 		t.Errorf("note.NewVerifier of an Ed25519 log key: %v, or another name", err)
 	}
@@ -126,7 +126,7 @@ func TestVerifierKeys(t *testing.T) {
 }
 
 func FuzzOpenCheckpoint(f *testing.F) {
-	l := newLog(f, suite.AES, 3)
+	l := newLog(f, audit.SuiteAES, 3)
 	want := l.point(l.states[3])
 	for _, id := range suites {
 		f.Add(newLog(f, id, 3).checkpoints[0])

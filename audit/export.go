@@ -51,7 +51,7 @@ func WriteExport(w io.Writer, e Export, leaves iter.Seq2[[]byte, error], checkpo
 	}
 	h := header{Format: 1, Vault: e.Vault, Suite: e.Suite.String(), Origin: verifier.Name(), LogKey: e.LogKey,
 		First: e.First, Size: last.Size, Checkpoints: uint64(len(checkpoints))}
-	out := &exporter{w: bufio.NewWriterSize(w, 64<<10), check: newChecker(h, e.Suite, verifier), pending: checkpoints}
+	out := &exporter{w: bufio.NewWriterSize(w, 64<<10), check: newChecker(h, e.Suite.id(), verifier), pending: checkpoints}
 	if err := out.begin(h, e.Frontier); err != nil {
 		return err
 	}

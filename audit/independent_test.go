@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"strongroom.example/internal/auditor"
+	"strongroom.example/internal/testing/auditor"
 )
 
 // The verifier key of testdata/export.jsonl, as a verifier would pin it.

@@ -70,8 +70,10 @@ type header struct {
 	Checkpoints uint64 `json:"checkpoints"`
 }
 
+const headerHead = `{"strongroom_audit":`
+
 func (h header) append(dst []byte) []byte {
-	dst = append(dst, `{"strongroom_audit":`...)
+	dst = append(dst, headerHead...)
 	dst = strconv.AppendInt(dst, int64(h.Format), 10)
 	dst = appendString(append(dst, `,"vault":`...), h.Vault)
 	dst = appendString(append(dst, `,"suite":`...), h.Suite)

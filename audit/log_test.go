@@ -15,11 +15,11 @@ import (
 const testVault = "0123456789abcdef0123456789abcdef"
 
 // suites are the suites that this process can use.
-var suites = slices.DeleteFunc([]suite.ID{suite.AES, suite.SM}, func(id suite.ID) bool { return !id.Usable() })
+var suites = slices.DeleteFunc([]audit.Suite{audit.SuiteAES, audit.SuiteSM}, func(id audit.Suite) bool { return !suite.ID(id).Usable() })
 
 func needSM(t *testing.T) {
 	t.Helper()
-	if !suite.SM.Usable() {
+	if !suite.ID(audit.SuiteSM).Usable() {
 		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
 	}
 }
@@ -35,7 +35,7 @@ type testLog struct {
 	checkpoints [][]byte
 }
 
-func newLog(t testing.TB, id suite.ID, n int) *testLog {
+func newLog(t testing.TB, id audit.Suite, n int) *testLog {
 	t.Helper()
 	key, err := audit.NewLogKey(id, audit.Origin(testVault), bytes.Repeat([]byte{7}, 32))
 	if err != nil {

@@ -24,7 +24,8 @@ type LogKey struct {
 // It returns ErrKey if the seed has another length, if the suite is unknown or refused
 // because the process enforces FIPS 140, and if the origin is empty or contains a space,
 // a control character or a plus sign, which a signed note does not allow.
-func NewLogKey(id Suite, origin string, seed []byte) (*LogKey, error) {
+func NewLogKey(s Suite, origin string, seed []byte) (*LogKey, error) {
+	id := s.id()
 	if !id.Usable() {
 		return nil, fmt.Errorf("%w: %v is not known, or refused where FIPS 140 is enforced", ErrKey, id)
 	}

@@ -11,8 +11,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/audit"
-	"strongroom.example/internal/openssltest"
-	"strongroom.example/internal/suite"
+	"strongroom.example/internal/testing/openssltest"
 )
 
 // TestOpenSSLVerifiesCheckpoint splits an SM2 checkpoint and its verifier key, and
@@ -20,7 +19,7 @@ import (
 func TestOpenSSLVerifiesCheckpoint(t *testing.T) {
 	needSM(t)
 	w := openssltest.New(t)
-	l := newLog(t, suite.SM, 3)
+	l := newLog(t, audit.SuiteSM, 3)
 	text, line, _ := strings.Cut(string(l.checkpoints[0]), "\n\n")
 	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line[strings.LastIndex(line, " "):]))
 	if err != nil {

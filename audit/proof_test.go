@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 	"strongroom.example/audit"
-	"strongroom.example/internal/suite"
 )
 
 func toTlog(path [][32]byte) []tlog.Hash {
@@ -21,7 +20,7 @@ func toTlog(path [][32]byte) []tlog.Hash {
 // TestProofsByTlog verifies proofs with package tlog, which shares no code with the tree
 // or its proofs.
 func TestProofsByTlog(t *testing.T) {
-	l := newLog(t, suite.AES, 1000)
+	l := newLog(t, audit.SuiteAES, 1000)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 10000 {
 		size := 1 + rnd.Uint64N(1000)
@@ -102,7 +101,7 @@ func checkConsistency(t *testing.T, l *testLog, from, to uint64) {
 }
 
 func TestProofRange(t *testing.T) {
-	l := newLog(t, suite.AES, 3)
+	l := newLog(t, audit.SuiteAES, 3)
 	if _, err := l.tree.Inclusion(l, 3, 3); !errors.Is(err, audit.ErrRange) {
 		t.Error(err)
 	}
@@ -115,7 +114,7 @@ func TestProofRange(t *testing.T) {
 }
 
 func TestExtendLeavesItsState(t *testing.T) {
-	l := newLog(t, suite.AES, 7)
+	l := newLog(t, audit.SuiteAES, 7)
 	before := l.tree.Root(l.states[7])
 	for range 3 {
 		l.tree.Extend(l.states[7], [][]byte{{1}, {2}}, nil)

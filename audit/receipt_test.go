@@ -22,7 +22,7 @@ func TestReceipt(t *testing.T) {
 		if !id.Usable() {
 			continue // the process enforces FIPS 140
 		}
-		key, err := NewLogKey(id, "strongroom.example/log/1", bytes.Repeat([]byte{7}, 32))
+		key, err := NewLogKey(Suite(id), "strongroom.example/log/1", bytes.Repeat([]byte{7}, 32))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestReceipt(t *testing.T) {
 }
 
 func TestReceiptRefused(t *testing.T) {
-	key, err := NewLogKey(suite.AES, "strongroom.example/log/1", bytes.Repeat([]byte{7}, 32))
+	key, err := NewLogKey(SuiteAES, "strongroom.example/log/1", bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"strongroom.example/audit"
-	"strongroom.example/internal/suite"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -37,8 +36,8 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestGolden(t *testing.T) {
 	golden(t, "record.json", fullRecord().Append(nil))
-	golden(t, "export.vkey", []byte(newLog(t, suite.AES, 0).key.Verifier()))
-	golden(t, "export.jsonl", newLog(t, suite.AES, 12).export(t, 0))
+	golden(t, "export.vkey", []byte(newLog(t, audit.SuiteAES, 0).key.Verifier()))
+	golden(t, "export.jsonl", newLog(t, audit.SuiteAES, 12).export(t, 0))
 }
 
 // TestGoldenSM: an SM2 signature differs each time, so checkpoints cannot be compared
@@ -46,7 +45,7 @@ func TestGolden(t *testing.T) {
 // file must verify.
 func TestGoldenSM(t *testing.T) {
 	needSM(t)
-	l := newLog(t, suite.SM, 12)
+	l := newLog(t, audit.SuiteSM, 12)
 	golden(t, "export-sm.vkey", []byte(l.key.Verifier()))
 	export := l.export(t, 10)
 	if *update {

@@ -2,7 +2,27 @@ package audit
 
 import (
 	"math/bits"
+
+	"strongroom.example/internal/suite"
 )
+
+// A Suite selects the hash of a log's tree and the signature algorithm of its
+// checkpoints.
+type Suite uint8
+
+// The suites.
+const (
+	// SuiteAES is SHA-256 and Ed25519, of the Standard and FIPS editions.
+	SuiteAES = Suite(suite.AES)
+	// SuiteSM is SM3 and SM2, of the SM edition.
+	SuiteSM = Suite(suite.SM)
+)
+
+// String returns the name of the suite, as an export has it: "AES_256_GCM_SHA_256" or
+// "SM4_GCM_SM3".
+func (s Suite) String() string { return s.id().String() }
+
+func (s Suite) id() suite.ID { return suite.ID(s) }
 
 // A Tree computes the Merkle tree of RFC 6962, section 2.1, over the leaves of a log,
 // with the hash of a suite: SHA-256 or SM3. It holds no data; see State.
@@ -22,7 +42,7 @@ func (s State) Valid() bool { return len(s.Frontier) == bits.OnesCount64(s.Size)
 
 // Leaf returns the hash of a leaf: H(00 ‖ leaf).
 func (t Tree) Leaf(leaf []byte) [32]byte {
-	return t.Suite.Sum(append(append(make([]byte, 0, 1024), 0), leaf...))
+	return t.Suite.id().Sum(append(append(make([]byte, 0, 1024), 0), leaf...))
 }
 
 func (t Tree) node(left, right [32]byte) [32]byte {
@@ -30,7 +50,7 @@ func (t Tree) node(left, right [32]byte) [32]byte {
 	b[0] = 1
 	copy(b[1:], left[:])
 	copy(b[33:], right[:])
-	return t.Suite.Sum(b[:])
+	return t.Suite.id().Sum(b[:])
 }
 
 // Extend returns the state after leaves are appended to s. It does not change s. It
@@ -74,7 +94,7 @@ func (t Tree) push(s *State, hash [32]byte, visit func(level uint, index uint64,
 func (t Tree) Root(s State) [32]byte {
 	last := len(s.Frontier) - 1
 	if last < 0 {
-		return t.Suite.Hash()
+		return t.Suite.id().Hash()
 	}
 	root := s.Frontier[last]
 	for i := last - 1; i >= 0; i-- {

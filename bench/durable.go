@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,13 +9,14 @@ import (
 	"sync"
 )
 
-// RecordSize is the length in bytes of one durable record.
-const RecordSize = 256
+// recordSize is the length in bytes of one durable record.
+const recordSize = 256
 
-// A Durable is a log of records with minimal cost for durability: a file whose blocks are
-// already allocated, and one write and one sync for all waiting callers. When the file is
-// full the log continues at its beginning. It is safe for concurrent use.
-type Durable struct {
+// A durableLog is the cheapest durable log, with which the benches compare the vault. Its
+// file has all blocks allocated, and callers that wait at the same time share one write and
+// one sync. When the file is full, new records overwrite the oldest ones. It is safe for
+// concurrent use.
+type durableLog struct {
 	file *os.File
 	size int // records in the file
 
@@ -34,8 +36,8 @@ type group struct {
 	err     error
 }
 
-// NewDurable creates a log of the given number of records at path.
-func NewDurable(path string, records int) (*Durable, error) {
+// newDurableLog creates a log of the given number of records at path.
+func newDurableLog(path string, records int) (*durableLog, error) {
 	if records < 1 {
 		return nil, errors.New("bench: a log has one record or more")
 	}
@@ -43,22 +45,22 @@ func NewDurable(path string, records int) (*Durable, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	_, err = f.Write(make([]byte, records*RecordSize))
+	_, err = f.Write(make([]byte, records*recordSize))
 	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), f.Close())
 	}
-	d := &Durable{file: f, size: records}
+	d := &durableLog{file: f, size: records}
 	d.free = sync.NewCond(&d.mu)
 	return d, nil
 }
 
-// Append writes one record, padded or truncated to RecordSize, and returns when it is on
+// Append writes one record, padded or truncated to recordSize, and returns when it is on
 // disk. The first caller that joins a group leads it: it waits for the previous leader,
 // yields the processor once so that others can join, and commits for all.
-func (d *Durable) Append(record []byte) error {
+func (d *durableLog) Append(record []byte) error {
 	g, leads := d.join(record)
 	if !leads {
 		<-g.done
@@ -77,8 +79,8 @@ func (d *Durable) Append(record []byte) error {
 }
 
 // join adds the record to the current group.
-func (d *Durable) join(record []byte) (g *group, leads bool) {
-	var padded [RecordSize]byte
+func (d *durableLog) join(record []byte) (g *group, leads bool) {
+	var padded [recordSize]byte
 	copy(padded[:], record)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,10 +92,10 @@ func (d *Durable) join(record []byte) (g *group, leads bool) {
 }
 
 // commit closes the group, makes its records durable and wakes its callers.
-func (d *Durable) commit(g *group) {
+func (d *durableLog) commit(g *group) {
 	d.mu.Lock()
 	d.group = nil
-	n := len(g.records) / RecordSize
+	n := len(g.records) / recordSize
 	at := d.next
 	d.next = (at + n) % d.size
 	d.records += uint64(n)
@@ -111,10 +113,10 @@ func (d *Durable) commit(g *group) {
 
 // write writes records at their place, continues at the beginning of the file when the
 // end is reached, and syncs once.
-func (d *Durable) write(records []byte, at int) error {
+func (d *durableLog) write(records []byte, at int) error {
 	for len(records) > 0 {
-		n := min(len(records), (d.size-at)*RecordSize)
-		if _, err := d.file.WriteAt(records[:n], int64(at)*RecordSize); err != nil {
+		n := min(len(records), (d.size-at)*recordSize)
+		if _, err := d.file.WriteAt(records[:n], int64(at)*recordSize); err != nil {
 			return fmt.Errorf("bench: %w", err)
 		}
 		records, at = records[n:], 0
@@ -126,11 +128,21 @@ func (d *Durable) write(records []byte, at int) error {
 }
 
 // Count returns how many records were written, and with how many syncs.
-func (d *Durable) Count() (records, syncs uint64) {
+func (d *durableLog) Count() (records, syncs uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.records, d.syncs
 }
 
 // Close closes the file. It does not remove it.
-func (d *Durable) Close() error { return d.file.Close() }
+func (d *durableLog) Close() error { return d.file.Close() }
+
+// after returns an operation that does another one, and then writes a durable record.
+func (d *durableLog) after(do act) act {
+	return func(ctx context.Context, dst []byte) error {
+		if err := do(ctx, dst); err != nil {
+			return err
+		}
+		return d.Append(nil)
+	}
+}

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
 
-func newDurable(t testing.TB, path string, records int) *Durable {
+func newDurable(t testing.TB, path string, records int) *durableLog {
 	t.Helper()
-	d, err := NewDurable(path, records)
+	d, err := newDurableLog(path, records)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func TestDurableSharesSyncs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	d := newDurable(t, path, calls)
 	var number atomic.Uint64
-	err := share(callers, calls, func() error {
+	err := appendAll(callers, calls, func() error {
 		return d.Append(binary.BigEndian.AppendUint64(nil, number.Add(1)))
 	})
 	if err != nil {
@@ -42,12 +43,12 @@ func TestDurableSharesSyncs(t *testing.T) {
 	t.Log(records, "records,", syncs, "syncs")
 
 	content, err := os.ReadFile(path)
-	if err != nil || len(content) != calls*RecordSize {
+	if err != nil || len(content) != calls*recordSize {
 		t.Fatalf("%d bytes, %v", len(content), err)
 	}
 	seen := map[uint64]bool{}
 	for i := range calls {
-		seen[binary.BigEndian.Uint64(content[i*RecordSize:])] = true
+		seen[binary.BigEndian.Uint64(content[i*recordSize:])] = true
 	}
 	for n := range uint64(calls) {
 		if !seen[n+1] {
@@ -65,18 +66,18 @@ func TestDurableBeginsAgain(t *testing.T) {
 		}
 	}
 	content, err := os.ReadFile(path)
-	if err != nil || len(content) != 3*RecordSize {
+	if err != nil || len(content) != 3*recordSize {
 		t.Fatalf("%d bytes, %v", len(content), err)
 	}
 	for i, want := range []byte{4, 2, 3} {
-		if got := content[i*RecordSize]; got != want {
+		if got := content[i*recordSize]; got != want {
 			t.Errorf("slot %d holds record %d, not %d", i, got, want)
 		}
 	}
 }
 
-func TestDurableAnswersErrors(t *testing.T) {
-	d, err := NewDurable(filepath.Join(t.TempDir(), "log"), 3)
+func TestDurableReturnsErrors(t *testing.T) {
+	d, err := newDurableLog(filepath.Join(t.TempDir(), "log"), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,4 +85,24 @@ func TestDurableAnswersErrors(t *testing.T) {
 	if err := d.Append([]byte("x")); err == nil {
 		t.Error("a record in a closed file was acknowledged")
 	}
+}
+
+// appendAll makes a number of calls, distributed over callers, and returns one of their
+// errors.
+func appendAll(callers, calls int, f func() error) error {
+	failed := make(chan error, callers)
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for range calls / callers {
+				if err := f(); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(failed)
+	return <-failed
 }

@@ -60,6 +60,14 @@ func (a SignAlg) IsPSS() bool {
 // TakesMessage reports whether the algorithm takes the message, not a digest.
 func (a SignAlg) TakesMessage() bool { return a == EdDSAEd25519 }
 
+// FitsInput reports whether the algorithm signs an input of n bytes.
+func (a SignAlg) FitsInput(n int) bool {
+	if a.TakesMessage() {
+		return n <= MaxInput
+	}
+	return n == a.DigestSize()
+}
+
 // An EncryptAlg is an asymmetric encryption algorithm. PKCS #1 v1.5 is not one of them:
 // the vault implements it over RSARaw, with one constant-time unpadding for all drivers.
 type EncryptAlg string

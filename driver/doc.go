@@ -4,7 +4,7 @@
 // # For authors of drivers
 //
 // A driver implements [Driver]. The keys that its OpenKey returns implement [PRF],
-// [AEAD], [Signer] or [Decrypter], according to their usage. Optional interfaces of the
+// [Signer] or [Decrypter], according to their usage. Optional interfaces of the
 // Driver ([Importer], [WrappedImporter], [Lister], [Random], [Counter]) add abilities. A
 // vault learns what a driver can do from [Info] alone, never from a type assertion;
 // therefore a call for anything that Info does not list fails with [Unsupported].

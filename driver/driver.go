@@ -1,6 +1,9 @@
 package driver
 
-import "context"
+import (
+	"context"
+	"encoding/hex"
+)
 
 // A Driver generates, opens and destroys key material in one device.
 //
@@ -17,7 +20,7 @@ type Driver interface {
 	GenerateKey(ctx context.Context, id MaterialID, spec KeySpec) (Created, error)
 
 	// OpenKey opens material for use. The dynamic type of the Key implements the
-	// interface of spec.Usage: PRF, AEAD, Signer or Decrypter. blob is the one that
+	// interface of spec.Usage: PRF, Signer or Decrypter. blob is the one that
 	// creation returned.
 	//
 	// Errors:
@@ -56,31 +59,23 @@ type Tracked interface {
 	Lookups() uint64
 }
 
-// A PRF is a key of usage Derive: HMAC-SHA-256 or HMAC-SM3.
+// MaxInput is the length in bytes of the longest input of a PRF, and of the longest message
+// of a Signer whose algorithm takes the message.
+const MaxInput = 4096
+
+// A PRF is a key of usage Derive, which computes HMAC.
 type PRF interface {
 	Key
-	// PRF appends the 32-byte output for input to dst. The output is secret; the caller
-	// wipes it. An input of more than 4096 bytes is Invalid.
+	// PRF appends the output for input to dst, of KeyAlgorithm.MACSize bytes. The output is
+	// secret; the caller wipes it. An input of more than MaxInput bytes is Invalid.
 	PRF(ctx context.Context, dst, input []byte) ([]byte, error)
-}
-
-// An AEAD is a key of usage Seal: authenticated encryption by the device's own cipher.
-// The driver chooses the nonce and frames it into the ciphertext, because some devices
-// accept no nonce from outside.
-type AEAD interface {
-	Key
-	// Seal appends nonce, ciphertext and tag to dst.
-	Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error)
-	// Open appends the plaintext to dst; the plaintext is secret. If the ciphertext or
-	// the aad is wrong in any way the class is Authentic, and dst is not extended.
-	Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error)
 }
 
 // A Signer is a key of usage Sign.
 type Signer interface {
 	Key
 	// Sign signs input: a digest of exactly alg.DigestSize bytes, or, where
-	// alg.TakesMessage, the whole message of at most 4096 bytes. ECDSA and SM2 signatures
+	// alg.TakesMessage, the whole message of at most MaxInput bytes. ECDSA and SM2 signatures
 	// are ASN.1 DER.
 	//
 	// Errors:
@@ -96,4 +91,32 @@ type Decrypter interface {
 	// it. If the ciphertext is wrong in any way the class is Authentic, and dst is not
 	// extended. An algorithm that Info does not list for the key's spec is Unsupported.
 	Decrypt(ctx context.Context, dst []byte, alg EncryptAlg, ciphertext []byte) ([]byte, error)
+}
+
+// A MaterialID names one piece of key material: 16 fresh random bytes for each key
+// version and for each attempt to import or move one. On a token it is CKA_ID. An id is
+// never reused, because some tokens silently replace a key when an id repeats. It is
+// never a part of a ciphertext.
+type MaterialID [16]byte
+
+// String returns the id in hexadecimal.
+func (id MaterialID) String() string { return hex.EncodeToString(id[:]) }
+
+// A Blob is the data that the vault must store for a key on behalf of the driver: wrapped
+// key bytes, the public and private areas of a TPM key, or nothing for an object in a
+// token. It is opaque to the vault, does not disclose the material, and is at most 16
+// KiB.
+type Blob []byte
+
+// Created is the result of generating or importing material.
+type Created struct {
+	// Blob is to be passed to OpenKey and DestroyKey. It is empty for an object in the
+	// device.
+	Blob Blob
+	// PublicDER is the public key as X.509 SubjectPublicKeyInfo (RFC 5280), for
+	// asymmetric specs. The vault stores it, because some devices cannot return it later.
+	PublicDER []byte
+	// Attributes are properties of the material as read back from the device, for display
+	// and for the audit log ("extractable": "false"). They are never secret.
+	Attributes map[string]string
 }

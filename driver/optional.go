@@ -17,9 +17,9 @@ type Importer interface {
 // A WrappedImporter unwraps material inside the device, so that the host never holds it
 // in the clear.
 type WrappedImporter interface {
-	// GenerateWrappingKey generates a key pair of usage Unwrap. It is repeatable, and the
-	// key is opened and destroyed like any other. The sender wraps material for its
-	// PublicDER.
+	// GenerateWrappingKey generates a key pair of usage Unwrap. A repeated call with the same
+	// id has the effect of one. The key is opened and destroyed like any other. The sender of
+	// material wraps it for Created.PublicDER.
 	GenerateWrappingKey(ctx context.Context, id MaterialID, alg KeyAlgorithm) (Created, error)
 	// ImportWrapped unwraps w into material named id. It is repeatable.
 	//
@@ -42,7 +42,7 @@ type Wrapped struct {
 	Ciphertext []byte
 }
 
-// A Lister lists the material in the device, so that a vault can find orphans.
+// A Lister lists the material in the device. Client.Orphans of package vault uses it.
 type Lister interface {
 	// ListKeys yields the id of each key that this driver created. It stops after the
 	// first error.
@@ -67,6 +67,14 @@ type Counter interface {
 	Read(ctx context.Context) (uint64, error)
 	// Increment adds one and returns the new count.
 	Increment(ctx context.Context) (uint64, error)
+}
+
+// A Discarder is a Protector whose device keeps a key for each blob that Protect returned.
+type Discarder interface {
+	// Discard destroys the key of a blob that is stored nowhere, as after a failed commit.
+	// It is repeatable. A blob whose key serves other blobs too, and what is no blob of the
+	// protector, is Invalid.
+	Discard(ctx context.Context, b Binding, blob Blob) error
 }
 
 // A WorkEstimator is a Protector whose Recover costs as much work as the blob demands, as

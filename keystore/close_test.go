@@ -4,8 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -94,10 +94,6 @@ func TestFailedOpenOnAFullDisk(t *testing.T) {
 			t.Errorf("%s of a store that fails on a full disk: %v, want ErrFull", name, err)
 		}
 		e.full.Store(false)
-		for begin := time.Now(); !e.closed.Load(); time.Sleep(10 * time.Millisecond) {
-			if time.Since(begin) > 10*time.Second {
-				t.Fatalf("%s failed, and its engine is still open although the disk has space again", name)
-			}
-		}
+		poll.Until(t, "the engine is closed once the disk has space, after a failed "+name, e.closed.Load)
 	}
 }

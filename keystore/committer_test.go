@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -271,7 +272,9 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 	}
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	time.Sleep(5 * time.Millisecond)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	poll.Until(t, "Close has begun", func() bool { return errors.Is(s.Commit(over, small), keystore.ErrClosed) })
 	release()
 	must(t, <-closed)
 	for range 10 {

@@ -5,13 +5,19 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"strongroom.example/internal/selftest"
+	"strongroom.example/keystore/internal/directory"
+	"strongroom.example/keystore/internal/fault"
+	"strongroom.example/keystore/internal/head"
+	"strongroom.example/keystore/internal/keyring"
+	"strongroom.example/keystore/internal/osfile"
+	"strongroom.example/keystore/internal/rootfile"
+	"strongroom.example/keystore/internal/tip"
 )
 
 // Create makes a store in cfg.Dir, and makes the directory, durably, if it is absent.
@@ -25,7 +31,7 @@ import (
 //   - ErrFull: too little disk space.
 //   - ErrSelfTest: the suite's cryptography computes wrong results.
 func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (*Store, error) {
-	if err := selftest.Suite(cfg.Suite); err != nil {
+	if err := selftest.Suite(cfg.Suite.id()); err != nil {
 		return nil, err
 	}
 	return makeStore(ctx, cfg, func(s *Store) error { return s.create(ctx, cfg.Root, root, first) })
@@ -36,54 +42,62 @@ func Create(ctx context.Context, cfg Config, root Root, first func(*Tx) error) (
 func makeStore(ctx context.Context, cfg Config, fill func(*Store) error) (*Store, error) {
 	if cfg.Lock == nil {
 		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-			return nil, environment("make", cfg.Dir, err)
+			return nil, fault.Environment("make", cfg.Dir, err)
 		}
 	}
 	s, err := newStore(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.dir.prepare(); err != nil {
-		return nil, errors.Join(environment("write in", s.dir.path, err), s.releaseDir())
+	if err := prepare(s.dir); err != nil {
+		return nil, errors.Join(fault.Environment("write in", s.dir.Path(), err), s.releaseDir())
 	}
 	if err := fill(s); err != nil {
-		return nil, errors.Join(environment("make a store in", s.dir.path, err), s.undo(s.abandon))
+		return nil, errors.Join(fault.Environment("make a store in", s.dir.Path(), err), s.undo(s.abandon))
 	}
 	go s.run()
 	if err := s.certain(ctx); err != nil {
-		return nil, errors.Join(environment("make a store in", s.dir.path, err), s.undo(s.Close))
+		return nil, errors.Join(fault.Environment("make a store in", s.dir.Path(), err), s.undo(s.Close))
 	}
 	return s, nil
 }
 
+// The names of the store's other files in its directory.
+const (
+	createFile = "creating" // the marker of a Create in progress
+	tipFile    = "tip"
+	engineDir  = "store"
+)
+
 // parts are the names of a store's files in its directory, without the lock.
-var parts = []string{rootFile, rootCopy, rootNext, rootOld, rootFile + ".new", rootCopy + ".new", tipFile, tipFile + ".new", engineDir}
+var parts = []string{rootfile.Name, rootfile.Copy, rootfile.Next, rootfile.Old, rootfile.Name + ".new", rootfile.Copy + ".new", tipFile, tipFile + ".new",
+	JournalFile, JournalFile + ".new", engineDir, repairedDir}
 
 // prepare writes the marker of a Create in progress, and sets aside the leftovers of an
 // interrupted Create. It removes nothing, because the marker alone does not prove that
 // the files are leftovers: if the root files are put back later, the files that were set
 // aside are a vault again.
-func (d *directory) prepare() error {
-	for _, name := range []string{rootFile, rootCopy} {
-		if d.exists(name) {
-			return fmt.Errorf("%w: %s: open it, or choose another directory", ErrExists, d.join(name))
+func prepare(d *directory.Dir) error {
+	for _, name := range []string{rootfile.Name, rootfile.Copy} {
+		if d.Exists(name) {
+			return fmt.Errorf("%w: %s: open it, or choose another directory", ErrExists, d.Join(name))
 		}
 	}
-	marked := d.exists(createFile)
+	marked := d.Exists(createFile)
 	for _, name := range parts {
-		if d.exists(name) && !marked {
-			return fmt.Errorf("%w in part: there is %s, but no root file; restore the root file or choose another directory", ErrExists, d.join(name))
+		if d.Exists(name) && !marked {
+			return fmt.Errorf("%w in part: there is %s, but no root file; restore the root file or choose another directory", ErrExists, d.Join(name))
 		}
 	}
 	for _, name := range parts {
-		if err := d.setAside(name); err != nil {
+		if err := d.SetAside(name); err != nil {
 			return err
 		}
 	}
-	if err := d.writeSynced(createFile, []byte("a store is being created\n")); err != nil {
-		return errors.Join(err, d.erase(createFile))
+	if err := d.WriteSynced(createFile, []byte("a store is being created\n")); err != nil {
+		return errors.Join(err, d.Erase(createFile))
 	}
-	return d.sync()
+	return d.Sync()
 }
 
 // undo closes a store that Create made and removes its files. It leaves them if the
@@ -95,22 +109,22 @@ func (s *Store) undo(end func() error) error {
 	}
 	d, errDir := s.dir, error(nil)
 	if s.cfg.Lock == nil { // end closed the handle
-		if d, errDir = openDirectory(s.cfg.Dir); errDir != nil {
+		if d, errDir = directory.Open(s.cfg.Dir); errDir != nil {
 			return errors.Join(err, errDir)
 		}
-		defer d.close()
+		defer d.Close()
 	}
 	for _, name := range append(slices.Clone(parts), createFile) { // the marker last
-		err = errors.Join(err, d.root.RemoveAll(name))
+		err = errors.Join(err, d.RemoveAll(name))
 	}
-	return errors.Join(err, d.sync())
+	return errors.Join(err, d.Sync())
 }
 
 func (s *Store) create(ctx context.Context, secret []byte, root Root, first func(*Tx) error) (err error) {
-	if s.rootKeys, err = newRootKeys(s.arena, s.cfg.Suite, secret); err != nil {
+	if s.rootKeys, err = rootfile.NewKeys(s.arena, s.cfg.Suite.id(), secret); err != nil {
 		return err
 	}
-	if s.keys, err = newKeyring(s.arena, s.cfg.Suite); err != nil {
+	if s.keys, err = keyring.New(s.arena, s.cfg.Suite.id()); err != nil {
 		return err
 	}
 	if root.VaultID == [16]byte{} {
@@ -120,7 +134,7 @@ func (s *Store) create(ctx context.Context, secret []byte, root Root, first func
 		root.Created = time.Now()
 	}
 	root.Generation = 1
-	if s.root, err = encodeRoot(root, s.keys, s.rootKeys); err != nil {
+	if s.root, err = sealRoot(root, s.keys, s.rootKeys); err != nil {
 		return err
 	}
 	if err := s.openEmpty(ctx); err != nil {
@@ -134,7 +148,7 @@ func (s *Store) openEmpty(ctx context.Context) error {
 	if err := s.openEngine(); err != nil {
 		return err
 	}
-	found, err := s.engine.Scan(ctx, nil, nil, 1)
+	found, err := s.scanSealed(ctx, nil, nil, 1)
 	if err != nil {
 		return err
 	}
@@ -144,21 +158,32 @@ func (s *Store) openEmpty(ctx context.Context) error {
 	return nil
 }
 
-// begin makes the first commit of a store.
+// begin makes the first commit of a store with a new root file.
 func (s *Store) begin(ctx context.Context, first func(*Tx) error) (err error) {
-	if s.tip, err = createTip(s.dir); err != nil {
+	return s.firstCommit(ctx, func(next *head.Head) {
+		next.RootHash, next.NextRoot, next.Epoch = s.root.file.Hash(), [32]byte{}, max(s.head.Epoch, s.keys.Current(keyring.Material))
+	}, first)
+}
+
+// firstCommit makes the tip and the journal and commits first, with the head as change
+// leaves it.
+func (s *Store) firstCommit(ctx context.Context, change func(next *head.Head), first func(*Tx) error) (err error) {
+	if s.tip, err = tip.Create(s.dir, s.named(tipFile)); err != nil {
+		return err
+	}
+	if err := errors.Join(s.ready(false), ctx.Err()); err != nil {
+		return err
+	}
+	if err := s.rewriteJournal(); err != nil {
 		return err
 	}
 	g := s.newGroup()
 	defer g.wipe()
-	if err := errors.Join(s.ready(false), ctx.Err()); err != nil {
-		return err
-	}
 	if err := g.stage(first); err != nil {
 		return err
 	}
 	next := s.head
-	next.rootHash, next.nextRoot, next.epoch = s.root.hash(), [32]byte{}, max(s.head.epoch, s.keys.current(Material))
+	change(&next)
 	return s.commitGroup(g, next)
 }
 
@@ -182,14 +207,16 @@ func (s *Store) certain(ctx context.Context) error {
 }
 
 func (s *Store) finishCreate() error {
-	if err := s.tip.sync(); err != nil {
+	if err := s.flushTip(); err != nil {
 		return err
 	}
 	if err := s.syncName(); err != nil {
 		return err
 	}
-	if err := s.writeRoot(s.root); err != nil {
-		return err
+	for _, name := range []string{rootfile.Name, rootfile.Copy} {
+		if err := s.copies().Put(name, s.root.file.Bytes()); err != nil {
+			return err
+		}
 	}
 	s.whole = true
 	return s.unmark()
@@ -201,10 +228,10 @@ func (s *Store) unmark() error {
 	if err := s.step("unmark"); err != nil {
 		return err
 	}
-	if err := s.dir.root.Remove(createFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.dir.Remove(createFile); err != nil {
 		return err
 	}
-	return s.dir.sync()
+	return s.dir.Sync()
 }
 
 // syncName makes the name of the store's directory durable, and the names of the
@@ -213,9 +240,9 @@ func (s *Store) syncName() error {
 	if err := s.step("sync above"); err != nil {
 		return err
 	}
-	dir, err := filepath.EvalSymlinks(s.dir.path)
+	dir, err := filepath.EvalSymlinks(s.dir.Path())
 	if err != nil {
 		return err
 	}
-	return syncAbove(dir)
+	return osfile.SyncAbove(dir)
 }

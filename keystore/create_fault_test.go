@@ -17,7 +17,10 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 	faults := map[string]func(cfg *keystore.Config, m *storetest.Memory, n int) (reached func() bool){
 		"step": func(cfg *keystore.Config, _ *storetest.Memory, n int) func() bool {
 			at := 0
-			cfg.SetStep(func(string) error {
+			cfg.SetStep(func(step string) error {
+				if step == "journal" { // the store writes the whole journal again
+					return nil
+				}
 				if at++; at == n {
 					return broken
 				}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"strongroom.example/keystore/internal/keyring"
+	"strongroom.example/keystore/internal/record"
 )
 
 // ChangeEpoch destroys the material that op deletes. It begins a new material epoch,
@@ -27,10 +30,20 @@ func (s *Store) ChangeEpoch(ctx context.Context, op func(*Tx) error) error {
 	return s.changeEpoch(ctx, s.withRoom(true, func() error { return s.beginEpoch(op) }))
 }
 
-// FinishEpoch completes a ChangeEpoch that returned ErrUnfinished. It returns nil if
-// there is none.
+// FinishEpoch completes a ChangeEpoch or a Rekey that returned ErrUnfinished. It returns
+// nil if there is none, at the cost of a lock.
 func (s *Store) FinishEpoch(ctx context.Context) error {
-	return s.changeEpoch(ctx, func() error { return nil })
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.Failed(); err != nil {
+		return err
+	}
+	if err := s.holdEpoch(ctx); err != nil {
+		return err
+	}
+	defer func() { <-s.epochs }()
+	return s.finishEpoch(ctx)
 }
 
 // changeEpoch runs begin in the committer to start a change of epoch, and completes the
@@ -68,7 +81,7 @@ func (s *Store) holdEpoch(ctx context.Context) error {
 // are served between them, and completes the last replacement of the root file.
 func (s *Store) finishEpoch(ctx context.Context) error {
 	s.mu.RLock()
-	unplaced, under := s.unplaced, s.keys != nil && s.keys.pastMaterial()
+	unplaced, under := s.unplaced, s.keys != nil && s.keys.PastMaterial()
 	s.mu.RUnlock()
 	if !under && !unplaced {
 		return nil
@@ -84,7 +97,7 @@ func (s *Store) finishEpoch(ctx context.Context) error {
 // beginEpoch puts a root file in force that has the next material key in addition to the
 // current one.
 func (s *Store) beginEpoch(op func(*Tx) error) error {
-	keys, err := s.keys.nextMaterial(s.arena)
+	keys, err := s.keys.NextMaterial(s.arena)
 	if err != nil {
 		return err
 	}
@@ -92,10 +105,10 @@ func (s *Store) beginEpoch(op func(*Tx) error) error {
 }
 
 // replaceKeys replaces the root file to change the keyring, under the same root.
-func (s *Store) replaceKeys(p []Protector, keys *keyring, op func(*Tx) error) error {
+func (s *Store) replaceKeys(p []Protector, keys *keyring.Keyring, op func(*Tx) error) error {
 	err := s.replaceRoot(p, keys, s.rootKeys, op)
 	if s.keys != keys {
-		keys.free()
+		keys.Free()
 	}
 	return err
 }
@@ -118,8 +131,8 @@ func (s *Store) endEpoch(run func(step func() error) error) error {
 // stale lists the mutable records that are not sealed under the current epoch of
 // their class.
 func (s *Store) stale() (out []string) {
-	for path, e := range s.census.entries {
-		if e.epoch != s.keys.current(e.class) {
+	for path, e := range s.census.Entries {
+		if e.Epoch != s.keys.Current(e.Class) {
 			out = append(out, path)
 		}
 	}
@@ -135,16 +148,16 @@ func (s *Store) reseal(stale []string) (rest []string, err error) {
 	for len(stale) > 0 && g.size < s.engine.MaxBatch()/2 {
 		path := stale[0]
 		stale = stale[1:]
-		e, ok := s.census.entries[path]
-		if !ok || e.epoch == s.keys.current(e.class) {
+		e, ok := s.census.Entries[path]
+		if !ok || e.Epoch == s.keys.Current(e.Class) {
 			continue
 		}
 		rec, err := s.Get(context.Background(), path)
 		if err != nil {
 			return nil, err
 		}
-		g.puts[path] = change{value: rec.Value, class: e.class, version: e.version}
-		g.size += pairOverhead + len(path) + len(rec.Value)
+		g.puts[path] = change{value: rec.Value, class: e.Class, version: e.Version}
+		g.size += record.Overhead + len(path) + len(rec.Value)
 	}
 	return stale, s.commitGroup(g, s.head)
 }
@@ -155,7 +168,7 @@ func (s *Store) dropPast() error {
 	if len(s.stale()) > 0 {
 		return errors.New("keystore: records of a past epoch are left")
 	}
-	keys, err := s.keys.dropMaterial(s.arena)
+	keys, err := s.keys.DropMaterial(s.arena)
 	if err != nil {
 		return err
 	}

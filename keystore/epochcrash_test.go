@@ -159,7 +159,7 @@ func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.
 	checked(t, s)
 	now := stateOf(t, cfg.Dir, m)
 	for name := range now.files {
-		if name != "root" && name != "root.copy" && name != "tip" {
+		if name != "root" && name != "root.copy" && name != "tip" && name != "journal" {
 			t.Errorf("file %s was left in the directory", name)
 		}
 	}

@@ -6,13 +6,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"strongroom.example/keystore/internal/directory"
+	"strongroom.example/keystore/internal/fault"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 const lockName = "lock"
 
 // DirLock is the lock of one store's directory. It also holds the directory open.
 type DirLock struct {
-	dir  *directory
+	dir  *directory.Dir
 	file *os.File
 	// Made by MakeAndLock: the lock file, and directories, the lock's own first.
 	fresh bool
@@ -26,7 +30,7 @@ type DirLock struct {
 //   - ErrDirectory: the directory belongs to another user, others may write to it, or
 //     the system does not allow what is needed. The text names the remedy.
 func Lock(dir string) (*DirLock, error) {
-	d, err := openDirectory(dir)
+	d, err := directory.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +39,7 @@ func Lock(dir string) (*DirLock, error) {
 		if l.file != nil {
 			l.file.Close()
 		}
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(err, d.Close())
 	}
 	return l, nil
 }
@@ -44,12 +48,12 @@ func Lock(dir string) (*DirLock, error) {
 func MakeAndLock(dir string) (*DirLock, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, environment("find the working directory", dir, err)
+		return nil, fault.Environment("find the working directory", dir, err)
 	}
 	made := missing(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		remove(made)
-		return nil, environment("make", dir, err)
+		return nil, fault.Environment("make", dir, err)
 	}
 	l, err := Lock(dir)
 	if err != nil {
@@ -84,9 +88,9 @@ func remove(paths []string) {
 func (l *DirLock) Discard() error {
 	var err error
 	if l.fresh {
-		err = l.dir.root.Remove(lockName)
+		err = l.dir.Remove(lockName)
 	}
-	here := l.dir.isHere() == nil
+	here := l.dir.IsHere() == nil
 	err = errors.Join(err, l.Unlock())
 	if here {
 		remove(l.made)
@@ -95,24 +99,24 @@ func (l *DirLock) Discard() error {
 }
 
 func (l *DirLock) take() error {
-	if err := l.dir.checkOwner(); err != nil {
+	if err := l.dir.CheckOwner(); err != nil {
 		return err
 	}
-	path := l.dir.join(lockName)
+	path := l.dir.Join(lockName)
 	for range 100 {
-		l.fresh = !l.dir.exists(lockName)
-		f, err := l.dir.open(lockName, os.O_RDWR|os.O_CREATE)
+		l.fresh = !l.dir.Exists(lockName)
+		f, err := l.dir.OpenFile(lockName, os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return environment("open", path, err)
+			return fault.Environment("open", path, err)
 		}
 		l.file = f
-		if err := lockFile(f); errors.Is(err, ErrInUse) {
-			return fmt.Errorf("%w: %s is locked: the program that has it open, perhaps this one, has to close it", err, path)
+		if err := osfile.Lock(f); errors.Is(err, osfile.ErrLocked) {
+			return fmt.Errorf("%w: %s is locked: the program that has it open, perhaps this one, has to close it", ErrInUse, path)
 		} else if err != nil {
-			return environment("lock", path, err)
+			return fault.Environment("lock", path, err)
 		}
-		if l.dir.isAt(lockName, f) == nil {
-			return l.dir.restrict()
+		if l.dir.IsAt(lockName, f) == nil {
+			return l.dir.Restrict(engineDir, append([]string{lockName, createFile}, parts...)...)
 		}
 		f.Close() // a Create that failed removed the file between opening and locking
 	}
@@ -120,4 +124,31 @@ func (l *DirLock) take() error {
 }
 
 // Unlock releases the lock and closes the directory. The lock file stays.
-func (l *DirLock) Unlock() error { return errors.Join(l.file.Close(), l.dir.close()) }
+func (l *DirLock) Unlock() error {
+	return errors.Join(osfile.Unlock(l.file), l.file.Close(), l.dir.Close())
+}
+
+// ReadBeside reads a small file in the store's directory that is not one of the store's
+// own files. It returns at most limit+1 bytes, so a result of limit+1 bytes means that
+// the file is too long. It returns nil without an error if there is no such file. The
+// contents are not authenticated.
+func (l *DirLock) ReadBeside(name string, limit int) ([]byte, error) {
+	b, err := l.dir.ReadBounded(name, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// ReplaceBeside writes b to a file as ReadBeside reads it, replacing an earlier one, and
+// returns once the file is durable.
+func (l *DirLock) ReplaceBeside(name string, b []byte) error {
+	if err := l.dir.WriteSynced(name+".new", b); err != nil {
+		return err
+	}
+	return errors.Join(l.dir.Rename(name+".new", name), l.dir.Sync())
+}
+
+// RemoveBeside removes a file as ReadBeside reads it. Removing an absent file is not an
+// error.
+func (l *DirLock) RemoveBeside(name string) error { return l.dir.Remove(name) }

@@ -3,7 +3,7 @@ package keystore_test
 import (
 	"testing"
 
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )

@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +8,11 @@ import (
 	"io"
 
 	"strongroom.example/internal/suite"
+	"strongroom.example/keystore/internal/head"
+	"strongroom.example/keystore/internal/keyring"
+	"strongroom.example/keystore/internal/record"
+	"strongroom.example/keystore/internal/rootfile"
+	"strongroom.example/keystore/internal/snapshot"
 )
 
 // restoreLead is added to the generations of the snapshot, so that a restored store is
@@ -28,14 +32,14 @@ func Restore(ctx context.Context, cfg Config, root Root, snapshots []io.Reader, 
 }
 
 func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots []io.Reader, first func(*Tx) error) (err error) {
-	if s.rootKeys, err = newRootKeys(s.arena, s.cfg.Suite, secret); err != nil {
+	if s.rootKeys, err = rootfile.NewKeys(s.arena, s.cfg.Suite.id(), secret); err != nil {
 		return err
 	}
 	if err := s.openEmpty(ctx); err != nil {
 		return err
 	}
 	for _, from := range snapshots {
-		in := restorer{store: s, r: from}
+		in := restorer{store: s, in: snapshot.NewReader(from)}
 		if err := in.load(ctx); err != nil {
 			return err
 		}
@@ -50,8 +54,8 @@ func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots
 	if err := s.rekeyEngine(); err != nil {
 		return err
 	}
-	s.head.generation += restoreLead
-	if s.root, err = encodeRoot(root, s.keys, s.rootKeys); err != nil {
+	s.head.Generation += restoreLead
+	if s.root, err = sealRoot(root, s.keys, s.rootKeys); err != nil {
 		return err
 	}
 	return s.begin(ctx, first)
@@ -59,14 +63,21 @@ func (s *Store) restore(ctx context.Context, secret []byte, root Root, snapshots
 
 // checkRestored verifies the loaded records against the head that came with them.
 func (s *Store) checkRestored(ctx context.Context) error {
-	id, _, plain, err := s.sealer.open(s.keys, []byte(keyHead), s.sealed)
-	if err != nil || id.class != classHead {
+	id, _, plain, err := record.Open(s.keys, []byte(record.HeadKey), s.sealedHead)
+	if err != nil || id.Class != keyring.Head {
 		return fmt.Errorf("%w: the snapshot's head does not open", ErrCorrupt)
 	}
-	if s.head, err = parseHead(plain); err != nil {
+	if s.head, err = head.Parse(plain); err != nil {
 		return err
 	}
 	if err := s.takeCensus(ctx, s.census); err != nil {
+		return err
+	}
+	if err := errors.Join(s.loadCut(ctx), s.loadLost(ctx)); err != nil {
+		return err
+	}
+	// A snapshot from before a cut has records that a later one of the sequence has not.
+	if err := s.TrimLog(ctx); err != nil {
 		return err
 	}
 	return errors.Join(s.checkTail(ctx), s.checkTree(ctx))
@@ -76,36 +87,33 @@ func (s *Store) checkRestored(ctx context.Context) error {
 type restorer struct {
 	redacted
 	store          *Store
-	r              io.Reader
+	in             snapshot.Reader
 	batch          Batch
 	at             map[string]bool // keys in the batch
 	live           map[string]bool // the records that exist at the end
 	rootGeneration uint64
 }
 
-// errItem is returned for a snapshot that does not parse.
-var errItem = fmt.Errorf("%w: the snapshot is cut or damaged", ErrCorrupt)
-
 func (x *restorer) load(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		kind, key, value, err := x.item()
+		kind, key, value, err := x.in.Item()
 		if err != nil {
 			return err
 		}
 		switch kind {
-		case itemPair:
+		case snapshot.Pair:
 			err = x.put(ctx, Pair{key, value})
-		case itemLive:
+		case snapshot.Live:
 			if x.live == nil {
 				x.live = map[string]bool{}
 			}
 			x.live[string(key)] = true
-		case itemKeyring:
-			err = x.keyring(value)
-		case itemEnd:
+		case snapshot.Keyring:
+			err = x.putKeyring(value)
+		case snapshot.End:
 			return x.end(ctx, key, value)
 		}
 		if err != nil {
@@ -114,38 +122,11 @@ func (x *restorer) load(ctx context.Context) error {
 	}
 }
 
-// item reads one item. The caller wipes the value of a keyring.
-func (x *restorer) item() (kind byte, key, value []byte, err error) {
-	var header [7]byte
-	if _, err := io.ReadFull(x.r, header[:]); err != nil {
-		return 0, nil, nil, cut(err)
-	}
-	kind = header[0]
-	n, m := binary.BigEndian.Uint16(header[1:]), binary.BigEndian.Uint32(header[3:])
-	if bytes.IndexByte([]byte{itemPair, itemLive, itemKeyring, itemEnd}, kind) < 0 || n > maxItemKey || m > maxItemValue {
-		return 0, nil, nil, errItem
-	}
-	body := make([]byte, int(n)+int(m))
-	if _, err := io.ReadFull(x.r, body); err != nil {
-		return 0, nil, nil, cut(err)
-	}
-	return kind, body[:n:n], body[n:], nil
-}
-
-// cut converts the end of the input to errItem. It returns the reader's other errors
-// unchanged.
-func cut(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return errItem
-	}
-	return err
-}
-
 // put adds a pair to the batch, and commits the batch before it becomes too large. A key
 // that occurs again replaces its earlier value.
 func (x *restorer) put(ctx context.Context, p Pair) error {
-	if len(p.Key) == 0 || len(p.Value) == 0 || p.Key[0] != prefixLog && p.Key[0] != prefixRecord {
-		return errItem
+	if len(p.Key) == 0 || len(p.Value) == 0 || p.Key[0] != record.LogPrefix && p.Key[0] != record.Prefix {
+		return snapshot.ErrDamaged
 	}
 	const most = 1000 // an engine also bounds the number of entries in a batch
 	full := x.batch.Size()+len(p.Key)+len(p.Value) > x.store.engine.MaxBatch()/2
@@ -169,21 +150,21 @@ func (x *restorer) flush(ctx context.Context) error {
 	if err := x.store.ready(false); err != nil {
 		return err
 	}
-	err := x.store.engine.Commit(ctx, x.batch)
+	err := x.store.engineError(x.store.engine.Commit(ctx, x.batch))
 	x.batch, x.at = Batch{}, nil
 	return err
 }
 
-// keyring puts the snapshot's keyring in force.
-func (x *restorer) keyring(plain []byte) error {
+// putKeyring puts the snapshot's keyring in force.
+func (x *restorer) putKeyring(plain []byte) error {
 	defer suite.Wipe(plain)
 	s := x.store
-	keys, err := buildKeyring(s.arena, s.cfg.Suite, len(plain), func(b []byte) { copy(b, plain) })
+	keys, err := keyring.FromBytes(s.arena, s.cfg.Suite.id(), plain)
 	if err != nil {
 		return err
 	}
 	if s.keys != nil {
-		s.keys.free()
+		s.keys.Free()
 	}
 	s.keys = keys
 	return nil
@@ -192,15 +173,11 @@ func (x *restorer) keyring(plain []byte) error {
 // end reads the last item, which has the head, removes the records that no longer exist
 // and stores the head.
 func (x *restorer) end(ctx context.Context, generation, head []byte) error {
-	var one [1]byte
-	if n, err := x.r.Read(one[:]); n != 0 || err != io.EOF {
-		if err != nil && err != io.EOF {
-			return err
-		}
-		return errItem
+	if err := x.in.AtEnd(); err != nil {
+		return err
 	}
 	if len(generation) != 8 || x.store.keys == nil {
-		return errItem
+		return snapshot.ErrDamaged
 	}
 	x.rootGeneration = binary.BigEndian.Uint64(generation)
 	if err := x.flush(ctx); err != nil {
@@ -211,30 +188,20 @@ func (x *restorer) end(ctx context.Context, generation, head []byte) error {
 	}
 	// The head is stored unchanged, because the first commit expects it as its
 	// predecessor.
-	x.store.sealed = head
-	x.batch.Put = []Pair{{[]byte(keyHead), head}}
+	x.store.sealedHead = head
+	x.batch.Put = []Pair{{[]byte(record.HeadKey), head}}
 	return x.flush(ctx)
 }
 
 // removeDead deletes the records that are not listed as existing at the end of the
 // snapshot.
 func (x *restorer) removeDead(ctx context.Context) error {
-	var after []byte
-	for {
-		pairs, err := x.store.engine.Scan(ctx, []byte{prefixRecord}, after, 256)
-		if err != nil {
-			return err
-		}
-		if len(pairs) == 0 {
-			return nil
-		}
+	return x.store.eachChunk(ctx, func(pairs []Pair) error {
 		for _, p := range pairs {
-			if after = p.Key; !x.live[string(p.Key)] {
+			if !x.live[string(p.Key)] {
 				x.batch.Delete = append(x.batch.Delete, p.Key)
 			}
 		}
-		if err := x.flush(ctx); err != nil {
-			return err
-		}
-	}
+		return x.flush(ctx)
+	})
 }

@@ -190,8 +190,8 @@ func TestHealingIsRecordedFirst(t *testing.T) {
 			path := filepath.Join(cfg.Dir, file)
 			bad := forged(read(t, path), 99)
 			write(t, path, bad)
-			var faults []keystore.RootFault
-			cfg.Healed = func(tx *keystore.Tx, f []keystore.RootFault) {
+			var faults []keystore.FileFault
+			cfg.Healed = func(tx *keystore.Tx, f []keystore.FileFault) {
 				faults = f
 				tx.Log(func(seq uint64) []byte { return fmt.Appendf(nil, "healed %d", seq) })
 			}
@@ -218,7 +218,7 @@ func TestHealingIsRecordedFirst(t *testing.T) {
 			}
 			checked(t, s)
 			if openErr == nil {
-				if want := (keystore.RootFault{File: file, Fault: keystore.FaultNotAuthentic}); len(faults) != 1 || faults[0] != want {
+				if want := (keystore.FileFault{File: file, Fault: keystore.FaultNotAuthentic}); len(faults) != 1 || faults[0] != want {
 					t.Errorf("%s: recorded %v, want %v", file, faults, want)
 				}
 				break
@@ -242,8 +242,8 @@ func TestRootFileOfAnotherRoot(t *testing.T) {
 	}
 	checked(t, s)
 	cfg.Roots = [][]byte{theirs.Root}
-	var faults []keystore.RootFault
-	cfg.Healed = func(_ *keystore.Tx, f []keystore.RootFault) { faults = f }
+	var faults []keystore.FileFault
+	cfg.Healed = func(_ *keystore.Tx, f []keystore.FileFault) { faults = f }
 	for _, file := range []string{"root", "root.copy", "root.next"} {
 		write(t, filepath.Join(cfg.Dir, file), read(t, filepath.Join(theirs.Dir, "root")))
 		s, err := keystore.Open(t.Context(), cfg, ours)
@@ -252,7 +252,7 @@ func TestRootFileOfAnotherRoot(t *testing.T) {
 			continue
 		}
 		checked(t, s)
-		if want := (keystore.RootFault{File: file, Fault: keystore.FaultOtherStore}); len(faults) != 1 || faults[0] != want {
+		if want := (keystore.FileFault{File: file, Fault: keystore.FaultOtherStore}); len(faults) != 1 || faults[0] != want {
 			t.Errorf("%s: recorded %v, want %v", file, faults, want)
 		}
 	}

@@ -115,3 +115,29 @@ func TestLeftoverWithoutDescriptors(t *testing.T) {
 	}
 	checked(t, s)
 }
+
+// TestCommitBesideAForeignFile: a batch that is durable is acknowledged although the
+// directory, which is looked at after it, has a file that the store may not change. Check
+// reports that.
+func TestCommitBesideAForeignFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI must run the tests as root")
+		}
+		t.Skip("giving a file to another user needs root")
+	}
+	cfg := config(t, storetest.NewMemory())
+	s := create(t, cfg)
+	path := filepath.Join(cfg.Dir, "store", "other")
+	write(t, path, nil)
+	must(t, os.Chown(path, 1, 1))
+	err := s.Commit(t.Context(), func(tx *keystore.Tx) error { tx.Put("k", []byte("v")); return nil })
+	if err != nil || s.Version("k") == 0 {
+		t.Errorf("Commit returned %v, version %d; want nil and a version", err, s.Version("k"))
+	}
+	if err := s.Check(t.Context()); !errors.Is(err, keystore.ErrDirectory) {
+		t.Errorf("Check returned %v, want ErrDirectory", err)
+	}
+	must(t, os.Remove(path))
+	checked(t, s)
+}

@@ -18,10 +18,8 @@ import (
 
 // replacement is one operation that replaces the root file.
 type replacement struct {
-	run func(s *keystore.Store) error
-	// closes: a shortage that outlasts the call may make the store fail closed.
-	closes bool
-	root   []byte // in force afterwards; nil: the same
+	run  func(s *keystore.Store) error
+	root []byte // in force afterwards; nil: the same
 }
 
 var replacements = map[string]replacement{
@@ -29,7 +27,7 @@ var replacements = map[string]replacement{
 		return s.ReplaceProtectors(context.Background(), []keystore.Protector{{ID: "new"}}, markDone)
 	}},
 	"ChangeEpoch": {run: func(s *keystore.Store) error { return s.ChangeEpoch(context.Background(), markDone) }},
-	"Rekey": {closes: true, root: bytes.Repeat([]byte{9}, 32), run: func(s *keystore.Store) error {
+	"Rekey": {root: bytes.Repeat([]byte{9}, 32), run: func(s *keystore.Store) error {
 		return s.Rekey(context.Background(), keystore.Rekeying{Root: bytes.Repeat([]byte{9}, 32), Op: markDone})
 	}},
 }
@@ -73,7 +71,7 @@ func shortageAt(t *testing.T, r replacement, n int, fault error, lasting bool) b
 	failing.SetStep(func(step string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if !armed {
+		if !armed || step == "journal" { // a write into blocks that the file has meets no shortage
 			return nil
 		}
 		if count++; count == n {
@@ -93,13 +91,7 @@ func shortageAt(t *testing.T, r replacement, n int, fault error, lasting bool) b
 	if err != nil && !errors.Is(err, keystore.ErrFull) && !errors.Is(err, keystore.ErrDirectory) && !errors.Is(err, fault) {
 		t.Errorf("%v at %q (step %d): the call returned %v, want an error that names the shortage", fault, at, n, err)
 	}
-	if s.Failed() != nil && r.closes && lasting {
-		if err := s.Close(); err != nil {
-			t.Errorf("%v at %q (step %d): Close returned %v", fault, at, n, err)
-		}
-	} else {
-		goesOn(t, s, fmt.Sprintf("%v at %q (step %d, the call returned %v)", fault, at, n, err), err)
-	}
+	goesOn(t, s, fmt.Sprintf("%v at %q (step %d, the call returned %v)", fault, at, n, err), err)
 	again, openErr := reopen(cfg)
 	if errors.Is(openErr, keystore.ErrUnlock) && r.root != nil {
 		cfg.Root = r.root

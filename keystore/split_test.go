@@ -8,8 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -35,7 +35,7 @@ func TestGroupsAreSplit(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond)
+	poll.Until(t, "the commits are queued", func() bool { return s.Queued() >= 39 })
 	release()
 	wg.Wait()
 	if n := len(s.Paths("big/")); n != 40 || s.LogState().Size != 43 || batches < 4 {

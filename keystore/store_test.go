@@ -37,16 +37,16 @@ func config(t *testing.T, m *storetest.Memory) keystore.Config {
 }
 
 // suiteOf returns SM within TestInTheSMSuite, otherwise AES.
-func suiteOf(t *testing.T) suite.ID {
+func suiteOf(t *testing.T) keystore.Suite {
 	if strings.HasPrefix(t.Name(), "TestInTheSMSuite/") {
-		return suite.SM
+		return keystore.SuiteSM
 	}
-	return suite.AES
+	return keystore.SuiteAES
 }
 
 // TestInTheSMSuite runs the tests of the store again in the SM suite.
 func TestInTheSMSuite(t *testing.T) {
-	if !suite.SM.Usable() {
+	if !suite.ID(keystore.SuiteSM).Usable() {
 		t.Skip("this process enforces FIPS 140, which refuses the SM algorithms")
 	}
 	for name, test := range map[string]func(*testing.T){

@@ -77,7 +77,8 @@ func TestOtherHistoryIsFound(t *testing.T) {
 	s := createSmall(t, cfg)
 	must(t, s.Close())
 	path := filepath.Join(cfg.Dir, "tip")
-	fork, tip := m.Snapshot(), read(t, path)
+	journal := filepath.Join(cfg.Dir, "journal")
+	fork, tip, entries := m.Snapshot(), read(t, path), read(t, journal)
 	oneMore := func() {
 		s, err := reopen(cfg)
 		must(t, err)
@@ -92,6 +93,7 @@ func TestOtherHistoryIsFound(t *testing.T) {
 	seen := read(t, path)
 	m.Restore(fork)
 	write(t, path, tip)
+	write(t, journal, entries)
 	s, err := reopen(cfg)
 	must(t, err)
 	must(t, s.Commit(t.Context(), small))

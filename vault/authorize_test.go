@@ -19,9 +19,28 @@ func (m mayOnly) Authorize(_ context.Context, r Request) (Decision, error) {
 	return Decision{Allow: r.Principal == DefaultOwner || m[r.Operation], Rule: "may " + string(r.Operation)}, nil
 }
 
-// TestCreateKeyNamesNothingInPassing: a principal that may create keys, but not name or tag
+// authorizerFunc is an Authorizer that is a function.
+type authorizerFunc func(Request) (Decision, error)
+
+func (f authorizerFunc) Authorize(_ context.Context, r Request) (Decision, error) { return f(r) }
+
+// allowEveryone allows everything.
+func allowEveryone(Request) (Decision, error) { return Decision{Allow: true, Rule: "test"}, nil }
+
+// oneApprovalFor allows everything, and demands one approval for op.
+func oneApprovalFor(op Operation) authorizerFunc {
+	return func(r Request) (Decision, error) {
+		d := Decision{Allow: true, Rule: "test"}
+		if r.Operation == op {
+			d.Approvals = 1
+		}
+		return d, nil
+	}
+}
+
+// TestCreateKeyNeedsNamingPermissions: a principal that may create keys, but not name or tag
 // them, cannot do so through CreateKey.
-func TestCreateKeyNamesNothingInPassing(t *testing.T) {
+func TestCreateKeyNeedsNamingPermissions(t *testing.T) {
 	cfg, may := testConfig(), mayOnly{OpCreateKey: true}
 	cfg.Authorizer = may
 	v, _ := newTestVault(t, cfg)
@@ -44,9 +63,9 @@ func TestCreateKeyNamesNothingInPassing(t *testing.T) {
 	mustKey(t, bob, KeyOptions{})
 }
 
-// TestAuthorizerIsToldWhatIsAskedFor: the request has the alias, the tags and the driver
+// TestAuthorizerSeesRequest: the request has the alias, the tags and the driver
 // that are asked for.
-func TestAuthorizerIsToldWhatIsAskedFor(t *testing.T) {
+func TestAuthorizerSeesRequest(t *testing.T) {
 	a, cfg := &asked{}, testConfig()
 	cfg.Authorizer, cfg.Drivers = a, map[string]driver.Driver{"hsm": drivertest.NewMemory()}
 	v, _ := newTestVault(t, cfg)

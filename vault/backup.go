@@ -1,11 +1,14 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +16,10 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/keystore"
+	"strongroom.example/vault/internal/backupfile"
+	"strongroom.example/vault/internal/record"
+	"strongroom.example/vault/internal/rootunlock"
+	"strongroom.example/vault/internal/tasks"
 	"strongroom.example/vault/stream"
 )
 
@@ -69,38 +76,33 @@ const backups = "backup/"
 //
 //   - ErrInvalid for a nil writer.
 //   - ErrInvalid, ErrTooLarge for protectors that Create would reject.
-//   - ErrNotFound for an unknown BackupOptions.Since. The vault knows its last 64
-//     backups.
+//   - ErrNotFound for an unknown BackupOptions.Since, and for one since which audit
+//     records were lost. The vault knows its last 64 backups.
 //   - ErrUnavailable around an error of w.
 //   - ErrCorrupt, ErrDenied.
 func (c Client) Backup(ctx context.Context, w io.Writer, o BackupOptions, protectors ...driver.Protector) (Backup, error) {
 	protectors = slices.Clone(protectors)
-	var b *backup
-	err := c.onVault(ctx, request{op: OpBackup}, func(ctx context.Context, e *entry) (err error) {
-		e.askAgain = true
-		b.free()
-		if w == nil {
-			return invalid("the writer is nil")
+	b, err := operate(ctx, c, request{op: OpBackup, onVault: true}, func(ctx context.Context, d *decision) (*backup, error) {
+		b, err := c.vault.newBackup(ctx, w, o, protectors)
+		if err != nil {
+			return b, d.fail(ctx, err)
 		}
-		if err := checkProtectors(c.vault.cfg, protectors); err != nil {
-			return err
-		}
-		if b, err = c.vault.newBackup(ctx, o, protectors); err != nil {
-			return err
-		}
-		e.rec.Detail = map[string]string{"backup": b.ID, "protectors": listed(b.header.protectors)}
+		d.rec.Detail = map[string]string{"backup": b.ID, "protectors": rootunlock.Describe(b.header.Protectors)}
 		if o.Since != "" {
-			e.rec.Detail["since"] = o.Since
+			d.rec.Detail["since"] = o.Since
 		}
-		return nil
-	})
-	defer b.free()
+		if err := d.commitLate(ctx, commitPlan{}); err != nil {
+			return b, b.discard(ctx, err, protectors)
+		}
+		return b, nil
+	}, (*backup).free)
 	if err != nil {
 		return Backup{}, err
 	}
+	defer b.free()
 	// Outside the gate, because w may take long.
 	if err := b.write(ctx, w); err != nil {
-		return Backup{}, wrap(OpBackup, "", err)
+		return Backup{}, wrap(OpBackup, "", b.discard(ctx, err, protectors))
 	}
 	return b.Backup, wrap(OpBackup, "", b.keep(ctx))
 }
@@ -110,62 +112,69 @@ type backup struct {
 	storedBackup
 	vault  *Vault
 	since  keystore.Position
-	header backupHeader
+	header backupfile.Header
 	key    *lockedmem.Buffer
 }
 
-// newBackup generates the key of a backup and wraps it with the protectors.
-func (v *Vault) newBackup(ctx context.Context, o BackupOptions, protectors []driver.Protector) (b *backup, err error) {
+// newBackup checks the arguments of Backup, generates the key of a backup and wraps it with
+// the protectors. The caller frees the backup, also after an error.
+func (v *Vault) newBackup(ctx context.Context, w io.Writer, o BackupOptions, protectors []driver.Protector) (b *backup, err error) {
+	if w == nil {
+		return nil, invalid("the writer is nil")
+	}
+	if err := rootunlock.Check(protectors, v.cfg.AcceptLossWithMachine); err != nil {
+		return nil, err
+	}
 	b = &backup{vault: v}
-	defer func() {
-		if err != nil {
-			b.free()
-		}
-	}()
 	if o.Since != "" {
 		base, err := v.backupBefore(ctx, o.Since)
-		if err != nil {
-			return nil, err
+		if err == nil && !v.store.Follows(base.Position) {
+			err = fmt.Errorf("%w: audit records were lost since backup %s; make a full one", ErrNotFound, o.Since)
 		}
-		b.since, b.header.since = base.Position, base.ID
+		if err != nil {
+			return b, err
+		}
+		b.since, b.header.Since = base.Position, base.ID
 	}
-	if b.key, err = v.arena.Alloc(rootSize); err != nil {
-		return nil, err
+	if b.key, err = v.arena.Alloc(rootunlock.RootSize); err != nil {
+		return b, err
 	}
 	rand.Read(b.key.Bytes())
-	entries, err := protectAll(ctx, v.binding(), b.key.Bytes(), protectors)
+	entries, err := rootunlock.Protect(ctx, v.binding(), b.key.Bytes(), protectors)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	if err := checkWork(v.cfg, v.binding(), protectors, entries); err != nil {
-		return nil, err
+	if err := rootunlock.CheckWork(v.cfg.UnlockWork, v.binding(), protectors, entries); err != nil {
+		return b, rootunlock.Discard(ctx, err, v.binding(), protectors, entries)
 	}
 	var id [16]byte
 	rand.Read(id[:])
 	b.Backup = Backup{ID: hex.EncodeToString(id[:]), Since: o.Since, Vault: v.ID(), Created: v.clock.Now().UTC()}
-	b.header = backupHeader{id: b.ID, since: b.header.since, vault: v.id, edition: v.cfg.Edition, created: b.Created, protectors: entries}
+	b.header = backupfile.Header{ID: b.ID, Since: b.header.Since, Vault: v.id, Edition: v.cfg.Edition, Created: b.Created, Protectors: entries}
 	return b, nil
+}
+
+// discard is rootunlock.Discard for a backup that failed with err.
+func (b *backup) discard(ctx context.Context, err error, protectors []driver.Protector) error {
+	return rootunlock.Discard(ctx, err, b.vault.binding(), protectors, b.header.Protectors)
 }
 
 // backupBefore returns the stored record of an earlier backup.
 func (v *Vault) backupBefore(ctx context.Context, id string) (storedBackup, error) {
 	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 || strings.ToLower(id) != id {
-		return storedBackup{}, fmt.Errorf("%w: backup %.80q; its id is in what Backup returned", ErrNotFound, id)
+		return storedBackup{}, fmt.Errorf("%w: backup %.80q; use the id that Backup returned", ErrNotFound, id)
 	}
-	r, err := v.store.Get(ctx, backupPath(id))
-	if err != nil {
-		return storedBackup{}, missing(err, "backup "+id+"; make a full one")
-	}
-	return decode[storedBackup](backupPath(id), r.Value)
+	b, err := record.Read[storedBackup](storeReader{v.store, ctx}, backupPath(id))
+	return b, missing(err, "backup "+id+"; make a full one")
 }
 
 // write writes the backup to w.
 func (b *backup) write(ctx context.Context, w io.Writer) error {
-	header, err := b.header.encode()
+	header, err := b.header.Encode()
 	if err != nil {
 		return err
 	}
-	out, err := stream.NewWriter(w, stream.Suite(b.vault.suite), backupKey{header, b.key})
+	out, err := stream.NewWriter(w, stream.Suite(b.vault.suite), backupfile.Key{Header: header, Root: b.key})
 	if err != nil {
 		return err
 	}
@@ -194,11 +203,7 @@ func (b *backup) keep(ctx context.Context) error {
 func (v *Vault) forgetBackups(tx *keystore.Tx) error {
 	var all []storedBackup
 	for _, path := range v.store.Paths(backups) {
-		r, err := tx.Get(path)
-		if err != nil {
-			return err
-		}
-		b, err := decode[storedBackup](path, r.Value)
+		b, err := record.Read[storedBackup](tx, path)
 		if err != nil {
 			return err
 		}
@@ -216,4 +221,152 @@ func (b *backup) free() {
 		b.key.Free()
 		b.key = nil
 	}
+}
+
+// A BackupSchedule lets the vault write full backups to a directory by itself. The zero
+// value schedules none.
+type BackupSchedule struct {
+	// Dir is the directory, which must exist and should be on another disk. Several vaults
+	// may share it. The name of a backup holds its time by the vault's clock that never goes
+	// back and that ignores a time of day in doubt (see Client.ConfirmTime).
+	Dir string
+	// Every is the time between two backups. 0 means a day.
+	Every time.Duration
+	// Keep is the number of the newest backups that are kept. 0 means 7.
+	Keep int
+	// KeepFor is how long a backup is kept at least, whatever Keep is.
+	KeepFor time.Duration
+	// Protectors can each restore the backups, as those of Client.Backup. They are used for
+	// as long as the vault is open.
+	Protectors []driver.Protector
+}
+
+const (
+	backupEvery = 24 * time.Hour
+	backupKeep  = 7
+	// backupRetry is the delay after a backup that failed.
+	backupRetry = 5 * time.Minute
+	backupTask  = tasks.Own + "backup"
+)
+
+func (s BackupSchedule) withDefaults(c Config) (BackupSchedule, error) {
+	if s.Dir == "" {
+		return BackupSchedule{}, nil
+	}
+	if s.Every < 0 || s.Keep < 0 || s.KeepFor < 0 {
+		return s, invalid("a number in Config.Backup is less than 0")
+	}
+	s.Every, s.Keep = cmp.Or(s.Every, backupEvery), cmp.Or(s.Keep, backupKeep)
+	s.Protectors = slices.Clone(s.Protectors)
+	var err error
+	if s.Dir, err = absolute(s.Dir); err != nil {
+		return s, err
+	}
+	return s, rootunlock.Check(s.Protectors, c.AcceptLossWithMachine)
+}
+
+// savedBackups is the directory of the schedule.
+func (v *Vault) savedBackups() backupfile.Directory {
+	return backupfile.Directory{Path: v.cfg.Backup.Dir, Vault: v.ID()}
+}
+
+// openSchedule schedules the first backup: an interval after the newest one in the
+// directory; or at once, if there is none or the interval is over.
+func (v *Vault) openSchedule() {
+	if v.cfg.Backup.Dir == "" {
+		return
+	}
+	now := v.confirmedNow()
+	all, err := v.savedBackups().List(now)
+	v.setHealth(func(h *Health) {
+		h.Backup.Err, h.Backup.Next = wrap(OpBackup, "", err), now
+		if len(all) > 0 {
+			h.Backup.Last, h.Backup.File = all[0].Created, all[0].Path
+			if due := all[0].Created.Add(v.cfg.Backup.Every); due.After(now) {
+				h.Backup.Next = due
+			}
+		}
+		v.tasks.Schedule(backupTask, h.Backup.Next)
+	})
+}
+
+// scheduledBackup makes a backup, removes old ones, and records a failure.
+func (v *Vault) scheduledBackup(ctx context.Context) {
+	made, err := v.saveBackup(ctx)
+	if err != nil && ctx.Err() != nil {
+		return // the vault closes
+	}
+	now := v.confirmedNow()
+	next := now.Add(v.cfg.Backup.Every)
+	if err != nil {
+		next = now.Add(min(v.cfg.Backup.Every, backupRetry))
+		d := v.ownBackup()
+		d.rec.Detail = map[string]string{"schedule": "true"}
+		err = d.fail(ctx, err)
+	} else {
+		err = v.savedBackups().RemoveOld(now, v.cfg.Backup.Keep, v.cfg.Backup.KeepFor)
+	}
+	v.setHealth(func(h *Health) {
+		h.Backup.Next, h.Backup.Err = next, wrap(OpBackup, "", err)
+		if made.Path != "" {
+			h.Backup.Last, h.Backup.File = made.Created, made.Path
+		}
+	})
+	v.tasks.Schedule(backupTask, next)
+}
+
+// ownBackup returns the decision on a backup that the vault makes by itself.
+func (v *Vault) ownBackup() *decision {
+	return v.ownDecision(request{op: OpBackup, onVault: true}, nil)
+}
+
+// saveBackup writes a backup to a file that has no final name until it was read back and
+// is durable.
+func (v *Vault) saveBackup(ctx context.Context) (made backupfile.Saved, err error) {
+	s := v.cfg.Backup
+	b, err := v.newBackup(ctx, io.Discard, BackupOptions{}, s.Protectors)
+	defer b.free()
+	if err != nil {
+		return made, err
+	}
+	defer func() {
+		if err != nil {
+			err = b.discard(ctx, err, s.Protectors)
+		}
+	}()
+	created, dir := v.confirmedNow(), v.savedBackups()
+	d := v.ownBackup()
+	d.rec.Detail = map[string]string{"backup": b.ID, "protectors": rootunlock.Describe(b.header.Protectors), "file": dir.Name(created), "schedule": "true"}
+	if _, err := d.tryCommit(ctx, commitPlan{}); err != nil {
+		return made, err
+	}
+	if err := b.writeFile(ctx, dir.Partial()); err != nil {
+		return made, errors.Join(err, os.Remove(dir.Partial()))
+	}
+	if made, err = dir.Complete(created); made.Path == "" {
+		return made, err
+	}
+	return made, errors.Join(err, b.keep(ctx))
+}
+
+// writeFile writes the backup to a file, makes it durable, and reads it back.
+func (b *backup) writeFile(ctx context.Context, path string) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := errors.Join(b.write(ctx, f), f.Sync()); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	in, err := stream.NewReader(f, func(header []byte) (stream.DataKey, error) { return backupfile.Key{Header: header, Root: b.key}, nil })
+	if err != nil {
+		return backupError(err)
+	}
+	defer in.Close()
+	_, err = io.Copy(io.Discard, in)
+	return backupError(err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
+	"strongroom.example/vault/internal/keyid"
 )
 
 // newMemoryVault makes a vault with an engine in memory, for tests with many operations.
@@ -62,12 +63,12 @@ func TestWrongCiphertexts(t *testing.T) {
 		binary.BigEndian.PutUint32(bad[22:], version)
 		wrong("version", int(version), bad, ec)
 	}
-	id, _ := parseKeyID(other.ID)
+	id, _ := keyid.Parse(other.ID)
 	copy(ct[6:22], id[:])
 	wrong("other key", 0, ct, ec)
 }
 
-// TestDecryptInPlace: DecryptTo decrypts a ciphertext into its own memory.
+// TestDecryptInPlace: AppendDecrypt decrypts a ciphertext into its own memory.
 func TestDecryptInPlace(t *testing.T) {
 	for _, edition := range editions {
 		v, _ := newTestVault(t, Config{Edition: edition})
@@ -79,9 +80,9 @@ func TestDecryptInPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := c.DecryptTo(ctx, ct[:0], ct, nil)
+			got, err := c.AppendDecrypt(ctx, ct[:0], ct, nil)
 			if err != nil || !bytes.Equal(got, want) || n > 0 && &got[0] != &ct[0] {
-				t.Errorf("DecryptTo in place, edition %v, %d bytes: got %d bytes, error %v", edition, n, len(got), err)
+				t.Errorf("AppendDecrypt in place, edition %v, %d bytes: got %d bytes, error %v", edition, n, len(got), err)
 			}
 		}
 	}
@@ -97,13 +98,13 @@ func TestBadEncryptionContexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mistakes []mistake
+	var mistakes []invalidCall
 	for _, row := range []struct {
 		ec   EncryptionContext
 		want error
 		say  string
 	}{
-		{EncryptionContext{"": "x"}, ErrInvalid, "without a name"},
+		{EncryptionContext{"": "x"}, ErrInvalid, "empty name"},
 		{EncryptionContext{"\xff": "x"}, ErrInvalid, "UTF-8"},
 		{EncryptionContext{"a": "\xc3"}, ErrInvalid, "UTF-8"},
 		{EncryptionContext{"a": strings.Repeat("x", 8192)}, ErrTooLarge, "8192"},
@@ -116,8 +117,8 @@ func TestBadEncryptionContexts(t *testing.T) {
 			"DataKey":       func() error { return second(c.GenerateDataKey(ctx, k.ID, 32, row.ec)) },
 			"OpenDataKey":   func() error { return second(c.OpenDataKey(ctx, ct, row.ec)) },
 		} {
-			mistakes = append(mistakes, mistake{name + " with a context " + row.say, do, row.want, row.say})
+			mistakes = append(mistakes, invalidCall{name + " with a context " + row.say, do, row.want, row.say})
 		}
 	}
-	refused(t, mistakes, func() map[string]uint64 { return footprint(v) })
+	checkRefused(t, mistakes, func() map[string]uint64 { return countRecords(v) })
 }

@@ -12,6 +12,7 @@ import (
 // beyond the end of the range of times opens and works, with that clock and later with a
 // correct one.
 func TestClockAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
 	right := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, at := range map[string]time.Time{
 		"the last second": time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
@@ -22,7 +23,7 @@ func TestClockAtTheEndOfTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := clock.NewFake(right)
 			cfg := testConfig()
-			cfg.clock = fake
+			cfg.Clock = fake
 			v, dir := newTestVault(t, cfg)
 			for _, now := range []time.Time{right, at, at, right} {
 				fake.Set(now)
@@ -48,7 +49,7 @@ func usesClock(t *testing.T, v *Vault) {
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{})
 	external := newExternal(t, c)
-	m := newParcel(t, c, external, ownKey(1)).material()
+	m := newImportFixture(t, c, external, ownKey(1)).material()
 	_, imported := c.ImportKeyMaterial(ctx, external.ID, m)
 	if imported != nil && !errors.Is(imported, ErrImport) { // at the end of time a token is expired from the start
 		t.Errorf("ImportKeyMaterial: %v", imported)

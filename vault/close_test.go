@@ -6,28 +6,33 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"strongroom.example/audit"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
 
-// closer closes the vault in another goroutine when start is called.
-type closer struct {
+// closingCall closes the vault in another goroutine when start is called.
+type closingCall struct {
 	v    *Vault
 	done chan error
 }
 
-func (c *closer) start() {
+func (c *closingCall) start() {
 	c.done = make(chan error, 1)
 	go func() { c.done <- c.v.Close() }()
-	time.Sleep(20 * time.Millisecond) // by now Close waits for running operations
+	for c.v.enter() == nil { // then Close waits for running operations
+		c.v.leave()
+		runtime.Gosched()
+	}
 }
 
-func (c *closer) wait(t *testing.T) {
+func (c *closingCall) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case err := <-c.done:
@@ -45,7 +50,7 @@ func TestCloseWhileReading(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{})
-	x := &closer{v: v}
+	x := &closingCall{v: v}
 	for _, err := range c.AuditRecords(ctx, audit.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
@@ -58,14 +63,14 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 	x.wait(t)
 	v, _ = newTestVault(t, testConfig())
-	x = &closer{v: v}
+	x = &closingCall{v: v}
 	if err := v.As(DefaultOwner).ExportAudit(ctx, x); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v, want the writer's error", err)
 	}
 }
 
 // Write closes the vault and returns an error.
-func (c *closer) Write([]byte) (int, error) {
+func (c *closingCall) Write([]byte) (int, error) {
 	if c.done == nil {
 		c.start()
 		<-c.done
@@ -87,6 +92,7 @@ func (a slowAuthorizer) Authorize(_ context.Context, r Request) (Decision, error
 // TestCloseRacesDataKeys: Close destroys each data key whatever the time of its creation,
 // and no locked memory remains.
 func TestCloseRacesDataKeys(t *testing.T) {
+	t.Parallel()
 	for range 20 {
 		a := slowAuthorizer{make(chan struct{}), make(chan struct{})}
 		cfg := testConfig()
@@ -103,7 +109,7 @@ func TestCloseRacesDataKeys(t *testing.T) {
 			got <- dk
 		}()
 		<-a.came
-		x := &closer{v: v}
+		x := &closingCall{v: v}
 		x.start()
 		close(a.ready)
 		x.wait(t)
@@ -144,9 +150,11 @@ func TestClosedForAll(t *testing.T) {
 		"Signer.Sign":      second(signer.SignMessage(nil, nil, crypto.SHA256)),
 		"Signer":           second(c.Signer(ctx, sign.ID)),
 		"ListProtectors":   second(c.ListProtectors(ctx)),
+		"Orphans":          second(c.Orphans(ctx, "soft")),
 		"AddProtector":     second(c.AddProtector(ctx, passphrase(t, "a"), passphrase(t, "b"))),
 		"RotateRoot":       c.RotateRoot(ctx, passphrase(t, "b")),
 		"ExportAudit":      c.ExportAudit(ctx, io.Discard),
+		"ExportBefore":     c.ExportAuditBefore(ctx, io.Discard, 1),
 		"Check":            c.Check(ctx),
 	} {
 		if !errors.Is(err, ErrClosed) {
@@ -194,10 +202,8 @@ func TestCloseBesideAHungCall(t *testing.T) {
 	block, hung := make(chan struct{}), make(chan error, 1)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Block: block})
 	go func() { hung <- second(c.Encrypt(ctx, k.ID, nil, nil)) }()
-	for faulty.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	x := &closer{v: v}
+	poll.Until(t, "the device is asked", func() bool { return faulty.Waiting() > 0 })
+	x := &closingCall{v: v}
 	x.start()
 	turned := make(chan error, 1)
 	go func() { turned <- second(c.Encrypt(ctx, other.ID, nil, nil)) }()

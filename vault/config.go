@@ -1,14 +1,19 @@
 package vault
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/clock"
 	"strongroom.example/keystore"
+	"strongroom.example/vault/internal/editionrules"
+	"strongroom.example/vault/internal/rootunlock"
+	"strongroom.example/vault/internal/tasks"
 )
 
 // An Edition determines a vault's algorithms. It never changes.
@@ -29,6 +34,10 @@ const (
 // softDriver is the name of the software engine, which is part of every vault.
 const softDriver = "soft"
 
+// defaultUnlockWork is the default of Config.UnlockWork. It is twice the work of the most
+// expensive passphrase that package soft accepts, and 170 times the work of soft's default.
+const defaultUnlockWork = 32768
+
 // Config configures a vault. The zero value is valid. The vault stores nothing of it except
 // the edition, so pass the same Config to Create and to every Open.
 type Config struct {
@@ -41,6 +50,14 @@ type Config struct {
 	// Authorizer decides every request. If it is nil, Owner may do everything and all other
 	// principals nothing.
 	Authorizer Authorizer
+	// Policies compiles the policies that Client.PutPolicy stores in the vault; they decide
+	// every request. Before the first PutPolicy, Authorizer decides. A vault with policies
+	// needs Policies or an Authorizer to be opened: an Authorizer alone decides in place of the
+	// stored policies, which is the remedy if they keep everybody out.
+	Policies PolicyEngine
+	// Limiter limits the rate of operations, which fail with ErrThrottled above it. nil means
+	// no limit.
+	Limiter Limiter
 	// Drivers are the devices for keys, by the names that CMKs refer to. The name "soft" is
 	// reserved for the software engine. The caller closes the drivers after the vault.
 	Drivers map[string]driver.Driver
@@ -78,11 +95,38 @@ type Config struct {
 	// operation fails with ErrStorageFull, because each commits an audit record; Close
 	// releases the vault, but cannot record that. 0 means 16 MiB.
 	MinFree uint64
+	// Backup lets the vault write backups to a directory by itself. The result is in Health,
+	// and each backup and each failure is recorded as OpBackup.
+	Backup BackupSchedule
+	// Scrub says how often the vault verifies its store in the background. The zero value
+	// means once a week at 1 MiB per second; the first time ten minutes after Open. The
+	// result is in Health, and damage that was not found before is recorded as OpScrub.
+	Scrub ScrubSchedule
 
-	patience   time.Duration // see const patience
-	stirEvery  time.Duration // see const stirEvery
-	clock      clock.Clock
-	openEngine func(dir string) (keystore.Engine, error)
+	// MinRotateInterval is the least time between two rotations of a CMK, by RotateKey or by
+	// the vault itself; the Tencent Cloud model has 24 hours. The first rotation may follow
+	// CreateKey at once. 0 means no limit.
+	MinRotateInterval time.Duration
+
+	// Clock is the source of the vault's times, for tests: package vaulttest has a clock that
+	// a test sets. If it is nil, the vault reads the machine's clock, which on Linux counts
+	// the time in suspend as well.
+	Clock Clock
+
+	taskTimeout time.Duration // see tasks.DefaultTimeout
+	reseedEvery time.Duration // see const reseedEvery
+	openEngine  func(dir string) (keystore.Engine, error)
+}
+
+// A Clock is the source of a vault's times; see Config.Clock. It must be safe for concurrent
+// use.
+type Clock interface {
+	// Now returns the time of day.
+	Now() time.Time
+	// Boot returns an id of the machine's boot, and the time since boot, including suspend.
+	// Nothing sets that time back during one boot. While the id stays the same, the vault
+	// goes by it whenever the time of day is wrong.
+	Boot() (id [16]byte, since time.Duration)
 }
 
 // withDefaults checks c and replaces zero fields by their defaults.
@@ -90,7 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Edition > SM {
 		return c, fmt.Errorf("%w: edition %d is not known", ErrInvalid, c.Edition)
 	}
-	if err := checkProcess(c.Edition); err != nil {
+	if err := editionrules.CheckProcess(c.Edition); err != nil {
 		return c, err
 	}
 	if c.Owner == "" {
@@ -99,14 +143,12 @@ func (c Config) withDefaults() (Config, error) {
 	if fault := c.Owner.fault(); fault != "" {
 		return c, invalid("Config.Owner: %s", fault)
 	}
-	if c.Authorizer == nil {
-		c.Authorizer = ownerOnly{c.Owner}
-	}
+	c.setAuthorizer()
 	if c.Driver == "" {
 		c.Driver = softDriver
 	}
 	if _, taken := c.Drivers[softDriver]; taken {
-		return c, invalid("the driver name %q is taken by the software engine", softDriver)
+		return c, invalid("the driver name %q is reserved for the software engine", softDriver)
 	}
 	if _, known := c.Drivers[c.Driver]; !known && c.Driver != softDriver {
 		return c, invalid("Config.Driver %q is not among Config.Drivers", c.Driver)
@@ -117,29 +159,79 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for name, d := range c.Drivers {
 		if d == nil {
-			return c, invalid("Config.Drivers has nothing under %q", name)
+			return c, invalid("Config.Drivers[%q] is nil", name)
 		}
 	}
-	if c.VaultID != "" && !isVaultID(c.VaultID) {
-		return c, invalid("Config.VaultID has to be what Vault.ID returns, 32 lower-case hexadecimal digits")
+	if c.MinRotateInterval < 0 {
+		return c, invalid("Config.MinRotateInterval is negative")
+	}
+	if c.VaultID != "" && !rootunlock.IsVaultID(c.VaultID) {
+		return c, invalid("Config.VaultID is not a vault id: 32 lower-case hexadecimal digits, as Vault.ID returns them")
+	}
+	var err error
+	if c.Backup, err = c.Backup.withDefaults(c); err != nil {
+		return c, err
+	}
+	if c.Scrub, err = c.Scrub.withDefaults(); err != nil {
+		return c, err
 	}
 	if c.UnlockWork == 0 {
 		c.UnlockWork = defaultUnlockWork
 	}
-	if c.patience == 0 {
-		c.patience = patience
+	if c.taskTimeout == 0 {
+		c.taskTimeout = tasks.DefaultTimeout
 	}
-	if c.stirEvery == 0 {
-		c.stirEvery = stirEvery
+	if c.reseedEvery == 0 {
+		c.reseedEvery = reseedEvery
 	}
-	if c.clock == nil {
-		c.clock = clock.System()
+	if c.Clock == nil {
+		c.Clock = clock.System()
 	}
 	return c, nil
 }
 
-// isVaultID reports whether s has the form of a vault's id.
-func isVaultID(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 16 && hex.EncodeToString(b) == s
+// absolute returns dir as an absolute path, so that a later change of the working directory
+// has no effect on the vault.
+func absolute(dir string) (string, error) {
+	if dir == "" || strings.ContainsRune(dir, 0) {
+		return "", invalid("%q is not a valid directory name", dir)
+	}
+	return filepath.Abs(dir)
+}
+
+// An EditionReport describes the algorithms and modules by which a vault's edition is
+// implemented in this process. It is not a statement of conformance.
+type EditionReport struct {
+	Edition Edition
+	// Suite names the algorithms of the vault itself. Signature names the algorithm that
+	// signs the audit log's checkpoints.
+	Suite, Signature string
+	// Module names the cryptographic module in use. In the FIPS edition it is "uses Go's
+	// module" with the module's version. It never says that a module is validated: whether
+	// that version has a certificate is for the reader to check, and the version "latest"
+	// has none.
+	Module string
+	// Refused lists the algorithms that the edition does not allow.
+	Refused []string
+	// OutsideModule lists the computations that use approved algorithms but run outside Go's
+	// module, and the devices. It is set for the FIPS edition only.
+	OutsideModule []string
+	// NotApproved lists the computations of this vault that use algorithms outside its
+	// edition, with their purpose.
+	NotApproved []string
+}
+
+// EditionReport describes how the vault's edition is implemented in this process.
+func (v *Vault) EditionReport() EditionReport {
+	e, id := v.cfg.Edition, v.suite
+	r := EditionReport{
+		Edition: e, Suite: id.String(), Signature: id.Signature(), Module: editionrules.ModuleOf(e),
+		Refused: editionrules.Refused(e), OutsideModule: editionrules.OutsideModule(e), NotApproved: editionrules.NotApproved(e),
+	}
+	if e == FIPS {
+		for _, name := range slices.Sorted(maps.Keys(v.cfg.Drivers)) {
+			r.OutsideModule = append(r.OutsideModule, fmt.Sprintf("keys in device %q: by the module of the device", name))
+		}
+	}
+	return r
 }

@@ -3,23 +3,25 @@ package vault
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"strongroom.example/internal/testing/heavy"
+	"strongroom.example/internal/testing/poll"
 )
 
 // The crash test runs this test binary again as the process to be killed.
 const (
 	crashDir  = "STRONGROOM_CRASH_DIR"  // set in the child: the vault's directory
 	crashMode = "STRONGROOM_CRASH_MODE" // set in the child: its mode
-	// crashCycles is the number of kills; the default is 32.
+	// crashCycles is the number of kills; the default is 100.
 	crashCycles = "STRONGROOM_CRASH_CYCLES"
 )
 
@@ -27,76 +29,79 @@ const (
 // acknowledged result is lost, and every Open succeeds.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		victim(t, dir, os.Getenv(crashMode))
+		crashChild(t, dir, os.Getenv(crashMode))
 		return
 	}
-	cycles := 32
-	if n, err := strconv.Atoi(os.Getenv(crashCycles)); err == nil && n > 0 {
-		cycles = n
-	}
+	t.Parallel()
+	cycles := heavy.Count(t, crashCycles, 100)
 	v, dir := newTestVault(t, testConfig())
-	mustKey(t, v.As(DefaultOwner), KeyOptions{Alias: "busy"})
+	c := v.As(DefaultOwner)
+	mustKey(t, c, KeyOptions{Alias: "busy"})
+	_, err := c.AddProtector(t.Context(), passphrase(t, "correct horse"), passphrase(t, "battery staple"))
+	must(t, err)
 	closeChecked(t, v)
-	modes := []string{"idle", "busy", "create", "rotate"}
+	modes := []string{"idle", "encrypt", "create", "rotate", "tag", "protectors", "root", "backup", "disable", "datakeys", "cut", "save", "repair"}
 	var acked []string
 	results := map[string]int{}
 	for i := range cycles {
-		fresh := killOne(t, dir, modes[i%len(modes)])
-		confirm(t, dir, fresh)
+		fresh := killChild(t, dir, modes[i%len(modes)], i/len(modes)%2 == 1)
+		confirmAfterKill(t, dir, modes[i%len(modes)] == "repair", fresh)
 		acked = append(acked, fresh...)
 		results[modes[i%len(modes)]] += len(fresh)
 	}
-	confirm(t, dir, acked)
+	confirmAfterKill(t, dir, false, acked)
 	for _, mode := range modes[1:] {
-		if results[mode] == 0 && cycles >= 32 {
+		if results[mode] == 0 && cycles >= 100 {
 			t.Errorf("mode %s: no result was acknowledged before a kill", mode)
 		}
 	}
 	t.Logf("%d kills, %d results acknowledged, none lost", cycles, len(acked))
 }
 
-// victim uses the vault until it is killed, and prints each result that it received.
-func victim(t *testing.T, dir, mode string) {
+// crashChild uses the vault until it is killed, and prints each result that it received.
+func crashChild(t *testing.T, dir, mode string) {
 	ctx := context.Background()
-	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
+	if mode == "repair" {
+		fmt.Println("ready")
+		if _, err := Repair(ctx, dir, testConfig(), passphrase(t, "correct horse")); err != nil {
+			fmt.Println("failed", err)
+			t.Fatal(err)
+		}
+		fmt.Println("repaired vault")
+		poll.Until(t, "the process is killed", func() bool { return false })
+	}
+	cfg := testConfig()
+	if mode == "save" {
+		cfg.Backup = scheduleBeside(t, dir)
+	}
+	v, err := Open(ctx, dir, cfg, passphrase(t, "correct horse"))
 	if err != nil {
 		fmt.Println("failed", err)
 		t.Fatal(err)
 	}
-	c := v.As(DefaultOwner)
 	fmt.Println("ready")
+	s := newSession(t, v, dir, func(line string) { fmt.Println(line) })
 	for {
-		var result string
-		switch mode {
-		case "idle":
-			time.Sleep(time.Hour)
-		case "busy":
-			ct, err := c.Encrypt(ctx, "busy", []byte("x"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			result = "ciphertext " + hex.EncodeToString(ct)
-		case "create":
-			k, err := c.CreateKey(ctx, KeyOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			result = "key " + k.ID
-		case "rotate":
-			k, err := c.RotateKey(ctx, "busy")
-			if err != nil {
-				t.Fatal(err)
-			}
-			result = fmt.Sprint("version ", k.Version)
+		if mode == "idle" {
+			select {} // until the process is killed
 		}
-		fmt.Println(result)
+		err := sessionActs[mode](s)
+		if errors.Is(err, ErrTooLarge) { // the store has had as many roots as it can have
+			mode = "idle"
+		} else if err != nil {
+			fmt.Println("failed", err)
+			t.Fatal(err)
+		}
 	}
 }
 
-// killOne lets a victim work for a random time, kills it and returns the results that it
-// had received.
-func killOne(t *testing.T, dir, mode string) (acked []string) {
+// killChild lets a child process work for a random time, kills it and returns the results
+// that it had received. If working is set the time begins with the first result.
+func killChild(t *testing.T, dir, mode string, working bool) (acked []string) {
 	t.Helper()
+	if mode == "repair" {
+		must(t, os.Remove(filepath.Join(dir, "tip")))
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v=false", "-edition="+testEdition().String())
 	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashMode+"="+mode)
 	out, err := cmd.StdoutPipe()
@@ -110,60 +115,49 @@ func killOne(t *testing.T, dir, mode string) (acked []string) {
 	if first, err := lines.ReadString('\n'); err != nil || first != "ready\n" {
 		t.Fatalf("the vault did not open after a kill: %s", first)
 	}
-	timer := time.AfterFunc(rand.N(60*time.Millisecond), func() { cmd.Process.Kill() })
+	pause := rand.N(60 * time.Millisecond)
+	timer := time.AfterFunc(pause, func() { cmd.Process.Kill() })
 	defer timer.Stop()
+	if working && mode != "idle" {
+		timer.Reset(time.Minute)
+	}
 	defer cmd.Wait()
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			return acked // a line that the kill truncated was not acknowledged
 		}
+		if strings.HasPrefix(line, "failed") {
+			t.Errorf("mode %s: an operation %s", mode, line)
+		}
+		if working && len(acked) == 0 && mode != "idle" {
+			timer.Reset(pause)
+		}
 		acked = append(acked, strings.TrimSuffix(line, "\n"))
 	}
 }
 
-// confirm opens the vault and checks every stored byte and every acknowledged result.
-func confirm(t *testing.T, dir string, acked []string) {
+// confirmAfterKill opens the vault, which it repairs if repairing is set, and checks every stored
+// byte and every acknowledged result.
+func confirmAfterKill(t *testing.T, dir string, repairing bool, acked []string) {
 	t.Helper()
 	ctx := t.Context()
 	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
+	if errors.Is(err, ErrCorrupt) && repairing {
+		if _, err = Repair(ctx, dir, testConfig(), passphrase(t, "correct horse")); err == nil {
+			v, err = Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
+		}
+	}
 	if err != nil {
 		t.Fatalf("open after a kill: %v", err)
 	}
-	defer closeChecked(t, v)
-	c := v.As(DefaultOwner)
-	busy, err := c.DescribeKey(ctx, "busy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(v.store.Paths(intents)) != 0 {
-		t.Error("an intent remains after Open")
-	}
-	for _, line := range acked {
-		kind, value, _ := strings.Cut(line, " ")
-		switch kind {
-		case "ciphertext":
-			ct, err := hex.DecodeString(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
-				t.Errorf("Decrypt of an acknowledged ciphertext: %q, error %v", got, err)
-			}
-		case "key":
-			if k, err := c.DescribeKey(ctx, value); err != nil || k.State != Enabled {
-				t.Errorf("DescribeKey of an acknowledged key: state %v, error %v", k.State, err)
-			}
-		case "version":
-			if n, err := strconv.Atoi(value); err != nil || uint32(n) > busy.Version {
-				t.Errorf("version %s was acknowledged, and the key has version %d", value, busy.Version)
-			}
-		}
-	}
+	checkAcknowledged(t, v, "after a kill", acked)
+	must(t, v.Close())
 }
 
-// TestNothingLeft: after Close no locked page and no descriptor of the vault remains.
-func TestNothingLeft(t *testing.T) {
+// TestCloseReleasesResources: after Close no locked page and no descriptor of the vault
+// remains.
+func TestCloseReleasesResources(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "v")
 	v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "p"))
 	if err != nil {

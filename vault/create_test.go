@@ -3,31 +3,24 @@ package vault
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/internal/clock"
+	"strongroom.example/internal/testing/fakedriver"
 )
-
-// slow is a device whose derivation is slow.
-type slow struct{ *drivertest.Memory }
-
-func (d slow) Info() driver.Info {
-	info := d.Memory.Info()
-	info.Specs = slices.Clone(info.Specs)
-	for i := range info.Specs {
-		info.Specs[i].Slow = info.Specs[i].Spec.Usage == driver.Derive
-	}
-	return info
-}
 
 // TestSlowDevice: keys that are used for every message stay in software unless the caller
 // names the device.
 func TestSlowDevice(t *testing.T) {
 	cfg := testConfig()
-	cfg.Drivers, cfg.Driver = map[string]driver.Driver{"chip": slow{drivertest.NewMemory()}}, "chip"
+	chip := &fakedriver.Driver{Device: drivertest.NewMemory(), OnInfo: func(info *driver.Info) {
+		for i := range info.Specs {
+			info.Specs[i].Slow = info.Specs[i].Spec.Usage == driver.Derive
+		}
+	}}
+	cfg.Drivers, cfg.Driver = map[string]driver.Driver{"chip": chip}, "chip"
 	v, _ := newTestVault(t, cfg)
 	c := v.As(DefaultOwner)
 	for _, row := range []struct {
@@ -45,11 +38,11 @@ func TestSlowDevice(t *testing.T) {
 	}
 }
 
-// TestCreateGivenUp: a Create whose context ends either returns a vault or leaves none, and
+// TestCreateCancelled: a Create whose context ends either returns a vault or leaves none, and
 // can be repeated.
-func TestCreateGivenUp(t *testing.T) {
-	a, cfg := &alarm{Clock: clock.System()}, testConfig()
-	cfg.clock = a
+func TestCreateCancelled(t *testing.T) {
+	a, cfg := &cancelClock{Clock: clock.System()}, testConfig()
+	cfg.Clock = a
 	ctx, cancel := context.WithCancel(t.Context())
 	a.ring = cancel // when the first record is written
 	dir, p := filepath.Join(t.TempDir(), "vault"), passphrase(t, "p")

@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
+	"strongroom.example/vault/internal/editionrules"
 )
 
 func TestDataKey(t *testing.T) {
@@ -16,7 +17,7 @@ func TestDataKey(t *testing.T) {
 			c, ctx := v.As(DefaultOwner), t.Context()
 			k := mustKey(t, c, KeyOptions{})
 			for _, size := range []int{1, 13, 14, 16, 32, 1024} {
-				if excludedSize(edition, size) != nil {
+				if editionrules.ExcludedSize(edition, size) != nil {
 					if _, err := c.GenerateDataKey(ctx, k.ID, size, nil); !errors.Is(err, ErrUnsupported) {
 						t.Errorf("GenerateDataKey of %d bytes: %v, want ErrUnsupported", size, err)
 					}
@@ -64,7 +65,7 @@ func bytesOf(t *testing.T, k *DataKey) (out []byte) {
 	return out
 }
 
-func TestDataKeyRestsInEnclave(t *testing.T) {
+func TestIdleDataKeyMovesToEnclave(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{})
@@ -78,8 +79,8 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealed, before := aead.Seal(nil, nil, []byte("data"), []byte("aad")), bytesOf(t, dk)
-	dk.layToRest(time.Now().Add(time.Hour))
-	if dk.resting != nil || dk.open == nil || dk.aead != nil {
+	dk.held.MoveToEnclave(time.Now().Add(time.Hour))
+	if dk.held.AtRest() || dk.held.Ciphered() {
 		t.Fatal("a data key with a cipher is not in locked memory, or the state of its cipher remains")
 	}
 	plain, err := c.OpenDataKey(t.Context(), dk.Ciphertext(), nil)
@@ -87,8 +88,8 @@ func TestDataKeyRestsInEnclave(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer plain.Destroy()
-	plain.layToRest(time.Now().Add(time.Hour))
-	if plain.resting == nil || plain.open != nil {
+	plain.held.MoveToEnclave(time.Now().Add(time.Hour))
+	if !plain.held.AtRest() {
 		t.Fatal("a data key without a cipher did not move to an enclave")
 	}
 	if !bytes.Equal(before, bytesOf(t, plain)) {

@@ -12,21 +12,21 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// estate is a vault with an engine in memory, several CMKs that survive, and one whose
+// crashFixture is a vault with an engine in memory, several CMKs that survive, and one whose
 // material is destroyed.
-type estate struct {
+type crashFixture struct {
 	engine    *storetest.Memory
 	cfg       Config
 	dir       string
-	doomed    Key
+	destroyed Key
 	ct        []byte
 	survivors [][]byte
-	material  *parcel
+	material  *importFixture
 }
 
-func newEstate(t *testing.T, n int) (*estate, *Vault) {
+func newCrashFixture(t *testing.T, n int) (*crashFixture, *Vault) {
 	t.Helper()
-	x := &estate{engine: storetest.NewMemory(), dir: filepath.Join(t.TempDir(), "v"), cfg: testConfig()}
+	x := &crashFixture{engine: storetest.NewMemory(), dir: filepath.Join(t.TempDir(), "v"), cfg: testConfig()}
 	x.cfg.openEngine = func(dir string) (keystore.Engine, error) { return x.engine.Open(dir) }
 	v, err := Create(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
 	if err != nil {
@@ -44,27 +44,27 @@ func newEstate(t *testing.T, n int) (*estate, *Vault) {
 		x.survivors = append(x.survivors, encrypt(mustKey(t, c, KeyOptions{})))
 	}
 	kept := newExternal(t, c)
-	mustImport(t, c, kept.ID, newParcel(t, c, kept, ownKey(2)).material())
+	mustImport(t, c, kept.ID, newImportFixture(t, c, kept, ownKey(2)).material())
 	x.survivors = append(x.survivors, encrypt(kept))
-	x.doomed = newExternal(t, c)
-	x.material = newParcel(t, c, x.doomed, ownKey(1))
-	mustImport(t, c, x.doomed.ID, x.material.material())
-	x.ct = encrypt(x.doomed)
+	x.destroyed = newExternal(t, c)
+	x.material = newImportFixture(t, c, x.destroyed, ownKey(1))
+	mustImport(t, c, x.destroyed.ID, x.material.material())
+	x.ct = encrypt(x.destroyed)
 	return x, v
 }
 
-// disk is the part of a vault that remains after a crash.
-type disk struct {
+// faultyEngine is the part of a vault that remains after a crash.
+type faultyEngine struct {
 	pairs map[string][]byte
 	files map[string][]byte
 }
 
-func (x *estate) disk(t *testing.T) disk {
+func (x *crashFixture) disk(t *testing.T) faultyEngine {
 	t.Helper()
-	return disk{x.engine.Snapshot(), readFiles(t, x.dir)}
+	return faultyEngine{x.engine.Snapshot(), readFiles(t, x.dir)}
 }
 
-func (x *estate) restore(t *testing.T, d disk) {
+func (x *crashFixture) restore(t *testing.T, d faultyEngine) {
 	t.Helper()
 	for path := range readFiles(t, x.dir) {
 		if err := os.Remove(path); err != nil {
@@ -77,7 +77,7 @@ func (x *estate) restore(t *testing.T, d disk) {
 
 // open opens the vault and checks that every survivor is there. It reports whether the
 // material that was to be destroyed is still there.
-func (x *estate) open(t *testing.T, what string) (there bool) {
+func (x *crashFixture) open(t *testing.T, what string) (there bool) {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
 	if err != nil {
@@ -93,7 +93,7 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 	if left := v.store.Paths(intents); len(left) != 0 {
 		t.Errorf("%s: intents remain: %q", what, left)
 	}
-	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
+	k, err := c.DescribeKey(t.Context(), x.destroyed.ID)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -111,13 +111,13 @@ func (x *estate) open(t *testing.T, what string) (there bool) {
 
 // buried checks that nothing of the destroyed material is left, and that everything works
 // again after an import of the same material.
-func (x *estate) buried(t *testing.T, v *Vault, what string) {
+func (x *crashFixture) buried(t *testing.T, v *Vault, what string) {
 	t.Helper()
 	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // and one wrapping key
 		t.Errorf("%s: the store has %d materials, want %d", what, n, want)
 	}
 	c := v.As(DefaultOwner)
-	mustImport(t, c, x.doomed.ID, newParcel(t, c, x.doomed, x.material.plain).material())
+	mustImport(t, c, x.destroyed.ID, newImportFixture(t, c, x.destroyed, x.material.plain).material())
 	if got, err := c.Decrypt(t.Context(), x.ct, nil); err != nil || string(got) != "x" {
 		t.Errorf("%s: Decrypt after another import: %q, error %v", what, got, err)
 	}
@@ -127,13 +127,13 @@ func (x *estate) buried(t *testing.T, v *Vault, what string) {
 // batch of the store, including those of the epoch change, and opens the remaining files.
 func TestDeleteKilledAtEachCommit(t *testing.T) {
 	t.Parallel()
-	x, v := newEstate(t, 4)
-	var cuts []disk
+	x, v := newCrashFixture(t, 4)
+	var cuts []faultyEngine
 	x.engine.Fault(func(keystore.Batch) error {
 		cuts = append(cuts, x.disk(t))
 		return nil
 	})
-	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.destroyed.ID); err != nil {
 		t.Fatal(err)
 	}
 	x.engine.Fault(nil)
@@ -158,7 +158,7 @@ func TestDeleteKilledAtEachCommit(t *testing.T) {
 func TestDeleteFailsAtEachCommit(t *testing.T) {
 	t.Parallel()
 	for n := 0; ; n++ {
-		x, v := newEstate(t, 2)
+		x, v := newCrashFixture(t, 2)
 		batches := 0
 		x.engine.Fault(func(keystore.Batch) error {
 			if batches++; batches > n {
@@ -166,7 +166,7 @@ func TestDeleteFailsAtEachCommit(t *testing.T) {
 			}
 			return nil
 		})
-		err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID)
+		err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.destroyed.ID)
 		x.engine.Fault(nil)
 		v.Close()
 		if err == nil {
@@ -182,10 +182,10 @@ func TestDeleteFailsAtEachCommit(t *testing.T) {
 	}
 }
 
-// TestOldEngineIsOfNoUse: an old copy of the engine beside the present root file does not
+// TestOldEngineCannotDecrypt: an old copy of the engine beside the present root file does not
 // open, with or without the old tip.
-func TestOldEngineIsOfNoUse(t *testing.T) {
-	x, v := newEstate(t, 2)
+func TestOldEngineCannotDecrypt(t *testing.T) {
+	x, v := newCrashFixture(t, 2)
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	generation := v.store.Root().Generation
-	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+	if err := v.As(DefaultOwner).DeleteImportedKeyMaterial(t.Context(), x.destroyed.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got := v.store.Root().Generation; got != generation+2 {
@@ -212,7 +212,7 @@ func TestOldEngineIsOfNoUse(t *testing.T) {
 			oldTip[path] = before.files[path]
 		}
 	}
-	for name, d := range map[string]disk{
+	for name, d := range map[string]faultyEngine{
 		"old engine":         {before.pairs, after.files},
 		"old engine and tip": {before.pairs, oldTip},
 	} {
@@ -240,7 +240,7 @@ func TestOldEngineDirectory(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := newExternal(t, c)
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 	ct, err := c.Encrypt(t.Context(), k.ID, []byte("x"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -271,17 +271,17 @@ func TestOldEngineDirectory(t *testing.T) {
 	}
 }
 
-// TestHandleIsRetired: no handle of destroyed material is kept open, neither one from
+// TestHandleIsDrained: no handle of destroyed material is kept open, neither one from
 // before the destruction nor one that a slow operation opens afterwards.
-func TestHandleIsRetired(t *testing.T) {
+func TestHandleIsDrained(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := newExternal(t, c)
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 	if _, err := c.Encrypt(ctx, k.ID, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	ver, err := v.keys.version(ctx, k.ID, 1)
+	ver, err := v.records.version(ctx, k.ID, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,26 +289,28 @@ func TestHandleIsRetired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, open := v.handles.open[id]; !open {
+	one, open := v.handles.Take(id)
+	if !open {
 		t.Fatal("the key has no open handle before the deletion")
 	}
-	if !v.handles.begin(id) { // the slow operation has read the material
-		t.Fatal("begin returned false before the deletion")
+	v.handles.Give(one)
+	if !v.handles.Begin(id) { // the slow operation has read the material
+		t.Fatal("Begin returned false before the deletion")
 	}
 	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, open := v.handles.open[id]; open {
+	if _, open := v.handles.Take(id); open {
 		t.Error("the handle of destroyed material is still open")
 	}
 	late := &countingKey{}
-	one := v.handles.put(id, late, 0)
-	v.handles.give(one)
-	v.handles.end(id)
-	if len(v.handles.retired)+len(v.handles.opening) != 0 {
-		t.Errorf("state of destroyed material remains: retired %v, opening %v", v.handles.retired, v.handles.opening)
+	one = v.handles.Put(id, late, 0)
+	v.handles.Give(one)
+	v.handles.End(id)
+	if _, opening, draining := v.handles.Counts(); opening+draining != 0 {
+		t.Errorf("state of destroyed material remains: %d drains, %d openings", draining, opening)
 	}
-	if _, open := v.handles.take(id); open || late.closed != 1 {
+	if _, open := v.handles.Take(id); open || late.closed != 1 {
 		t.Errorf("the late handle is kept open; its key was closed %d times, want 1", late.closed)
 	}
 	if _, err := v.prf(ctx, ver, nil, nil); err == nil || !strings.Contains(err.Error(), "material") {
@@ -325,17 +327,17 @@ func (k *countingKey) Close() error { k.closed++; return nil }
 // imported.
 func TestImportKilledAtEachCommit(t *testing.T) {
 	t.Parallel()
-	x, v := newEstate(t, 1)
+	x, v := newCrashFixture(t, 1)
 	c := v.As(DefaultOwner)
-	if err := c.DeleteImportedKeyMaterial(t.Context(), x.doomed.ID); err != nil {
+	if err := c.DeleteImportedKeyMaterial(t.Context(), x.destroyed.ID); err != nil {
 		t.Fatal(err)
 	}
-	var cuts []disk
+	var cuts []faultyEngine
 	x.engine.Fault(func(keystore.Batch) error {
 		cuts = append(cuts, x.disk(t))
 		return nil
 	})
-	mustImport(t, c, x.doomed.ID, newParcel(t, c, x.doomed, x.material.plain).material())
+	mustImport(t, c, x.destroyed.ID, newImportFixture(t, c, x.destroyed, x.material.plain).material())
 	x.engine.Fault(nil)
 	cuts = append(cuts, x.disk(t))
 	if err := v.Close(); err != nil {
@@ -354,7 +356,7 @@ func TestImportKilledAtEachCommit(t *testing.T) {
 }
 
 // reimport opens the vault, reports whether the import was complete, and completes it.
-func (x *estate) reimport(t *testing.T, what string) bool {
+func (x *crashFixture) reimport(t *testing.T, what string) bool {
 	t.Helper()
 	v, err := Open(t.Context(), x.dir, x.cfg, passphrase(t, "p"))
 	if err != nil {
@@ -365,11 +367,11 @@ func (x *estate) reimport(t *testing.T, what string) bool {
 	if left := v.store.Paths(intents); len(left) != 0 {
 		t.Errorf("%s: intents remain: %q", what, left)
 	}
-	k, err := c.DescribeKey(t.Context(), x.doomed.ID)
+	k, err := c.DescribeKey(t.Context(), x.destroyed.ID)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	mustImport(t, c, k.ID, newParcel(t, c, k, x.material.plain).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, x.material.plain).material())
 	for _, ct := range append(x.survivors, x.ct) {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
 			t.Errorf("%s: Decrypt: %q, error %v", what, got, err)

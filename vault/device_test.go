@@ -10,6 +10,8 @@ import (
 	"strongroom.example/audit"
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/testing/fakedriver"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 )
 
@@ -111,10 +113,10 @@ func outcomes(t *testing.T, c Client) (n int) {
 	return n
 }
 
-// TestIntentIsSettledAtOpen: the device fails after it made the key, and does not work
+// TestIntentIsRolledBackAtOpen: the device fails after it made the key, and does not work
 // again before the vault is opened again. That Open destroys the key, because no caller
 // received it.
-func TestIntentIsSettledAtOpen(t *testing.T) {
+func TestIntentIsRolledBackAtOpen(t *testing.T) {
 	v, faulty, device, dir := newDeviceVault(t)
 	c := v.As(DefaultOwner)
 	good := mustKey(t, c, KeyOptions{})
@@ -194,9 +196,7 @@ func TestDisableWhileDeviceWorks(t *testing.T) {
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodPRF, Nth: 1, Block: proceed})
 	got := make(chan error)
 	go func() { got <- second(c.Encrypt(ctx, k.ID, nil, nil)) }()
-	for faulty.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	poll.Until(t, "the device is asked", func() bool { return faulty.Waiting() > 0 })
 	if err := c.DisableKeys(ctx, k.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +206,9 @@ func TestDisableWhileDeviceWorks(t *testing.T) {
 	}
 }
 
-// TestNothingIsReleasedUnrecorded: if the log cannot be written, no operation returns a
+// TestDeviceResultNeedsRecord: if the log cannot be written, no operation returns a
 // result.
-func TestNothingIsReleasedUnrecorded(t *testing.T) {
+func TestDeviceResultNeedsRecord(t *testing.T) {
 	x, v := newTampered(t)
 	c := v.As(DefaultOwner)
 	x.engine.Fault(func(keystore.Batch) error { return errors.New("disk is gone") })
@@ -220,9 +220,9 @@ func TestNothingIsReleasedUnrecorded(t *testing.T) {
 	v.Close()
 }
 
-// TestOpenBesideADeadDevice: if the device always fails, the vault opens after one attempt
+// TestOpenWithoutDevice: if the device always fails, the vault opens after one attempt
 // for one intent, and the other intents are postponed.
-func TestOpenBesideADeadDevice(t *testing.T) {
+func TestOpenWithoutDevice(t *testing.T) {
 	v, faulty, device, dir := newDeviceVault(t)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Unknown, After: true})
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unknown})
@@ -232,26 +232,20 @@ func TestOpenBesideADeadDevice(t *testing.T) {
 		}
 	}
 	closeChecked(t, v)
-	dead := &counting{Driver: device}
+	asked := 0
+	dead := &fakedriver.Driver{Device: device, OnDestroyKey: func(context.Context, driver.MaterialID, driver.Blob) error {
+		asked++
+		return &driver.Error{Op: "DestroyKey", Class: driver.Unknown}
+	}}
 	v, err := Open(t.Context(), dir, deviceConfig(dead), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeChecked(t, v)
-	if dead.asked != 1 || len(v.store.Paths(intents)) != 3 || len(v.agenda.at) != 3 {
-		t.Errorf("DestroyKey was called %d times, want 1; %d intents, %d scheduled tasks, want 3 each", dead.asked, len(v.store.Paths(intents)), len(v.agenda.at))
+	scheduled := v.tasks.ScheduledAfter(time.Time{})
+	if asked != 1 || len(v.store.Paths(intents)) != 3 || scheduled != 3 {
+		t.Errorf("DestroyKey was called %d times, want 1; %d intents, %d scheduled tasks, want 3 each", asked, len(v.store.Paths(intents)), scheduled)
 	}
-}
-
-// counting is a device that destroys nothing, and counts the calls of DestroyKey.
-type counting struct {
-	driver.Driver
-	asked int
-}
-
-func (c *counting) DestroyKey(context.Context, driver.MaterialID, driver.Blob) error {
-	c.asked++
-	return &driver.Error{Op: "DestroyKey", Class: driver.Unknown}
 }
 
 // TestWithoutTheDriver: if a vault is opened without a CMK's driver, every operation on the
@@ -260,7 +254,7 @@ func TestWithoutTheDriver(t *testing.T) {
 	v, dir := newTestVault(t, deviceConfig(drivertest.NewMemory()))
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k, external := mustKey(t, c, KeyOptions{}), mustKey(t, c, KeyOptions{Origin: OriginExternal})
-	p := newParcel(t, c, external, ownKey(1))
+	p := newImportFixture(t, c, external, ownKey(1))
 	closeChecked(t, v)
 	v, err := Open(ctx, dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {

@@ -143,7 +143,7 @@ func modesAreOwners(t *testing.T, when, dir string) {
 // set-group-ID form of a Kubernetes volume is accepted, and the group's access is removed.
 func TestUnsafeDirectories(t *testing.T) {
 	needsRoot(t, "it gives directories to other users")
-	s := newStage(t)
+	s := newReplacementFixture(t)
 	for _, row := range []struct {
 		name   string
 		mode   fs.FileMode
@@ -164,7 +164,7 @@ func TestUnsafeDirectories(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, vault %v", row.name, whole), func(t *testing.T) {
 				dir := filepath.Join(t.TempDir(), "v")
 				if whole {
-					dir = image(t, s.template)
+					dir = copyDirectory(t, s.template)
 				} else {
 					must(t, os.Mkdir(dir, 0o700))
 				}
@@ -200,8 +200,8 @@ func TestUnsafeDirectories(t *testing.T) {
 // out. The error names a file of another user and the remedy.
 func TestOtherUsersFiles(t *testing.T) {
 	needsRoot(t, "it gives files to other users")
-	s := newStage(t)
-	dir := image(t, s.template)
+	s := newReplacementFixture(t)
+	dir := copyDirectory(t, s.template)
 	give := func(owner int) {
 		must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			return errors.Join(err, os.Lchown(path, owner, owner))
@@ -227,8 +227,9 @@ func TestOtherUsersFiles(t *testing.T) {
 // TestMarkerOfCreate: the marker of an unfinished Create does not make anything deletable.
 // With a root file beside it the vault is complete; without one all files are moved aside.
 func TestMarkerOfCreate(t *testing.T) {
-	s := newStage(t)
-	dir := image(t, s.template)
+	t.Parallel()
+	s := newReplacementFixture(t)
+	dir := copyDirectory(t, s.template)
 	marker := filepath.Join(dir, "creating")
 	must(t, os.WriteFile(marker, nil, 0o600))
 	before := digests(t, dir)
@@ -267,11 +268,12 @@ func TestMarkerOfCreate(t *testing.T) {
 // TestLeftoverNames: a file that has the name of a leftover of a root file replacement, but
 // is something else, keeps its bytes.
 func TestLeftoverNames(t *testing.T) {
-	s := newStage(t)
+	t.Parallel()
+	s := newReplacementFixture(t)
 	for _, name := range []string{"root.old", "root.new", "root.copy.new", "root.next", "tip.new"} {
 		for _, kind := range []string{"hard link", "link", "another vault's root"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				dir, mine := image(t, s.template), filepath.Join(t.TempDir(), "mine")
+				dir, mine := copyDirectory(t, s.template), filepath.Join(t.TempDir(), "mine")
 				content := []byte("my only copy")
 				if kind == "another vault's root" {
 					var err error

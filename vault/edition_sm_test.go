@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"strongroom.example/audit"
 	"strongroom.example/internal/suite"
+	"strongroom.example/vault/internal/auditlog"
 )
 
 // TestSMEditionByGmsmAlone fills a vault of the SM edition, closes it, and computes every
@@ -27,10 +27,7 @@ func TestSMEditionByGmsmAlone(t *testing.T) {
 	hashed := fillSMVault(t, v)
 	closeChecked(t, v)
 
-	r := &smReader{t: t, dir: dir}
-	r.readRoot("correct horse")
-	r.readStore()
-	h := r.readHead()
+	r, h := readSMVault(t, dir)
 	r.equal("hash of the root file in the head", h.rootFile, smHash(r.rootFile))
 	leaves := r.readRecords(h)
 	r.equal("root of the log", h.logRoot, smTree(leaves))
@@ -39,6 +36,29 @@ func TestSMEditionByGmsmAlone(t *testing.T) {
 	if !bytes.Equal(hashed, contextHash) {
 		t.Errorf("the context's hash is %x, and HMAC-SM3 gives %x", hashed, contextHash)
 	}
+	for n := range 2 { // an odd and an even number of commits, so that either slot of the tip is the newest once
+		v, err := Open(t.Context(), dir, Config{Edition: SM}, passphrase(t, "correct horse"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n + 1 {
+			if _, err := v.As(DefaultOwner).GenerateRandom(t.Context(), 16); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeChecked(t, v)
+		r, h := readSMVault(t, dir)
+		r.checkTip(h)
+	}
+}
+
+// readSMVault reads the root file, the pairs and the head of a closed vault.
+func readSMVault(t *testing.T, dir string) (*smReader, smHead) {
+	t.Helper()
+	r := &smReader{t: t, dir: dir}
+	r.readRoot("correct horse")
+	r.readStore()
+	return r, r.readHead()
 }
 
 // fillSMVault makes keys of several kinds and more than 256 audit records, so that a node
@@ -131,25 +151,39 @@ func (r *smReader) readRecords(h smHead) (leaves [][]byte) {
 	if count != h.count || uint64(len(leaves)) != h.size {
 		r.t.Errorf("%d records and %d audit records; the head says %d and %d", count, len(leaves), h.count, h.size)
 	}
-	r.equal("stored node of the tree", nodes[nodePath(8, 0)], smTree(leaves[:256]))
+	r.equal("stored node of the tree", nodes[auditlog.NodePath(8, 0)], smTree(leaves[:256]))
 	return leaves
 }
 
-// checkTip checks that a slot of the tip matches the head.
+// checkTip checks that the newest slot of the tip matches the head, and the MAC of each
+// slot that is written. Which slot is the newest depends on how often the tip was synced,
+// and so on the time that the vault was open.
 func (r *smReader) checkTip(h smHead) {
 	r.t.Helper()
 	tip, err := os.ReadFile(filepath.Join(r.dir, "tip"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	slot := tip[4096*(h.generation%2):]
-	f := fields(slot[4:])
-	if told := fmt.Sprint(f.u64(), f.u64()); told != fmt.Sprint(h.generation, h.size) {
-		r.t.Errorf("the tip holds %s", told)
+	var newest smHead
+	for _, slot := range [][]byte{tip[:4096], tip[4096:]} {
+		if bytes.Equal(slot[:4], make([]byte, 4)) {
+			continue // not written yet
+		}
+		f := fields(slot[4:])
+		told := smHead{generation: f.u64(), size: f.u64(), logRoot: f.take(32), rootFile: f.take(32)}
+		f.take(8 + 8 + 8 + 32) // the end of the journal
+		f.take(32 * int(f.take(1)[0]))
+		r.equal("MAC of the tip", f.take(32), smMAC(r.derive("strongroom/tip"), slot[:len(slot)-len(f)-32]))
+		if told.generation > newest.generation {
+			newest = told
+		}
 	}
-	r.equal("root of the log in the tip", f.take(32), h.logRoot)
-	r.equal("hash of the root file in the tip", f.take(32), h.rootFile)
-	r.equal("MAC of the tip", f.take(32), smMAC(r.derive("strongroom/tip"), slot[:84]))
+	if newest.generation != h.generation || newest.size != h.size {
+		r.t.Errorf("the tip names generation %d with %d audit records, and the head %d with %d",
+			newest.generation, newest.size, h.generation, h.size)
+	}
+	r.equal("root of the log in the tip", newest.logRoot, h.logRoot)
+	r.equal("hash of the root file in the tip", newest.rootFile, h.rootFile)
 }
 
 // smTree returns the root of the RFC 6962 tree over leaves, by its recursive definition.

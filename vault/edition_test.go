@@ -5,6 +5,8 @@ import (
 	"flag"
 	"slices"
 	"testing"
+
+	"strongroom.example/vault/internal/editionrules"
 )
 
 // editionName is the edition in which the suite runs. The default is Standard, or FIPS if
@@ -15,7 +17,7 @@ import (
 var editionName = flag.String("edition", "", "run the suite in this edition: STANDARD, FIPS or SM")
 
 // editions are the editions that this process can use.
-var editions = slices.DeleteFunc([]Edition{Standard, FIPS, SM}, func(e Edition) bool { return checkProcess(e) != nil })
+var editions = slices.DeleteFunc([]Edition{Standard, FIPS, SM}, func(e Edition) bool { return editionrules.CheckProcess(e) != nil })
 
 // testEdition returns the edition in which the suite runs.
 func testEdition() Edition {
@@ -46,7 +48,7 @@ func otherEdition() Edition {
 func needs[A ~string](t *testing.T, algs ...A) {
 	t.Helper()
 	for _, alg := range algs {
-		if err := excluded(testEdition(), alg); err != nil {
+		if err := editionrules.Excluded(testEdition(), alg); err != nil {
 			t.Skip(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strongroom.example/audit"
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/vault/internal/editionrules"
 )
 
 // TestEditionsInEveryProcess runs the tests of this file, and a walk through a vault, in
@@ -86,8 +87,8 @@ func TestEditionIsBound(t *testing.T) {
 					t.Fatal(err)
 				}
 				bad := bytes.Clone(good[:len(good)-32])
-				bad[7], bad[8] = byte(suiteOf(other)), byte(other)
-				sum := suiteOf(other).Hash(bad)
+				bad[7], bad[8] = byte(editionrules.SuiteOf(other)), byte(other)
+				sum := editionrules.SuiteOf(other).Hash(bad)
 				writeRoots(t, dir, append(bad, sum[:]...))
 				if _, err := Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "correct horse")); !errors.Is(err, ErrInvalid) {
 					t.Errorf("opened as what it was: %v", err)
@@ -95,9 +96,9 @@ func TestEditionIsBound(t *testing.T) {
 				if _, err := Open(t.Context(), dir, Config{Edition: other}, passphrase(t, "correct horse")); !errors.Is(err, ErrUnlock) {
 					t.Errorf("opened as what it is not: %v", err)
 				}
-				if suiteOf(other) != suiteOf(edition) {
+				if editionrules.SuiteOf(other) != editionrules.SuiteOf(edition) {
 					bad[8] = byte(edition) // only the edition changes, not the suite
-					sum = suiteOf(other).Hash(bad)
+					sum = editionrules.SuiteOf(other).Hash(bad)
 					writeRoots(t, dir, append(bad, sum[:]...))
 					if _, err := Open(t.Context(), dir, Config{Edition: edition}, passphrase(t, "correct horse")); !errors.Is(err, ErrCorrupt) {
 						t.Errorf("opened in another suite: %v", err)

@@ -20,14 +20,14 @@ const importCrashDir = "STRONGROOM_IMPORT_CRASH_DIR"
 // and the CMK has its material completely or not at all.
 func TestImportKilled(t *testing.T) {
 	if dir := os.Getenv(importCrashDir); dir != "" {
-		importVictim(t, dir)
+		importCrashChild(t, dir)
 		return
 	}
 	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	survivor := mustKey(t, c, KeyOptions{Alias: "survivor"})
 	doomed := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "doomed"})
-	mustImport(t, c, doomed.ID, newParcel(t, c, doomed, ownKey(1)).material())
+	mustImport(t, c, doomed.ID, newImportFixture(t, c, doomed, ownKey(1)).material())
 	var cts [2][]byte
 	for i, k := range []Key{survivor, doomed} {
 		ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
@@ -45,9 +45,9 @@ func TestImportKilled(t *testing.T) {
 	t.Logf("12 kills: %v", states)
 }
 
-// importVictim deletes and imports until it is killed, and prints the results that it
+// importCrashChild deletes and imports until it is killed, and prints the results that it
 // received.
-func importVictim(t *testing.T, dir string) {
+func importCrashChild(t *testing.T, dir string) {
 	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
 		fmt.Println("failed", err)
@@ -61,19 +61,23 @@ func importVictim(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		if k.State == Enabled {
-			time.Sleep(rand.N(60 * time.Millisecond)) // to make a kill at this point likely
+			for range rand.N(30) { // to make a kill at this point likely
+				if k, err := c.DescribeKey(t.Context(), "doomed"); err != nil || k.State != Enabled {
+					t.Fatalf("the CMK with material: %s, %v", k.State, err)
+				}
+			}
 			if err := c.DeleteImportedKeyMaterial(t.Context(), k.ID); err != nil {
 				t.Fatal(err)
 			}
 			fmt.Println(PendingImport)
 			continue
 		}
-		mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+		mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 		fmt.Println(Enabled)
 	}
 }
 
-// killImporter kills a victim shortly after its start or after one of its first results,
+// killImporter kills a child process shortly after its start or after one of its first results,
 // and returns the last state that it printed.
 func killImporter(t *testing.T, dir string) (acked KeyState) {
 	t.Helper()

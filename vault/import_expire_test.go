@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"strongroom.example/audit"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 )
 
 // importUntil makes a CMK whose material expires at the given time.
-func importUntil(t *testing.T, c Client, at time.Time) (Key, *parcel) {
+func importUntil(t *testing.T, c Client, at time.Time) (Key, *importFixture) {
 	t.Helper()
 	k := newExternal(t, c)
-	p := newParcel(t, c, k, ownKey(1))
+	p := newImportFixture(t, c, k, ownKey(1))
 	m := p.material()
 	m.ValidTo = at
 	k = mustImport(t, c, k.ID, m)
@@ -34,7 +35,7 @@ func TestExpiryIsExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.agenda.set(importPathOf(k.ID), time.Time{}) // the background ticker is late
+	v.tasks.Schedule(importPathOf(k.ID), time.Time{}) // the background ticker is late
 	fake.Advance(time.Hour - time.Nanosecond)
 	if _, err := c.Decrypt(ctx, ct, nil); err != nil {
 		t.Errorf("a nanosecond before: %v", err)
@@ -72,7 +73,7 @@ func TestExpiryWhileTagged(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	at := fake.Now().Add(time.Hour)
 	k, _ := importUntil(t, c, at)
-	defer tagging(t, c, k.ID, 8)()
+	defer tagInBackground(t, c, k.ID, 8)()
 	fake.Advance(time.Hour)
 	mustExpire(t, v, k)
 }
@@ -87,29 +88,26 @@ func mustExpire(t *testing.T, v *Vault, k Key) {
 		t.Errorf("material remains: %q", left)
 	}
 	r := lastRecord(t, v.As(DefaultOwner), OpExpireKeyMaterial)
-	if r.Result != audit.OK || r.Key != k.ID || r.Principal != string(byItself) || r.Phase != audit.Outcome {
+	if r.Result != audit.OK || r.Key != k.ID || r.Principal != string(principalVault) || r.Phase != audit.Outcome {
 		t.Errorf("the record of the expiry is %+v", r)
 	}
-	stored, err := v.keys.key(t.Context(), k.ID)
+	stored, err := v.records.key(t.Context(), k.ID)
 	if err != nil || stored.State != PendingImport || !stored.ValidTo.IsZero() {
 		t.Errorf("the stored key is %+v, error %v", stored, err)
 	}
 }
 
-// TestTickExpires: the background ticker destroys expired material.
-func TestTickExpires(t *testing.T) {
+// TestBackgroundExpires: the background ticker destroys expired material.
+func TestBackgroundExpires(t *testing.T) {
 	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
 	k, p := importUntil(t, c, fake.Now().Add(time.Hour))
 	fake.Advance(time.Hour)
-	for end := time.Now().Add(10 * time.Second); len(v.store.Paths("material/"))+len(v.store.Paths(intents)) > 0; {
-		if time.Now().After(end) {
-			t.Fatal("the background ticker did not run")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	refusedImport(t, c, k.ID, p.material(), "ended with the material")
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	poll.Until(t, "the background ticker destroys the material", func() bool {
+		return len(v.store.Paths("material/"))+len(v.store.Paths(intents)) == 0
+	})
+	refusedImport(t, c, k.ID, p.material(), "end of the material")
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 }
 
 // TestExpiryAtOpen: material that expired while the vault was closed is destroyed during
@@ -132,9 +130,10 @@ func TestExpiryAtOpen(t *testing.T) {
 	}
 }
 
-// TestValidToIsSetAnew: an import of the same material sets a new ValidTo, even if the
+// TestValidToIsReplaced: an import of the same material sets a new ValidTo, even if the
 // material has just expired and the ticker is late.
-func TestValidToIsSetAnew(t *testing.T) {
+func TestValidToIsReplaced(t *testing.T) {
+	t.Parallel()
 	v, c, fake, _ := newClockVault(t)
 	ctx := t.Context()
 	k, p := importUntil(t, c, fake.Now().Add(time.Hour))
@@ -149,8 +148,8 @@ func TestValidToIsSetAnew(t *testing.T) {
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
 		t.Errorf("Decrypt: %q, error %v", got, err)
 	}
-	next := newParcel(t, c, k, ownKey(1))
-	v.agenda.set(importPathOf(k.ID), time.Time{})
+	next := newImportFixture(t, c, k, ownKey(1))
+	v.tasks.Schedule(importPathOf(k.ID), time.Time{})
 	fake.Advance(2 * time.Hour)
 	if k := mustImport(t, c, k.ID, next.material()); !k.ValidTo.IsZero() || k.State != Enabled {
 		t.Errorf("the key without ValidTo is %+v", k)
@@ -171,15 +170,16 @@ func TestDisabledKeyExpires(t *testing.T) {
 	if err := c.DisableKeys(t.Context(), k.ID); err != nil {
 		t.Fatal(err)
 	}
-	v.agenda.set(importPathOf(k.ID), time.Time{})
+	v.tasks.Schedule(importPathOf(k.ID), time.Time{})
 	fake.Advance(time.Hour)
 	mustExpire(t, v, k)
 }
 
-// TestNothingIsTendedAfterAFailedOpen: an Open that fails at its last step leaves no
+// TestNoBackgroundAfterFailedOpen: an Open that fails at its last step leaves no
 // background goroutine; TestMain checks that.
-func TestNothingIsTendedAfterAFailedOpen(t *testing.T) {
-	x, v := newEstate(t, 1)
+func TestNoBackgroundAfterFailedOpen(t *testing.T) {
+	t.Parallel()
+	x, v := newCrashFixture(t, 1)
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}

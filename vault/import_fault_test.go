@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"strongroom.example/driver"
+	"strongroom.example/vault/internal/importtoken"
+	"strongroom.example/vault/internal/wrapping"
 )
 
 // TestKeyFaultsDoNotCount: material that unwraps by AES-KWP but has a wrong length is
@@ -18,28 +20,29 @@ func TestKeyFaultsDoNotCount(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := newExternal(t, c)
-	p := askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: WrapRSAAESSHA256})
-	for range tokenTries + 1 {
+	p := requestImport(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: WrapRSAAESSHA256})
+	for range importtoken.MaxAttempts + 1 {
 		m := p.material()
 		m.EncryptedMaterial = wrapFor(t, p.parameters, append(ownKey(1), 0))
-		refusedImport(t, c, k.ID, m, "bytes, the CMK takes")
+		refusedImport(t, c, k.ID, m, "bytes, the CMK needs")
 	}
 	bad := p.material()
 	bad.EncryptedMaterial = append([]byte(nil), bad.EncryptedMaterial...)
 	bad.EncryptedMaterial[300-32] ^= 1
-	for range tokenTries {
-		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, bad); !errors.Is(err, errMaterial) {
-			t.Errorf("ImportKeyMaterial of what does not unwrap: %v, want %v", err, errMaterial)
+	for range importtoken.MaxAttempts {
+		if _, err := c.ImportKeyMaterial(t.Context(), k.ID, bad); !errors.Is(err, wrapping.ErrMaterial) {
+			t.Errorf("ImportKeyMaterial of what does not unwrap: %v, want %v", err, wrapping.ErrMaterial)
 		}
 	}
-	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrImportToken) || !strings.Contains(err.Error(), "failed tries") {
-		t.Errorf("ImportKeyMaterial after %d tries that did not unwrap: %v, want ErrImportToken", tokenTries, err)
+	if _, err := c.ImportKeyMaterial(t.Context(), k.ID, p.material()); !errors.Is(err, ErrImportToken) || !strings.Contains(err.Error(), "failed attempts") {
+		t.Errorf("ImportKeyMaterial after %d tries that did not unwrap: %v, want ErrImportToken", importtoken.MaxAttempts, err)
 	}
-	mustImport(t, c, k.ID, askParcel(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: WrapRSAAESSHA256}).material())
+	mustImport(t, c, k.ID, requestImport(t, c, k.ID, ownKey(1), ImportRequest{Algorithm: WrapRSAAESSHA256}).material())
 }
 
 // TestImportPathDemanded: a requested path is used, or rejected with the reason.
 func TestImportPathDemanded(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := newImportDevice(t)
 	symmetric, private := newExternal(t, c), mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256})
 	soft := mustKey(t, c, KeyOptions{Origin: OriginExternal, Driver: softDriver})
@@ -58,7 +61,7 @@ func TestImportPathDemanded(t *testing.T) {
 		{symmetric, ImportRequest{Path: "MOON"}, "", ErrInvalid, "MOON"},
 		{private, ImportRequest{}, PathHost, nil, ""},
 		{private, ImportRequest{Path: PathDevice}, "", ErrUnsupported, "EC_P256/SIGN"},
-		{soft, ImportRequest{Path: PathDevice}, "", ErrUnsupported, "soft driver unwraps nothing"},
+		{soft, ImportRequest{Path: PathDevice}, "", ErrUnsupported, "soft driver does not unwrap"},
 		{soft, ImportRequest{}, PathHost, nil, ""},
 	} {
 		p, err := c.ParametersForImport(t.Context(), row.key.ID, row.r)
@@ -78,7 +81,7 @@ func TestImportExpectedPublicKey(t *testing.T) {
 	right, wrong := privateKey(t, spec), privateKey(t, spec)
 	public := publicOf(t, right)
 	send := func(plain, public []byte) error {
-		m := newParcel(t, c, k, plain).material()
+		m := newImportFixture(t, c, k, plain).material()
 		m.PublicKey = public
 		_, err := c.ImportKeyMaterial(t.Context(), k.ID, m)
 		return err
@@ -95,7 +98,7 @@ func TestImportExpectedPublicKey(t *testing.T) {
 		t.Errorf("ImportKeyMaterial of the key of PublicKey: %v", err)
 	}
 	other := newExternal(t, c)
-	m := newParcel(t, c, other, ownKey(1)).material()
+	m := newImportFixture(t, c, other, ownKey(1)).material()
 	m.PublicKey = public
 	if _, err := c.ImportKeyMaterial(t.Context(), other.ID, m); !errors.Is(err, ErrInvalid) {
 		t.Errorf("ImportKeyMaterial of symmetric material with a PublicKey: %v, want ErrInvalid", err)

@@ -9,15 +9,16 @@ import (
 	"strconv"
 	"testing"
 
-	"strongroom.example/internal/openssltest"
+	"strongroom.example/internal/testing/openssltest"
+	"strongroom.example/vault/internal/editionrules"
 )
 
-// owner is an owner of material who uses only openssl.
-type owner struct{ openssltest.Bench }
+// externalOwner is an owner of material who uses only openssl.
+type externalOwner struct{ openssltest.Bench }
 
-func newOwner(t *testing.T) owner {
+func newExternalOwner(t *testing.T) externalOwner {
 	t.Helper()
-	return owner{openssltest.New(t)}
+	return externalOwner{openssltest.New(t)}
 }
 
 // opensslOptions are the options of pkeyutl for each algorithm.
@@ -31,7 +32,7 @@ var opensslOptions = map[WrappingAlgorithm][]string{
 }
 
 // wrap encrypts a file for the public key with pkeyutl.
-func (o owner) wrap(file string, p ImportParameters) []byte {
+func (o externalOwner) wrap(file string, p ImportParameters) []byte {
 	o.Helper()
 	text := base64.StdEncoding.EncodeToString(p.PublicKey.DER)
 	o.Write("public_key.base64", []byte(text))
@@ -50,7 +51,7 @@ func (o owner) wrap(file string, p ImportParameters) []byte {
 }
 
 // wrapPrivate wraps a file by RSA_AES_KEY_WRAP.
-func (o owner) wrapPrivate(file string, p ImportParameters) []byte {
+func (o externalOwner) wrapPrivate(file string, p ImportParameters) []byte {
 	o.Helper()
 	o.Exec("rand", "-out", "aes_key.bin", "32")
 	o.Exec("enc", "-e", "-id-aes256-wrap-pad", "-iv", "A65959A6", "-K", hex.EncodeToString(o.Read("aes_key.bin")),
@@ -65,13 +66,13 @@ func TestImportFromOpenSSL(t *testing.T) {
 	for _, edition := range editions {
 		for _, alg := range []WrappingAlgorithm{WrapRSAESPKCS1V15, WrapRSAESOAEPSHA1, WrapRSAESOAEPSHA256, WrapSM2} {
 			t.Run(edition.String()+"/"+string(alg), func(t *testing.T) {
-				o := newOwner(t)
+				o := newExternalOwner(t)
 				v, _ := newTestVault(t, Config{Edition: edition})
 				c, ctx := v.As(DefaultOwner), t.Context()
 				k := newExternal(t, c)
 				p, err := c.ParametersForImport(ctx, k.ID, ImportRequest{Algorithm: alg})
 				enforced := fips140.Enforced() && (alg == WrapRSAESOAEPSHA1 || alg == WrapSM2)
-				if refused := excluded(edition, alg); refused != nil || enforced {
+				if refused := editionrules.Excluded(edition, alg); refused != nil || enforced {
 					if !errors.Is(err, ErrUnsupported) {
 						t.Errorf("ParametersForImport: %v, want %v", err, refused)
 					}
@@ -103,7 +104,7 @@ func TestImportFromOpenSSL(t *testing.T) {
 // TestMacOfImportedKey: the vault and openssl compute the same MAC with the imported
 // material.
 func TestMacOfImportedKey(t *testing.T) {
-	o := newOwner(t)
+	o := newExternalOwner(t)
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: HMAC256})
@@ -138,7 +139,7 @@ func TestPrivateKeysFromOpenSSL(t *testing.T) {
 				if alg == WrapRSAAESSHA1 {
 					needs(t, WrapRSAESOAEPSHA1)
 				}
-				o := newOwner(t)
+				o := newExternalOwner(t)
 				v, _ := newTestVault(t, testConfig())
 				c := v.As(DefaultOwner)
 				k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: row.spec, Usage: SignVerify})
@@ -157,7 +158,7 @@ func TestPrivateKeysFromOpenSSL(t *testing.T) {
 }
 
 // verify makes a signature in the vault and verifies it with openssl.
-func (o owner) verify(c Client, k Key) {
+func (o externalOwner) verify(c Client, k Key) {
 	o.Helper()
 	options, digest := SignOptions{}, "-sha256"
 	switch k.Spec {

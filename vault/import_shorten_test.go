@@ -9,16 +9,16 @@ import (
 	"strongroom.example/internal/clock"
 )
 
-// TestShorteningIsDeleting: a principal that may import but not delete cannot shorten the
-// life of material by importing it again, but can extend it.
-func TestShorteningIsDeleting(t *testing.T) {
+// TestShorteningNeedsDeletePermission: a principal that may import but not delete cannot
+// shorten the life of material by importing it again, but can extend it.
+func TestShorteningNeedsDeletePermission(t *testing.T) {
 	fake, may := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), mayOnly{OpImportKeyMaterial: true}
 	cfg := testConfig()
-	cfg.clock, cfg.Authorizer = fake, may
+	cfg.Clock, cfg.Authorizer = fake, may
 	v, _ := newTestVault(t, cfg)
 	owner, clerk, ctx := v.As(DefaultOwner), v.As("clerk"), t.Context()
 	k := newExternal(t, owner)
-	m := newParcel(t, owner, k, ownKey(1)).material()
+	m := newImportFixture(t, owner, k, ownKey(1)).material()
 	soon, day, week, never := fake.Now().Add(300*time.Millisecond), fake.Now().AddDate(0, 0, 1), fake.Now().AddDate(0, 0, 7), time.Time{}
 	for _, row := range []struct {
 		name    string
@@ -51,7 +51,7 @@ func TestShorteningIsDeleting(t *testing.T) {
 	if err := owner.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 		t.Fatal(err)
 	}
-	again := newParcel(t, owner, k, ownKey(1)).material()
+	again := newImportFixture(t, owner, k, ownKey(1)).material()
 	again.ValidTo = fake.Now().Add(time.Second)
 	if _, err := clerk.ImportKeyMaterial(ctx, k.ID, again); err != nil {
 		t.Errorf("an import of material that is not there, for a second: %v", err)
@@ -63,13 +63,41 @@ func TestShorteningIsDeleting(t *testing.T) {
 	}
 }
 
+// TestShorteningOfBoundKey: an import that sets an earlier end fails while a resource is
+// bound to the CMK, and one that does not shorten succeeds.
+func TestShorteningOfBoundKey(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	ctx, c := t.Context(), v.As(DefaultOwner)
+	k := newExternal(t, c)
+	m := newImportFixture(t, c, k, ownKey(1)).material()
+	mustImport(t, c, k.ID, m)
+	if err := c.BindResource(ctx, k.ID, "db"); err != nil {
+		t.Fatal(err)
+	}
+	mustImport(t, c, k.ID, m)
+	shorter := m
+	shorter.ValidTo = time.Now().Add(time.Minute)
+	if _, err := c.ImportKeyMaterial(ctx, k.ID, shorter); !errors.Is(err, ErrKeyBound) {
+		t.Errorf("an import that shortens the life of a bound CMK: %v, want ErrKeyBound", err)
+	}
+	if got, err := c.DescribeKey(ctx, k.ID); err != nil || !got.ValidTo.IsZero() {
+		t.Errorf("the material is valid to %v, %v, want no end", got.ValidTo, err)
+	}
+	if err := c.UnbindResource(ctx, k.ID, "db"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ImportKeyMaterial(ctx, k.ID, shorter); err != nil {
+		t.Errorf("after the resource was unbound: %v", err)
+	}
+}
+
 // TestShorteningAfterAnotherImport: an import that shortens nothing at its decision is
 // decided again if another import sets a later ValidTo before its commit.
 func TestShorteningAfterAnotherImport(t *testing.T) {
-	s := newSteps(t)
+	s := newDeviceSteps(t)
 	s.rules.deny(OpDeleteImportedKeyMaterial)
 	k := newExternal(t, s.admin)
-	m := newParcel(t, s.admin, k, ownKey(1)).material()
+	m := newImportFixture(t, s.admin, k, ownKey(1)).material()
 	m.ValidTo = time.Now().AddDate(0, 0, 1)
 	mustImport(t, s.admin, k.ID, m)
 	later, once := m, false

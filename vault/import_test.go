@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,41 +26,45 @@ import (
 	"strongroom.example/driver/soft"
 	"strongroom.example/internal/clock"
 	"strongroom.example/internal/keywrap"
+	"strongroom.example/internal/testing/fakedriver"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
+	"strongroom.example/vault/internal/editionrules"
+	"strongroom.example/vault/internal/wrapping"
 )
 
-// parcel is material wrapped for import into a CMK.
-type parcel struct {
+// importFixture is material wrapped for import into a CMK.
+type importFixture struct {
 	plain      []byte
 	parameters ImportParameters
 	wrapped    []byte
 }
 
-// newParcel requests parameters and wraps material with them, as its owner does.
-func newParcel(t testing.TB, c Client, k Key, plain []byte) *parcel {
+// newImportFixture requests parameters and wraps material with them, as its owner does.
+func newImportFixture(t testing.TB, c Client, k Key, plain []byte) *importFixture {
 	t.Helper()
-	return askParcel(t, c, k.ID, plain, ImportRequest{})
+	return requestImport(t, c, k.ID, plain, ImportRequest{})
 }
 
-func askParcel(t testing.TB, c Client, key string, plain []byte, r ImportRequest) *parcel {
+func requestImport(t testing.TB, c Client, key string, plain []byte, r ImportRequest) *importFixture {
 	t.Helper()
 	p, err := c.ParametersForImport(t.Context(), key, r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &parcel{plain, p, wrapFor(t, p, plain)}
+	return &importFixture{plain, p, wrapFor(t, p, plain)}
 }
 
 // material returns the argument for ImportKeyMaterial.
-func (p *parcel) material() ImportMaterial {
+func (p *importFixture) material() ImportMaterial {
 	if p == nil {
 		return ImportMaterial{}
 	}
 	return ImportMaterial{Token: p.parameters.Token, EncryptedMaterial: p.wrapped}
 }
 
-// renew restores a CMK's material and the parcel's token, whatever was done to them.
-func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
+// renew restores a CMK's material and the fixture's token, whatever was done to them.
+func (p *importFixture) renew(t *testing.T, v *Vault, k Key) {
 	t.Helper()
 	if p == nil {
 		return
@@ -70,19 +73,19 @@ func (p *parcel) renew(t *testing.T, v *Vault, k Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := v.openToken(p.parameters.Token)
+	tok, err := v.tokens().Open(p.parameters.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ver, err := v.keys.version(t.Context(), k.ID, 1)
+	ver, err := v.records.version(t.Context(), k.ID, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ver.Material != "" && !state.Token.Gone && state.Token.Serial == tok.serial.String() {
+	if ver.Material != "" && !state.Newest.Gone && state.Newest.Serial == tok.Serial.String() {
 		return
 	}
 	forceState(t, v, k, PendingImport)
-	*p = *newParcel(t, v.As(DefaultOwner), k, p.plain)
+	*p = *newImportFixture(t, v.As(DefaultOwner), k, p.plain)
 	if _, err := v.As(DefaultOwner).ImportKeyMaterial(t.Context(), k.ID, p.material()); err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +134,8 @@ func wrapped(p ImportParameters, plain []byte) (out []byte, err error) {
 func newMaterial(t testing.TB, c Client, row specRow) []byte {
 	t.Helper()
 	spec := row.device(c.vault.suite)
-	if symmetric(spec) {
-		plain := make([]byte, materialSize(Key{Spec: row.spec}, spec, c.vault.cfg.Edition))
+	if wrapping.Symmetric(spec) {
+		plain := make([]byte, wrapping.MaterialSize(spec, row.spec == Symmetric, c.vault.cfg.Edition))
 		rand.Read(plain)
 		return plain
 	}
@@ -142,7 +145,7 @@ func newMaterial(t testing.TB, c Client, row specRow) []byte {
 // privateKey generates a private key with a separate software engine and exports it.
 func privateKey(t testing.TB, spec driver.KeySpec) []byte {
 	t.Helper()
-	d, err := soft.New(soft.Config{Key: make([]byte, 32)})
+	d, err := soft.Open(t.Context(), soft.Config{Key: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +161,9 @@ func privateKey(t testing.TB, spec driver.KeySpec) []byte {
 	return out
 }
 
-// footprint returns the contents of a vault, by path and version, without those that every
+// countRecords returns the contents of a vault, by path and version, without those that every
 // attempt changes: the audit log, the clock and the count of attempts.
-func footprint(v *Vault) map[string]uint64 {
+func countRecords(v *Vault) map[string]uint64 {
 	out := map[string]uint64{}
 	for _, prefix := range []string{"key/", "alias/", "version/", "material/", "intent/", "imported/"} {
 		for _, path := range v.store.Paths(prefix) {
@@ -174,7 +177,7 @@ func footprint(v *Vault) map[string]uint64 {
 func newClockVault(t *testing.T) (*Vault, Client, *clock.Fake, string) {
 	t.Helper()
 	fake := clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
-	v, dir := newTestVault(t, Config{Edition: testEdition(), clock: fake})
+	v, dir := newTestVault(t, Config{Edition: testEdition(), Clock: fake})
 	return v, v.As(DefaultOwner), fake, dir
 }
 
@@ -201,9 +204,9 @@ func mustImport(t testing.TB, c Client, key string, m ImportMaterial) Key {
 	return k
 }
 
-// TestImportLife: a CMK is pending, imported, deleted and imported again. Then earlier
+// TestImportLifecycle: a CMK is pending, imported, deleted and imported again. Then earlier
 // ciphertexts can be decrypted again, also after a restart.
-func TestImportLife(t *testing.T) {
+func TestImportLifecycle(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "mine"})
@@ -216,7 +219,7 @@ func TestImportLife(t *testing.T) {
 	if _, err := c.Encrypt(ctx, "mine", nil, nil); !errors.Is(err, ErrKeyState) {
 		t.Errorf("Encrypt without material: %v, want ErrKeyState", err)
 	}
-	one := newParcel(t, c, k, ownKey(1))
+	one := newImportFixture(t, c, k, ownKey(1))
 	k = mustImport(t, c, "mine", one.material())
 	if k.State != Enabled || k.Version != 1 {
 		t.Errorf("the key after the import is %+v", k)
@@ -250,11 +253,11 @@ func TestImportLife(t *testing.T) {
 	if _, err := c.ImportKeyMaterial(ctx, "mine", one.material()); !errors.Is(err, ErrImportToken) {
 		t.Errorf("a token that ended with its material: %v", err)
 	}
-	other := newParcel(t, c, k, ownKey(2))
+	other := newImportFixture(t, c, k, ownKey(2))
 	if _, err := c.ImportKeyMaterial(ctx, "mine", other.material()); !errors.Is(err, ErrOtherMaterial) || !errors.Is(err, ErrImport) || errors.Is(err, ErrImportToken) {
 		t.Errorf("ImportKeyMaterial of other material: %v, want ErrOtherMaterial, which is an ErrImport", err)
 	}
-	mustImport(t, c, "mine", newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, "mine", newImportFixture(t, c, k, ownKey(1)).material())
 	if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
 		t.Errorf("Decrypt after another import: %q, error %v", got, err)
 	}
@@ -280,10 +283,10 @@ func TestImportRefused(t *testing.T) {
 	v, c, fake, _ := newClockVault(t)
 	ctx := t.Context()
 	k, stranger := newExternal(t, c), newExternal(t, c)
-	good := newParcel(t, c, k, ownKey(1))
+	good := newImportFixture(t, c, k, ownKey(1))
 	older := good.material()
-	good = newParcel(t, c, k, ownKey(1))
-	foreign := newParcel(t, c, stranger, ownKey(1)).material()
+	good = newImportFixture(t, c, k, ownKey(1))
+	foreign := newImportFixture(t, c, stranger, ownKey(1)).material()
 	foreign.EncryptedMaterial = good.wrapped
 	with := func(change func(*ImportMaterial)) ImportMaterial {
 		m := good.material()
@@ -300,7 +303,7 @@ func TestImportRefused(t *testing.T) {
 		return with(func(m *ImportMaterial) { m.EncryptedMaterial = wrapFor(t, other, good.plain) })
 	}
 	otherAlgorithm := by(WrapRSAAESSHA256)
-	if excluded(testEdition(), WrapRSAESPKCS1V15) == nil {
+	if editionrules.Excluded(testEdition(), WrapRSAESPKCS1V15) == nil {
 		otherAlgorithm = by(WrapRSAESPKCS1V15)
 	}
 	for name, row := range map[string]struct {
@@ -312,10 +315,10 @@ func TestImportRefused(t *testing.T) {
 		"longer algorithm":   {by(WrapRSAAESSHA256), ErrImport, "unwrap"},
 		"older token":        {older, ErrImportToken, "newer"},
 		"other CMK's token":  {foreign, ErrImportToken, "another CMK"},
-		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImportToken, "no import token"},
-		"truncated token":    {with(func(m *ImportMaterial) { m.Token = m.Token[:60] }), ErrImportToken, "no import token"},
-		"forged algorithm":   {with(func(m *ImportMaterial) { m.Token[5]++ }), ErrImportToken, "no import token"},
-		"forged date":        {with(func(m *ImportMaterial) { m.Token[47]++ }), ErrImportToken, "no import token"},
+		"no token":           {with(func(m *ImportMaterial) { m.Token = nil }), ErrImportToken, "an import token"},
+		"truncated token":    {with(func(m *ImportMaterial) { m.Token = m.Token[:60] }), ErrImportToken, "an import token"},
+		"forged algorithm":   {with(func(m *ImportMaterial) { m.Token[5]++ }), ErrImportToken, "an import token"},
+		"forged date":        {with(func(m *ImportMaterial) { m.Token[47]++ }), ErrImportToken, "an import token"},
 		"truncated material": {with(func(m *ImportMaterial) { m.EncryptedMaterial = m.EncryptedMaterial[:200] }), ErrImport, "unwrap"},
 		"no material":        {with(func(m *ImportMaterial) { m.EncryptedMaterial = nil }), ErrImport, "unwrap"},
 		"longer ciphertext":  {with(func(m *ImportMaterial) { m.EncryptedMaterial = append(m.EncryptedMaterial, 0) }), ErrImport, "unwrap"},
@@ -329,7 +332,7 @@ func TestImportRefused(t *testing.T) {
 		"ValidTo past":       {with(func(m *ImportMaterial) { m.ValidTo = fake.Now() }), ErrInvalid, "ValidTo"},
 		"ValidTo in 10000":   {with(func(m *ImportMaterial) { m.ValidTo = fake.Now().AddDate(9000, 0, 0) }), ErrInvalid, "ValidTo"},
 	} {
-		before := footprint(v)
+		before := countRecords(v)
 		_, err := c.ImportKeyMaterial(ctx, k.ID, row.m)
 		if !errors.Is(err, row.want) || !strings.Contains(err.Error(), row.say) {
 			t.Errorf("%s: %v, want %v", name, err, row.want)
@@ -337,13 +340,13 @@ func TestImportRefused(t *testing.T) {
 		if row.want != ErrImportToken && errors.Is(err, ErrImportToken) || row.want == ErrImportToken && !errors.Is(err, ErrImport) || errors.Is(err, ErrOtherMaterial) {
 			t.Errorf("%s: ImportKeyMaterial: %v, which is of another kind than %v", name, err, row.want)
 		}
-		if after := footprint(v); !maps.Equal(before, after) {
+		if after := countRecords(v); !maps.Equal(before, after) {
 			t.Errorf("%s changed the vault: %v, then %v", name, before, after)
 		}
 		if got := lastRecord(t, c, OpImportKeyMaterial); got.Result != audit.Failed || got.Error != errorName(row.want) {
 			t.Errorf("%s: the record has %s %s", name, got.Result, got.Error)
 		}
-		forgive(t, v, k.ID)
+		resetAttempts(t, v, k.ID)
 	}
 	if k := mustImport(t, c, k.ID, good.material()); k.State != Enabled {
 		t.Errorf("the key after the import is %+v", k)
@@ -364,13 +367,13 @@ func lastRecord(t *testing.T, c Client, op Operation) (last audit.Record) {
 	return last
 }
 
-// forgive resets the count of failed attempts, so that a test can make more.
-func forgive(t *testing.T, v *Vault, key string) {
+// resetAttempts resets the count of failed attempts, so that a test can make more.
+func resetAttempts(t *testing.T, v *Vault, key string) {
 	t.Helper()
 	err := v.store.Commit(t.Context(), func(tx *keystore.Tx) error {
 		state, err := getImport(tx, key)
 		if err == nil {
-			state.Token.Failed = 0
+			state.Newest.Failed = 0
 			tx.Put(importPathOf(key), encode(state))
 		}
 		return err
@@ -424,6 +427,8 @@ func TestChooseWrap(t *testing.T) {
 		{ImportRequest{}, prf, FIPS, WrapRSAESOAEPSHA256, nil},
 		{ImportRequest{}, prf, SM, WrapRSAESOAEPSHA256, nil},
 		{ImportRequest{}, sign, Standard, WrapRSAAESSHA256, nil},
+		{ImportRequest{Path: PathDevice}, prf, Standard, WrapRSAESOAEPSHA256, nil},
+		{ImportRequest{Path: PathDevice}, sign, Standard, WrapRSAAESSHA256, nil},
 		{ImportRequest{WrappingKeySpec: SM2}, prf, SM, WrapSM2, nil},
 		{ImportRequest{Algorithm: WrapSM2}, prf, SM, WrapSM2, nil},
 		{ImportRequest{Algorithm: WrapRSAAESSHA1}, prf, Standard, WrapRSAAESSHA1, nil},
@@ -438,8 +443,8 @@ func TestChooseWrap(t *testing.T) {
 		{ImportRequest{WrappingKeySpec: SM2, Algorithm: WrapRSAESPKCS1V15}, prf, SM, "", ErrInvalid},
 		{ImportRequest{Algorithm: "ROT13"}, prf, Standard, "", ErrInvalid},
 	} {
-		got, err := chooseWrap(row.r, row.spec, row.e)
-		if !errors.Is(err, row.want) || row.want == nil && (err != nil || got[0].alg != row.alg) {
+		got, err := wrapping.Choose(row.r.wrapping(), row.spec, row.e)
+		if !errors.Is(err, row.want) || row.want == nil && (err != nil || got[0].Algorithm != string(row.alg)) {
 			t.Errorf("%+v for %s in %v: %v, %v; want %s, %v", row.r, row.spec, row.e, got, err, row.alg, row.want)
 		}
 	}
@@ -449,7 +454,12 @@ func TestChooseWrap(t *testing.T) {
 // rejected if the caller named the driver.
 func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
 	device := drivertest.NewMemory(driver.KeySpec{Algorithm: driver.ECP256, Usage: driver.Sign})
-	v, _ := newTestVault(t, deviceConfig(noImport{device}))
+	noImport := func(info *driver.Info) {
+		for i := range info.Specs {
+			info.Specs[i].Import, info.Specs[i].WrappedImport = false, nil
+		}
+	}
+	v, _ := newTestVault(t, deviceConfig(&fakedriver.Driver{Device: device, OnInfo: noImport}))
 	c := v.As(DefaultOwner)
 	if k := mustKey(t, c, KeyOptions{Origin: OriginExternal, Spec: ECCP256}); k.Driver != softDriver {
 		t.Errorf("CreateKey: driver %s, want soft", k.Driver)
@@ -462,27 +472,17 @@ func TestExternalOnDriverThatDoesNotImport(t *testing.T) {
 	}
 }
 
-// noImport is a driver without import.
-type noImport struct{ *drivertest.Memory }
-
-func (d noImport) Info() driver.Info {
-	info := d.Memory.Info()
-	info.Specs = slices.Clone(info.Specs)
-	for i := range info.Specs {
-		info.Specs[i].Import, info.Specs[i].WrappedImport = false, nil
-	}
-	return info
-}
-
 // TestDeleteRacesEncrypt: nothing is encrypted after an acknowledged deletion, all callers
 // get the same error, and earlier ciphertexts decrypt again after an import.
 func TestDeleteRacesEncrypt(t *testing.T) {
+	t.Parallel()
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := newExternal(t, c)
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 	var wg sync.WaitGroup
 	var gone atomic.Bool
+	var made atomic.Int32
 	released := make([][][]byte, 8)
 	for i := range released {
 		wg.Go(func() {
@@ -499,16 +499,17 @@ func TestDeleteRacesEncrypt(t *testing.T) {
 					t.Error("a key was used after an acknowledged deletion")
 				}
 				released[i] = append(released[i], ct)
+				made.Add(1)
 			}
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
+	poll.Until(t, "the callers encrypt", func() bool { return made.Load() >= 50 })
 	if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 		t.Error(err)
 	}
 	gone.Store(true)
 	wg.Wait()
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 	for _, cts := range released {
 		for _, ct := range cts {
 			if got, err := c.Decrypt(ctx, ct, nil); err != nil || string(got) != "x" {
@@ -518,13 +519,13 @@ func TestDeleteRacesEncrypt(t *testing.T) {
 	}
 }
 
-// TestAuditTellsNoMaterial: the audit log does not contain material, wrapped or not, in any
+// TestAuditHasNoMaterial: the audit log does not contain material, wrapped or not, in any
 // encoding.
-func TestAuditTellsNoMaterial(t *testing.T) {
+func TestAuditHasNoMaterial(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c := v.As(DefaultOwner)
 	k := newExternal(t, c)
-	p := newParcel(t, c, k, randomBytes(len(ownKey(0))))
+	p := newImportFixture(t, c, k, randomBytes(len(ownKey(0))))
 	mustImport(t, c, k.ID, p.material())
 	var log bytes.Buffer
 	if err := c.ExportAudit(t.Context(), &log); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -45,8 +46,8 @@ func (d *denyList) setHook(f func(Request)) {
 	d.hook = f
 }
 
-// steps is a vault whose operations can be interrupted between any two of their steps.
-type steps struct {
+// deviceSteps is a vault whose operations can be interrupted between any two of their steps.
+type deviceSteps struct {
 	*Vault
 	rules  *denyList
 	device *drivertest.Faulty
@@ -54,9 +55,9 @@ type steps struct {
 	user   Client
 }
 
-func newSteps(t *testing.T) *steps {
+func newDeviceSteps(t *testing.T) *deviceSteps {
 	t.Helper()
-	s := &steps{rules: &denyList{}, device: drivertest.NewFaulty(drivertest.NewMemory())}
+	s := &deviceSteps{rules: &denyList{}, device: drivertest.NewFaulty(drivertest.NewMemory())}
 	t.Cleanup(func() { s.device.Close() })
 	cfg := deviceConfig(s.device)
 	cfg.Authorizer = s.rules
@@ -71,11 +72,11 @@ func newSteps(t *testing.T) *steps {
 // must give no result. do returns once the change is acknowledged.
 type interference struct {
 	name string
-	do   func(t *testing.T, s *steps)
+	do   func(t *testing.T, s *deviceSteps)
 }
 
 func disabling(key string) interference {
-	return interference{"disable " + key, func(t *testing.T, s *steps) {
+	return interference{"disable " + key, func(t *testing.T, s *deviceSteps) {
 		if err := s.admin.DisableKeys(context.Background(), key); err != nil {
 			t.Errorf("DisableKeys: %v", err)
 		}
@@ -85,7 +86,7 @@ func disabling(key string) interference {
 // deleting returns when the CMK is PendingImport, because the deletion itself waits for the
 // interrupted operation.
 func deleting(key string) interference {
-	return interference{"delete material of " + key, func(t *testing.T, s *steps) {
+	return interference{"delete material of " + key, func(t *testing.T, s *deviceSteps) {
 		deleted := make(chan error, 1)
 		go func() { deleted <- s.admin.DeleteImportedKeyMaterial(context.Background(), key) }()
 		t.Cleanup(func() {
@@ -93,7 +94,7 @@ func deleting(key string) interference {
 				t.Errorf("DeleteImportedKeyMaterial: %v", err)
 			}
 		})
-		waitFor(t, "PendingImport", func() bool {
+		poll.Until(t, "PendingImport", func() bool {
 			k, err := s.admin.DescribeKey(context.Background(), key)
 			return err == nil && k.State == PendingImport
 		})
@@ -101,7 +102,7 @@ func deleting(key string) interference {
 }
 
 func denying(op Operation) interference {
-	return interference{"deny " + string(op), func(_ *testing.T, s *steps) { s.rules.deny(op) }}
+	return interference{"deny " + string(op), func(_ *testing.T, s *deviceSteps) { s.rules.deny(op) }}
 }
 
 // run runs an operation of the user and reports whether it gave a result.
@@ -114,13 +115,13 @@ type longOperation struct {
 	decisions int
 	// ready makes what the operation needs. It returns the operation, and the changes that
 	// must keep it from giving a result.
-	ready func(t *testing.T, s *steps) (run, []interference)
+	ready func(t *testing.T, s *deviceSteps) (run, []interference)
 }
 
 func longOperations() []longOperation {
 	return []longOperation{
-		{"ReEncrypt", 2, func(t *testing.T, s *steps) (run, []interference) {
-			mustImport(t, s.admin, "source", newParcel(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "source", Origin: OriginExternal}), ownKey(1)).material())
+		{"ReEncrypt", 2, func(t *testing.T, s *deviceSteps) (run, []interference) {
+			mustImport(t, s.admin, "source", newImportFixture(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "source", Origin: OriginExternal}), ownKey(1)).material())
 			mustKey(t, s.admin, KeyOptions{Alias: "destination"})
 			ct, err := s.admin.Encrypt(t.Context(), "source", []byte("4711"), nil)
 			if err != nil {
@@ -131,42 +132,42 @@ func longOperations() []longOperation {
 				return out != nil, err
 			}, []interference{disabling("source"), deleting("source"), denying(OpReEncryptFrom), disabling("destination"), denying(OpReEncryptTo)}
 		}},
-		{"RotateKey", 1, func(t *testing.T, s *steps) (run, []interference) {
+		{"RotateKey", 1, func(t *testing.T, s *deviceSteps) (run, []interference) {
 			mustKey(t, s.admin, KeyOptions{Alias: "rotated"})
 			return func(ctx context.Context) (bool, error) {
 				k, err := s.user.RotateKey(ctx, "rotated")
 				return k.ID != "", err
 			}, []interference{disabling("rotated"), denying(OpRotateKey)}
 		}},
-		{"CreateKey", 1, func(_ *testing.T, s *steps) (run, []interference) {
+		{"CreateKey", 1, func(_ *testing.T, s *deviceSteps) (run, []interference) {
 			return func(ctx context.Context) (bool, error) {
 				k, err := s.user.CreateKey(ctx, KeyOptions{})
 				return k.ID != "", err
 			}, []interference{denying(OpCreateKey)}
 		}},
-		{"MoveKey", 1, func(t *testing.T, s *steps) (run, []interference) {
+		{"MoveKey", 1, func(t *testing.T, s *deviceSteps) (run, []interference) {
 			mustKey(t, s.admin, KeyOptions{Alias: "moved", Driver: softDriver})
 			return func(ctx context.Context) (bool, error) {
 				receipts, err := s.user.MoveKey(ctx, "moved", "hsm")
 				return len(receipts) > 0, err
 			}, []interference{denying(OpMoveKey)}
 		}},
-		{"ParametersForImport", 1, func(t *testing.T, s *steps) (run, []interference) {
-			mustImport(t, s.admin, "asked", newParcel(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "asked", Origin: OriginExternal}), ownKey(2)).material())
+		{"ParametersForImport", 1, func(t *testing.T, s *deviceSteps) (run, []interference) {
+			mustImport(t, s.admin, "asked", newImportFixture(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "asked", Origin: OriginExternal}), ownKey(2)).material())
 			return func(ctx context.Context) (bool, error) {
 				p, err := s.user.ParametersForImport(ctx, "asked", ImportRequest{})
 				return p.Token != nil, err
 			}, []interference{disabling("asked"), denying(OpParametersForImport)}
 		}},
-		{"ImportKeyMaterial", 1, func(t *testing.T, s *steps) (run, []interference) {
-			p := newParcel(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "imported", Origin: OriginExternal}), ownKey(3))
+		{"ImportKeyMaterial", 1, func(t *testing.T, s *deviceSteps) (run, []interference) {
+			p := newImportFixture(t, s.admin, mustKey(t, s.admin, KeyOptions{Alias: "imported", Origin: OriginExternal}), ownKey(3))
 			mustImport(t, s.admin, "imported", p.material())
 			return func(ctx context.Context) (bool, error) {
 				k, err := s.user.ImportKeyMaterial(ctx, "imported", p.material())
 				return k.ID != "", err
 			}, []interference{disabling("imported"), deleting("imported"), denying(OpImportKeyMaterial)}
 		}},
-		{"AddProtector", 1, func(t *testing.T, s *steps) (run, []interference) {
+		{"AddProtector", 1, func(t *testing.T, s *deviceSteps) (run, []interference) {
 			return func(ctx context.Context) (bool, error) {
 				p, err := s.user.AddProtector(ctx, passphrase(t, "correct horse"), s.device.Protector(passphrase(t, "second")))
 				return p.ID != "", err
@@ -179,9 +180,10 @@ func longOperations() []longOperation {
 // its steps. The operation must give no result once it is acknowledged that a CMK that it
 // uses is disabled or without material, or that a permission has ended.
 func TestLastCommitRechecks(t *testing.T) {
+	t.Parallel()
 	for _, op := range longOperations() {
 		t.Run(op.name, func(t *testing.T) {
-			s := newSteps(t)
+			s := newDeviceSteps(t)
 			_, against := op.ready(t, s)
 			for i, a := range against {
 				t.Run(a.name, func(t *testing.T) {
@@ -198,7 +200,7 @@ func TestLastCommitRechecks(t *testing.T) {
 func atDeviceCalls(t *testing.T, op longOperation, against int) {
 	t.Helper()
 	for n := 1; ; n++ {
-		s := newSteps(t)
+		s := newDeviceSteps(t)
 		act, all := op.ready(t, s)
 		held := make(chan struct{})
 		s.device.Add(drivertest.Fault{Nth: n, Block: held})
@@ -243,7 +245,7 @@ func atDeviceCalls(t *testing.T, op longOperation, against int) {
 func atDecisions(t *testing.T, op longOperation, against int) {
 	t.Helper()
 	for n := 1; ; n++ {
-		s := newSteps(t)
+		s := newDeviceSteps(t)
 		act, all := op.ready(t, s)
 		if n > op.decisions && strings.HasPrefix(all[against].name, "deny") {
 			return // the permission ended after the last decision

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -9,11 +8,9 @@ import (
 	"strongroom.example/audit"
 )
 
-// byTeam is an Authorizer that allows a principal to describe the CMKs of its team, and to
+// byTeam allows a principal to describe the CMKs of its team, and to
 // do everything else. It fails for CMKs of the team "broken".
-type byTeam struct{}
-
-func (byTeam) Authorize(_ context.Context, r Request) (Decision, error) {
+func byTeam(r Request) (Decision, error) {
 	if r.Operation != OpDescribeKey || r.Principal == DefaultOwner {
 		return Decision{Allow: true}, nil
 	}
@@ -27,7 +24,7 @@ func (byTeam) Authorize(_ context.Context, r Request) (Decision, error) {
 // denied, whatever the filter, and its one record has their number.
 func TestListKeysYieldsWhatMayBeDescribed(t *testing.T) {
 	cfg := testConfig()
-	cfg.Authorizer = byTeam{}
+	cfg.Authorizer = authorizerFunc(byTeam)
 	v, _ := newTestVault(t, cfg)
 	owner, red, ctx := v.As(DefaultOwner), v.As("red"), t.Context()
 	mine := mustKey(t, owner, KeyOptions{Alias: "mine", Tags: map[string]string{"team": "red"}})
@@ -68,7 +65,7 @@ func TestListKeysYieldsWhatMayBeDescribed(t *testing.T) {
 		t.Errorf("ListKeys by the owner yielded %q, want both keys", got)
 	}
 	mustKey(t, owner, KeyOptions{Tags: map[string]string{"team": "broken"}})
-	if err := exhaust(red.ListKeys(ctx, KeyFilter{})); !errors.Is(err, ErrDenied) {
+	if err := drain(red.ListKeys(ctx, KeyFilter{})); !errors.Is(err, ErrDenied) {
 		t.Errorf("ListKeys where the Authorizer fails: %v, want ErrDenied", err)
 	}
 }

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/awnumar/memguard"
 	"golang.org/x/sys/unix"
@@ -33,7 +33,7 @@ func TestLittleLockedMemory(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
 		t.Fatal(err)
 	}
-	v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: allowAll{}})
+	v, _ := newTestVault(t, Config{Edition: testEdition(), Authorizer: authorizerFunc(allowEveryone)})
 	greedy, other := v.As("greedy"), v.As("other")
 	mustKey(t, other, KeyOptions{Alias: "data"})
 	mustKey(t, other, KeyOptions{Alias: "rsa", Usage: AsymmetricDecrypt, Spec: RSA2048})
@@ -59,10 +59,10 @@ func TestLittleLockedMemory(t *testing.T) {
 		resting = k
 	}
 	useOthers(t, other)
-	resting.layToRest(resting.lastUse.Add(1))
+	resting.held.MoveToEnclave(time.Now())
 	memguard.Purge()
 	useCiphers(t, held)
-	if resting.resting == nil {
+	if !resting.held.AtRest() {
 		t.Error("a data key without a cipher is not in an enclave")
 	} else if err := resting.Use(func([]byte) error { return nil }); !errors.Is(err, ErrLockedMemory) {
 		t.Errorf("Use of a key at rest after memguard.Purge: %v, want ErrLockedMemory", err)
@@ -73,13 +73,6 @@ func TestLittleLockedMemory(t *testing.T) {
 			t.Errorf("Use after Close: %v, want ErrClosed", err)
 		}
 	}
-}
-
-// allowAll allows everything.
-type allowAll struct{}
-
-func (allowAll) Authorize(context.Context, Request) (Decision, error) {
-	return Decision{Allow: true}, nil
 }
 
 // holdDataKeys makes data keys with ciphers until the locked memory is used up.
@@ -142,7 +135,7 @@ func useOthers(t *testing.T, c Client) {
 func useCiphers(t *testing.T, keys []*DataKey) {
 	t.Helper()
 	for _, k := range keys {
-		k.layToRest(k.lastUse.Add(1))
+		k.held.MoveToEnclave(time.Now())
 		a, err := k.AEAD()
 		if err != nil {
 			t.Fatalf("AEAD of a key that has one: %v", err)

@@ -17,13 +17,14 @@ import (
 
 	"strongroom.example/driver/soft"
 	"strongroom.example/internal/suite"
+	"strongroom.example/vault/internal/editionrules"
 )
 
 // memoryChild uses the vault, and stops at each stage until its parent has searched its
 // memory.
 func memoryChild(t *testing.T, dir string) {
 	text := memorySecret(t, memoryPassphrase)
-	control := secret{"the control", memorySecret(t, 32), everyUse}.forms(suiteOf(testEdition()))
+	control := secret{"the control", memorySecret(t, 32), everyUse}.forms(editionrules.SuiteOf(testEdition()))
 	p := soft.PassphraseParams{Memory: 64, Time: 1, Iterations: 3}.Passphrase(text)
 	suite.Wipe(text)
 	v, err := Open(t.Context(), dir, Config{Edition: testEdition()}, p)
@@ -86,7 +87,7 @@ func memoryImport(t *testing.T, c Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tell("import", text)
+	printSecret("import", text)
 	var size [2]byte
 	if _, err := io.ReadFull(os.Stdin, size[:]); err != nil {
 		t.Fatal(err)
@@ -100,8 +101,8 @@ func memoryImport(t *testing.T, c Client) {
 	}
 }
 
-// tell prints a line for the parent.
-func tell(what string, b []byte) { fmt.Println(what, base64.StdEncoding.EncodeToString(b)) }
+// printSecret prints a line for the parent.
+func printSecret(what string, b []byte) { fmt.Println(what, base64.StdEncoding.EncodeToString(b)) }
 
 // memoryWork uses every key from 400 goroutines, on stacks of many depths. It returns data
 // keys that remain open, one of them with a cipher.
@@ -110,7 +111,7 @@ func memoryWork(t *testing.T, c Client) (kept []*DataKey) {
 	var work sync.WaitGroup
 	for i := range 400 {
 		work.Go(func() {
-			deepen(i%100, func() {
+			growStack(i%100, func() {
 				k, sealed, err := memoryOperations(c, i)
 				mu.Lock()
 				defer mu.Unlock()
@@ -118,11 +119,11 @@ func memoryWork(t *testing.T, c Client) (kept []*DataKey) {
 					t.Error(err)
 					return
 				}
-				tell("message", sealed)
+				printSecret("message", sealed)
 				if i == 0 {
-					tell("cipher", k.Ciphertext())
+					printSecret("cipher", k.Ciphertext())
 				} else {
-					tell("key", k.Ciphertext())
+					printSecret("key", k.Ciphertext())
 				}
 				if i%50 == 0 {
 					kept = append(kept, k)
@@ -136,16 +137,16 @@ func memoryWork(t *testing.T, c Client) (kept []*DataKey) {
 	return kept
 }
 
-// deepen calls f on a stack that is deeper by a number of frames.
+// growStack calls f on a stack that is deeper by a number of frames.
 //
 //go:noinline
-func deepen(n int, f func()) byte {
+func growStack(n int, f func()) byte {
 	var frame [120]byte
 	if n == 0 {
 		f()
 		return frame[0]
 	}
-	return deepen(n-1, f) + frame[n%len(frame)]
+	return growStack(n-1, f) + frame[n%len(frame)]
 }
 
 // memoryOperations uses each kind of key once. The first data key has a cipher.

@@ -26,6 +26,7 @@ import (
 	"strongroom.example/internal/ciphertext"
 	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
+	"strongroom.example/vault/internal/vaultsecrets"
 )
 
 // memoryDir is set in the child of TestMemory: the vault's directory.
@@ -204,15 +205,15 @@ func vaultSecrets(t *testing.T, v *Vault, dir string, p driver.Protector, text [
 		{"the census key", kdf(32, ring[:32], "strongroom/census", ""), hmacKey},
 		{"the tip key", kdf(32, ring[:32], "strongroom/tip", ""), hmacKey},
 	}
-	for i, label := range secretLabels {
+	for _, label := range vaultsecrets.Labels() {
 		use := hmacKey
 		if label == "log key" && v.suite == suite.AES {
 			use = ed25519Seed
 		}
-		all = append(all, secret{"the vault's key: " + label, bytes.Clone(v.secrets.at(i)), use})
+		all = append(all, secret{"the vault's key: " + label, vaultKey(v, label), use})
 	}
 	if v.suite == suite.SM {
-		all = append(all, secret{"the log key's SM2 scalar", kdf(32, v.secrets.log(), "strongroom/sm2", "\x00\x00\x00\x00"), numberUse})
+		all = append(all, secret{"the log key's SM2 scalar", kdf(32, v.secrets.LogSeed(), "strongroom/sm2", "\x00\x00\x00\x00"), numberUse})
 	}
 	for _, alias := range []string{"imported", "made", "mac"} {
 		all = append(all, secret{"the CMK " + alias, materialOf(t, v, alias), hmacKey})
@@ -245,6 +246,13 @@ func openKeyring(t *testing.T, id suite.ID, dir string, key []byte) []byte {
 	return ring
 }
 
+// vaultKey returns the vault's own key with the given label.
+func vaultKey(v *Vault, label string) []byte {
+	key := make([]byte, vaultsecrets.Size)
+	v.store.Secret(label, key)
+	return key
+}
+
 // materialOf opens the blob of a CMK's material, according to docs/formats.md.
 func materialOf(t *testing.T, v *Vault, alias string) []byte {
 	t.Helper()
@@ -252,7 +260,7 @@ func materialOf(t *testing.T, v *Vault, alias string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ver, err := v.keys.version(t.Context(), k.ID, 1)
+	ver, err := v.records.version(t.Context(), k.ID, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +274,7 @@ func materialOf(t *testing.T, v *Vault, alias string) []byte {
 	}
 	binding := fmt.Appendf(nil, "%s%s%s", r.Value[:5], id[:], ver.spec())
 	key := make([]byte, v.suite.KeySize())
-	v.suite.KDF(key, v.secrets.soft(), "strongroom soft blob", binding)
+	v.suite.KDF(key, v.secrets.Soft(), "strongroom soft blob", binding)
 	material, err := v.suite.Open(nil, key, r.Value[5:], binding)
 	if err != nil {
 		t.Fatal(err)

@@ -47,10 +47,10 @@ const (
 	everyUse
 )
 
-// needles are the byte strings of a search, by their first four bytes.
+// needles are the byte strings of a search.
 type needles struct {
-	filter [1 << 16]bool // by the first two bytes
-	at     map[[needleSize]byte]string
+	filter, second [1 << 16]bool // whether one has these as its first two bytes, and as the two after them
+	at             map[[needleSize]byte]string
 }
 
 func newNeedles(secrets []secret, id suite.ID) *needles {
@@ -61,6 +61,7 @@ func newNeedles(secrets []secret, id suite.ID) *needles {
 				panic("a form of " + s.name + " is short")
 			}
 			n.filter[binary.LittleEndian.Uint16(b)] = true
+			n.second[binary.LittleEndian.Uint16(b[2:])] = true
 			n.at[[needleSize]byte(b)] = s.name + ", " + form
 		}
 	}
@@ -172,7 +173,7 @@ func scan(t *testing.T, pid int, n *needles) (found map[string]int, where []stri
 			}
 			total += got
 			for i := 0; i+needleSize <= got; i++ {
-				if !n.filter[binary.LittleEndian.Uint16(buffer[i:])] {
+				if !n.filter[binary.LittleEndian.Uint16(buffer[i:])] || !n.second[binary.LittleEndian.Uint16(buffer[i+2:])] {
 					continue
 				}
 				if name, ok := n.at[[needleSize]byte(buffer[i:])]; ok {

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -288,11 +288,12 @@ func TestMoveKilledAtEachCommit(t *testing.T) {
 // TestMoveOfVersionsKilledAtEachCommit is the same test with a CMK of several versions. The
 // old material is deleted with a change of epoch, by the move or by the next Open.
 func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
-	x := newRemoval(t)
-	var cuts []disk
+	t.Parallel()
+	x := newMoveFixture(t)
+	var cuts []faultyEngine
 	var doomed []bool
 	x.engine.Fault(func(keystore.Batch) error {
-		cuts, doomed = append(cuts, x.disk(t)), append(doomed, x.doomed(t))
+		cuts, doomed = append(cuts, x.disk(t)), append(doomed, x.destroying(t))
 		return nil
 	})
 	if _, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm"); err != nil {
@@ -321,7 +322,7 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 func TestMoveFailsAtEachCommit(t *testing.T) {
 	t.Parallel()
 	for n := 0; ; n++ {
-		x, batches := newRemoval(t), 0
+		x, batches := newMoveFixture(t), 0
 		x.engine.Fault(func(keystore.Batch) error {
 			if batches++; batches > n {
 				return errors.New("disk is gone")
@@ -330,7 +331,7 @@ func TestMoveFailsAtEachCommit(t *testing.T) {
 		})
 		_, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm")
 		x.engine.Fault(nil)
-		doomed := x.doomed(t)
+		doomed := x.destroying(t)
 		x.v.Close()
 		if changed := x.reopen(t, fmt.Sprintf("batch %d failed", n)); doomed && !changed {
 			t.Errorf("batch %d failed: old material was removed without a change of epoch", n)
@@ -347,28 +348,28 @@ func TestMoveFailsAtEachCommit(t *testing.T) {
 // TestMoveStopsHalfWay: if the device fails or the context ends during a move, the old
 // material of the versions moved before is destroyed at once.
 func TestMoveStopsHalfWay(t *testing.T) {
-	for name, stop := range map[string]func(x *removal, cancel func()){
-		"device fails": func(x *removal, _ func()) {
-			x.device.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 3, Fail: true, Class: driver.Denied})
-		},
-		"caller gives up": func(x *removal, cancel func()) {
-			block := make(chan struct{})
-			x.device.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 3, Block: block})
-			go func() {
-				for x.device.Waiting() == 0 {
-					time.Sleep(time.Millisecond)
-				}
-				cancel()
-			}()
-		},
+	for name, fault := range map[string]drivertest.Fault{
+		"device fails":    {Method: drivertest.MethodImportKey, Nth: 3, Fail: true, Class: driver.Denied},
+		"caller gives up": {Method: drivertest.MethodImportKey, Nth: 3, Block: make(chan struct{})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := newRemoval(t)
+			x := newMoveFixture(t)
 			generation := x.v.store.Root().Generation
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			stop(x, cancel)
-			receipts, err := x.v.As(DefaultOwner).MoveKey(ctx, x.key, "hsm")
+			x.device.Add(fault)
+			var receipts [][]byte
+			var err error
+			moved := make(chan struct{})
+			go func() {
+				defer close(moved)
+				receipts, err = x.v.As(DefaultOwner).MoveKey(ctx, x.key, "hsm")
+			}()
+			if fault.Block != nil {
+				poll.Until(t, "the device is asked", func() bool { return x.device.Waiting() > 0 })
+				cancel()
+			}
+			<-moved
 			if err == nil || len(receipts) != 2 {
 				t.Errorf("MoveKey: %d receipts, error %v, want 2 and an error", len(receipts), err)
 			}
@@ -401,7 +402,7 @@ func TestMoveRaces(t *testing.T) {
 		if err := c.DeleteImportedKeyMaterial(ctx, k.ID); err != nil {
 			t.Error(err)
 		}
-		mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+		mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 	}
 	for name, row := range map[string]struct {
 		options   KeyOptions
@@ -416,14 +417,14 @@ func TestMoveRaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := mustKey(t, c, row.options)
 			if k.Origin == OriginExternal {
-				mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+				mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 			}
 			materials, made := len(v.store.Paths("material/")), objects(t, slow)+objects(t, quick)
 			proceed := make(chan struct{})
 			slow.Add(drivertest.Fault{Method: drivertest.MethodImportKey, Nth: 1, Block: proceed})
 			moved := make(chan error)
 			go func() { _, err := c.MoveKey(ctx, k.ID, "slow"); moved <- err }()
-			waitFor(t, "the move", func() bool { return slow.Waiting() == 1 })
+			poll.Until(t, "the move", func() bool { return slow.Waiting() == 1 })
 			row.meanwhile(k)
 			close(proceed)
 			if err := <-moved; !errors.Is(err, row.want) || row.want == nil && err != nil {
@@ -448,20 +449,20 @@ func TestMoveEndsTheImportToken(t *testing.T) {
 	v, _ := newTestVault(t, cfg)
 	c, ctx := v.As(DefaultOwner), t.Context()
 	k := newExternal(t, c)
-	p := newParcel(t, c, k, ownKey(1))
+	p := newImportFixture(t, c, k, ownKey(1))
 	mustImport(t, c, k.ID, p.material())
-	token, err := v.openToken(p.parameters.Token)
-	if err != nil || v.store.Version(materialPath(token.serial)) == 0 {
+	token, err := v.tokens().Open(p.parameters.Token)
+	if err != nil || v.store.Version(materialPath(token.Serial)) == 0 {
 		t.Fatal("the host has no wrapping key before the move")
 	}
 	if _, err := c.MoveKey(ctx, k.ID, "hsm"); err != nil {
 		t.Fatal(err)
 	}
-	if v.store.Version(materialPath(token.serial)) != 0 {
+	if v.store.Version(materialPath(token.Serial)) != 0 {
 		t.Error("the host still has the wrapping key of the import")
 	}
 	if _, err := c.ImportKeyMaterial(ctx, k.ID, p.material()); !errors.Is(err, ErrImport) {
 		t.Errorf("the token after the move: %v", err)
 	}
-	mustImport(t, c, k.ID, newParcel(t, c, k, ownKey(1)).material())
+	mustImport(t, c, k.ID, newImportFixture(t, c, k, ownKey(1)).material())
 }

@@ -55,6 +55,7 @@ func olderStore(t *testing.T, name string) string {
 // -9 with batches in Badger's log and in a redo log of format 1. Nothing is lost, and the
 // vault continues in the present formats.
 func TestOlderStores(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"badger-closed", "badger-killed"} {
 		t.Run(name, func(t *testing.T) {
 			dir := olderStore(t, name)

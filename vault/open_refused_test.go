@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"strongroom.example/audit"
+	"strongroom.example/vault/internal/refusedopens"
 )
 
 // TestWrongPassphrasesAreOnRecord: the next successful Open records the number of failed
@@ -14,7 +15,7 @@ import (
 func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 	v, dir := newTestVault(t, testConfig())
 	closeChecked(t, v)
-	file := filepath.Join(dir, refusedFile)
+	file := filepath.Join(dir, refusedopens.File)
 	for _, row := range []struct {
 		tries  int
 		damage func() error
@@ -46,7 +47,7 @@ func TestWrongPassphrasesAreOnRecord(t *testing.T) {
 			t.Error("the file with the count remains after Open")
 		}
 		got, detail := uint64(0), ""
-		for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Principal: string(byUnnamed)}) {
+		for r, err := range v.As(DefaultOwner).AuditRecords(t.Context(), audit.Filter{Principal: string(principalUnnamed)}) {
 			if err != nil {
 				t.Fatal(err)
 			}

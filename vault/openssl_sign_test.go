@@ -32,11 +32,11 @@ func TestOpenSSLSigns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			needs(t, row.spec)
-			w := newWorkbench(t)
+			w := newOpensslBench(t)
 			w.Run("genpkey -out private.pem -algorithm " + row.make)
 			w.Run("pkcs8 -topk8 -nocrypt -in private.pem -outform DER -out private.der")
 			k := mustKey(t, c, KeyOptions{Spec: row.spec, Usage: SignVerify, Origin: OriginExternal})
-			mustImport(t, c, k.ID, newParcel(t, c, k, w.Read("private.der")).material())
+			mustImport(t, c, k.ID, newImportFixture(t, c, k, w.Read("private.der")).material())
 
 			message := []byte("the message\n")
 			w.Write("message", message)

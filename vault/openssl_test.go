@@ -7,19 +7,20 @@ import (
 	"strings"
 	"testing"
 
-	"strongroom.example/internal/openssltest"
+	"strongroom.example/internal/testing/openssltest"
+	"strongroom.example/vault/internal/publickey"
 )
 
-// A workbench runs openssl for a test with a vault.
-type workbench struct{ openssltest.Bench }
+// A opensslBench runs openssl for a test with a vault.
+type opensslBench struct{ openssltest.Bench }
 
-func newWorkbench(t *testing.T) workbench {
+func newOpensslBench(t *testing.T) opensslBench {
 	t.Helper()
-	return workbench{openssltest.New(t)}
+	return opensslBench{openssltest.New(t)}
 }
 
 // publish makes a CMK and writes its public key to public.pem.
-func (w workbench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
+func (w opensslBench) publish(c Client, spec KeySpec, usage KeyUsage) Key {
 	w.Helper()
 	k := mustKey(w.T, c, KeyOptions{Spec: spec, Usage: usage})
 	p, err := c.PublicKey(w.Context(), k.ID)
@@ -57,7 +58,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			needs(t, row.spec)
-			w := newWorkbench(t)
+			w := newOpensslBench(t)
 			k := w.publish(c, row.spec, SignVerify)
 			message := []byte("the message\n")
 			w.Write("message", message)
@@ -106,7 +107,7 @@ func digestOf(t *testing.T, c Client, key string, o SignOptions, message []byte)
 		sum := sha256.Sum256(message)
 		return sum[:]
 	}
-	digest, err := row.digest(message, p.DER, o.SM2ID)
+	digest, err := publickey.Digest(row.device, message, p.DER, o.SM2ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestOpenSSLEncrypts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			needs(t, string(row.spec), string(row.alg))
-			w := newWorkbench(t)
+			w := newOpensslBench(t)
 			k := w.publish(c, row.spec, AsymmetricDecrypt)
 			message := []byte("test\n")
 			w.Write("message", message)

@@ -10,14 +10,14 @@ import (
 	"strongroom.example/driver"
 )
 
-// meddler is a protector that calls meanwhile once, during its own work.
-type meddler struct {
+// mutatingProtector is a protector that calls meanwhile once, during its own work.
+type mutatingProtector struct {
 	driver.Protector
 	meanwhile func() error
 	err       error
 }
 
-func (m *meddler) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+func (m *mutatingProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	if f := m.meanwhile; f != nil {
 		m.meanwhile = nil
 		m.err = f()
@@ -25,9 +25,9 @@ func (m *meddler) Protect(ctx context.Context, b driver.Binding, root []byte) (d
 	return m.Protector.Protect(ctx, b, root)
 }
 
-// TestProtectorsChangeMeanwhile: a protector that is removed while another is added stays
+// TestProtectorChangeConflict: a protector that is removed while another is added stays
 // removed, and concurrent additions are not lost.
-func TestProtectorsChangeMeanwhile(t *testing.T) {
+func TestProtectorChangeConflict(t *testing.T) {
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "v")
 	one, two := passphrase(t, "one"), passphrase(t, "two")
 	v, err := Create(ctx, dir, testConfig(), one, two)
@@ -39,7 +39,7 @@ func TestProtectorsChangeMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &meddler{Protector: passphrase(t, "three"), meanwhile: func() error {
+	m := &mutatingProtector{Protector: passphrase(t, "three"), meanwhile: func() error {
 		_, err := c.AddProtector(ctx, one, passphrase(t, "four"))
 		return errors.Join(err, c.RemoveProtector(ctx, list[1].ID))
 	}}
@@ -58,8 +58,9 @@ func TestProtectorsChangeMeanwhile(t *testing.T) {
 	}
 }
 
-// TestProtectorsAtOnce: of several protectors that are added concurrently, none is lost.
-func TestProtectorsAtOnce(t *testing.T) {
+// TestConcurrentProtectorChanges: of several protectors that are added concurrently, none
+// is lost.
+func TestConcurrentProtectorChanges(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
 	var adding sync.WaitGroup
@@ -76,13 +77,13 @@ func TestProtectorsAtOnce(t *testing.T) {
 	}
 }
 
-// TestRootChangesMeanwhile: a protector of the former root must not replace those of the
+// TestRootChangeConflict: a protector of the former root must not replace those of the
 // new root, because then no protector would open the vault.
-func TestRootChangesMeanwhile(t *testing.T) {
+func TestRootChangeConflict(t *testing.T) {
 	ctx := t.Context()
 	v, dir := newTestVault(t, testConfig())
 	c, old := v.As(DefaultOwner), passphrase(t, "correct horse")
-	m := &meddler{Protector: passphrase(t, "other"), meanwhile: func() error {
+	m := &mutatingProtector{Protector: passphrase(t, "other"), meanwhile: func() error {
 		if _, err := c.AddProtector(ctx, old, passphrase(t, "new")); err != nil {
 			return err
 		}

@@ -72,13 +72,13 @@ func TestMoveOutcomesNameTheirIntent(t *testing.T) {
 	}
 }
 
-// TestTheVaultsOwnName: a principal with a name that is reserved for the vault itself is
+// TestReservedPrincipals: a principal with a name that is reserved for the vault itself is
 // denied.
-func TestTheVaultsOwnName(t *testing.T) {
+func TestReservedPrincipals(t *testing.T) {
 	cfg := testConfig()
-	cfg.Authorizer = everyone{}
+	cfg.Authorizer = authorizerFunc(allowEveryone)
 	v, _ := newTestVault(t, cfg)
-	for _, name := range []Principal{byItself, byMany} {
+	for _, name := range []Principal{principalVault, principalMany} {
 		if _, err := v.As(name).GenerateRandom(t.Context(), 1); !errors.Is(err, ErrDenied) {
 			t.Errorf("GenerateRandom as %s: %v, want ErrDenied", name, err)
 		}
@@ -88,12 +88,11 @@ func TestTheVaultsOwnName(t *testing.T) {
 // TestCacheIsBounded: a cache of records does not grow beyond its limit, and keeps the
 // newest entry.
 func TestCacheIsBounded(t *testing.T) {
-	cache := map[string]int{}
+	var kept cache[int]
 	for n := range 3 * recordsKept {
-		makeRoom(cache)
-		cache[fmt.Sprint(n)] = n
-		if _, there := cache[fmt.Sprint(n)]; !there || len(cache) > recordsKept {
-			t.Fatalf("the cache has %d entries, or not the newest", len(cache))
+		kept.put(fmt.Sprint(n), n)
+		if got, there := kept.get(fmt.Sprint(n)); !there || got != n || len(kept.all) > recordsKept {
+			t.Fatalf("the cache has %d entries, or not the newest", len(kept.all))
 		}
 	}
 }
@@ -125,9 +124,9 @@ func TestRecordsNameTheProtectors(t *testing.T) {
 	}
 }
 
-// TestFailedOutcomeIsStamped: a failed outcome has the request id, reason and rule of its
+// TestFailedOutcomeHasRequestID: a failed outcome has the request id, reason and rule of its
 // intent.
-func TestFailedOutcomeIsStamped(t *testing.T) {
+func TestFailedOutcomeHasRequestID(t *testing.T) {
 	v, faulty, _, _ := newDeviceVault(t)
 	c := v.As(DefaultOwner)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodGenerateKey, Fail: true, Class: driver.Denied})

@@ -14,7 +14,9 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
 
-	"strongroom.example/internal/tlstest"
+	"strongroom.example/internal/testing/tlstest"
+	"strongroom.example/vault/internal/editionrules"
+	"strongroom.example/vault/internal/publickey"
 )
 
 // TestSignAlgorithms signs and verifies with every algorithm of every spec, messages and
@@ -29,7 +31,7 @@ func TestSignAlgorithms(t *testing.T) {
 		if testing.Short() && row.spec == RSA4096 {
 			continue
 		}
-		if excluded(testEdition(), row.spec) != nil {
+		if editionrules.Excluded(testEdition(), row.spec) != nil {
 			if _, err := c.CreateKey(ctx, KeyOptions{Spec: row.spec, Usage: SignVerify}); !errors.Is(err, ErrUnsupported) {
 				t.Errorf("%s in the %v edition: %v", row.spec, testEdition(), err)
 			}
@@ -44,7 +46,7 @@ func TestSignAlgorithms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			digest, err := row.digest(message, p.DER, nil)
+			digest, err := publickey.Digest(row.device, message, p.DER, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,23 +249,27 @@ func TestSignBadInput(t *testing.T) {
 func TestMac(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
-	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMAC256}, {Spec: HMACSM3}} {
-		if excluded(testEdition(), o.Spec) != nil {
+	sizes := map[KeySpec]int{HMAC224: 28, HMAC384: 48, HMAC512: 64, HMAC256: 32, HMACSM3: 32}
+	for _, o := range []KeyOptions{{Usage: GenerateVerifyMac}, {Spec: HMAC256}, {Spec: HMACSM3}, {Spec: HMAC224}, {Spec: HMAC384}, {Spec: HMAC512}} {
+		if editionrules.Excluded(testEdition(), o.Spec) != nil {
 			if _, err := c.CreateKey(ctx, o); !errors.Is(err, ErrUnsupported) {
 				t.Errorf("%s in the %v edition: %v", o.Spec, testEdition(), err)
 			}
 			continue
 		}
 		k := mustKey(t, c, o)
+		if want := macSpec(testEdition()); o.Spec == "" && k.Spec != want {
+			t.Errorf("CreateKey for MACs without a spec: %s, want %s", k.Spec, want)
+		}
 		message := bytes.Repeat([]byte("m"), MaxMessage)
 		mac, err := c.GenerateMac(ctx, k.ID, message)
-		if err != nil || len(mac) != 32 {
-			t.Fatalf("GenerateMac: %d bytes, error %v", len(mac), err)
+		if err != nil || len(mac) != sizes[k.Spec] {
+			t.Fatalf("GenerateMac, %s: %d bytes, error %v, want %d", k.Spec, len(mac), err, sizes[k.Spec])
 		}
 		if ok, err := c.VerifyMac(ctx, k.ID, message, mac); !ok || err != nil {
 			t.Errorf("VerifyMac, %s: %v, error %v", k.Spec, ok, err)
 		}
-		for name, bad := range map[string][]byte{"cut": mac[:31], "longer": append(mac, 0), "empty": nil, "flipped": append([]byte{mac[0] ^ 1}, mac[1:]...)} {
+		for name, bad := range map[string][]byte{"cut": mac[:len(mac)-1], "longer": append(mac, 0), "empty": nil, "flipped": append([]byte{mac[0] ^ 1}, mac[1:]...)} {
 			if ok, err := c.VerifyMac(ctx, k.ID, message, bad); ok || err != nil {
 				t.Errorf("VerifyMac, %s, %s: %v, error %v, want false", k.Spec, name, ok, err)
 			}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"testing"
 
-	"strongroom.example/internal/tlstest"
+	"strongroom.example/internal/testing/tlstest"
 )
 
 // TestSignerMakesCertificates makes a certificate request, a certificate, and handshakes of

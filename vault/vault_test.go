@@ -35,7 +35,7 @@ func passphrase(t testing.TB, text string) driver.Protector {
 func newTestVault(t testing.TB, cfg Config) (*Vault, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "vault")
-	v, err := Create(t.Context(), dir, cfg, passphrase(t, "correct horse"))
+	v, err := Create(t.Context(), dir, countDecisions(cfg), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +45,7 @@ func newTestVault(t testing.TB, cfg Config) (*Vault, string) {
 
 func closeChecked(t testing.TB, v *Vault) {
 	t.Helper()
+	checkDecisions(t, v)
 	err := v.As(DefaultOwner).Check(context.Background())
 	if err != nil && !errors.Is(err, ErrClosed) {
 		t.Errorf("integrity check: %v", err)
@@ -63,7 +64,24 @@ func mustKey(t testing.TB, c Client, o KeyOptions) Key {
 	return k
 }
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func reopened(t *testing.T, dir string) *Vault {
+	t.Helper()
+	v, err := Open(t.Context(), dir, testConfig(), passphrase(t, "correct horse"))
+	if err != nil {
+		t.Fatalf("Open of %s: %v", dir, err)
+	}
+	return v
+}
+
 func TestEncryptRotateReopen(t *testing.T) {
+	t.Parallel()
 	for _, edition := range editions {
 		t.Run(edition.String(), func(t *testing.T) {
 			cfg := Config{Edition: edition}
@@ -165,7 +183,7 @@ func reopenAs(t *testing.T, v *Vault, dir string, right, wrong driver.Protector)
 	return v
 }
 
-func TestAuditTellsWhoDidWhat(t *testing.T) {
+func TestAuditRecordsPrincipals(t *testing.T) {
 	v, _ := newTestVault(t, testConfig())
 	ctx := WithReason(WithRequestID(t.Context(), "r-1"), "test")
 	c := v.As(DefaultOwner)

@@ -10,7 +10,7 @@ import (
 const maxBlob = 16 << 10
 
 // refusesBlob checks that OpenKey of a key fails with one of the classes.
-func refusesBlob(t tb, s *subject, k key, what string, classes ...driver.Class) {
+func refusesBlob(t tb, s *subject, k createdKey, what string, classes ...driver.Class) {
 	t.Helper()
 	opened, err := s.OpenKey(context.Background(), k.id, k.row.Spec, k.created.Blob)
 	wantClass(t, err, fmt.Sprintf("%v: %s", k.row.Spec, what), classes...)
@@ -20,7 +20,7 @@ func refusesBlob(t tb, s *subject, k key, what string, classes ...driver.Class) 
 }
 
 // eachBlob runs a check on each shared key that has a blob.
-func eachBlob(t tb, s *subject, run func(key)) {
+func eachBlob(t tb, s *subject, run func(createdKey)) {
 	t.Helper()
 	for _, row := range s.generated() {
 		if k := s.key(t, row); len(k.created.Blob) != 0 {
@@ -30,7 +30,7 @@ func eachBlob(t tb, s *subject, run func(key)) {
 }
 
 func blobOfOtherKeyRefused(t tb, s *subject) {
-	eachBlob(t, s, func(k key) {
+	eachBlob(t, s, func(k createdKey) {
 		if len(k.created.Blob) > maxBlob {
 			t.Errorf("%v: a blob of %d bytes", k.row.Spec, len(k.created.Blob))
 		}
@@ -60,7 +60,7 @@ func blobOfOtherSpecRefused(t tb, s *subject) {
 }
 
 func blobFlipped(t tb, s *subject) {
-	eachBlob(t, s, func(k key) {
+	eachBlob(t, s, func(k createdKey) {
 		blob := k.created.Blob
 		for _, i := range positions(len(blob), 96) {
 			k.created.Blob = flipped(blob, i)

@@ -26,8 +26,6 @@ const (
 	MethodRead                Method = "Read"
 	MethodIncrement           Method = "Increment"
 	MethodPRF                 Method = "PRF"
-	MethodSeal                Method = "Seal"
-	MethodOpen                Method = "Open"
 	MethodSign                Method = "Sign"
 	MethodDecrypt             Method = "Decrypt"
 	MethodProtect             Method = "Protect"

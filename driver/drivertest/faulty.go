@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 // Faulty wraps a driver and makes its calls fail, block, die after acting or take long,
@@ -17,7 +18,7 @@ import (
 // Info, nor to Close of the driver and of keys. A Faulty is safe for concurrent use.
 type Faulty struct {
 	inner driver.Driver
-	gate  gate
+	gate  gate.Gate
 
 	mu      sync.Mutex
 	faults  []*counted
@@ -103,10 +104,10 @@ func (f *Faulty) next(m Method) Fault {
 
 // do runs one call under its fault.
 func (f *Faulty) do(ctx context.Context, m Method, act func() error) error {
-	if err := f.gate.enter(ctx, string(m)); err != nil {
+	if err := enter(ctx, &f.gate, string(m)); err != nil {
 		return err
 	}
-	defer f.gate.leave()
+	defer f.gate.Leave()
 	x := f.next(m)
 	f.wait(1)
 	err := x.wait(ctx)
@@ -175,6 +176,45 @@ func (f *Faulty) DestroyKey(ctx context.Context, id driver.MaterialID, blob driv
 // Close waits for running calls, including those that a fault holds, and closes the inner
 // driver. No fault applies to it.
 func (f *Faulty) Close() error {
-	f.gate.close()
+	f.gate.Shut()
 	return f.inner.Close()
+}
+
+// Protector wraps a protector. The faults of f apply to it as to a key. A device that
+// also protects roots thus fails as one device.
+func (f *Faulty) Protector(inner driver.Protector) driver.Protector {
+	p := faultyProtector{inner, f}
+	if d, ok := inner.(driver.Discarder); ok {
+		return faultyDiscarder{p, d}
+	}
+	return p
+}
+
+// A faultyProtector is a protector of a Faulty.
+type faultyProtector struct {
+	driver.Protector
+	of *Faulty
+}
+
+func (p faultyProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
+	var blob driver.Blob
+	err := p.of.do(ctx, MethodProtect, func() (err error) {
+		blob, err = p.Protector.Protect(ctx, b, root)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blob, nil
+}
+
+func (p faultyProtector) Recover(ctx context.Context, dst []byte, b driver.Binding, blob driver.Blob) ([]byte, error) {
+	return p.of.output(ctx, MethodRecover, dst, func() ([]byte, error) { return p.Protector.Recover(ctx, dst, b, blob) })
+}
+
+// A faultyDiscarder is a faultyProtector whose inner protector is a driver.Discarder. The
+// faults do not apply to Discard.
+type faultyDiscarder struct {
+	faultyProtector
+	driver.Discarder
 }

@@ -9,6 +9,7 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/soft"
+	"strongroom.example/internal/testing/poll"
 )
 
 var prfSpec = driver.KeySpec{Algorithm: driver.HMACSHA256, Usage: driver.Derive}
@@ -98,9 +99,7 @@ func TestFaultyDelayAndBlock(t *testing.T) {
 		_, err := k.PRF(context.Background(), nil, nil)
 		done <- err
 	}()
-	for f.Waiting() != 1 {
-		time.Sleep(time.Millisecond)
-	}
+	poll.Until(t, "PRF waits", func() bool { return f.Waiting() == 1 })
 	close(proceed)
 	if err := <-done; err != nil || f.Waiting() != 0 {
 		t.Errorf("PRF after the block ended: %v", err)
@@ -118,7 +117,7 @@ func TestFaultyDelayAndBlock(t *testing.T) {
 
 // TestFaultyLacks checks that methods that the inner driver lacks are Unsupported.
 func TestFaultyLacks(t *testing.T) {
-	inner, err := soft.New(soft.Config{})
+	inner, err := soft.Open(t.Context(), soft.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func importRoundTrip(t tb, s *subject) {
 
 // samePublic compares the keys, not their encodings.
 func samePublic(alg driver.KeyAlgorithm, a, b []byte) bool {
-	if symmetric(alg) {
+	if alg.Symmetric() {
 		return len(a) == 0 && len(b) == 0
 	}
 	x, errX := parsePublic(alg, a)
@@ -80,11 +80,13 @@ func importRepeatable(t tb, s *subject) {
 func importWrongLength(t tb, s *subject) {
 	for _, row := range s.importable() {
 		good := s.encoded(t, row.Spec.Algorithm)
-		wrong := [][]byte{nil, {}, {1}, good[:len(good)-1], append(slices.Clone(good), 0), randomBytes(24), randomBytes(64)}
-		if row.Spec.Algorithm == driver.HMACSHA256 || row.Spec.Algorithm == driver.AES256GCM {
-			wrong = append(wrong, randomBytes(16))
+		wrong := [][]byte{nil, {}, {1}, good[:len(good)-1], append(slices.Clone(good), 0), randomBytes(24), randomBytes(80)}
+		for _, n := range []int{16, 28, 32, 48, 64} {
+			if row.Spec.Algorithm.Symmetric() && !row.Spec.Algorithm.FitsMaterial(n) {
+				wrong = append(wrong, randomBytes(n))
+			}
 		}
-		if !symmetric(row.Spec.Algorithm) {
+		if !row.Spec.Algorithm.Symmetric() {
 			wrong = append(wrong, randomBytes(len(good)), s.encoded(t, otherAlgorithm(row.Spec.Algorithm)))
 		}
 		for _, material := range wrong {
@@ -92,7 +94,7 @@ func importWrongLength(t tb, s *subject) {
 			created, err := s.Driver.(driver.Importer).ImportKey(context.Background(), id, row.Spec, material)
 			wantClass(t, err, fmt.Sprintf("%v: importing %d wrong bytes", row.Spec, len(material)), driver.Invalid)
 			if err == nil {
-				s.discard(t, key{id: id, row: row, created: created})
+				s.discard(t, createdKey{id: id, row: row, created: created})
 			}
 		}
 	}
@@ -137,7 +139,7 @@ func shows(b, secret []byte) bool {
 }
 
 // secrets returns the secret numbers of material.
-func secrets(m material) [][]byte {
+func secrets(m keyMaterial) [][]byte {
 	switch private := m.private.(type) {
 	case *rsa.PrivateKey:
 		return bytesOf(private.D, private.Primes[0], private.Primes[1])

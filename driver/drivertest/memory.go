@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 // Memory is a complete driver over the standard library and gmsm. Its keys are objects in
@@ -18,7 +19,7 @@ import (
 // It is a test double and protects nothing. Material is neither locked nor wiped, and the
 // protection level is SOFTWARE.
 type Memory struct {
-	gate  gate
+	gate  gate.Gate
 	shelf *shelf
 	specs []driver.SpecInfo
 }
@@ -43,7 +44,7 @@ type shelf struct {
 // An object is one key on the shelf. It is immutable.
 type object struct {
 	spec     driver.KeySpec
-	material material
+	material keyMaterial
 	local    bool // generated here
 }
 
@@ -83,18 +84,18 @@ var (
 // material, or imported material, is Invalid.
 func (m *Memory) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	const op = "GenerateKey"
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return driver.Created{}, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	if _, ok := m.Info().Find(spec); !ok || spec.Usage == driver.Unwrap {
 		return driver.Created{}, failure(op, driver.Unsupported, errSpec)
 	}
-	return m.shelf.create(op, id, spec, func() (material, error) { return generate(spec.Algorithm) })
+	return m.shelf.create(op, id, spec, func() (keyMaterial, error) { return generate(spec.Algorithm) })
 }
 
 // create stores the material of fresh under id, unless an object exists there.
-func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fresh func() (material, error)) (driver.Created, error) {
+func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fresh func() (keyMaterial, error)) (driver.Created, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, ok := s.objects[id]
@@ -113,7 +114,7 @@ func (s *shelf) create(op string, id driver.MaterialID, spec driver.KeySpec, fre
 }
 
 // place stores made under id. An object that exists there must be the same.
-func (s *shelf) place(op string, id driver.MaterialID, spec driver.KeySpec, made material) (driver.Created, error) {
+func (s *shelf) place(op string, id driver.MaterialID, spec driver.KeySpec, made keyMaterial) (driver.Created, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o, ok := s.objects[id]; ok && (o.spec != spec || !o.material.equal(made)) {
@@ -136,10 +137,10 @@ func (o *object) created(op string) (driver.Created, error) {
 // Authentic.
 func (m *Memory) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
 	const op = "OpenKey"
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return nil, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	row, ok := m.Info().Find(spec)
 	if !ok {
 		return nil, failure(op, driver.Unsupported, errSpec)
@@ -155,15 +156,15 @@ func (m *Memory) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.
 	case o.spec != spec:
 		return nil, failure(op, driver.Authentic, errOther)
 	}
-	return open(memoryKey{device: m, own: new(gate), row: row, material: o.material}), nil
+	return open(memoryKey{device: m, own: new(gate.Gate), row: row, material: o.material}), nil
 }
 
 // DestroyKey removes an object from the shelf. Open keys remain usable.
 func (m *Memory) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.Blob) error {
-	if err := m.gate.enter(ctx, "DestroyKey"); err != nil {
+	if err := enter(ctx, &m.gate, "DestroyKey"); err != nil {
 		return err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	m.shelf.mu.Lock()
 	defer m.shelf.mu.Unlock()
 	delete(m.shelf.objects, id)
@@ -172,12 +173,30 @@ func (m *Memory) DestroyKey(ctx context.Context, id driver.MaterialID, _ driver.
 
 // Close waits for running calls. The device keeps its objects, for Reopen.
 func (m *Memory) Close() error {
-	m.gate.close()
+	m.gate.Shut()
 	return nil
 }
 
-func (a material) equal(b material) bool {
+func (a keyMaterial) equal(b keyMaterial) bool {
 	x, errX := a.encode()
 	y, errY := b.encode()
 	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+var errClosed = errors.New("it is closed")
+
+// enter admits a call into what g closes; the call must end with g.Leave. It rejects a
+// call whose context is done.
+func enter(ctx context.Context, g *gate.Gate, op string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !g.Enter() {
+		return failure(op, driver.Unavailable, errClosed)
+	}
+	return nil
+}
+
+func failure(op string, class driver.Class, cause error) error {
+	return &driver.Error{Op: op, Class: class, Err: cause}
 }

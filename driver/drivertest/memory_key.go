@@ -2,28 +2,32 @@ package drivertest
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
+	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"hash"
+	"math/big"
 	"slices"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/sm3"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
+	"strongroom.example/internal/sm2ciphertext"
 )
 
 // A memoryKey is an open key of a Memory.
 type memoryKey struct {
 	device   *Memory
-	own      *gate
+	own      *gate.Gate
 	row      driver.SpecInfo
-	material material
+	material keyMaterial
 }
 
 // open returns the Key type for a key's usage.
@@ -31,8 +35,6 @@ func open(k memoryKey) driver.Key {
 	switch k.row.Spec.Usage {
 	case driver.Derive:
 		return memoryPRF{k}
-	case driver.Seal:
-		return memoryAEAD{k}
 	case driver.Sign:
 		return memorySigner{k}
 	case driver.Decrypt:
@@ -42,30 +44,25 @@ func open(k memoryKey) driver.Key {
 }
 
 func (k memoryKey) enter(ctx context.Context, op string) error {
-	if err := k.own.enter(ctx, op); err != nil {
+	if err := enter(ctx, k.own, op); err != nil {
 		return err
 	}
-	if err := k.device.gate.enter(ctx, op); err != nil {
-		k.own.leave()
+	if err := enter(ctx, &k.device.gate, op); err != nil {
+		k.own.Leave()
 		return err
 	}
 	return nil
 }
 
 func (k memoryKey) leave() {
-	k.device.gate.leave()
-	k.own.leave()
+	k.device.gate.Leave()
+	k.own.Leave()
 }
 
 func (k memoryKey) Close() error {
-	k.own.close()
+	k.own.Shut()
 	return nil
 }
-
-const (
-	maxPRFInput = 4096
-	maxMessage  = 4096
-)
 
 var (
 	errLength     = errors.New("an input of this length is not taken")
@@ -80,7 +77,7 @@ func (k memoryPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 		return dst, err
 	}
 	defer k.leave()
-	if len(input) > maxPRFInput {
+	if len(input) > driver.MaxInput {
 		return dst, failure(op, driver.Invalid, errLength)
 	}
 	return prf(k.row.Spec.Algorithm, dst, k.material.raw, input), nil
@@ -88,53 +85,12 @@ func (k memoryPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 
 // prf appends the HMAC of a derivation algorithm to dst.
 func prf(alg driver.KeyAlgorithm, dst, key, input []byte) []byte {
-	var fresh func() hash.Hash = sha256.New
-	if alg == driver.HMACSM3 {
-		fresh = sm3.New
+	fresh := map[driver.KeyAlgorithm]func() hash.Hash{
+		driver.HMACSHA256: sha256.New, driver.HMACSHA224: sha256.New224, driver.HMACSHA384: sha512.New384, driver.HMACSHA512: sha512.New, driver.HMACSM3: sm3.New,
 	}
-	mac := hmac.New(fresh, key)
+	mac := hmac.New(fresh[alg], key)
 	mac.Write(input)
 	return mac.Sum(dst)
-}
-
-type memoryAEAD struct{ memoryKey }
-
-func (k memoryAEAD) gcm() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(k.material.raw)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
-func (k memoryAEAD) Seal(ctx context.Context, dst, plaintext, aad []byte) ([]byte, error) {
-	const op = "Seal"
-	if err := k.enter(ctx, op); err != nil {
-		return dst, err
-	}
-	defer k.leave()
-	aead, err := k.gcm()
-	if err != nil {
-		return dst, failure(op, driver.Unknown, err)
-	}
-	return aead.Seal(dst, nil, plaintext, aad), nil
-}
-
-func (k memoryAEAD) Open(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
-	const op = "Open"
-	if err := k.enter(ctx, op); err != nil {
-		return dst, err
-	}
-	defer k.leave()
-	aead, err := k.gcm()
-	if err != nil {
-		return dst, failure(op, driver.Unknown, err)
-	}
-	out, err := aead.Open(dst, nil, ciphertext, aad)
-	if err != nil {
-		return dst, failure(op, driver.Authentic, errCiphertext)
-	}
-	return out, nil
 }
 
 type memorySigner struct{ memoryKey }
@@ -148,7 +104,7 @@ func (k memorySigner) Sign(ctx context.Context, alg driver.SignAlg, input []byte
 	if !slices.Contains(k.row.Sign, alg) {
 		return nil, failure(op, driver.Unsupported, errSpec)
 	}
-	if alg.TakesMessage() && len(input) > maxMessage || !alg.TakesMessage() && len(input) != alg.DigestSize() {
+	if !alg.FitsInput(len(input)) {
 		return nil, failure(op, driver.Invalid, errLength)
 	}
 	signature, err := k.material.private.Sign(rand.Reader, input, signOptions(alg))
@@ -192,4 +148,38 @@ func decrypt(private any, alg driver.EncryptAlg, ciphertext []byte) ([]byte, err
 		return decryptSM2(key, ciphertext)
 	}
 	return nil, errCiphertext
+}
+
+// signOptions returns the crypto.SignerOpts of an algorithm.
+func signOptions(alg driver.SignAlg) crypto.SignerOpts {
+	if alg.IsPSS() {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash()}
+	}
+	return alg.Hash()
+}
+
+// oaepHash returns the hash of an OAEP algorithm.
+func oaepHash(alg driver.EncryptAlg) hash.Hash {
+	if alg == driver.RSAOAEPSHA1 {
+		return sha1.New()
+	}
+	return sha256.New()
+}
+
+// rawRSA returns c^d mod n. It is not constant-time, which a test double need not be.
+func rawRSA(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
+	c := new(big.Int).SetBytes(ciphertext)
+	if len(ciphertext) != key.Size() || c.Cmp(key.N) >= 0 {
+		return nil, errCiphertext
+	}
+	return c.Exp(c, key.D, key.N).FillBytes(make([]byte, key.Size())), nil
+}
+
+// decryptSM2 accepts the form of SM2ASN1 only. gmsm also accepts raw forms, which it
+// distinguishes by the first byte.
+func decryptSM2(key *sm2.PrivateKey, ciphertext []byte) ([]byte, error) {
+	if _, ok := sm2ciphertext.Parse(ciphertext); !ok {
+		return nil, errCiphertext
+	}
+	return key.Decrypt(nil, ciphertext, nil)
 }

@@ -16,10 +16,10 @@ import (
 // ImportKey stores material. An id that holds other material is Invalid.
 func (m *Memory) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
 	const op = "ImportKey"
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return driver.Created{}, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	if row, ok := m.Info().Find(spec); !ok || !row.Import {
 		return driver.Created{}, failure(op, driver.Unsupported, errSpec)
 	}
@@ -33,15 +33,15 @@ func (m *Memory) ImportKey(ctx context.Context, id driver.MaterialID, spec drive
 // GenerateWrappingKey generates an RSA key of 2048 bits.
 func (m *Memory) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
 	const op = "GenerateWrappingKey"
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return driver.Created{}, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	spec := driver.KeySpec{Algorithm: alg, Usage: driver.Unwrap}
 	if _, ok := m.Info().Find(spec); !ok {
 		return driver.Created{}, failure(op, driver.Unsupported, errSpec)
 	}
-	return m.shelf.create(op, id, spec, func() (material, error) { return generate(alg) })
+	return m.shelf.create(op, id, spec, func() (keyMaterial, error) { return generate(alg) })
 }
 
 var errWrappingKey = errors.New("not an open wrapping key of this device")
@@ -64,10 +64,10 @@ func (m *Memory) ImportWrapped(ctx context.Context, id driver.MaterialID, spec d
 		return driver.Created{}, err
 	}
 	defer with.leave()
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return driver.Created{}, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	hash := oaepHash(driver.EncryptAlg(w.Alg))
 	in, err := rsa.DecryptOAEP(hash, nil, with.material.private.(*rsa.PrivateKey), w.Ciphertext, nil)
 	if err != nil {
@@ -97,10 +97,10 @@ func (m *Memory) ListKeys(ctx context.Context) iter.Seq2[driver.MaterialID, erro
 }
 
 func (m *Memory) ids(ctx context.Context) ([]driver.MaterialID, error) {
-	if err := m.gate.enter(ctx, "ListKeys"); err != nil {
+	if err := enter(ctx, &m.gate, "ListKeys"); err != nil {
 		return nil, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	m.shelf.mu.Lock()
 	defer m.shelf.mu.Unlock()
 	order := func(a, b driver.MaterialID) int { return bytes.Compare(a[:], b[:]) }
@@ -109,20 +109,20 @@ func (m *Memory) ids(ctx context.Context) ([]driver.MaterialID, error) {
 
 // Random fills p from the operating system.
 func (m *Memory) Random(ctx context.Context, p []byte) error {
-	if err := m.gate.enter(ctx, "Random"); err != nil {
+	if err := enter(ctx, &m.gate, "Random"); err != nil {
 		return err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	rand.Read(p)
 	return nil
 }
 
 // Identity returns the identity of the device's counter.
 func (m *Memory) Identity(ctx context.Context) (string, error) {
-	if err := m.gate.enter(ctx, "Identity"); err != nil {
+	if err := enter(ctx, &m.gate, "Identity"); err != nil {
 		return "", err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	return m.shelf.serial, nil
 }
 
@@ -133,10 +133,10 @@ func (m *Memory) Read(ctx context.Context) (uint64, error) { return m.count(ctx,
 func (m *Memory) Increment(ctx context.Context) (uint64, error) { return m.count(ctx, "Increment", 1) }
 
 func (m *Memory) count(ctx context.Context, op string, by uint64) (uint64, error) {
-	if err := m.gate.enter(ctx, op); err != nil {
+	if err := enter(ctx, &m.gate, op); err != nil {
 		return 0, err
 	}
-	defer m.gate.leave()
+	defer m.gate.Leave()
 	m.shelf.mu.Lock()
 	defer m.shelf.mu.Unlock()
 	m.shelf.counter += by

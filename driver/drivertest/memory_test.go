@@ -17,9 +17,3 @@ func TestMemory(t *testing.T) {
 		Reopen: reopenMemory,
 	}.Run(t)
 }
-
-func BenchmarkMemory(b *testing.B) {
-	d := drivertest.NewMemory()
-	defer d.Close()
-	drivertest.Bench(b, d)
-}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/gate"
 )
 
 func closeMutants() []mutant {
@@ -35,7 +36,7 @@ type hasty struct {
 
 func (d *hasty) Close() error {
 	d.once.Do(func() { close(d.closing) })
-	d.gate.hasten()
+	d.gate.Close()
 	return nil
 }
 
@@ -64,7 +65,7 @@ func (k slowPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 		return dst, err
 	}
 	defer k.leave()
-	if len(input) > maxPRFInput {
+	if len(input) > driver.MaxInput {
 		return dst, failure("PRF", driver.Invalid, errLength)
 	}
 	defer k.running.Add(-1)
@@ -93,15 +94,8 @@ type hastyKey struct {
 
 func (k *hastyKey) Close() error {
 	k.once.Do(func() { close(k.closing) })
-	k.own.hasten()
+	k.own.Close()
 	return nil
-}
-
-// hasten closes a gate without waiting.
-func (g *gate) hasten() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = true
 }
 
 type deaf struct{ *Memory }
@@ -128,7 +122,7 @@ func (openForever) Close() error { return nil }
 // sharedGates opens every second key with the gate of the one before.
 func sharedGates() func(memoryPRF) driver.Key {
 	var mu sync.Mutex
-	var last *gate
+	var last *gate.Gate
 	return func(k memoryPRF) driver.Key {
 		mu.Lock()
 		defer mu.Unlock()

@@ -63,7 +63,7 @@ func (d *lazy) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.Ke
 type padding struct{ *Memory }
 
 func (d padding) ImportKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, in []byte) (driver.Created, error) {
-	if symmetric(spec.Algorithm) {
+	if spec.Algorithm.Symmetric() {
 		in = resized(in, 32)
 	}
 	return d.Memory.ImportKey(ctx, id, spec, in)

@@ -87,7 +87,7 @@ func (d replacing) GenerateKey(ctx context.Context, id driver.MaterialID, spec d
 // A stuckGenerator returns the same key pair for every id.
 type stuckGenerator struct {
 	*Memory
-	pair material
+	pair keyMaterial
 }
 
 func stuck() driver.Driver {

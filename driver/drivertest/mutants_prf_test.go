@@ -59,7 +59,7 @@ func (k otherHash) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 type shortPRF struct{ memoryPRF }
 
 func (k shortPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
-	if len(input) <= maxPRFInput {
+	if len(input) <= driver.MaxInput {
 		input = input[:min(len(input), 1024)]
 	}
 	return k.memoryPRF.PRF(ctx, dst, input)
@@ -68,7 +68,7 @@ func (k shortPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
 type headPRF struct{ memoryPRF }
 
 func (k headPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
-	if len(input) <= maxPRFInput {
+	if len(input) <= driver.MaxInput {
 		input = input[:min(len(input), 20)]
 	}
 	return k.memoryPRF.PRF(ctx, dst, input)
@@ -85,7 +85,7 @@ func headPRFs() driver.Driver {
 type boundlessPRF struct{ memoryPRF }
 
 func (k boundlessPRF) PRF(ctx context.Context, dst, input []byte) ([]byte, error) {
-	return k.memoryPRF.PRF(ctx, dst, input[:min(len(input), maxPRFInput)])
+	return k.memoryPRF.PRF(ctx, dst, input[:min(len(input), driver.MaxInput)])
 }
 
 type overwritingPRF struct{ memoryPRF }

@@ -32,6 +32,7 @@ func protectorMutants() []protectorMutant {
 		{"root in the blob", func(c *soft.RecoveryCode) driver.Protector { return clearRoot{c} }, "BlobHidesRoot"},
 		{"Protect wipes the root", func(c *soft.RecoveryCode) driver.Protector { return rootWiper{c} }, "InputNotModified"},
 		{"ended context is not seen", func(c *soft.RecoveryCode) driver.Protector { return heedlessProtector{c} }, "CanceledContext"},
+		{"Discard keeps the blob", func(c *soft.RecoveryCode) driver.Protector { return keepsDiscarded{c} }, "DiscardedDenied"},
 	}
 }
 
@@ -166,3 +167,7 @@ type heedlessProtector struct{ *soft.RecoveryCode }
 func (p heedlessProtector) Protect(ctx context.Context, b driver.Binding, root []byte) (driver.Blob, error) {
 	return p.RecoveryCode.Protect(context.WithoutCancel(ctx), b, root)
 }
+
+type keepsDiscarded struct{ *soft.RecoveryCode }
+
+func (keepsDiscarded) Discard(context.Context, driver.Binding, driver.Blob) error { return nil }

@@ -66,7 +66,7 @@ type strangePublic struct{ *Memory }
 
 func (d strangePublic) GenerateKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec) (driver.Created, error) {
 	created, err := d.Memory.GenerateKey(ctx, id, spec)
-	if err != nil || symmetric(spec.Algorithm) {
+	if err != nil || spec.Algorithm.Symmetric() {
 		return created, err
 	}
 	other, err := generate(spec.Algorithm)

@@ -18,7 +18,7 @@ var errOutput = errors.New("output beside an error")
 
 // An opening is a key together with its opened form.
 type opening struct {
-	key
+	createdKey
 	opened driver.Key
 }
 
@@ -38,8 +38,8 @@ func operations(t tb, s *subject, d driver.Driver, keys []opening) []operation {
 	t.Helper()
 	var list []operation
 	for _, k := range keys {
-		list = append(list, driverOperations(d, k.key)...)
-		list = append(list, keyOperations(t, k.key, k.opened)...)
+		list = append(list, driverOperations(d, k.createdKey)...)
+		list = append(list, keyOperations(k.createdKey, k.opened)...)
 		if k.row.Import {
 			importer := d.(driver.Importer)
 			in := s.encoded(t, k.row.Spec.Algorithm)
@@ -52,7 +52,7 @@ func operations(t tb, s *subject, d driver.Driver, keys []opening) []operation {
 	return append(append(list, wrappingOperations(s, d)...), optionalOperations(d)...)
 }
 
-func driverOperations(d driver.Driver, k key) []operation {
+func driverOperations(d driver.Driver, k createdKey) []operation {
 	return []operation{
 		{"GenerateKey", func(ctx context.Context) error {
 			_, err := d.GenerateKey(ctx, freshID(), k.row.Spec)
@@ -69,20 +69,12 @@ func driverOperations(d driver.Driver, k key) []operation {
 	}
 }
 
-// keyOperations returns the calls of an open key, including a decryption of a ciphertext
-// made before.
-func keyOperations(t tb, k key, opened driver.Key) []operation {
-	t.Helper()
+// keyOperations returns the calls of an open key.
+func keyOperations(k createdKey, opened driver.Key) []operation {
 	list := []operation{{"use of " + k.row.Spec.String(), func(ctx context.Context) error { return use(ctx, k, opened) }}}
-	switch opened := opened.(type) {
-	case driver.PRF:
+	if opened, ok := opened.(driver.PRF); ok {
 		list = append(list, appending("PRF", func(ctx context.Context, dst []byte) ([]byte, error) {
 			return opened.PRF(ctx, dst, []byte("input"))
-		}))
-	case driver.AEAD:
-		ciphertext := seal(t, opened, []byte("plaintext"), nil)
-		list = append(list, appending("Open", func(ctx context.Context, dst []byte) ([]byte, error) {
-			return opened.Open(ctx, dst, ciphertext, nil)
 		}))
 	}
 	return list

@@ -9,9 +9,9 @@ import (
 )
 
 // importKey imports material under a fresh id.
-func importKey(t tb, d driver.Driver, row driver.SpecInfo, material []byte) key {
+func importKey(t tb, d driver.Driver, row driver.SpecInfo, material []byte) createdKey {
 	t.Helper()
-	k := key{id: freshID(), row: row}
+	k := createdKey{id: freshID(), row: row}
 	importer, ok := d.(driver.Importer)
 	if !ok {
 		t.Fatalf("%v lists Import, but the driver does not implement Importer", row.Spec)
@@ -28,7 +28,7 @@ func materialSizes(alg driver.KeyAlgorithm) []int {
 	if alg == driver.HMACSM3 {
 		return []int{32, 16}
 	}
-	return []int{32}
+	return []int{alg.MACSize()}
 }
 
 // prfKnownAnswer compares an imported key with HMAC of the standard library or gmsm.
@@ -48,7 +48,7 @@ func prfKnownAnswer(t tb, s *subject) {
 	}
 }
 
-func prfAnswers(t tb, opened driver.PRF, k key, material []byte) {
+func prfAnswers(t tb, opened driver.PRF, k createdKey, material []byte) {
 	t.Helper()
 	defer closeKey(t, opened)
 	for _, n := range []int{1, 31, 32, 33, 63, 64, 65, 1024, 4096} {
@@ -88,7 +88,7 @@ func prfDeterministicAndDistinct(t tb, s *subject) {
 		for i, k := range keys {
 			for _, input := range inputs {
 				out, err := k.PRF(ctx, nil, []byte(input))
-				if err != nil || len(out) != 32 {
+				if err != nil || len(out) != row.Spec.Algorithm.MACSize() {
 					t.Errorf("%v: PRF returned %d bytes, %v", row.Spec, len(out), err)
 				}
 				outputs[string(out)] = fmt.Sprint(i, input)

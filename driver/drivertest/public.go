@@ -11,14 +11,15 @@ import (
 	"math/big"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/keyder"
+	"strongroom.example/internal/sm2ciphertext"
 )
 
 // parsePublic parses SubjectPublicKeyInfo and checks that it is of the algorithm.
 func parsePublic(alg driver.KeyAlgorithm, der []byte) (crypto.PublicKey, error) {
-	public, err := smx509.ParsePKIXPublicKey(der)
+	public, err := keyder.ParsePublic(der)
 	if err != nil {
 		return nil, fmt.Errorf("PublicDER: %w", err)
 	}
@@ -98,35 +99,16 @@ func encryptBytes(public crypto.PublicKey, alg driver.EncryptAlg, size int) (pla
 		}
 		ciphertext, err = rsa.EncryptOAEP(oaepHash(alg), rand.Reader, key, plaintext, nil)
 	case *ecdsa.PublicKey:
-		ciphertext, err = EncryptSM2(key, plaintext)
+		ciphertext, err = sm2ciphertext.Encrypt(key, plaintext)
 	default:
 		err = fmt.Errorf("%T does not encrypt", public)
 	}
 	return plaintext, ciphertext, err
 }
 
-// EncryptSM2 encrypts as an external sender does, for tests: ASN.1, C1 C3 C2, with the
-// first nonce that is drawn. If the mask is all zeros, which happens once in 256 times
-// for one byte, gmsm v0.44.1 draws another nonce but keeps the point of the first, so
-// that the ciphertext cannot be decrypted. EncryptSM2 retries in that case.
+// EncryptSM2 encrypts as an external sender does, for tests: ASN.1, C1 C3 C2.
 func EncryptSM2(key *ecdsa.PublicKey, plaintext []byte) ([]byte, error) {
-	for {
-		draws := counter{}
-		ciphertext, err := sm2.EncryptASN1(&draws, key, plaintext)
-		if err != nil || draws.nonces == 1 {
-			return ciphertext, err
-		}
-	}
-}
-
-// counter is the system's random source, which counts the nonces drawn.
-type counter struct{ nonces int }
-
-func (c *counter) Read(p []byte) (int, error) {
-	if len(p) == 32 {
-		c.nonces++
-	}
-	return rand.Read(p)
+	return sm2ciphertext.Encrypt(key, plaintext)
 }
 
 // encryptRaw returns m^e mod n by math/big. m has leading zeros, to detect drivers that
@@ -137,4 +119,23 @@ func encryptRaw(key *rsa.PublicKey) (plaintext, ciphertext []byte) {
 	m := new(big.Int).SetBytes(plaintext)
 	m.Exp(m, big.NewInt(int64(key.E)), key.N)
 	return plaintext, m.FillBytes(make([]byte, key.Size()))
+}
+
+// fits returns an error unless a public key is of the algorithm.
+func fits(alg driver.KeyAlgorithm, public crypto.PublicKey) error {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() == alg.ModulusBits() {
+			return nil
+		}
+	case *ecdsa.PublicKey:
+		if key.Curve == alg.Curve() || alg == driver.SM2 && key.Curve == sm2.P256() {
+			return nil
+		}
+	case ed25519.PublicKey:
+		if alg == driver.Ed25519 {
+			return nil
+		}
+	}
+	return fmt.Errorf("a public key of type %T does not fit the algorithm %s", public, alg)
 }

@@ -38,7 +38,7 @@ func generateRepeatable(t tb, s *subject) {
 // generate, that comparison is the whole check.
 func generatedKeysDiffer(t tb, s *subject) {
 	owners := make(map[string]string)
-	claim := func(k key) {
+	claim := func(k createdKey) {
 		der := string(k.created.PublicDER)
 		if owner, taken := owners[der]; taken {
 			t.Errorf("%v: the public key equals that of another key, of %s", k.row.Spec, owner)
@@ -46,11 +46,11 @@ func generatedKeysDiffer(t tb, s *subject) {
 		owners[der] = k.row.Spec.String()
 	}
 	for _, row := range s.generated() {
-		if symmetric(row.Spec.Algorithm) {
+		if row.Spec.Algorithm.Symmetric() {
 			continue
 		}
 		claim(s.key(t, row))
-		if modulusBits(row.Spec.Algorithm) == 0 {
+		if row.Spec.Algorithm.ModulusBits() == 0 {
 			other := makeKey(t, s.Driver, row)
 			claim(other)
 			s.discard(t, other)
@@ -60,7 +60,7 @@ func generatedKeysDiffer(t tb, s *subject) {
 
 // fingerprint returns bytes that identify a derivation key, or nil for other usages,
 // which have a public key or no fixed output.
-func fingerprint(t tb, s *subject, k key) []byte {
+func fingerprint(t tb, s *subject, k createdKey) []byte {
 	t.Helper()
 	if k.row.Spec.Usage != driver.Derive {
 		return nil

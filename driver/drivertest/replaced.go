@@ -40,12 +40,12 @@ func replacedObjectTracked(t tb, s *subject) {
 	ctx := context.Background()
 	for _, row := range s.samples() {
 		k := makeKey(t, s.Driver, row)
-		if len(k.created.Blob) != 0 || row.Spec.Usage == driver.Seal {
+		if len(k.created.Blob) != 0 {
 			s.discard(t, k)
 			continue
 		}
 		opened := openKey[driver.Key](t, s.Driver, k)
-		before, seen := output(t, opening{key: k, opened: opened}), lookups(opened)
+		before, seen := output(t, opening{createdKey: k, opened: opened}), lookups(opened)
 		destroy(t, s.Driver, k)
 		if _, err := s.GenerateKey(ctx, k.id, row.Spec); err != nil {
 			t.Errorf("%v: GenerateKey after DestroyKey: %v", row.Spec, err)
@@ -59,7 +59,7 @@ func replacedObjectTracked(t tb, s *subject) {
 }
 
 // answersAs reports whether an open key fails, or computes as the key that was generated.
-func answersAs(ctx context.Context, k key, opened driver.Key, before []byte) bool {
+func answersAs(ctx context.Context, k createdKey, opened driver.Key, before []byte) bool {
 	if prf, ok := opened.(driver.PRF); ok {
 		out, err := prf.PRF(ctx, nil, []byte("restart"))
 		return err != nil || bytes.Equal(out, before)

@@ -16,12 +16,12 @@ type subject struct {
 	open   func(tb) driver.Driver
 	reopen func(tb, driver.Driver) driver.Driver
 
-	keys      map[driver.KeySpec]key
-	materials map[driver.KeyAlgorithm]material
+	keys      map[driver.KeySpec]createdKey
+	materials map[driver.KeyAlgorithm]keyMaterial
 }
 
-// A key is material that was created in a driver.
-type key struct {
+// A createdKey is material that was created in a driver.
+type createdKey struct {
 	id      driver.MaterialID
 	row     driver.SpecInfo
 	created driver.Created
@@ -34,8 +34,8 @@ func newSubject(t tb, open func(tb) driver.Driver, reopen func(tb, driver.Driver
 		info:      d.Info(),
 		open:      open,
 		reopen:    reopen,
-		keys:      make(map[driver.KeySpec]key),
-		materials: make(map[driver.KeyAlgorithm]material),
+		keys:      make(map[driver.KeySpec]createdKey),
+		materials: make(map[driver.KeyAlgorithm]keyMaterial),
 	}
 }
 
@@ -55,12 +55,12 @@ func closeDriver(t tb, d driver.Driver) {
 	}
 }
 
-func (s *subject) discard(t tb, k key) {
+func (s *subject) discard(t tb, k createdKey) {
 	t.Helper()
 	destroy(t, s.Driver, k)
 }
 
-func destroy(t tb, d driver.Driver, k key) {
+func destroy(t tb, d driver.Driver, k createdKey) {
 	t.Helper()
 	if err := d.DestroyKey(context.Background(), k.id, k.created.Blob); err != nil {
 		t.Errorf("%v: DestroyKey: %v", k.row.Spec, err)
@@ -96,20 +96,20 @@ func (s *subject) generated() []driver.SpecInfo {
 // samples returns one inexpensive spec for each usage.
 func (s *subject) samples() []driver.SpecInfo {
 	var list []driver.SpecInfo
-	for _, usage := range []driver.Usage{driver.Derive, driver.Seal, driver.Sign, driver.Decrypt} {
+	for _, usage := range []driver.Usage{driver.Derive, driver.Sign, driver.Decrypt} {
 		rows := s.rows(usage)
 		if len(rows) == 0 {
 			continue
 		}
 		list = append(list, slices.MinFunc(rows, func(a, b driver.SpecInfo) int {
-			return modulusBits(a.Spec.Algorithm) - modulusBits(b.Spec.Algorithm)
+			return a.Spec.Algorithm.ModulusBits() - b.Spec.Algorithm.ModulusBits()
 		}))
 	}
 	return list
 }
 
 // key returns the shared key of a spec.
-func (s *subject) key(t tb, row driver.SpecInfo) key {
+func (s *subject) key(t tb, row driver.SpecInfo) createdKey {
 	t.Helper()
 	k, ok := s.keys[row.Spec]
 	if !ok {
@@ -120,9 +120,9 @@ func (s *subject) key(t tb, row driver.SpecInfo) key {
 }
 
 // makeKey generates material under a fresh id.
-func makeKey(t tb, d driver.Driver, row driver.SpecInfo) key {
+func makeKey(t tb, d driver.Driver, row driver.SpecInfo) createdKey {
 	t.Helper()
-	k := key{id: freshID(), row: row}
+	k := createdKey{id: freshID(), row: row}
 	var err error
 	if k.created, err = d.GenerateKey(context.Background(), k.id, row.Spec); err != nil {
 		t.Fatalf("%v is advertised, but GenerateKey: %v", row.Spec, err)
@@ -131,7 +131,7 @@ func makeKey(t tb, d driver.Driver, row driver.SpecInfo) key {
 }
 
 // material returns host-side material of an algorithm, generated once.
-func (s *subject) material(t tb, alg driver.KeyAlgorithm) material {
+func (s *subject) material(t tb, alg driver.KeyAlgorithm) keyMaterial {
 	t.Helper()
 	m, ok := s.materials[alg]
 	if !ok {
@@ -150,7 +150,7 @@ func freshID() (id driver.MaterialID) {
 }
 
 // openKey opens a key as K, the interface of its usage. The caller closes it.
-func openKey[K driver.Key](t tb, d driver.Driver, k key) K {
+func openKey[K driver.Key](t tb, d driver.Driver, k createdKey) K {
 	t.Helper()
 	opened, err := d.OpenKey(context.Background(), k.id, k.row.Spec, k.created.Blob)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 // A wrapping is an open wrapping key and its public key.
 type wrapping struct {
-	key
+	createdKey
 	opened driver.Key
 	public crypto.PublicKey
 }
@@ -30,7 +30,7 @@ func eachWrapping(t tb, s *subject, run func(driver.WrappedImporter, wrapping)) 
 		t.Fatalf("Info lists wrapping keys, but the driver does not implement WrappedImporter")
 	}
 	for _, row := range rows {
-		w := wrapping{key: key{id: freshID(), row: row}}
+		w := wrapping{createdKey: createdKey{id: freshID(), row: row}}
 		var err error
 		if w.created, err = importer.GenerateWrappingKey(context.Background(), w.id, row.Spec.Algorithm); err != nil {
 			t.Fatalf("%v: GenerateWrappingKey: %v", row.Spec, err)
@@ -38,10 +38,10 @@ func eachWrapping(t tb, s *subject, run func(driver.WrappedImporter, wrapping)) 
 		if w.public, err = parsePublic(row.Spec.Algorithm, w.created.PublicDER); err != nil {
 			t.Fatalf("%v: %v", row.Spec, err)
 		}
-		w.opened = openKey[driver.Key](t, s.Driver, w.key)
+		w.opened = openKey[driver.Key](t, s.Driver, w.createdKey)
 		run(importer, w)
 		closeKey(t, w.opened)
-		s.discard(t, w.key)
+		s.discard(t, w.createdKey)
 	}
 }
 
@@ -125,7 +125,7 @@ func wrappedImportRoundTrip(t tb, s *subject) {
 // importWrapped imports twice, because importing is repeatable, and uses the key.
 func importWrapped(t tb, s *subject, d driver.WrappedImporter, row driver.SpecInfo, w driver.Wrapped) {
 	t.Helper()
-	k := key{id: freshID(), row: row}
+	k := createdKey{id: freshID(), row: row}
 	for range 2 {
 		var err error
 		if k.created, err = d.ImportWrapped(context.Background(), k.id, row.Spec, w); err != nil {
@@ -169,4 +169,41 @@ func wrongWrapped(good []byte) map[string][]byte {
 		wrong[fmt.Sprintf("byte %d flipped", i)] = flipped(good, i)
 	}
 	return wrong
+}
+
+// wrappedImportLength imports symmetric material of a wrong length for the spec, by each
+// algorithm that is listed for it.
+func wrappedImportLength(t tb, s *subject) {
+	eachWrapping(t, s, func(d driver.WrappedImporter, w wrapping) {
+		for _, row := range s.rows(driver.Derive) {
+			for _, n := range []int{1, 16, 24, 31, 33, 40, 48, 64, 65, 128} {
+				if !slices.Contains(materialSizes(row.Spec.Algorithm), n) {
+					wrongLength(t, s, createdKey{row: row}, w, randomBytes(n))
+				}
+			}
+		}
+	})
+}
+
+// wrongLength imports material of one wrong length. Longer material must be rejected,
+// because the truncated key would be one that its owner has nowhere else. Shorter
+// material may be padded with zeros only if that is the same key, as in HMAC.
+func wrongLength(t tb, s *subject, k createdKey, w wrapping, material []byte) {
+	t.Helper()
+	for _, alg := range k.row.WrappedImport {
+		ciphertext, ok := wrap(w.public, alg, material)
+		if !ok {
+			continue
+		}
+		k.id = freshID()
+		var err error
+		k.created, err = s.Driver.(driver.WrappedImporter).ImportWrapped(context.Background(), k.id, k.row.Spec,
+			driver.Wrapped{With: w.opened, Alg: alg, Ciphertext: ciphertext})
+		if err == nil && len(material) < 32 && k.row.Spec.Usage == driver.Derive {
+			prfAnswers(t, openKey[driver.PRF](t, s.Driver, k), k, material)
+			s.discard(t, k)
+			continue
+		}
+		wantClass(t, err, fmt.Sprintf("%v: %s: material of %d bytes", k.row.Spec, alg, len(material)), driver.Authentic, driver.Invalid)
+	}
 }

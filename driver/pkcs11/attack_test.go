@@ -11,17 +11,17 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // The attacks are those of Bortolozzo, Centenaro, Focardi and Steel, "Attacking and
 // fixing PKCS#11 security tokens" (CCS 2010): an attacker with a logged-in session tries
 // to extract a key by calls that the token allows.
 
-// An attacker has a logged-in session, as has all code in this process while the driver
-// is open.
-type attacker struct {
-	intruder
+// An attackSession has a logged-in session, as has all code in this process while the
+// driver is open.
+type attackSession struct {
+	rawSession
 	session p11.SessionHandle
 	t       *testing.T
 	won     []success
@@ -47,14 +47,14 @@ const (
 	reimporting attackKind = "unwrap again"
 )
 
-func newAttacker(t *testing.T, token testtoken.PKCS11) *attacker {
-	i := newIntruder(t, token)
+func newAttackSession(t *testing.T, token testtoken.PKCS11) *attackSession {
+	i := newRawSession(t, token)
 	s, err := i.OpenSession(i.slot(t), p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { i.CloseSession(s) })
-	return &attacker{intruder: i, session: s, t: t}
+	return &attackSession{rawSession: i, session: s, t: t}
 }
 
 func mech(kind uint, parameter any) []*p11.Mechanism {
@@ -64,7 +64,7 @@ func mech(kind uint, parameter any) []*p11.Mechanism {
 func attribute(kind uint, value any) *p11.Attribute { return p11.NewAttribute(kind, value) }
 
 // succeeds records an attack that worked, and reports whether it did.
-func (a *attacker) succeeds(err error, kind attackKind, format string, args ...any) bool {
+func (a *attackSession) succeeds(err error, kind attackKind, format string, args ...any) bool {
 	if err == nil {
 		a.won = append(a.won, success{kind, fmt.Sprintf(format, args...)})
 	}
@@ -72,7 +72,7 @@ func (a *attacker) succeeds(err error, kind attackKind, format string, args ...a
 }
 
 // objects returns the secret or private keys under an id.
-func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
+func (a *attackSession) objects(id driver.MaterialID) []p11.ObjectHandle {
 	a.t.Helper()
 	var all []p11.ObjectHandle
 	for _, class := range []uint{p11.CKO_SECRET_KEY, p11.CKO_PRIVATE_KEY} {
@@ -93,7 +93,7 @@ func (a *attacker) objects(id driver.MaterialID) []p11.ObjectHandle {
 }
 
 // attack tries every attack on one object.
-func (a *attacker) attack(name string, o p11.ObjectHandle) {
+func (a *attackSession) attack(name string, o p11.ObjectHandle) {
 	a.read(name, o)
 	a.change(name, o)
 	a.copy(name, o)
@@ -102,7 +102,7 @@ func (a *attacker) attack(name string, o p11.ObjectHandle) {
 	a.deriveFromIt(name, o)
 }
 
-func (a *attacker) read(name string, o p11.ObjectHandle) {
+func (a *attackSession) read(name string, o p11.ObjectHandle) {
 	for _, kind := range []uint{p11.CKA_VALUE, p11.CKA_PRIVATE_EXPONENT, p11.CKA_PRIME_1, p11.CKA_PRIME_2, p11.CKA_EXPONENT_1, p11.CKA_COEFFICIENT} {
 		list, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, nil)})
 		if err == nil && len(list) == 1 && len(list[0].Value) > 0 {
@@ -112,14 +112,14 @@ func (a *attacker) read(name string, o p11.ObjectHandle) {
 }
 
 // is reports whether a boolean attribute is true.
-func (a *attacker) is(o p11.ObjectHandle, kind uint) bool {
+func (a *attackSession) is(o p11.ObjectHandle, kind uint) bool {
 	list, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(kind, nil)})
 	return err == nil && len(list) == 1 && len(list[0].Value) == 1 && list[0].Value[0] != 0
 }
 
 // change tries to give the key conflicting roles, and to remove its protection. An attack
 // succeeds if the attribute has changed.
-func (a *attacker) change(name string, o p11.ObjectHandle) {
+func (a *attackSession) change(name string, o p11.ObjectHandle) {
 	for kind, value := range map[uint]bool{
 		p11.CKA_EXTRACTABLE: true, p11.CKA_SENSITIVE: false, p11.CKA_WRAP: true, p11.CKA_UNWRAP: true, p11.CKA_ENCRYPT: true,
 		p11.CKA_DECRYPT: true, p11.CKA_SIGN: true, p11.CKA_DERIVE: true, p11.CKA_MODIFIABLE: true, p11.CKA_PRIVATE: false,
@@ -129,7 +129,7 @@ func (a *attacker) change(name string, o p11.ObjectHandle) {
 }
 
 // set tries to set a boolean attribute that does not have the value yet.
-func (a *attacker) set(name string, o p11.ObjectHandle, kind uint, value bool) {
+func (a *attackSession) set(name string, o p11.ObjectHandle, kind uint, value bool) {
 	if a.is(o, kind) == value {
 		return
 	}
@@ -139,7 +139,7 @@ func (a *attacker) set(name string, o p11.ObjectHandle, kind uint, value bool) {
 	}
 }
 
-func (a *attacker) copy(name string, o p11.ObjectHandle) {
+func (a *attackSession) copy(name string, o p11.ObjectHandle) {
 	for _, t := range [][]*p11.Attribute{
 		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_EXTRACTABLE, true)},
 		{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_SENSITIVE, false)},
@@ -155,7 +155,7 @@ func (a *attacker) copy(name string, o p11.ObjectHandle) {
 
 // expose attacks a copy. A success counts as exposing, and not as the same attack on the
 // key itself, because a token that copies a key and protects the copy has not exposed it.
-func (a *attacker) expose(name string, twin p11.ObjectHandle) {
+func (a *attackSession) expose(name string, twin p11.ObjectHandle) {
 	before := len(a.won)
 	name += " copied"
 	a.read(name, twin)
@@ -169,7 +169,7 @@ func (a *attacker) expose(name string, twin p11.ObjectHandle) {
 }
 
 // ownKey makes a key of the attacker with the given roles.
-func (a *attacker) ownKey(extractable bool, roles ...uint) p11.ObjectHandle {
+func (a *attackSession) ownKey(extractable bool, roles ...uint) p11.ObjectHandle {
 	a.t.Helper()
 	t := []*p11.Attribute{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_VALUE_LEN, 32), attribute(p11.CKA_EXTRACTABLE, extractable), attribute(p11.CKA_SENSITIVE, false)}
 	for _, role := range roles {
@@ -189,7 +189,7 @@ var wrapMechanisms = map[uint][]byte{
 }
 
 // wrapIt tries to wrap the driver's key under a key of the attacker.
-func (a *attacker) wrapIt(name string, o p11.ObjectHandle) {
+func (a *attackSession) wrapIt(name string, o p11.ObjectHandle) {
 	with := a.ownKey(false, p11.CKA_WRAP, p11.CKA_DECRYPT)
 	defer a.DestroyObject(a.session, with)
 	for kind, iv := range wrapMechanisms {
@@ -200,7 +200,7 @@ func (a *attacker) wrapIt(name string, o p11.ObjectHandle) {
 
 // wrapWithIt tries to wrap a key of the attacker under the driver's key, which is half of
 // a wrap and decrypt attack.
-func (a *attacker) wrapWithIt(name string, o p11.ObjectHandle) {
+func (a *attackSession) wrapWithIt(name string, o p11.ObjectHandle) {
 	mine := a.ownKey(true)
 	defer a.DestroyObject(a.session, mine)
 	for kind, iv := range wrapMechanisms {
@@ -210,7 +210,7 @@ func (a *attacker) wrapWithIt(name string, o p11.ObjectHandle) {
 }
 
 // deriveFromIt tries to derive a readable key from the driver's key.
-func (a *attacker) deriveFromIt(name string, o p11.ObjectHandle) {
+func (a *attackSession) deriveFromIt(name string, o p11.ObjectHandle) {
 	t := []*p11.Attribute{
 		attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_GENERIC_SECRET), attribute(p11.CKA_TOKEN, false),
 		attribute(p11.CKA_VALUE_LEN, 16), attribute(p11.CKA_EXTRACTABLE, true), attribute(p11.CKA_SENSITIVE, false),
@@ -254,7 +254,7 @@ func isKnown(of driver.Info, won success) bool {
 func TestAttacks(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
-		a := newAttacker(t, token)
+		a := newAttackSession(t, token)
 		attacked := 0
 		for _, row := range d.Info().Specs {
 			if row.Spec.Algorithm == driver.RSA3072 || row.Spec.Algorithm == driver.RSA4096 {
@@ -288,7 +288,7 @@ func TestReimport(t *testing.T) {
 		t.Fatalf("row %+v, want WrappedImport with an AES key first", row)
 	}
 	wrapping := importWrapped(t, d, freshID(), row)
-	a := newAttacker(t, token)
+	a := newAttackSession(t, token)
 	with := a.objects(wrapping.id)[0]
 	oaep := mech(p11.CKM_RSA_PKCS_OAEP, p11.NewOAEPParams(p11.CKM_SHA_1, p11.CKG_MGF1_SHA1, p11.CKZ_DATA_SPECIFIED, nil))
 	unwrap := func(change uint) error {

@@ -3,14 +3,14 @@
 package pkcs11_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/pkcs11"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/heavy"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // A hanging is a driver whose module can be made to hang.
@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 			Reopen: func(t *testing.T, _ driver.Driver) driver.Driver { return opens(t) },
 			LeaveOut: func(spec driver.KeySpec) bool {
 				large := spec.Algorithm == driver.RSA3072 || spec.Algorithm == driver.RSA4096
-				return large && os.Getenv("STRONGROOM_CONFORMANCE") != "all"
+				return large && !heavy.All(t, "STRONGROOM_CONFORMANCE")
 			},
 		}.Run(t)
 	})

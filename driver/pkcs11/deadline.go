@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/cryptoki"
 	"strongroom.example/internal/gate"
 	"strongroom.example/internal/suite"
 )
@@ -88,6 +89,6 @@ func waitFor(g *gate.Gate, limit time.Duration, then func() error) error {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fault("Close", driver.Unavailable, errHangs)
+		return cryptoki.Fault("Close", driver.Unavailable, errHangs)
 	}
 }

@@ -5,13 +5,12 @@ package pkcs11
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"slices"
 
-	p11 "github.com/miekg/pkcs11"
-
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/cryptoki"
+	"strongroom.example/driver/pkcs11/internal/object"
 	"strongroom.example/internal/suite"
 )
 
@@ -39,82 +38,91 @@ func (d *Driver) importKey(ctx context.Context, id driver.MaterialID, spec drive
 	}
 	defer d.gate.Leave()
 	if row, _ := d.info.Find(spec); !row.Import {
-		return driver.Created{}, fault(op, driver.Unsupported, errSpec)
+		return driver.Created{}, cryptoki.Fault(op, driver.Unsupported, errSpec)
 	}
-	m, err := sh.parse(in)
+	m, err := sh.Parse(in)
 	if err != nil {
-		return driver.Created{}, fault(op, driver.Invalid, err)
+		return driver.Created{}, cryptoki.Fault(op, driver.Invalid, err)
 	}
-	defer m.forget()
-	done, err := d.write(ctx, id)
+	defer m.Wipe()
+	done, err := d.client.LockForWrite(ctx, id)
 	if err != nil {
 		return driver.Created{}, err
 	}
 	defer done()
 	var created driver.Created
-	err = d.run(ctx, func(s session) (err error) {
-		created, err = s.adopt(d.lasting(sh, id), m)
+	err = d.client.Run(ctx, func(s object.Session) (err error) {
+		created, err = s.ImportMaterial(d.lasting(sh, id), m)
 		return err
 	})
 	return created, err
 }
 
-// adopt creates an object from material, or checks the existing one.
-func (s session) adopt(r request, m material) (driver.Created, error) {
-	placed := false
-	o, f, err := s.makeFitting(r, func(s session, r request) (p11.ObjectHandle, error) {
-		placed = true
-		return s.place(r, m.values)
-	})
+// An unwrapKey is an RSA private key that can only unwrap other keys.
+type unwrapKey struct {
+	*handle
+	public *rsa.PublicKey
+}
+
+// GenerateWrappingKey makes an RSA key pair with usage Unwrap in the token.
+func (d *Driver) GenerateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.generateWrappingKey(ctx, id, alg)
+	}
+	return bounded(ctx, func() (driver.Created, error) { return d.generateWrappingKey(ctx, id, alg) }, keep)
+}
+
+func (d *Driver) generateWrappingKey(ctx context.Context, id driver.MaterialID, alg driver.KeyAlgorithm) (driver.Created, error) {
+	sh, err := d.enterFor(ctx, "GenerateWrappingKey", driver.KeySpec{Algorithm: alg, Usage: driver.Unwrap})
 	if err != nil {
 		return driver.Created{}, err
 	}
-	if !placed {
-		if err := s.holds(o, r, m); err != nil {
-			return driver.Created{}, err
-		}
-	}
-	return m.created(f)
+	defer d.gate.Leave()
+	return d.make(ctx, d.generated(sh, id), object.Session.Generate)
 }
 
-// holds returns Invalid if an existing key has other material. It returns other errors of
-// the token unchanged, because they do not show that the material differs.
-func (s session) holds(o p11.ObjectHandle, r request, m material) error {
-	if key, ok := m.public.(*rsa.PublicKey); ok {
-		// Under another modulus the token may reject the trial ciphertext.
-		told, err := s.rsaPublic(o)
-		if err != nil {
-			return err
-		}
-		if !key.Equal(told) {
-			return fault("C_FindObjects", driver.Invalid, errOtherMaterial)
-		}
+// ImportWrapped unwraps material in the token, so that it is never in the host's memory.
+// If the token has a key under id, ImportWrapped checks its attributes and returns it,
+// and ignores the ciphertext. Symmetric material of another length is Authentic; OAEP is
+// offered only if the token checks the length. With AES key wrapping, some tokens accept
+// HMAC material of 25 to 31 bytes and pad it with zeros, which gives the same HMAC key.
+//
+// Of a private key the token reveals only the public key. That is checked against the
+// rules for imported keys (internal/pkcs8), and a result of the private key must match
+// it; otherwise the key is destroyed, and the error is Invalid with the cause. Encoding
+// faults that the token ignores are not detected: trailing bytes, or another key's public
+// key or identifier. The public key of an ECDSA key is the one that verifies the token's
+// signatures, whatever the PKCS #8 file contains in that place.
+func (d *Driver) ImportWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
+	if !hasDeadline(ctx) {
+		return d.importWrapped(ctx, id, spec, w)
 	}
-	err := s.at(o, r).answers(s, m.reference)
-	if errors.Is(err, errTrial) && codeOf(err) == p11.CKR_OK {
-		return fault("C_FindObjects", driver.Invalid, errOtherMaterial)
-	}
-	return err
+	w.Ciphertext = slices.Clone(w.Ciphertext)
+	return bounded(ctx, func() (driver.Created, error) { return d.importWrapped(ctx, id, spec, w) }, keep)
 }
 
-// at returns an object whose handle is known.
-func (s session) at(o p11.ObjectHandle, r request) *object {
-	found := &object{shape: r.shape, id: r.id, deviceIV: r.deviceIV}
-	found.at.Store(&place{s.epoch, s.epoch.destroyed.Load(), o})
-	return found
-}
-
-// created returns the description of an imported key, with the public key computed in the
-// host.
-func (m material) created(f facts) (driver.Created, error) {
-	created := driver.Created{Attributes: f.told}
-	if m.public == nil {
-		return created, nil
-	}
-	der, err := x509.MarshalPKIXPublicKey(m.public)
+func (d *Driver) importWrapped(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, w driver.Wrapped) (driver.Created, error) {
+	const op = "ImportWrapped"
+	sh, err := d.enterFor(ctx, op, spec)
 	if err != nil {
-		return driver.Created{}, fault("ImportKey", driver.Invalid, errMaterial)
+		return driver.Created{}, err
 	}
-	created.PublicDER = der
-	return created, nil
+	defer d.gate.Leave()
+	row, _ := d.info.Find(spec)
+	if !slices.Contains(row.WrappedImport, w.Alg) {
+		return driver.Created{}, cryptoki.Fault(op, driver.Unsupported, errAlgorithm)
+	}
+	with, ok := w.With.(*unwrapKey)
+	if !ok || with.driver != d {
+		return driver.Created{}, cryptoki.Fault(op, driver.Invalid, errors.New("the wrapping key is not one of this driver"))
+	}
+	if err := with.enter(ctx, op); err != nil {
+		return driver.Created{}, err
+	}
+	defer with.leave()
+	u := object.Unwrapping{With: with.object, Public: with.public, KeyWrap: d.able.KeyWrap, Alg: w.Alg, Ciphertext: w.Ciphertext}
+	if !u.Sized(sh) {
+		return driver.Created{}, cryptoki.Fault("C_UnwrapKey", driver.Authentic, cryptoki.ErrCiphertext)
+	}
+	return d.make(ctx, d.lasting(sh, id), u.Unwrap)
 }

@@ -8,9 +8,9 @@ import (
 	"crypto/rsa"
 	"errors"
 
-	p11 "github.com/miekg/pkcs11"
-
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/cryptoki"
+	"strongroom.example/driver/pkcs11/internal/object"
 	"strongroom.example/internal/gate"
 	"strongroom.example/internal/suite"
 )
@@ -18,7 +18,7 @@ import (
 // A handle is the common part of every opened key.
 type handle struct {
 	driver *Driver
-	object *object
+	object *object.Object
 	gate   gate.Gate
 }
 
@@ -29,13 +29,13 @@ func (h *handle) enter(ctx context.Context, op string) error {
 	}
 	if !h.gate.Enter() {
 		h.driver.gate.Leave()
-		return fault(op, driver.Unavailable, errClosed)
+		return cryptoki.Fault(op, driver.Unavailable, errClosed)
 	}
 	return nil
 }
 
 // Lookups returns how often the key was looked up by its id; see [driver.Tracked].
-func (h *handle) Lookups() uint64 { return h.object.lookups.Load() }
+func (h *handle) Lookups() uint64 { return h.object.Lookups.Load() }
 
 func (h *handle) leave() {
 	h.gate.Leave()
@@ -66,17 +66,17 @@ func (d *Driver) openKey(ctx context.Context, id driver.MaterialID, spec driver.
 	}
 	defer d.gate.Leave()
 	if len(blob) != 0 {
-		return nil, fault(op, driver.Authentic, errBlob)
+		return nil, cryptoki.Fault(op, driver.Authentic, errBlob)
 	}
-	h := &handle{driver: d, object: &object{shape: sh, id: id, deviceIV: d.profile.deviceIV}}
+	h := &handle{driver: d, object: &object.Object{Shape: sh, ID: id}}
 	var public crypto.PublicKey
-	err = d.run(ctx, func(s session) (err error) {
-		o, err := h.object.handle(s)
+	err = d.client.Run(ctx, func(s object.Session) (err error) {
+		o, err := h.object.Handle(s)
 		if err != nil {
 			return err
 		}
-		public, err = s.opened(o, d.lasting(sh, id))
-		return h.object.note(err)
+		public, err = s.CheckKey(o, d.lasting(sh, id))
+		return h.object.DropHandleOn(err)
 	})
 	if err != nil {
 		return nil, err
@@ -100,60 +100,42 @@ func (d *Driver) openAll(ctx context.Context, id driver.MaterialID, spec driver.
 		return nil, err
 	}
 	defer d.gate.Leave()
-	err = d.run(ctx, func(s session) error {
+	err = d.client.Run(ctx, func(s object.Session) error {
 		keys = nil
-		found, err := s.find(sh.search(id))
+		found, err := s.Find(sh.Search(id))
 		if err == nil && len(found) == 0 {
-			err = errAbsent
+			err = cryptoki.ErrAbsent
 		}
 		if err != nil {
 			return err
 		}
 		for _, o := range found {
-			public, err := s.opened(o, d.lasting(sh, id))
-			if errors.Is(err, errNotFit) && len(found) > 1 {
+			public, err := s.CheckKey(o, d.lasting(sh, id))
+			if errors.Is(err, cryptoki.ErrNotConforming) && len(found) > 1 {
 				continue // an object of another shape
 			}
 			if err != nil {
 				return err
 			}
-			keys = append(keys, d.keyOf(&handle{driver: d, object: s.at(o, d.lasting(sh, id))}, public))
+			keys = append(keys, d.keyOf(&handle{driver: d, object: s.ObjectAt(o, d.lasting(sh, id))}, public))
 		}
 		if len(keys) == 0 {
-			return errNotFit
+			return cryptoki.ErrNotConforming
 		}
 		return nil
 	})
 	return keys, err
 }
 
-// opened checks a key that was found, and returns the public key if it is needed, which
-// is for RSA.
-func (s session) opened(o p11.ObjectHandle, r request) (crypto.PublicKey, error) {
-	facts, err := s.inspect(o, r)
-	if err != nil {
-		return nil, err
-	}
-	if !facts.fit {
-		return nil, errNotFit
-	}
-	if r.shape.kind != p11.CKK_RSA {
-		return nil, nil
-	}
-	return s.rsaPublic(o)
-}
-
 // keyOf returns the key for a handle, with the interface of its usage.
 func (d *Driver) keyOf(h *handle, public crypto.PublicKey) driver.Key {
-	spec := h.object.shape.spec
+	spec := h.object.Shape.Spec
 	row, _ := d.info.Find(spec)
 	switch spec.Usage {
 	case driver.Derive:
 		return &prfKey{handle: h}
-	case driver.Seal:
-		return &aeadKey{handle: h, budget: d.budgets.of(h.object.id, &d.token.unrecorded)}
 	case driver.Sign:
-		return &signKey{handle: h, algs: row.Sign, size: signatureSize(h.object.shape)}
+		return &signKey{handle: h, algs: row.Sign, size: object.SignatureSize(h.object.Shape)}
 	case driver.Decrypt:
 		return &decryptKey{handle: h, algs: row.Decrypt, public: public.(*rsa.PublicKey)}
 	}
@@ -169,7 +151,7 @@ func appendInto(dst []byte, n int, f func(out []byte) (int, error)) ([]byte, err
 	if inPlace {
 		out = dst[len(dst) : len(dst)+n]
 	} else {
-		out = make([]byte, n)
+		out = suite.NewSecret(n)
 		defer suite.Wipe(out)
 	}
 	filled, err := f(out)

@@ -4,28 +4,21 @@ package pkcs11_test
 
 import (
 	"context"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/heavy"
+	"strongroom.example/internal/testing/poll"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // TestManyOperations runs 100,000 operations, or STRONGROOM_PKCS11_OPERATIONS, from 16
 // goroutines.
 func TestManyOperations(t *testing.T) {
-	operations := 100_000
-	if text := os.Getenv("STRONGROOM_PKCS11_OPERATIONS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		operations = n
-	}
-	v := newVictim(t, opened(t, testtoken.NewSoftHSM(t)))
+	operations := heavy.Count(t, "STRONGROOM_PKCS11_OPERATIONS", 100_000)
+	v := newTestKey(t, openedBasic(t, testtoken.NewSoftHSM(t)))
 	var all sync.WaitGroup
 	start := time.Now()
 	for range 16 {
@@ -46,8 +39,8 @@ func TestManyOperations(t *testing.T) {
 // callers share the other two.
 func TestSessionsExhausted(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	v := newVictim(t, opened(t, faulty.PKCS11))
-	other := newIntruder(t, faulty.PKCS11)
+	v := newTestKey(t, openedBasic(t, faulty.PKCS11))
+	other := newRawSession(t, faulty.PKCS11)
 	faulty.Sessions(3)
 	for range cycles(t) {
 		// Ends all sessions, so that all callers need new ones at once.
@@ -72,8 +65,8 @@ func TestSessionsExhausted(t *testing.T) {
 // work again once a session is free.
 func TestNoSessionAtAll(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	v := newVictim(t, opened(t, faulty.PKCS11))
-	other := newIntruder(t, faulty.PKCS11)
+	v := newTestKey(t, openedBasic(t, faulty.PKCS11))
+	other := newRawSession(t, faulty.PKCS11)
 	for range cycles(t) {
 		if err := other.Finalize(); err != nil {
 			t.Fatal(err)
@@ -83,37 +76,29 @@ func TestNoSessionAtAll(t *testing.T) {
 			t.Errorf("a call without sessions: %v, want Throttled or Unavailable", err)
 		}
 		faulty.Fail(testtoken.COpenSession, 0, 0, false)
-		backSoon(t, v)
+		recoversSoon(t, v)
 	}
 }
 
-// backSoon waits until a call succeeds.
-func backSoon(t *testing.T, v *victim) {
+// recoversSoon waits until a call succeeds.
+func recoversSoon(t *testing.T, v *testKey) {
 	t.Helper()
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		err := v.use(t)
-		if err == nil {
-			return
-		}
-		if time.Since(start) > recovery {
-			t.Fatalf("calls still fail: %v", err)
-		}
-	}
+	poll.Within(t, recovery, "a call succeeds again", func() bool { return v.use(t) == nil })
 }
 
 // TestWaitingEndsWithContext: a slow call holds the only session. The next caller gives
 // up when its context ends, and does not call the token.
 func TestWaitingEndsWithContext(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	c := config(faulty.PKCS11)
+	c := basicConfig(faulty.PKCS11)
 	c.MaxSessions = 1
-	v := newVictim(t, openedWith(t, c))
+	v := newTestKey(t, openedWith(t, c))
 	faulty.Slow(300 * time.Millisecond)
 	defer faulty.Slow(0)
+	signed := faulty.Calls(testtoken.CSign)
 	var slow sync.WaitGroup
 	slow.Go(func() { v.mustWork(t, "slowly") })
-	time.Sleep(50 * time.Millisecond)
-	signed := faulty.Calls(testtoken.CSign)
+	poll.Until(t, "the slow call is in the token", func() bool { return faulty.Calls(testtoken.CSign) > signed })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -133,7 +118,7 @@ func TestWaitingEndsWithContext(t *testing.T) {
 // not depend on the number of objects in the token.
 func TestNoLookupPerCall(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	v := newVictim(t, opened(t, faulty.PKCS11))
+	v := newTestKey(t, openedBasic(t, faulty.PKCS11))
 	lookups, sessions := faulty.Calls(testtoken.CFindObjectsInit), faulty.Calls(testtoken.COpenSession)
 	for range 100 {
 		v.mustWork(t, "one of many")

@@ -10,7 +10,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/pkcs11"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 func TestMain(m *testing.M) { os.Exit(testtoken.Main(m)) }
@@ -23,6 +23,20 @@ func config(token testtoken.PKCS11) pkcs11.Config {
 		Label:  token.Label,
 		PIN:    pkcs11.PIN{File: token.PINFile},
 	}
+}
+
+// basicConfig is config for a test that uses HMAC and P-256 only: the self-test leaves out
+// the abilities that take most of its time.
+func basicConfig(token testtoken.PKCS11) pkcs11.Config {
+	c := config(token)
+	c.Without = []pkcs11.Ability{pkcs11.Ability(driver.RSA2048), pkcs11.Ability(driver.ECP384), pkcs11.Ability(driver.ECP521), pkcs11.Ability(driver.Ed25519)}
+	return c
+}
+
+// openedBasic is opened with basicConfig.
+func openedBasic(t testing.TB, token testtoken.PKCS11) driver.Driver {
+	t.Helper()
+	return openedWith(t, basicConfig(token))
 }
 
 // open opens a driver. The caller closes it.
@@ -47,7 +61,7 @@ func tokens(t *testing.T, run func(t *testing.T, token testtoken.PKCS11)) {
 	t.Helper()
 	if token, ok := testtoken.FromEnvironment(t); ok {
 		t.Run("environment", func(t *testing.T) {
-			sweep(t, token)
+			removeObjects(t, token)
 			run(t, token)
 		})
 		return

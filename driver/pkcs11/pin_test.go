@@ -14,7 +14,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/pkcs11"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 func writePIN(t *testing.T, path, pin string, mode os.FileMode) {
@@ -30,7 +30,7 @@ func writePIN(t *testing.T, path, pin string, mode os.FileMode) {
 // TestWrongPIN opens repeatedly with the same wrong PIN. The token gets it only once.
 func TestWrongPIN(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	c := config(faulty.PKCS11)
+	c := basicConfig(faulty.PKCS11)
 	c.PIN.File = filepath.Join(t.TempDir(), "pin")
 	writePIN(t, c.PIN.File, "not the PIN", 0o600)
 	for range cycles(t) {
@@ -41,15 +41,15 @@ func TestWrongPIN(t *testing.T) {
 	if n := faulty.Calls(testtoken.CLogin); n != 1 {
 		t.Errorf("the token got the wrong PIN %d times, want 1", n)
 	}
-	newVictim(t, opened(t, faulty.PKCS11)).mustWork(t, "with the right PIN")
+	newTestKey(t, openedBasic(t, faulty.PKCS11)).mustWork(t, "with the right PIN")
 }
 
 // TestOtherPINWhileLoggedIn: a token that is logged in does not check a PIN, so the
 // driver does.
 func TestOtherPINWhileLoggedIn(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
-	v := newVictim(t, opened(t, token))
-	c := config(token)
+	v := newTestKey(t, openedBasic(t, token))
+	c := basicConfig(token)
 	c.PIN = pkcs11.PIN{Env: "STRONGROOM_TEST_PIN"}
 	t.Setenv("STRONGROOM_TEST_PIN", "not the PIN")
 	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
@@ -71,7 +71,7 @@ func TestOtherPINWhileLoggedIn(t *testing.T) {
 func TestPINChanged(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	faulty := testtoken.NewFaulty(t, token)
-	v, other := newVictim(t, opened(t, faulty.PKCS11)), newIntruder(t, token)
+	v, other := newTestKey(t, openedBasic(t, faulty.PKCS11)), newRawSession(t, token)
 	pin := testtoken.PIN
 	for i := range cycles(t) {
 		next := fmt.Sprintf("changed-%d", i)
@@ -96,7 +96,7 @@ func TestPINChanged(t *testing.T) {
 			t.Errorf("the token got the old PIN %d times, want 1", n)
 		}
 		writePIN(t, token.PINFile, next, 0o600)
-		backWithin(t, v, recovery)
+		recoversWithin(t, v, recovery)
 		pin = next
 	}
 }
@@ -118,15 +118,15 @@ func TestPINSources(t *testing.T) {
 		"ask":        {Ask: ask(testtoken.PIN)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := config(token)
+			c := basicConfig(token)
 			c.PIN = pin
 			d, err := pkcs11.Open(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer d.Close()
-			v := newVictim(t, d)
-			if err := newIntruder(t, token).Finalize(); err != nil {
+			v := newTestKey(t, d)
+			if err := newRawSession(t, token).Finalize(); err != nil {
 				t.Fatal(err)
 			}
 			v.mustWork(t, "after a second login")
@@ -159,7 +159,7 @@ func TestBadPINs(t *testing.T) {
 		"4 to 255 bytes":         {Ask: ask("123")},
 		"I have none":            {Ask: failing},
 	} {
-		c := config(faulty.PKCS11)
+		c := basicConfig(faulty.PKCS11)
 		c.PIN = pin
 		_, err := pkcs11.Open(t.Context(), c)
 		if err == nil || !strings.Contains(err.Error(), says) {
@@ -195,11 +195,14 @@ func TestPINFilesOfAGroup(t *testing.T) {
 		"another user's":            {0o440, stranger, -1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := config(token)
+			c := basicConfig(token)
 			c.PIN.File = filepath.Join(t.TempDir(), "pin")
 			writePIN(t, c.PIN.File, testtoken.PIN, f.mode)
 			if f.owner >= 0 || f.gid >= 0 {
 				if os.Geteuid() != 0 {
+					if os.Getenv("CI") == "true" {
+						t.Fatal("only root gives files away")
+					}
 					t.Skip("only root gives files away")
 				}
 				if err := os.Chown(c.PIN.File, f.owner, f.gid); err != nil {
@@ -221,7 +224,7 @@ func TestPINFilesOfAGroup(t *testing.T) {
 // or an error, and no login is attempted with them.
 func TestTextOfPINFiles(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	opened(t, faulty.PKCS11)
+	openedBasic(t, faulty.PKCS11)
 	logins := faulty.Calls(testtoken.CLogin)
 	for text, says := range map[string]string{
 		testtoken.PIN:                  "",
@@ -239,7 +242,7 @@ func TestTextOfPINFiles(t *testing.T) {
 		"\xfe\xff\x005\x00c\x007\x004": "byte order mark",
 		"\n":                           "empty",
 	} {
-		c := config(faulty.PKCS11)
+		c := basicConfig(faulty.PKCS11)
 		c.PIN.File = filepath.Join(t.TempDir(), "pin")
 		writePIN(t, c.PIN.File, text, 0o600)
 		d, err := pkcs11.Open(t.Context(), c)
@@ -262,8 +265,8 @@ func TestTextOfPINFiles(t *testing.T) {
 func TestLoginUnasked(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	faulty.Be(testtoken.LoginUnasked)
-	v := newVictim(t, opened(t, faulty.PKCS11))
-	if err := newIntruder(t, faulty.PKCS11).Finalize(); err != nil {
+	v := newTestKey(t, openedBasic(t, faulty.PKCS11))
+	if err := newRawSession(t, faulty.PKCS11).Finalize(); err != nil {
 		t.Fatal(err)
 	}
 	v.mustWork(t, "after a second login")
@@ -273,7 +276,7 @@ func TestLoginUnasked(t *testing.T) {
 // SoftHSM then hides its private objects.
 func TestTokenWithoutLogin(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
-	c := config(faulty.PKCS11)
+	c := basicConfig(faulty.PKCS11)
 	c.Profile = "kmsp11"
 	if d, err := pkcs11.Open(t.Context(), c); err == nil {
 		if len(d.Info().Specs) > 0 {
@@ -283,5 +286,67 @@ func TestTokenWithoutLogin(t *testing.T) {
 	}
 	if n := faulty.Calls(testtoken.CLogin); n != 0 {
 		t.Errorf("%d logins with a profile without login, want 0", n)
+	}
+}
+
+// TestCredentialOfAServiceWithAUser: a systemd credential has a group permission. A
+// permission for others is refused.
+func TestCredentialOfAServiceWithAUser(t *testing.T) {
+	token, dir := testtoken.NewSoftHSM(t), t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	c := basicConfig(token)
+	c.PIN = pkcs11.PIN{Credential: "pin"}
+	writePIN(t, filepath.Join(dir, "pin"), testtoken.PIN, 0o444)
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+		t.Errorf("Open with a credential that others may read: %v, want Denied", err)
+	}
+	writePIN(t, filepath.Join(dir, "pin"), testtoken.PIN, 0o440)
+	newTestKey(t, openedWith(t, c)).mustWork(t, "with a permission for the group")
+}
+
+// TestPINFromAPipe: a pipe in place of the file is refused, without waiting for a writer.
+func TestPINFromAPipe(t *testing.T) {
+	c := basicConfig(testtoken.NewSoftHSM(t))
+	c.PIN = pkcs11.PIN{File: filepath.Join(t.TempDir(), "pin")}
+	if err := syscall.Mkfifo(c.PIN.File, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) {
+		t.Errorf("Open with a pipe as the PIN file: %v, want Denied", err)
+	}
+}
+
+// TestPINFromADescriptor: the descriptor is read after the token has been found, and only
+// once. Another file that reuses its number is never read as a PIN.
+func TestPINFromADescriptor(t *testing.T) {
+	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
+	c := basicConfig(faulty.PKCS11)
+	fd, err := syscall.Open(c.PIN.File, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.PIN = pkcs11.PIN{FD: fd}
+	label := c.Label
+	c.Label = "not yet there"
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Unavailable) {
+		t.Fatal(err)
+	}
+	c.Label = label
+	d, err := pkcs11.Open(t.Context(), c)
+	if err != nil {
+		t.Fatalf("Open once the token exists: %v", err)
+	}
+	d.Close()
+	next, err := syscall.Open(basicConfig(faulty.PKCS11).PIN.File, syscall.O_RDONLY, 0)
+	if err != nil || next == fd {
+		t.Fatalf("descriptor %d, then %d: %v, want it still open", fd, next, err)
+	}
+	defer syscall.Close(next)
+	logins := faulty.Calls(testtoken.CLogin)
+	if _, err := pkcs11.Open(t.Context(), c); !is(err, driver.Denied) || faulty.Calls(testtoken.CLogin) != logins {
+		t.Errorf("second Open with the same descriptor: %v, want Denied without a login", err)
+	}
+	if err := syscall.Close(fd); err != nil {
+		t.Error(err)
 	}
 }

@@ -22,6 +22,9 @@ type Report struct {
 	Findings []Finding
 	// Module is the module's description of itself.
 	Module ModuleInfo
+	// PINCountLow reports that the token had counted a wrong PIN when it was opened. The
+	// login with the right PIN ends the count.
+	PINCountLow bool
 }
 
 // A ModuleInfo has the result of C_GetInfo. It is the zero value if that call fails.

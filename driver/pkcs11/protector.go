@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/cryptoki"
 	"strongroom.example/internal/suite"
 )
 
@@ -13,18 +14,17 @@ import (
 // of kind "pkcs11".
 //
 // Each Protect makes a new key in the token, under a random id that the blob contains.
-// Once Protect has returned a blob, this package does not destroy the key, because copies
-// of the vault's directory may need it. If the key is destroyed, or the token is lost, the
-// root cannot be recovered from the blob.
+// Only Discard destroys the key, because copies of the vault's directory may need it. If
+// the key is destroyed, or the token is lost, the root cannot be recovered from the blob.
 type Protector struct{ token driver.Driver }
 
-var _ driver.Protector = (*Protector)(nil)
+var (
+	_ driver.Protector = (*Protector)(nil)
+	_ driver.Discarder = (*Protector)(nil)
+)
 
-// NewProtector returns a protector with an open token that [Open] returned. The caller
-// closes the token. The token must support HMAC with SHA-256, or RSA decryption with OAEP
-// and SHA-256; otherwise Protect is Unsupported. It is also Unsupported in the SM
-// edition, because no token has an approved algorithm under a standard name.
-func NewProtector(token driver.Driver) *Protector { return &Protector{token} }
+// newProtector returns a protector with an open token.
+func newProtector(token driver.Driver) *Protector { return &Protector{token} }
 
 // Kind returns "pkcs11".
 func (*Protector) Kind() string { return "pkcs11" }
@@ -54,14 +54,14 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 		return nil, err
 	}
 	if b.Edition == driver.SM {
-		return nil, fault(op, driver.Unsupported, errEdition)
+		return nil, cryptoki.Fault(op, driver.Unsupported, errEdition)
 	}
 	if len(root) != rootSize {
-		return nil, fault(op, driver.Invalid, errRootSize)
+		return nil, cryptoki.Fault(op, driver.Invalid, errRootSize)
 	}
 	m, ok := methodFor(p.token.Info())
 	if !ok {
-		return nil, fault(op, driver.Unsupported, errMethod)
+		return nil, cryptoki.Fault(op, driver.Unsupported, errMethod)
 	}
 	new := newBlob(m)
 	created, err := p.token.GenerateKey(ctx, new.id, m.spec())
@@ -75,6 +75,16 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	return out, nil
 }
 
+// Discard destroys the key of a blob. A blob of format 1 is Invalid, because its key
+// serves all blobs of its vault.
+func (p *Protector) Discard(ctx context.Context, b driver.Binding, in driver.Blob) error {
+	parsed, ok := parseBlob(in, b)
+	if !ok || parsed.format == formatOne {
+		return cryptoki.Fault("Discard", driver.Invalid, errRoot)
+	}
+	return p.token.DestroyKey(ctx, parsed.id, nil)
+}
+
 // protect wraps root under a new key.
 func (p *Protector) protect(ctx context.Context, new blob, created driver.Created, b driver.Binding, root []byte) (driver.Blob, error) {
 	secret, err := new.begin(ctx, p.token, b, created)
@@ -84,7 +94,7 @@ func (p *Protector) protect(ctx context.Context, new blob, created driver.Create
 	defer suite.Wipe(secret)
 	out, err := new.seal(secret, b, root)
 	if err != nil {
-		return nil, fault("Protect", driver.Unknown, err)
+		return nil, cryptoki.Fault("Protect", driver.Unknown, err)
 	}
 	return out, nil
 }
@@ -105,16 +115,16 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 	}
 	parsed, ok := parseBlob(in, b)
 	if !ok || b.Edition == driver.SM {
-		return nil, fault(op, driver.Denied, errRoot)
+		return nil, cryptoki.Fault(op, driver.Denied, errRoot)
 	}
 	keys, err := p.open(ctx, parsed)
 	switch {
 	case errors.Is(err, driver.NotFound):
-		return nil, fault(op, driver.Denied, driver.ErrWrongDevice)
+		return nil, cryptoki.Fault(op, driver.Denied, driver.ErrWrongDevice)
 	case errors.Is(err, driver.Unsupported):
 		return nil, gone(op, parsed.method, err)
 	case errors.Is(err, driver.Authentic): // the object has other roles
-		return nil, fault(op, driver.Denied, errOtherKey)
+		return nil, cryptoki.Fault(op, driver.Denied, errOtherKey)
 	case err != nil:
 		return nil, err
 	}
@@ -123,12 +133,18 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 			key.Close()
 		}
 	}()
+	return parsed.recoverByAny(ctx, dst, b, keys)
+}
+
+// recoverByAny appends the root that the first suitable key opens.
+func (b blob) recoverByAny(ctx context.Context, dst []byte, to driver.Binding, keys []driver.Key) ([]byte, error) {
+	const op = "Recover"
 	refused := errRoot
 	for _, key := range keys {
-		secret, err := parsed.secret(ctx, key, b)
+		secret, err := b.secret(ctx, key, to)
 		var out []byte
 		if err == nil {
-			out, err = parsed.open(dst, secret, b)
+			out, err = b.open(dst, secret, to)
 			suite.Wipe(secret)
 		}
 		switch {
@@ -138,17 +154,17 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, i
 		case err == errOtherKey:
 			refused = errOtherKey
 		case errors.Is(err, driver.Unsupported):
-			return nil, gone(op, parsed.method, err)
+			return nil, gone(op, b.method, err)
 		default:
 			return nil, err
 		}
 	}
-	return nil, fault(op, driver.Denied, refused)
+	return nil, cryptoki.Fault(op, driver.Denied, refused)
 }
 
 // gone returns the error for a key whose algorithm the token no longer supports.
 func gone(op string, m method, err error) error {
-	return fault(op, driver.Denied, fmt.Errorf("the token does not do %v any more, which the protector's key is for; another protector opens the vault: %w", m.spec(), err))
+	return cryptoki.Fault(op, driver.Denied, fmt.Errorf("the token does not do %v any more, which the protector's key is for; another protector opens the vault: %w", m.spec(), err))
 }
 
 // A severalOpener can open every key under one id.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/object"
 	"strongroom.example/internal/suite"
 )
 
@@ -38,8 +39,8 @@ type blob struct {
 
 // newBlob returns a blob of format 2 with a random key id.
 func newBlob(m method) blob {
-	b := blob{format: formatTwo, method: m, id: driver.MaterialID([]byte(reserved + "randomtail"))}
-	rand.Read(b.id[len(reserved):])
+	b := blob{format: formatTwo, method: m, id: driver.MaterialID([]byte(object.Reserved + "randomtail"))}
+	rand.Read(b.id[len(object.Reserved):])
 	return b
 }
 
@@ -71,7 +72,7 @@ func (b blob) checkOf(secret []byte, to driver.Binding) []byte {
 
 // rootKey derives the sealing key from a secret. The caller wipes it.
 func (b blob) rootKey(secret []byte, to driver.Binding) []byte {
-	key := make([]byte, suite.AES.KeySize())
+	key := suite.NewSecret(suite.AES.KeySize())
 	suite.AES.KDF(key, secret, protectorLabel, bound(b.header(), to))
 	return key
 }
@@ -125,7 +126,7 @@ func parseBlob(in []byte, to driver.Binding) (b blob, ok bool) {
 	n := int(binary.BigEndian.Uint16(rest))
 	rest = rest[2:]
 	good := b.method == methodPRF && n == saltSize || b.method == methodRSA && n <= maxRest
-	if !good || !isReserved(b.id) || len(rest) != n+checks+rootSize+suite.Overhead {
+	if !good || !object.IsReserved(b.id) || len(rest) != n+checks+rootSize+suite.Overhead {
 		return blob{}, false
 	}
 	b.rest, b.sealed = rest[:n], rest[n+checks:]

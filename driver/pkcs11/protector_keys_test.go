@@ -19,7 +19,7 @@ import (
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/pkcs11"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 	"strongroom.example/vault"
 )
 
@@ -81,7 +81,7 @@ func TestProtectorFormatOne(t *testing.T) {
 // second makes another HMAC key under an id, as another program can.
 func second(t *testing.T, token testtoken.PKCS11, id driver.MaterialID) {
 	t.Helper()
-	a := newAttacker(t, token)
+	a := newAttackSession(t, token)
 	_, err := a.GenerateKey(a.session, mech(p11.CKM_GENERIC_SECRET_KEY_GEN, nil), []*p11.Attribute{
 		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, false),
 		attribute(p11.CKA_ID, id[:]), attribute(p11.CKA_VALUE_LEN, 32), attribute(p11.CKA_SIGN, true), attribute(p11.CKA_VERIFY, false),
@@ -131,7 +131,7 @@ func TestProtectorKeyReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newAttacker(t, token).replace(driver.MaterialID(blob[5:21]))
+	newAttackSession(t, token).replace(driver.MaterialID(blob[5:21]))
 	if _, err := p.Recover(t.Context(), nil, b, blob); !is(err, driver.Denied) || !strings.Contains(err.Error(), "another key under the id") {
 		t.Errorf("Recover by a key that was replaced: %v, want Denied with the cause that the key was replaced", err)
 	}
@@ -231,12 +231,12 @@ func hide(t *testing.T, token testtoken.PKCS11) (show func()) {
 	}
 }
 
-// TestObjectsOutOfSight: during one start the token shows none of its objects, and the
+// TestHiddenObjects: during one start the token shows none of its objects, and the
 // vault is opened with its passphrase, which protects the root with the token again. When
 // the objects are visible again there are two sentinels and two protectors' keys. The
 // vault opens with the token, its keys work, and the token can be added again and protect
 // a new root.
-func TestObjectsOutOfSight(t *testing.T) {
+func TestHiddenObjects(t *testing.T) {
 	token := testtoken.NewSoftHSM(t)
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "vault")
 	word := soft.PassphraseParams{Memory: 64, Time: 1}.Passphrase([]byte("word"))

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/pkcs11/internal/cryptoki"
 	"strongroom.example/internal/suite"
 )
 
@@ -42,12 +43,6 @@ func (m method) spec() driver.KeySpec {
 	return driver.KeySpec{Algorithm: driver.RSA3072, Usage: driver.Decrypt}
 }
 
-// reserved is the prefix of the ids that belong to this package: those of sentinels and
-// of protectors' keys. ListKeys omits them.
-const reserved = "strong"
-
-func isReserved(id driver.MaterialID) bool { return string(id[:len(reserved)]) == reserved }
-
 // oldKeyID returns the key id of a blob of format 1, which has one key for each vault. A
 // token that did not show its objects for some time can have several of them.
 func (m method) oldKeyID(b driver.Binding) driver.MaterialID {
@@ -71,7 +66,7 @@ func (b *blob) begin(ctx context.Context, token driver.Driver, to driver.Binding
 		defer key.Close()
 		return b.secret(ctx, key, to)
 	}
-	secret := make([]byte, secretLen)
+	secret := suite.NewSecret(secretLen)
 	rand.Read(secret)
 	public, err := x509.ParsePKIXPublicKey(created.PublicDER)
 	if key, ok := public.(*rsa.PublicKey); ok && err == nil {
@@ -80,12 +75,12 @@ func (b *blob) begin(ctx context.Context, token driver.Driver, to driver.Binding
 		}
 	}
 	suite.Wipe(secret)
-	return nil, fault("Protect", driver.Unknown, err)
+	return nil, cryptoki.Fault("Protect", driver.Unknown, err)
 }
 
 // secret computes the secret of a blob with a key of the token. The caller wipes it.
 func (b blob) secret(ctx context.Context, opened driver.Key, to driver.Binding) ([]byte, error) {
-	dst := make([]byte, 0, maxRest)
+	dst := suite.NewSecret(maxRest)[:0]
 	switch key := opened.(type) {
 	case driver.PRF:
 		return key.PRF(ctx, dst, bound(b.prefix(), to))
@@ -93,9 +88,9 @@ func (b blob) secret(ctx context.Context, opened driver.Key, to driver.Binding) 
 		secret, err := key.Decrypt(ctx, dst, driver.RSAOAEPSHA256, b.rest)
 		if err == nil && len(secret) != secretLen {
 			suite.Wipe(secret)
-			return nil, fault("Recover", driver.Authentic, errRoot)
+			return nil, cryptoki.Fault("Recover", driver.Authentic, errRoot)
 		}
 		return secret, err
 	}
-	return nil, fault("Recover", driver.Unsupported, errMethod)
+	return nil, cryptoki.Fault("Recover", driver.Unsupported, errMethod)
 }

@@ -9,7 +9,7 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/pkcs11"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // TestProtectorConformance tests the protector against the contract. A driver in memory

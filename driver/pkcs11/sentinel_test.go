@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // TestSentinelDestroyed: only the sentinel is destroyed. The driver makes a new one, and
@@ -15,20 +15,20 @@ import (
 func TestSentinelDestroyed(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		d := opened(t, token)
-		a, id := newAttacker(t, token), driver.MaterialID([]byte("strongroom-watch"))
+		a, id := newAttackSession(t, token), driver.MaterialID([]byte("strongroom-watch"))
 		destroy := func() {
 			t.Helper()
 			if err := a.DestroyObject(a.session, a.objects(id)[0]); err != nil {
 				t.Fatal(err)
 			}
 		}
-		v := newVictim(t, d)
+		v := newTestKey(t, d)
 		destroy()
 		if _, err := d.OpenKey(t.Context(), freshID(), derive, nil); !is(err, driver.NotFound) {
 			t.Errorf("OpenKey of a missing key without the sentinel: %v, want NotFound", err)
 		}
 		v.mustWork(t, "without the sentinel")
-		a = newAttacker(t, token) // the old session may have ended
+		a = newAttackSession(t, token) // the old session may have ended
 		if len(listed(t, d)) > 1 {
 			return // a token that the environment names
 		}

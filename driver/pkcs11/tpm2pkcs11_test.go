@@ -10,7 +10,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/pkcs11"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // TestTokenWithoutAnyKey uses libtpm2-pkcs11 with a software TPM. It makes no session
@@ -53,7 +53,7 @@ func TestNoSessionObjectsUnasked(t *testing.T) {
 		}
 		everyWay(t, d, row)
 	}
-	a := newAttacker(t, faulty.PKCS11)
+	a := newAttackSession(t, faulty.PKCS11)
 	for o := range a.all(t, a.session) {
 		got, err := a.GetAttributeValue(a.session, o, []*p11.Attribute{attribute(p11.CKA_LABEL, nil)})
 		if err == nil && strings.HasPrefix(string(got[0].Value), "sr-trial") {

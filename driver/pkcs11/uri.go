@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"strongroom.example/internal/driveruri"
+	"strongroom.example/internal/pkcs11uri"
 )
 
 // ParseURI parses a configuration from a URI as in RFC 7512, such as
@@ -20,7 +20,7 @@ import (
 // Config. pin-value is refused, because a PIN in a URI is visible wherever the URI is.
 // Errors quote no values.
 func ParseURI(uri string) (Config, error) {
-	u, err := driveruri.Parse(uri)
+	u, err := pkcs11uri.Parse(uri)
 	if err != nil {
 		return Config{}, err
 	}

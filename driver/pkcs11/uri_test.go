@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"strongroom.example/driver/pkcs11/internal/pin"
 )
 
 func TestParseURI(t *testing.T) {
@@ -14,7 +16,7 @@ func TestParseURI(t *testing.T) {
 		"pkcs11:serial=1?module-path=/m.so&pin-source=file://localhost/etc/pin":               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=/etc/pin":                               {Module: "/m.so", Serial: "1", PIN: PIN{File: "/etc/pin"}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=env:PIN&x-profile=nss&x-max-sessions=3": {Module: "/m.so", Serial: "1", PIN: PIN{Env: "PIN"}, Profile: "nss", MaxSessions: 3},
-		"pkcs11:serial=1?module-path=/m.so&x-without=AES_256_GCM,random":                      {Module: "/m.so", Serial: "1", Without: []Ability{"AES_256_GCM", AbilityRandom}},
+		"pkcs11:serial=1?module-path=/m.so&x-without=EC_P521,random":                          {Module: "/m.so", Serial: "1", Without: []Ability{"EC_P521", AbilityRandom}},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=fd:3&x-args=configdir%3D%27sql:/db%27":  {Module: "/m.so", Serial: "1", PIN: PIN{FD: 3}, Args: "configdir='sql:/db'"},
 		"pkcs11:serial=1?module-path=/m.so&pin-source=systemd:hsm-pin":                        {Module: "/m.so", Serial: "1", PIN: PIN{Credential: "hsm-pin"}},
 	} {
@@ -59,25 +61,12 @@ func TestParseURIRefuses(t *testing.T) {
 	}
 }
 
-func TestProfiles(t *testing.T) {
-	seen := make(map[string]bool)
-	for i, p := range profiles() {
-		if seen[p.name] || p.level == "" || p.payload <= 0 {
-			t.Errorf("profile %q occurs twice or is incomplete: %+v", p.name, p)
-		}
-		if i > 0 && p.source == "" {
-			t.Errorf("profile %q has no source", p.name)
-		}
-		seen[p.name] = true
-	}
-}
-
 func FuzzParseURI(f *testing.F) {
 	f.Add("pkcs11:token=a;serial=b?module-path=/m.so&pin-source=file:/etc/pin")
 	f.Add("pkcs11:token=a?module-path=/m.so&pin-source=fd:7&x-profile=nss")
 	f.Fuzz(func(t *testing.T, uri string) {
 		c, err := ParseURI(uri)
-		if err == nil && (c.check() != nil || c.PIN.sources() > 1) {
+		if err == nil && (c.check() != nil || pin.Source(c.PIN).Sources() > 1) {
 			t.Errorf("ParseURI(%q) = %+v, which is not valid", uri, c)
 		}
 	})

@@ -15,8 +15,8 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/oddkeys"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/oddkeys"
+	"strongroom.example/internal/testing/testtoken"
 	"strongroom.example/vault"
 )
 

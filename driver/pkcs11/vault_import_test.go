@@ -10,7 +10,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 	"strongroom.example/vault"
 )
 

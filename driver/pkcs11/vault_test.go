@@ -3,24 +3,25 @@
 package pkcs11_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/pkcs11"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/testtoken"
-	"strongroom.example/internal/vaulttest"
+	"strongroom.example/internal/testing/testtoken"
+	"strongroom.example/internal/testing/vaultsuite"
 	"strongroom.example/vault"
 )
 
-// TestVault runs the suite of package vaulttest with a token as the default driver.
+// TestVault runs the suite of package vaultsuite with a token as the default driver.
 func TestVault(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
 		config := func(t *testing.T) vault.Config {
 			return vault.Config{Drivers: map[string]driver.Driver{"token": open(t, token)}, Driver: "token"}
 		}
-		vaulttest.Run(t, vaulttest.Harness{Config: config, Reopen: func(t *testing.T, _ vault.Config) vault.Config { return config(t) }})
+		vaultsuite.Run(t, vaultsuite.Harness{Config: config, Reopen: func(t *testing.T, _ vault.Config) vault.Config { return config(t) }})
 	})
 }
 
@@ -66,6 +67,49 @@ func TestVaultMovesIn(t *testing.T) {
 			opensBy(t, dir, cfg, way, made)
 		}
 	})
+}
+
+// TestVaultOrphans: an older copy of a vault does not know the key that was made after it
+// was copied, and lists the key as an orphan. The vault itself and the protector's key in
+// the token have none.
+func TestVaultOrphans(t *testing.T) {
+	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
+		ctx, dir, device := t.Context(), filepath.Join(t.TempDir(), "vault"), opened(t, token)
+		guard := pkcs11.NewProtector(device)
+		cfg := vault.Config{Drivers: map[string]driver.Driver{"token": device}, AcceptLossWithMachine: true}
+		v, err := vault.Create(ctx, dir, cfg, guard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		older := filepath.Join(t.TempDir(), "older")
+		if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		orphansIn(t, dir, cfg, guard, 0, func(c vault.Client) {
+			if _, err := c.CreateKey(ctx, vault.KeyOptions{Driver: "token"}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		orphansIn(t, older, cfg, guard, 1, func(vault.Client) {})
+	})
+}
+
+// orphansIn opens a vault, calls use, and checks the number of orphans in the token.
+func orphansIn(t *testing.T, dir string, cfg vault.Config, guard driver.Protector, want int, use func(vault.Client)) {
+	t.Helper()
+	v, err := vault.Open(t.Context(), dir, cfg, guard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	c := v.As(vault.DefaultOwner)
+	use(c)
+	if got, err := c.Orphans(t.Context(), "token"); err != nil || len(got) != want {
+		t.Errorf("Orphans in %s: %v, error %v, want %d", dir, got, err, want)
+	}
 }
 
 // opensBy opens a vault with one protector and decrypts earlier ciphertexts.

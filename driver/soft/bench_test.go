@@ -16,14 +16,8 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
-	"strongroom.example/driver/drivertest"
 	"strongroom.example/driver/soft"
 )
-
-// BenchmarkEngine measures every spec in every algorithm.
-func BenchmarkEngine(b *testing.B) {
-	drivertest.Bench(b, newDriver(b, soft.Config{}))
-}
 
 // BenchmarkOverBare compares each operation of the engine with the bare algorithm. It
 // calls one and the other in turn, so that both run under the same load, and reports the

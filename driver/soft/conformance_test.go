@@ -21,8 +21,8 @@ func TestConformance(t *testing.T) {
 		t.Run(e.String(), func(t *testing.T) {
 			t.Parallel()
 			if e == driver.SM && fips140.Enforced() {
-				if _, err := soft.New(soft.Config{Edition: e}); !errors.Is(err, driver.Unsupported) {
-					t.Errorf("New where FIPS 140 is enforced: %v", err)
+				if _, err := soft.Open(t.Context(), soft.Config{Edition: e}); !errors.Is(err, driver.Unsupported) {
+					t.Errorf("Open where FIPS 140 is enforced: %v", err)
 				}
 				return
 			}
@@ -37,7 +37,7 @@ func harness(e driver.Edition) drivertest.Harness {
 	key := make([]byte, soft.KeySize)
 	rand.Read(key)
 	open := func(t *testing.T) driver.Driver {
-		d, err := soft.New(soft.Config{Key: key, Edition: e})
+		d, err := soft.Open(t.Context(), soft.Config{Key: key, Edition: e})
 		if err != nil {
 			t.Fatal(err)
 		}

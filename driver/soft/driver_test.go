@@ -19,7 +19,7 @@ import (
 
 func newDriver(t testing.TB, cfg soft.Config) *soft.Driver {
 	t.Helper()
-	d, err := soft.New(cfg)
+	d, err := soft.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +60,16 @@ func TestEditions(t *testing.T) {
 			}
 		}
 	}
-	if _, err := soft.New(soft.Config{Edition: 9}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("New with an unknown edition: %v", err)
+	if _, err := soft.Open(t.Context(), soft.Config{Edition: 9}); !errors.Is(err, driver.Invalid) {
+		t.Errorf("Open with an unknown edition: %v", err)
 	}
-	if _, err := soft.New(soft.Config{Key: make([]byte, 31)}); !errors.Is(err, driver.Invalid) {
-		t.Errorf("New with a short key: %v", err)
+	if _, err := soft.Open(t.Context(), soft.Config{Key: make([]byte, 31)}); !errors.Is(err, driver.Invalid) {
+		t.Errorf("Open with a short key: %v", err)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := soft.Open(done, soft.Config{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open with a context that is done: %v", err)
 	}
 }
 

@@ -49,7 +49,7 @@ func CreateKeyFile(path string) error {
 	if err != nil {
 		return err
 	}
-	key := make([]byte, minKeyFile)
+	key := suite.NewSecret(minKeyFile)
 	defer suite.Wipe(key)
 	rand.Read(key)
 	_, err = f.Write(key)
@@ -88,7 +88,7 @@ func (p *KeyFileProtector) Protect(ctx context.Context, b driver.Binding, root [
 		return nil, err
 	}
 	defer suite.Wipe(key)
-	return protect(shape{kind: kindKeyFile}, b, func(work, []byte) ([]byte, error) { return key, nil }, root)
+	return protect(shape{kind: kindKeyFile}, b, func(kdfWork, []byte) ([]byte, error) { return key, nil }, root)
 }
 
 // Recover appends the root to dst.
@@ -101,7 +101,7 @@ func (p *KeyFileProtector) Recover(ctx context.Context, dst []byte, b driver.Bin
 		return nil, err
 	}
 	defer suite.Wipe(key)
-	return recoverRoot(dst, sealedRoot{kindKeyFile, b, blob}, func(work, []byte) ([]byte, error) { return key, nil })
+	return recoverRoot(dst, sealedRoot{kindKeyFile, b, blob}, func(kdfWork, []byte) ([]byte, error) { return key, nil })
 }
 
 // readKeyFile reads and checks a key file. The caller wipes the result.
@@ -126,7 +126,7 @@ func readKeyFile(op, path string) ([]byte, error) {
 	if err := checkKeyFile(info); err != nil {
 		return nil, fault(op, driver.Invalid, err)
 	}
-	key := make([]byte, info.Size())
+	key := suite.NewSecret(int(info.Size()))
 	if _, err := io.ReadFull(f, key); err != nil {
 		suite.Wipe(key)
 		return nil, fault(op, driver.Unavailable, err)

@@ -130,7 +130,7 @@ var stretchers = make(chan struct{}, 2)
 
 // stretching returns a stretcher that returns early when ctx ends.
 func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
-	return func(w work, salt []byte) ([]byte, error) {
+	return func(w kdfWork, salt []byte) ([]byte, error) {
 		select {
 		case stretchers <- struct{}{}:
 		case <-ctx.Done():
@@ -162,12 +162,16 @@ func (p *PassphraseProtector) stretching(ctx context.Context) stretcher {
 // stretch derives a 32-byte key from a passphrase; the caller wipes it. The memory that
 // Argon2id fills, and its hash state, which holds the passphrase, are on the heap and are
 // not wiped.
-func stretch(passphrase []byte, w work, salt []byte) []byte {
-	switch w.kdf {
-	case kdfArgon2id:
-		return argon2.IDKey(passphrase, salt, w.time, w.memory, 1, stretched)
-	case kdfPBKDF2SM3:
-		return suite.SM.PBKDF2(passphrase, salt, int(w.time), stretched)
-	}
-	return suite.AES.PBKDF2(passphrase, salt, int(w.time), stretched)
+func stretch(passphrase []byte, w kdfWork, salt []byte) (key []byte) {
+	suite.OnClearedStack(func() {
+		switch w.kdf {
+		case kdfArgon2id:
+			key = argon2.IDKey(passphrase, salt, w.time, w.memory, 1, stretched)
+		case kdfPBKDF2SM3:
+			key = suite.SM.PBKDF2(passphrase, salt, int(w.time), stretched)
+		default:
+			key = suite.AES.PBKDF2(passphrase, salt, int(w.time), stretched)
+		}
+	})
+	return key
 }

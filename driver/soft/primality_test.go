@@ -16,7 +16,7 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
 	"strongroom.example/internal/pkcs8"
-	"strongroom.example/internal/vectors"
+	"strongroom.example/internal/testing/vectors"
 )
 
 // A primalityVector is a number in two's complement, and whether it is prime. The vectors

@@ -32,13 +32,14 @@ const (
 
 var (
 	errRoot     = errors.New("blob does not open")
+	errSecret   = errors.New("the secret is not the one that protects the root")
 	errRootSize = errors.New("a root is 32 bytes long")
 )
 
 // A shape is the content of a blob's header: the kind of protector and the work.
 type shape struct {
 	kind byte
-	work work
+	work kdfWork
 }
 
 // A sealedRoot is a blob, with the kind and the binding that it must have.
@@ -50,7 +51,7 @@ type sealedRoot struct {
 
 // A stretcher derives a 32-byte key from a secret; the caller wipes it. Its error is a
 // context's.
-type stretcher func(w work, salt []byte) ([]byte, error)
+type stretcher func(w kdfWork, salt []byte) ([]byte, error)
 
 // protect wraps root under the key that stretch derives.
 func protect(s shape, b driver.Binding, stretch stretcher, root []byte) (driver.Blob, error) {
@@ -101,7 +102,7 @@ func recoverRoot(dst []byte, r sealedRoot, stretch stretcher) ([]byte, error) {
 	defer suite.Wipe(key)
 	out, err := id.Open(dst, key, sealed, bound(header, r.b))
 	if err != nil {
-		return nil, fault(op, driver.Denied, errRoot)
+		return nil, fault(op, driver.Denied, errSecret)
 	}
 	return out, nil
 }
@@ -130,7 +131,7 @@ func parseHeader(id suite.ID, b driver.Binding, blob []byte) (shape, bool) {
 		!bytes.Equal(blob[checkAt:rootHeader], checksum(id, blob[:checkAt], b)) {
 		return shape{}, false
 	}
-	return shape{blob[4], work{
+	return shape{blob[4], kdfWork{
 		kdf:    blob[6],
 		time:   binary.BigEndian.Uint32(blob[7:]),
 		memory: binary.BigEndian.Uint32(blob[11:]),

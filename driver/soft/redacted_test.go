@@ -5,7 +5,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 func TestNothingPrintsASecret(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"filippo.io/bigmod"
+
+	"strongroom.example/internal/suite"
 )
 
 var (
@@ -45,8 +47,8 @@ func newRawRSA(key *rsa.PrivateKey) (*rawRSA, error) {
 		factor:  q.Nat().ExpandFor(n),
 		inverse: inverse,
 		// At full length, so that leading zeros of an exponent do not affect the timing.
-		dP: key.Precomputed.Dp.FillBytes(make([]byte, p.Size())),
-		dQ: key.Precomputed.Dq.FillBytes(make([]byte, q.Size())),
+		dP: key.Precomputed.Dp.FillBytes(suite.NewSecret(p.Size())),
+		dQ: key.Precomputed.Dq.FillBytes(suite.NewSecret(q.Size())),
 		e:  uint(key.E),
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"strongroom.example/internal/lockedmem"
+	"strongroom.example/internal/redact"
 	"strongroom.example/internal/suite"
 )
 
@@ -22,7 +23,7 @@ func keepSecret(n int, fill func([]byte)) *keptSecret {
 	s := new(keptSecret)
 	buf, err := lockedmem.Process.Alloc(n)
 	if err != nil { // also if n is 0 or too large
-		s.heap = make([]byte, n)
+		s.heap = suite.NewSecret(n)
 	} else {
 		s.locked = buf
 		runtime.AddCleanup(s, func(b *lockedmem.Buffer) { b.Free() }, buf)
@@ -52,3 +53,6 @@ func (s *keptSecret) wipe() {
 	suite.Wipe(s.heap)
 	s.heap = nil
 }
+
+// redacted makes every type that embeds it print redacted.
+type redacted = redact.Secret

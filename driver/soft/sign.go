@@ -3,6 +3,7 @@ package soft
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -11,9 +12,8 @@ import (
 	"github.com/emmansun/gmsm/sm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/suite"
 )
-
-const maxMessage = 4096
 
 var errAlgorithm = errors.New("algorithm not offered for this key")
 
@@ -36,7 +36,7 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 	if !slices.Contains(k.algs, alg) {
 		return nil, fault(op, driver.Unsupported, errAlgorithm)
 	}
-	if !fitsInput(alg, input) {
+	if !alg.FitsInput(len(input)) {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
 	sig, err := sign(k.pair.private, alg, input)
@@ -46,18 +46,15 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, input []byte) ([
 	return sig, nil
 }
 
-// fitsInput reports whether input has the length that alg requires.
-func fitsInput(alg driver.SignAlg, input []byte) bool {
-	if alg.TakesMessage() {
-		return len(input) <= maxMessage
-	}
-	return len(input) == alg.DigestSize()
-}
-
+// sign signs. Ed25519 is done by package suite, because the standard library keeps a copy
+// of each private key that signs in a cache.
 func sign(key crypto.Signer, alg driver.SignAlg, input []byte) ([]byte, error) {
-	if s, ok := key.(*sm2.PrivateKey); ok {
+	switch key := key.(type) {
+	case *sm2.PrivateKey:
 		// Without options, input is the digest e itself.
-		return sm2.SignASN1(rand.Reader, s, input, nil)
+		return sm2.SignASN1(rand.Reader, key, input, nil)
+	case ed25519.PrivateKey:
+		return suite.SignEd25519(key, input), nil
 	}
 	return key.Sign(rand.Reader, input, signOpts(alg))
 }

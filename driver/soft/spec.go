@@ -8,21 +8,15 @@ import (
 
 // specs returns the capability table of an edition.
 func specs(e driver.Edition) []driver.SpecInfo {
-	table := []driver.SpecInfo{prfSpec(driver.HMACSHA256)}
+	table := []driver.SpecInfo{prfSpec(driver.HMACSHA256), prfSpec(driver.HMACSHA224), prfSpec(driver.HMACSHA384), prfSpec(driver.HMACSHA512)}
 	for _, alg := range []driver.KeyAlgorithm{driver.RSA2048, driver.RSA3072, driver.RSA4096} {
-		table = append(table, signSpec(alg, driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384,
-			driver.RSAPKCS1SHA512, driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512), decryptSpec(alg, rsaEncryption()...))
+		table = append(table, signSpec(alg), decryptSpec(alg, rsaEncryption()...))
 	}
-	table = append(table,
-		signSpec(driver.ECP256, driver.ECDSASHA256),
-		signSpec(driver.ECP384, driver.ECDSASHA384),
-		signSpec(driver.ECP521, driver.ECDSASHA512),
-		signSpec(driver.Ed25519, driver.EdDSAEd25519))
+	table = append(table, signSpec(driver.ECP256), signSpec(driver.ECP384), signSpec(driver.ECP521), signSpec(driver.Ed25519))
 	if e == driver.FIPS || fips140.Enforced() {
 		return table
 	}
-	return append(table, prfSpec(driver.HMACSM3),
-		signSpec(driver.SM2, driver.SM2DSA), decryptSpec(driver.SM2, driver.SM2ASN1))
+	return append(table, prfSpec(driver.HMACSM3), signSpec(driver.SM2), decryptSpec(driver.SM2, driver.SM2ASN1))
 }
 
 // rsaEncryption omits OAEP with SHA-1 where the process enforces FIPS 140, because Go
@@ -38,9 +32,9 @@ func prfSpec(alg driver.KeyAlgorithm) driver.SpecInfo {
 	return driver.SpecInfo{Spec: driver.KeySpec{Algorithm: alg, Usage: driver.Derive}, Import: true}
 }
 
-func signSpec(alg driver.KeyAlgorithm, algs ...driver.SignAlg) driver.SpecInfo {
+func signSpec(alg driver.KeyAlgorithm) driver.SpecInfo {
 	spec := driver.KeySpec{Algorithm: alg, Usage: driver.Sign}
-	return driver.SpecInfo{Spec: spec, Sign: algs, Import: true}
+	return driver.SpecInfo{Spec: spec, Sign: alg.SignAlgs(), Import: true}
 }
 
 func decryptSpec(alg driver.KeyAlgorithm, algs ...driver.EncryptAlg) driver.SpecInfo {

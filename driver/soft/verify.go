@@ -8,9 +8,9 @@ import (
 	"errors"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/smx509"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/keyder"
 )
 
 var (
@@ -32,7 +32,7 @@ func Verify(publicDER []byte, alg driver.SignAlg, input, signature []byte) error
 	if check == nil {
 		return fault(op, driver.Unsupported, errAlgorithm)
 	}
-	if !fitsInput(alg, input) {
+	if !alg.FitsInput(len(input)) {
 		return fault(op, driver.Invalid, errLength)
 	}
 	key, err := parsePublic(alg, publicDER)
@@ -50,7 +50,7 @@ func Verify(publicDER []byte, alg driver.SignAlg, input, signature []byte) error
 
 func parsePublic(alg driver.SignAlg, der []byte) (any, error) {
 	if alg == driver.SM2DSA {
-		return smx509.ParsePKIXPublicKey(der)
+		return keyder.ParsePublic(der)
 	}
 	return x509.ParsePKIXPublicKey(der)
 }
@@ -85,7 +85,7 @@ func verifyRSA(key any, alg driver.SignAlg, digest, signature []byte) error {
 
 func verifyECDSA(key any, alg driver.SignAlg, digest, signature []byte) error {
 	k, ok := key.(*ecdsa.PublicKey)
-	if !ok || k.Curve != curveOf(ecdsaKey(alg)) {
+	if !ok || k.Curve != ecdsaKey(alg).Curve() {
 		return errPublic
 	}
 	if !ecdsa.VerifyASN1(k, digest, signature) {

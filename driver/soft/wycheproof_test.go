@@ -7,7 +7,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/soft"
-	"strongroom.example/internal/vectors"
+	"strongroom.example/internal/testing/vectors"
 )
 
 // A vectorFile is one row of the table for Verify: file, entry point, and how many of its
@@ -40,7 +40,7 @@ var vectorFiles = []vectorFile{
 // TestWycheproof runs the vectors for private keys through the driver.
 func TestWycheproof(t *testing.T) {
 	d := newDriver(t, soft.Config{})
-	vectors.Run(t, vectors.Subject{Info: d.Info(), Files: 29, Import: func(t *testing.T, spec driver.KeySpec, material []byte) (driver.Key, func(), error) {
+	vectors.Run(t, vectors.Subject{Info: d.Info(), Files: 32, Import: func(t *testing.T, spec driver.KeySpec, material []byte) (driver.Key, func(), error) {
 		id := driver.MaterialID{1}
 		made, err := d.ImportKey(t.Context(), id, spec, material)
 		if err != nil {

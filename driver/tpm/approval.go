@@ -200,9 +200,9 @@ func (a *Approval) fault(g grant, ref []byte) approvalFault {
 	return ""
 }
 
-// noneFits returns the error of a Recover for which no approval can be used, with a count
-// of the approvals for each reason.
-func noneFits(faults map[approvalFault]int, total int) error {
+// errNoApproval returns the error of a Recover for which no approval can be used, with a
+// count of the approvals for each reason.
+func errNoApproval(faults map[approvalFault]int, total int) error {
 	text := ""
 	for _, f := range []approvalFault{faultState, faultSigned, faultVault, faultEnded, faultFormat, faultUnknown} {
 		if n := faults[f]; n > 0 {

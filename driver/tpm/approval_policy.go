@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
 	"strongroom.example/internal/suite"
 )
 
@@ -24,7 +25,7 @@ type grant struct {
 // ref returns the policyRef under which the vault's root is sealed in a mode, or nil in a
 // mode whose approvals are not bound to a vault.
 func (g grant) ref(mode byte) []byte {
-	if mode != modeBound {
+	if mode != format.ModeBound {
 		return nil
 	}
 	return approvalRef(g.vault, g.ApprovalNumber)
@@ -75,9 +76,10 @@ func authorizePolicy(approver *ecdsa.PublicKey, ref []byte) ([]byte, error) {
 	return policy[:], nil
 }
 
-// fitting returns the approval for the present state of the machine. It skips approvals
-// that the approver did not sign, so that a forged approval cannot hide a valid one.
-func (d *device) fitting(g grant, mode byte) (Approval, error) {
+// matchingApproval returns the approval for the present state of the machine. It skips
+// approvals that the approver did not sign, so that a forged approval cannot hide a valid
+// one.
+func (d *device) matchingApproval(g grant, mode byte) (Approval, error) {
 	ref, faults := g.ref(mode), map[approvalFault]int{}
 	for _, a := range g.Approvals {
 		if f := a.fault(g, ref); f != "" {
@@ -93,7 +95,7 @@ func (d *device) fitting(g grant, mode byte) (Approval, error) {
 		}
 		faults[faultState]++
 	}
-	return Approval{}, noneFits(faults, len(g.Approvals))
+	return Approval{}, errNoApproval(faults, len(g.Approvals))
 }
 
 // ticket has the TPM verify an approval, and returns the name of the approver's key and

@@ -95,9 +95,9 @@ func TestBoundApproval(t *testing.T) {
 	refuses(t, with(2, right), old, "sealed without a number, by an approval with one")
 }
 
-// TestTPMHoldsApprovalsToTheVault checks the TPM itself, without the driver's checks: an
+// TestApprovalOfAnotherVault checks the TPM itself, without the driver's checks: an
 // approval for another vault or number must not satisfy the policy.
-func TestTPMHoldsApprovalsToTheVault(t *testing.T) {
+func TestApprovalOfAnotherVault(t *testing.T) {
 	d := openFresh(t)
 	key, _ := newApprover(t, d)
 	policy := tpm.Policy{Approver: &key.PublicKey, ApprovalNumber: 1}

@@ -56,14 +56,14 @@ type Config struct {
 	TrustSoftware bool
 }
 
-func (c Config) queue() int {
+func (c Config) queueLimit() int {
 	if c.Queue > 0 {
 		return c.Queue
 	}
 	return 1024
 }
 
-func (c Config) patience() time.Duration {
+func (c Config) dialTime() time.Duration {
 	if c.Patience > 0 {
 		return c.Patience
 	}

@@ -2,31 +2,43 @@ package tpm
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
-	"github.com/google/go-tpm/tpm2"
-
+	"strongroom.example/driver/tpm/internal/transport"
+	"strongroom.example/driver/tpm/internal/wire"
 	"strongroom.example/internal/lockedmem"
-	"strongroom.example/internal/suite"
 )
 
 // A device is a TPM and the state that this program has in it. One goroutine uses it at a
 // time: the one to which the queue has given it.
 type device struct {
-	cfg   Config
-	arena *lockedmem.Arena
-	link  link
-	buf   []byte
+	cfg     Config
+	address transport.Address
+	arena   *lockedmem.Arena
+	link    transport.Connection
+	buffers [2][]byte // of prepare
 
-	srk     *storageKey // as found on this connection
-	pinned  string      // the name of the key when the driver was opened
-	session *session
-	second  *session // alternates with session in a flow; nil until the first flow
-	lone    bool     // the TPM has no room for a second session on this connection
-	slots   slots
-	clock   clock
-	down    bool // the last attempt to connect failed
-	hung    time.Time
+	srk           *storageKey // as found on this connection
+	pinned        string      // the name of the key when the driver was opened
+	session       *wire.Session
+	second        *wire.Session // alternates with session in a pipeline; nil until the first one
+	singleSession bool          // the TPM has no room for a second session on this connection
+	slots         slots
+	clock         clock
+	down          bool // the last attempt to connect failed
+	hung          time.Time
+}
+
+func newDevice(cfg Config, within transport.Limits) *device {
+	return &device{
+		cfg:     cfg,
+		address: transport.NewAddress(cfg.Device, cfg.Dial),
+		arena:   lockedmem.New(0),
+		link:    transport.Connection{Limits: within, Limit: within.Command},
+		pinned:  cfg.SRK,
+		slots:   slots{known: make(map[[sha256.Size]byte]*resident)},
+	}
 }
 
 // A clock identifies a period between two resets of the TPM. Saved contexts are valid in
@@ -41,39 +53,39 @@ const (
 // ready ensures that there is a connection, the right storage root key and a fresh
 // session.
 func (d *device) ready() error {
-	if !d.hung.IsZero() && time.Since(d.hung) < d.link.limits.greeting {
-		return &lostError{errHangs} // calls that wait behind a command that hung must not wait as long
+	if !d.hung.IsZero() && time.Since(d.hung) < d.link.Limits.Greeting {
+		return &transport.LostError{Err: transport.ErrHung} // calls that wait behind a command that hung must not wait as long
 	}
-	if d.link.conn == nil {
-		d.drop() // the connection may have been closed without a drop, as flush does
+	if !d.link.Connected() {
+		d.disconnect() // the connection may have been closed without a drop, as flush does
 		if err := d.connect(); err != nil {
-			d.drop()
+			d.disconnect()
 			return err
 		}
 	}
-	if d.second.stale() {
-		d.flush(d.second.handle)
-		d.second.drop()
+	if stale(d.second) {
+		d.flush(d.second.Handle)
+		d.second.Free()
 		d.second = nil
 	}
-	if d.session.stale() {
+	if stale(d.session) {
 		return d.renew()
 	}
 	return nil
 }
 
 // stale reports whether a session has been used often or long enough to be replaced.
-func (s *session) stale() bool {
-	return s != nil && (s.uses > sessionUses || time.Since(s.born) > sessionAge)
+func stale(s *wire.Session) bool {
+	return s != nil && (s.Uses > sessionUses || time.Since(s.Started) > sessionAge)
 }
 
-// proven ensures that the session is in step with the TPM. It checks with a command that
-// needs no authorization, so that a session out of step does not count as a wrong
-// authorization.
-func (d *device) proven() error {
+// ensureSession ensures that the session is in step with the TPM. It checks with a
+// command that needs no authorization, so that a session out of step does not count as a
+// wrong authorization.
+func (d *device) ensureSession() error {
 	var random [1]byte
 	err := d.random(random[:])
-	if !refusal(codeOf(err)) {
+	if !wire.AuthRefused(wire.CodeOf(err)) {
 		return err
 	}
 	if err := d.renew(); err != nil {
@@ -82,58 +94,24 @@ func (d *device) proven() error {
 	return d.random(random[:])
 }
 
-// execute runs a command. It wipes the parameters of a command that encrypts them.
-func (d *device) execute(c command) (response, error) {
-	if c.in {
-		defer suite.Wipe(c.params)
-	}
-	return d.exchange(c)
-}
-
-// exchange is execute for a caller that needs the parameters again; it does not wipe
-// them.
-func (d *device) exchange(c command) (response, error) {
-	var secret []byte
-	if c.session != nil {
-		secret = c.session.secret(c.auth)
-	}
-	d.buf = c.append(d.buf[:0], secret)
-	rsp, err := d.link.Send(d.buf)
-	if err != nil {
-		return response{}, err
-	}
-	return c.parse(rsp, secret)
-}
-
-// flush frees a handle, which may be gone already. If the TPM does not free it, for
-// example because the call's context is done, flush closes the connection: the kernel
-// frees the handle then, or the next connection finds it as a stray.
-func (d *device) flush(h tpm2.TPMHandle) {
-	_, err := d.execute(command{code: tpm2.TPMCCFlushContext, params: handleBytes(h)})
-	if err != nil && remedyOf(codeOf(err)) != reopen {
-		d.link.close()
-	}
-}
-
-// drop closes the connection and forgets everything that has a handle in it.
-func (d *device) drop() {
-	d.link.close()
-	d.session.drop()
-	d.second.drop()
-	d.session, d.second, d.lone = nil, nil, false
+// disconnect closes the connection and forgets everything that has a handle in it.
+func (d *device) disconnect() {
+	d.link.Close()
+	d.session.Free()
+	d.second.Free()
+	d.session, d.second, d.singleSession = nil, nil, false
 	d.slots.forgetHandles()
 }
 
 // close flushes everything that this program has in the TPM, and closes the connection.
 func (d *device) close() {
-	d.link.ctx = context.Background()
-	if d.link.conn != nil && d.session != nil {
+	d.link.Context = context.Background()
+	if d.link.Connected() && d.session != nil {
 		d.slots.evictAll(d)
-		d.flush(d.session.handle)
+		d.flush(d.session.Handle)
 		if d.second != nil {
-			d.flush(d.second.handle)
+			d.flush(d.second.Handle)
 		}
 	}
-	d.drop()
-	d.link.conn = nil
+	d.disconnect()
 }

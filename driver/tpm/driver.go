@@ -2,25 +2,27 @@ package tpm
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/object"
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/transport"
 	"strongroom.example/internal/gate"
-	"strongroom.example/internal/lockedmem"
 )
 
 // A Driver is an open TPM. It implements [driver.Driver], [driver.Importer] and
 // [driver.Random] and, if Config.Counter is set, [driver.Counter].
 type Driver struct {
 	info  driver.Info
-	kinds map[driver.KeySpec]kind
+	kinds map[driver.KeySpec]object.Kind
 	about profile
 
 	gate   gate.Gate
-	queue  *queue
+	queue  *queue.Queue[work]
 	device *device
+	turn   chan *inflight // gives the TPM to serve, with the command that was already sent, if any
 	ended  chan struct{}
 }
 
@@ -32,65 +34,71 @@ var (
 
 // Open connects to the TPM, reads its capabilities, adopts or creates its storage root
 // key, and starts the goroutine that runs queued calls. The error is one line that names
-// what was tried and a remedy.
+// what was tried and a remedy. ctx bounds the opening only; a command that the TPM executes
+// is not interrupted.
 //
 // Errors:
+//   - the error of ctx, if it ended before the TPM was reached.
 //   - Unavailable: the TPM cannot be reached, or is not the one that cfg.SRK pins (with
 //     the cause driver.ErrWrongDevice).
 //   - Denied: the TPM lacks a storage root key or the counter, and its owner set an
 //     authorization that cfg.OwnerAuth does not give; or the counter's index is in use.
 //   - Unsupported: this system offers no access to its TPM.
-func Open(cfg Config) (*Driver, error) { return open(cfg, usual()) }
+func Open(ctx context.Context, cfg Config) (*Driver, error) {
+	return open(ctx, cfg, transport.DefaultLimits())
+}
 
-func open(cfg Config, within limits) (*Driver, error) {
-	const op = "Open"
-	cfg.Device = absoluteDevice(cfg.Device)
-	arena := lockedmem.New(0)
-	dev := &device{
-		cfg:    cfg,
-		arena:  arena,
-		link:   link{limits: within, limit: within.command},
-		pinned: cfg.SRK,
-		slots:  slots{known: make(map[[sha256.Size]byte]*resident)},
+func open(ctx context.Context, cfg Config, within transport.Limits) (*Driver, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	var about profile
-	err := dev.perform(context.Background(), func(d *device) (err error) {
-		if about, err = d.ask(); err != nil {
-			return err
-		}
-		about.sm2Hash, err = d.probeSM2(about)
-		return err
-	})
-	if err == nil && cfg.Counter != 0 {
-		err = dev.perform(context.Background(), (*device).defineCounter)
-	}
+	dev := newDevice(cfg, within)
+	about, err := dev.examine(ctx)
 	if err != nil {
 		dev.close()
-		arena.Close()
-		return nil, openFault(op, cfg, err)
+		dev.arena.Close()
+		return nil, openFault(ctx, dev.address, err)
 	}
 	d := &Driver{
 		about:  about,
-		kinds:  make(map[driver.KeySpec]kind),
+		kinds:  make(map[driver.KeySpec]object.Kind),
 		device: dev,
+		turn:   make(chan *inflight, 1),
 		ended:  make(chan struct{}),
 	}
-	d.queue = newQueue(cfg.queue())
-	d.queue.perform, d.queue.launch = d.perform, d.launch
+	d.queue = queue.New(cfg.queueLimit(), queue.Server[work]{Run: d.runJob, HandOver: d.handOver})
 	d.describe(cfg)
 	go d.serve()
 	return d, nil
 }
 
+// examine connects to the TPM, reads its capabilities, and adopts or creates the counter.
+func (d *device) examine(ctx context.Context) (about profile, err error) {
+	err = d.perform(ctx, func(d *device) (err error) {
+		if about, err = d.queryCapabilities(); err != nil {
+			return err
+		}
+		about.sm2Hash, err = d.probeSM2(about)
+		return err
+	})
+	if err == nil && d.cfg.Counter != 0 {
+		err = d.perform(ctx, (*device).defineCounter)
+	}
+	return about, err
+}
+
 // openFault classifies the error that prevented the TPM from being opened.
-func openFault(op string, cfg Config, err error) error {
-	var lost *lostError
+func openFault(ctx context.Context, at transport.Address, err error) error {
+	const op = "Open"
+	var lost *transport.LostError
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return fault(op, driver.Unsupported, err)
+	case errors.As(err, &lost) && ctx.Err() != nil:
+		return ctx.Err()
 	case errors.As(err, &lost):
-		return fault(op, driver.Unavailable, fmt.Errorf("no TPM at %s: %w%s", cfg.place(), lost.err, silence(lost.err)))
-	case errors.Is(err, errOwner):
+		return fault(op, driver.Unavailable, fmt.Errorf("no TPM at %s: %w%s", at, lost.Err, transport.TimeoutHint(lost.Err)))
+	case errors.Is(err, errNeedsOwner):
 		return fault(op, driver.Denied, err)
 	}
 	return classify(op, err)
@@ -101,7 +109,7 @@ func (d *Driver) describe(cfg Config) {
 	d.info = driver.Info{
 		Name:    "tpm",
 		Level:   driver.LevelTPM,
-		Device:  d.about.device(d.device.pinned),
+		Device:  d.about.identity(d.device.pinned),
 		Random:  true,
 		Counter: cfg.Counter != 0,
 	}
@@ -109,8 +117,8 @@ func (d *Driver) describe(cfg Config) {
 		d.info.Level = driver.LevelSoftware
 	}
 	for _, k := range d.about.kinds() {
-		d.kinds[k.row.Spec] = k
-		d.info.Specs = append(d.info.Specs, k.row)
+		d.kinds[k.Row.Spec] = k
+		d.info.Specs = append(d.info.Specs, k.Row)
 	}
 }
 
@@ -118,37 +126,6 @@ func (d *Driver) describe(cfg Config) {
 // the name of its storage root key. A software TPM has the protection level of software,
 // unless Config.TrustSoftware is set.
 func (d *Driver) Info() driver.Info { return d.info }
-
-// serve is the goroutine that runs the waiting jobs whenever the queue gives it the TPM.
-func (d *Driver) serve() {
-	defer close(d.ended)
-	for f := range d.queue.turn {
-		d.flow(f)
-		for j := d.queue.next(d.device.loaded); j != nil; j = d.queue.next(d.device.loaded) {
-			if d.flows(j) {
-				d.flow(d.begin(d.device.prepare(j, d.device.session)))
-			} else {
-				d.queue.finish(j, d.perform(j))
-			}
-		}
-	}
-}
-
-// perform runs a job, unless its context is done.
-func (d *Driver) perform(j *job) (err error) {
-	if err = j.ctx.Err(); err != nil {
-		return err
-	}
-	ended := false
-	defer func() {
-		if !ended { // a transport of the caller panicked; the state of the connection is unknown
-			d.device.drop()
-		}
-	}()
-	err = d.device.perform(j.ctx, j.work)
-	ended = true
-	return err
-}
 
 // enter checks the context first, then admits a call into the driver.
 func (d *Driver) enter(ctx context.Context, op string) error {
@@ -162,14 +139,14 @@ func (d *Driver) enter(ctx context.Context, op string) error {
 }
 
 // offered admits a call for spec into the driver, if the TPM supports spec.
-func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (kind, error) {
+func (d *Driver) offered(ctx context.Context, op string, spec driver.KeySpec) (object.Kind, error) {
 	if err := d.enter(ctx, op); err != nil {
-		return kind{}, err
+		return object.Kind{}, err
 	}
 	k, ok := d.kinds[spec]
 	if !ok {
 		d.gate.Leave()
-		return kind{}, fault(op, driver.Unsupported, errSpec)
+		return object.Kind{}, fault(op, driver.Unsupported, errSpec)
 	}
 	return k, nil
 }
@@ -189,7 +166,8 @@ func (d *Driver) Close() error {
 	if !d.gate.Shut() {
 		return nil
 	}
-	d.queue.close()
+	d.queue.Close()
+	close(d.turn)
 	<-d.ended
 	d.device.close()
 	d.device.slots.releaseAll()

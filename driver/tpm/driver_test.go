@@ -3,24 +3,20 @@ package tpm_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
-
 	"strongroom.example/driver"
 	"strongroom.example/driver/tpm"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 	"strongroom.example/vault"
 )
 
 // TestInfo checks Info. A software TPM must not be reported as a chip.
 func TestInfo(t *testing.T) {
-	s := chip(t)
+	s := newTPM(t)
 	d := openAt(t, s, "")
 	info := d.Info()
 	if info.Name != "tpm" || info.Level != driver.LevelSoftware || info.Device.Manufacturer != "IBM" || info.Device.Firmware == "" || info.Counter {
@@ -33,10 +29,11 @@ func TestInfo(t *testing.T) {
 		hmacSpec, rsaSign, rsaDecrypt, p256Spec,
 		{Algorithm: driver.ECP384, Usage: driver.Sign}, {Algorithm: driver.ECP521, Usage: driver.Sign},
 		{Algorithm: driver.SM2, Usage: driver.Sign}, {Algorithm: driver.SM2, Usage: driver.Decrypt},
+		{Algorithm: driver.HMACSHA384, Usage: driver.Derive}, {Algorithm: driver.HMACSHA512, Usage: driver.Derive},
 	}
 	for _, spec := range want {
 		row, ok := info.Find(spec)
-		if !ok || !row.Resident || !row.Import || row.Slow != (spec == hmacSpec) {
+		if !ok || !row.Resident || !row.Import || row.Slow != spec.Algorithm.Symmetric() {
 			t.Errorf("%v: %+v", spec, row)
 		}
 	}
@@ -79,68 +76,6 @@ func TestSessionIsRenewed(t *testing.T) {
 	}
 	if fmt.Sprint(codes) != fmt.Sprint([]uint32{0x165, 0x176, hmacCommand}) {
 		t.Errorf("commands %x, want the old session flushed, a new one started and the key used", codes)
-	}
-}
-
-// TestCounterIsMadeAnew deletes the counter while the driver is open.
-func TestCounterIsMadeAnew(t *testing.T) {
-	s := chip(t)
-	open := func() *tpm.Driver {
-		return openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), Counter: 0x01500001})
-	}
-	d := open()
-	name, err := d.Identity(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := read(t, d)
-	err = d.Do(func(c transport.TPM) error {
-		index, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(0x01500001)}.Execute(c)
-		if err != nil {
-			return err
-		}
-		_, err = tpm2.NVUndefineSpace{
-			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
-			NVIndex:    tpm2.NamedHandle{Handle: tpm2.TPMHandle(0x01500001), Name: index.NVName},
-		}.Execute(c)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Increment(context.Background()); !errors.Is(err, driver.NotFound) {
-		t.Errorf("Increment of a deleted counter: %v", err)
-	}
-	d.Close()
-	d = open()
-	again, err := d.Identity(context.Background())
-	if err != nil || again == name {
-		t.Errorf("a counter that was created again has the identity of the old one (%v)", err)
-	}
-	if now := read(t, d); now <= last {
-		t.Errorf("a counter that was created again is at %d, the old one was at %d", now, last)
-	}
-}
-
-// TestSnapshotRollsBack restores an old state of a software TPM. Its counter falls back;
-// for that reason a software TPM cannot anchor a vault, and Health reports resets.
-func TestSnapshotRollsBack(t *testing.T) {
-	s := chip(t)
-	open := func(s *testtoken.SWTPM) *tpm.Driver {
-		return openConfig(t, tpm.Config{Device: "unix:" + s.Socket(), Counter: 0x01500001})
-	}
-	d := open(s)
-	name, _ := d.Identity(context.Background())
-	first := read(t, d)
-	d.Close()
-	snapshot := s.Clone(t)
-	d = open(s)
-	if _, err := d.Increment(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	old := open(snapshot)
-	if same, _ := old.Identity(context.Background()); same != name || read(t, old) != first {
-		t.Errorf("the snapshot's counter is %q at %d, want %q at %d", same, read(t, old), name, first)
 	}
 }
 

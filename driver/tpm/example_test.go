@@ -17,7 +17,7 @@ import (
 // cannot open it. Its signing keys are generated in the TPM.
 func ExampleOpen() {
 	ctx := context.Background()
-	t, err := tpm.Open(tpm.Config{})
+	t, err := tpm.Open(ctx, tpm.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func ExampleOpen() {
 // reports.
 func ExampleApprove() {
 	ctx := context.Background()
-	t, err := tpm.Open(tpm.Config{})
+	t, err := tpm.Open(ctx, tpm.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -4,74 +4,74 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/go-tpm/tpm2/transport"
+	tpmtransport "github.com/google/go-tpm/tpm2/transport"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/transport"
 )
 
 // Do runs commands of a test on the TPM, between commands of the driver.
-func (d *Driver) Do(act func(transport.TPM) error) error {
-	return d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
+func (d *Driver) Do(act func(tpmtransport.TPM) error) error {
+	return d.do(context.Background(), "test", queue.Urgent, func(dev *device) error {
 		return act(&dev.link)
-	}})
+	})
 }
 
 // Sent returns the number of commands that were sent.
 func (d *Driver) Sent() (n uint64) {
-	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
-		n = dev.link.sent
+	d.do(context.Background(), "test", queue.Urgent, func(dev *device) error {
+		n = dev.link.Sent
 		return nil
-	}})
+	})
 	return n
 }
 
 // Areas returns the public and the private area in a protector's blob.
 func Areas(b driver.Blob) (public, private []byte) {
-	s, err := decodeSealed(b)
+	s, err := format.DecodeSealed(b)
 	if err != nil {
 		panic(err)
 	}
-	return s.public, s.private
+	return s.Public, s.Private
 }
 
 // Auth returns the authorization value in a key's blob.
 func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
-	parts, err := decode(keyName{id, spec}, b)
+	parts, err := format.DecodeKey(format.KeyName{ID: id, Spec: spec}, b)
 	if err != nil {
 		panic(err)
 	}
-	return parts.auth
+	return parts.Auth
 }
 
 // Waiting returns the number of calls in the queue.
-func (d *Driver) Waiting() int { return d.queue.waitingNow() }
-
-// Explain exports explain.
-func Explain(err error) error { return explain(err) }
+func (d *Driver) Waiting() int { return d.queue.Waiting() }
 
 // AgeSession makes the session old enough to be renewed.
 func (d *Driver) AgeSession() {
-	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
-		dev.session.born = dev.session.born.Add(-2 * sessionAge)
+	d.do(context.Background(), "test", queue.Urgent, func(dev *device) error {
+		dev.session.Started = dev.session.Started.Add(-2 * sessionAge)
 		return nil
-	}})
+	})
 }
 
 // Drop loses the connection and leaves the driver's objects in the TPM, as a killed
 // program does.
 func (d *Driver) Drop() {
-	d.queue.do("test", &job{ctx: context.Background(), lane: urgent, cost: "test", act: func(dev *device) error {
-		dev.link.close()
+	d.do(context.Background(), "test", queue.Urgent, func(dev *device) error {
+		dev.link.Close()
 		return nil
-	}})
+	})
 }
 
-// Limits are the limits that tests change.
-type Limits struct{ Greeting, Patience, SelfTest time.Duration }
+// TestLimits are the limits that tests change.
+type TestLimits struct{ Greeting, Patience, SelfTest time.Duration }
 
 // OpenWithin opens a TPM with other limits than the usual ones.
-func OpenWithin(cfg Config, l Limits) (*Driver, error) {
-	within := usual()
-	within.greeting, within.patience, within.selfTest = l.Greeting, l.Patience, l.SelfTest
-	return open(cfg, within)
+func OpenWithin(ctx context.Context, cfg Config, l TestLimits) (*Driver, error) {
+	within := transport.DefaultLimits()
+	within.Greeting, within.Retry, within.SelfTest = l.Greeting, l.Patience, l.SelfTest
+	return open(ctx, cfg, within)
 }

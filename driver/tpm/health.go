@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/wire"
 )
 
 // Health is the state of a TPM, for operators.
@@ -34,7 +37,7 @@ func (d *Driver) Health(ctx context.Context) (Health, error) {
 	}
 	defer d.gate.Leave()
 	var h Health
-	err := d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) error {
+	err := d.do(ctx, op, queue.Urgent, func(dev *device) error {
 		p, err := dev.properties(tpm2.TPMPTPermanent)
 		if err != nil {
 			return err
@@ -53,8 +56,8 @@ func (d *Driver) Health(ctx context.Context) (Health, error) {
 			Resets:      now.resets,
 		}
 		return nil
-	}})
-	h.Waiting = d.queue.waitingNow()
+	})
+	h.Waiting = d.queue.Waiting()
 	return h, err
 }
 
@@ -69,16 +72,16 @@ func (d *Driver) ResetLockout(ctx context.Context, auth []byte) error {
 		return err
 	}
 	defer d.gate.Leave()
-	return d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) error {
-		if err := dev.proven(); err != nil {
+	return d.do(ctx, op, queue.Urgent, func(dev *device) error {
+		if err := dev.ensureSession(); err != nil {
 			return err
 		}
-		_, err := dev.execute(command{
-			code:    tpm2.TPMCCDictionaryAttackLockReset,
-			handles: []entity{{tpm2.TPMRHLockout, binary.BigEndian.AppendUint32(nil, uint32(tpm2.TPMRHLockout))}},
-			session: dev.session,
-			auth:    auth,
+		_, err := dev.execute(wire.Command{
+			Code:    tpm2.TPMCCDictionaryAttackLockReset,
+			Handles: []wire.Entity{{Handle: tpm2.TPMRHLockout, Name: binary.BigEndian.AppendUint32(nil, uint32(tpm2.TPMRHLockout))}},
+			Session: dev.session,
+			Auth:    auth,
 		})
 		return err
-	}})
+	})
 }

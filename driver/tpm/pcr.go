@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/wire"
 	"strongroom.example/internal/suite"
 )
 
@@ -21,10 +24,6 @@ import (
 type PCRs map[uint][32]byte
 
 var errPCR = errors.New("a policy takes PCRs 0 to 15 and 17 to 20: the others can be reset by any program")
-
-// bindable reports whether a policy may name a register. No program can reset these
-// registers at run time.
-func bindable(index uint) bool { return index <= 15 || index >= 17 && index <= 20 }
 
 // indices returns the registers in ascending order.
 func (p PCRs) indices() []uint { return slices.Sorted(maps.Keys(p)) }
@@ -45,15 +44,15 @@ func (d *Driver) ReadPCRs(ctx context.Context, indices ...uint) (PCRs, error) {
 		return nil, err
 	}
 	var state PCRs
-	err := d.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(dev *device) (err error) {
+	err := d.do(ctx, op, queue.Urgent, func(dev *device) (err error) {
 		state, err = dev.readPCRs(indices)
 		return err
-	}})
+	})
 	return state, err
 }
 
 func checkPCRs(op string, indices []uint) error {
-	if len(indices) == 0 || slices.ContainsFunc(indices, func(i uint) bool { return !bindable(i) }) {
+	if len(indices) == 0 || slices.ContainsFunc(indices, func(i uint) bool { return !format.Bindable(i) }) {
 		return fault(op, driver.Invalid, errPCR)
 	}
 	return nil
@@ -79,25 +78,25 @@ func (d *device) readPCRs(indices []uint) (PCRs, error) {
 // was read, and the values.
 func (d *device) readPCR(index uint) (value [32]byte, err error) {
 	which := tpm2.Marshal(selection([]uint{index}))
-	rsp, err := d.execute(command{code: tpm2.TPMCCPCRRead, params: which, session: d.session, audit: true})
+	rsp, err := d.execute(wire.Command{Code: tpm2.TPMCCPCRRead, Params: which, Session: d.session, Audit: true})
 	if err != nil {
 		return value, err
 	}
-	r := reader{rest: rsp.params}
-	r.u32()
-	selected := r.rest
-	for range min(r.u32(), 16) { // hash algorithms
-		r.u16()
-		r.bytes(int(r.u8()))
+	r := wire.Reader{Rest: rsp.Params}
+	r.U32()
+	selected := r.Rest
+	for range min(r.U32(), 16) { // hash algorithms
+		r.U16()
+		r.Bytes(int(r.U8()))
 	}
-	selected = selected[:len(selected)-len(r.rest)]
-	if n := r.u32(); r.bad {
-		return value, errResponse
+	selected = selected[:len(selected)-len(r.Rest)]
+	if n := r.U32(); r.Bad {
+		return value, wire.ErrResponse
 	} else if n != 1 || !bytes.Equal(selected, which) {
 		return value, fault("TPM2_PCR_Read", driver.Unsupported, errors.New("the TPM keeps no SHA-256 bank of PCRs; switch it on in the firmware setup"))
 	}
-	if copy(value[:], r.sized()) != len(value) || r.done() != nil {
-		return value, errResponse
+	if copy(value[:], r.Sized()) != len(value) || r.Done() != nil {
+		return value, wire.ErrResponse
 	}
 	return value, nil
 }

@@ -15,7 +15,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/tpm"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 const pcrReadCommand = 0x17E
@@ -24,9 +24,9 @@ const pcrReadCommand = 0x17E
 // interposer on the bus can. The driver must not seal to another state than the TPM's.
 // Only after a changed response code it may try again.
 func TestPCRValuesAreTheTPMs(t *testing.T) {
-	bus := new(mangler)
+	bus := new(corrupter)
 	s := testtoken.NewSWTPM(t)
-	d, err := tpm.Open(bus.config(s))
+	d, err := tpm.Open(t.Context(), bus.config(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,17 +34,17 @@ func TestPCRValuesAreTheTPMs(t *testing.T) {
 	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
 	ctx, root := context.Background(), make([]byte, 32)
 	length := 0
-	bus.spoil(pcrReadCommand, func(rsp []byte) []byte { length = len(rsp); return rsp })
+	bus.corrupt(pcrReadCommand, func(rsp []byte) []byte { length = len(rsp); return rsp })
 	want, err := d.ReadPCRs(ctx, 7)
 	if err != nil || length < 10+4+4+10+4+2+32 {
 		t.Fatalf("ReadPCRs: %v, a response of %d bytes", err, length)
 	}
 	for at := range length {
-		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
+		bus.corrupt(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
 		if blob, err := p.Protect(ctx, binding, root); err == nil { // after another attempt
 			opens(t, p, root, blob, fmt.Sprintf("byte %d changed: what Protect sealed", at))
 		}
-		bus.spoil(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
+		bus.corrupt(pcrReadCommand, func(rsp []byte) []byte { rsp[at] ^= 1; return rsp })
 		if got, err := d.ReadPCRs(ctx, 7); err == nil && got[7] != want[7] {
 			t.Errorf("byte %d changed: ReadPCRs: %x, want %x or an error", at, got, want)
 		}
@@ -57,15 +57,15 @@ func TestPCRValuesAreTheTPMs(t *testing.T) {
 // TestPCRValuesAreOfNow replays a whole response from before a register changed, and a
 // response without a session.
 func TestPCRValuesAreOfNow(t *testing.T) {
-	bus := new(mangler)
+	bus := new(corrupter)
 	s := testtoken.NewSWTPM(t)
-	d, err := tpm.Open(bus.config(s))
+	d, err := tpm.Open(t.Context(), bus.config(s))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	var before []byte
-	bus.spoil(pcrReadCommand, func(rsp []byte) []byte { before = bytes.Clone(rsp); return rsp })
+	bus.corrupt(pcrReadCommand, func(rsp []byte) []byte { before = bytes.Clone(rsp); return rsp })
 	if _, err := d.ReadPCRs(context.Background(), 7); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestPCRValuesAreOfNow(t *testing.T) {
 	binary.BigEndian.PutUint32(bare[2:], uint32(len(bare)))
 	p := protector(t, d, tpm.Policy{PCRs: []uint{7}})
 	for name, rsp := range map[string][]byte{"repeated": before, "without a session": bare} {
-		bus.spoil(pcrReadCommand, func([]byte) []byte { return rsp })
+		bus.corrupt(pcrReadCommand, func([]byte) []byte { return rsp })
 		if _, err := p.Protect(context.Background(), binding, make([]byte, 32)); err == nil {
 			t.Errorf("%s: Protect returned nil, want an error", name)
 		}
@@ -140,11 +140,11 @@ func (c *extended) Post(command []byte) error {
 	return c.Conn.Post(command)
 }
 
-// TestProtectProvesWhatItSealed checks that Protect fails if the state changed before the
+// TestProtectChecksSealed checks that Protect fails if the state changed before the
 // sealing, because the blob would never open.
-func TestProtectProvesWhatItSealed(t *testing.T) {
+func TestProtectChecksSealed(t *testing.T) {
 	s, e := testtoken.NewSWTPM(t), new(extender)
-	d, err := tpm.Open(tpm.Config{Dial: func() (transport.TPMCloser, error) {
+	d, err := tpm.Open(t.Context(), tpm.Config{Dial: func() (transport.TPMCloser, error) {
 		c, err := s.Dial()
 		return &extended{Conn: c, by: e}, err
 	}})

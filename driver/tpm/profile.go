@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/wire"
 )
 
 // A profile is the identity and the capabilities that a TPM reports.
@@ -21,8 +22,8 @@ type profile struct {
 	sm2Hash tpm2.TPMAlgID
 }
 
-// ask reads the profile. It sends four commands, or one if RootOnly is set.
-func (d *device) ask() (profile, error) {
+// queryCapabilities reads the profile. It sends four commands, or one if RootOnly is set.
+func (d *device) queryCapabilities() (profile, error) {
 	p := profile{
 		algs:     make(map[tpm2.TPMAlgID]bool),
 		curves:   make(map[tpm2.TPMECCCurve]bool),
@@ -35,7 +36,7 @@ func (d *device) ask() (profile, error) {
 	if d.cfg.RootOnly {
 		return p, nil
 	}
-	if err := d.askAlgs(p); err != nil {
+	if err := d.queryAlgorithms(p); err != nil {
 		return p, err
 	}
 	for _, c := range []struct {
@@ -43,8 +44,8 @@ func (d *device) ask() (profile, error) {
 		first      uint32
 		each       func(*tpm2.TPMSCapabilityData) error
 	}{
-		{tpm2.TPMCapECCCurves, 0, p.noteCurves},
-		{tpm2.TPMCapCommands, uint32(tpm2.TPMCCNVUndefineSpaceSpecial), p.noteCommands},
+		{tpm2.TPMCapECCCurves, 0, p.addCurves},
+		{tpm2.TPMCapCommands, uint32(tpm2.TPMCCNVUndefineSpaceSpecial), p.addCommands},
 	} {
 		rsp, err := tpm2.GetCapability{Capability: c.capability, Property: c.first, PropertyCount: 254}.Execute(&d.link)
 		if err != nil {
@@ -57,30 +58,30 @@ func (d *device) ask() (profile, error) {
 	return p, nil
 }
 
-// askAlgs reads the supported algorithms. It does not use go-tpm, which panics on a
+// queryAlgorithms reads the supported algorithms. It does not use go-tpm, which panics on a
 // response without parameters.
-func (d *device) askAlgs(p profile) error {
+func (d *device) queryAlgorithms(p profile) error {
 	var params []byte
 	for _, n := range []uint32{uint32(tpm2.TPMCapAlgs), 0, 254} {
 		params = binary.BigEndian.AppendUint32(params, n)
 	}
-	rsp, err := d.execute(command{code: tpm2.TPMCCGetCapability, params: params})
+	rsp, err := d.execute(wire.Command{Code: tpm2.TPMCCGetCapability, Params: params})
 	if err != nil {
 		return err
 	}
-	r := reader{rest: rsp.params}
-	r.u8() // moreData
-	if r.u32() != uint32(tpm2.TPMCapAlgs) {
-		return errResponse
+	r := wire.Reader{Rest: rsp.Params}
+	r.U8() // moreData
+	if r.U32() != uint32(tpm2.TPMCapAlgs) {
+		return wire.ErrResponse
 	}
-	for n := r.u32(); n > 0 && !r.bad; n-- {
-		p.algs[tpm2.TPMAlgID(r.u16())] = true
-		r.u32() // the attributes
+	for n := r.U32(); n > 0 && !r.Bad; n-- {
+		p.algs[tpm2.TPMAlgID(r.U16())] = true
+		r.U32() // the attributes
 	}
-	return r.done()
+	return r.Done()
 }
 
-func (p profile) noteCurves(data *tpm2.TPMSCapabilityData) error {
+func (p profile) addCurves(data *tpm2.TPMSCapabilityData) error {
 	list, err := data.Data.ECCCurves()
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func (p profile) noteCurves(data *tpm2.TPMSCapabilityData) error {
 	return nil
 }
 
-func (p profile) noteCommands(data *tpm2.TPMSCapabilityData) error {
+func (p profile) addCommands(data *tpm2.TPMSCapabilityData) error {
 	list, err := data.Data.Command()
 	if err != nil {
 		return err
@@ -128,8 +129,8 @@ func (p profile) text(list ...tpm2.TPMPT) string {
 	return strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", ""))
 }
 
-// device returns the identity of the TPM.
-func (p profile) device(serial string) driver.Device {
+// identity returns the identity of the TPM.
+func (p profile) identity(serial string) driver.Device {
 	return driver.Device{
 		Manufacturer: p.text(tpm2.TPMPTManufacturer),
 		Model:        strings.Join(strings.Fields(p.text(tpm2.TPMPTVendorString1, tpm2.TPMPTVendorString2, tpm2.TPMPTVendorString3, tpm2.TPMPTVendorString4)), " "),
@@ -142,7 +143,7 @@ func (p profile) device(serial string) driver.Device {
 // of the specification, recognized by the manufacturer and model that they report. It
 // does not recognize a program that reports another name.
 func (p profile) software() bool {
-	d := p.device("")
+	d := p.identity("")
 	switch d.Manufacturer {
 	case "IBM":
 		return strings.HasPrefix(d.Model, "SW")

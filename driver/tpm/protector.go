@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/wire"
 	"strongroom.example/internal/suite"
 )
 
@@ -103,20 +106,20 @@ func (p *Protector) Protect(ctx context.Context, b driver.Binding, root []byte) 
 	if len(root) != rootSize {
 		return nil, fault(op, driver.Invalid, errors.New("a root is 32 bytes long"))
 	}
-	tie := tieOf(b)
+	tie := bindingDigest(b)
 	payload := slices.Concat(root, tie[:])
 	defer suite.Wipe(payload)
 	var blob driver.Blob
-	err := p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
+	err := p.driver.do(ctx, op, queue.Urgent, func(d *device) (err error) {
 		blob, err = d.seal(grant{p.policy, b.VaultID}, tie[:], payload)
 		return err
-	}})
+	})
 	return blob, err
 }
 
-// tieOf returns the digest that binds a root to its vault and edition. It is sealed with
-// the root.
-func tieOf(b driver.Binding) [suite.HashSize]byte {
+// bindingDigest returns the digest that binds a root to its vault and edition. It is
+// sealed with the root.
+func bindingDigest(b driver.Binding) [suite.HashSize]byte {
 	return suite.AES.Hash([]byte("strongroom tpm root\x00"), b.VaultID[:], []byte{byte(b.Edition)})
 }
 
@@ -129,13 +132,13 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 		return nil, err
 	}
 	defer p.driver.gate.Leave()
-	s, err := decodeSealed(blob)
+	s, err := format.DecodeSealed(blob)
 	if err != nil {
 		return nil, fault(op, driver.Denied, err)
 	}
-	tie := tieOf(b)
+	tie := bindingDigest(b)
 	var out []byte
-	err = p.driver.queue.do(op, &job{ctx: ctx, lane: urgent, cost: op, act: func(d *device) (err error) {
+	err = p.driver.do(ctx, op, queue.Urgent, func(d *device) (err error) {
 		out, err = d.unseal(grant{p.policy, b.VaultID}, s, func(payload []byte) ([]byte, error) {
 			if len(payload) != rootSize+len(tie) || !hmac.Equal(payload[rootSize:], tie[:]) {
 				return nil, fault(op, driver.Denied, errors.New("the blob is that of another vault"))
@@ -143,7 +146,7 @@ func (p *Protector) Recover(ctx context.Context, dst []byte, b driver.Binding, b
 			return append(dst, payload[:rootSize]...), nil
 		})
 		return err
-	}})
+	})
 	if errors.Is(err, driver.ErrWrongDevice) {
 		err = fault(op, driver.Denied, errOther)
 	}
@@ -169,16 +172,16 @@ func sealArea(policy []byte, enforced bool) tpm2.TPMTPublic {
 
 // seal seals a payload under a policy.
 func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
-	s := sealed{mode: modeNone}
+	s := format.Sealed{Mode: format.ModeNone}
 	policy := tie
 	switch {
 	case g.Approver != nil:
-		s.mode = modeApproved
+		s.Mode = format.ModeApproved
 		if g.ApprovalNumber > 0 {
-			s.mode = modeBound
+			s.Mode = format.ModeBound
 		}
 		var err error
-		if policy, err = authorizePolicy(g.Approver, g.ref(s.mode)); err != nil {
+		if policy, err = authorizePolicy(g.Approver, g.ref(s.Mode)); err != nil {
 			return nil, err
 		}
 	case len(g.PCRs) > 0:
@@ -189,28 +192,28 @@ func (d *device) seal(g grant, tie, payload []byte) (driver.Blob, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.mode, s.pcrs, policy = modePCR, state.indices(), state.policy()
+		s.Mode, s.PCRs, policy = format.ModePCR, state.indices(), state.policy()
 	}
-	made, err := d.create(sealArea(policy, s.mode != modeNone), secret{data: payload})
+	made, err := d.create(sealArea(policy, s.Mode != format.ModeNone), sensitiveInput{data: payload})
 	if err != nil {
 		return nil, err
 	}
-	s.parent, s.public, s.private = made.parent, made.public, made.private
-	if s.mode == modePCR {
-		if err := d.proveSealed(g, s, payload); err != nil {
+	s.Parent, s.Public, s.Private = made.parent, made.public, made.private
+	if s.Mode == format.ModePCR {
+		if err := d.checkSealed(g, s, payload); err != nil {
 			return nil, err
 		}
 	}
-	return s.encode(), nil
+	return s.Encode(), nil
 }
 
-// proveSealed unseals a payload that was just sealed to the present values of registers.
+// checkSealed unseals a payload that was just sealed to the present values of registers.
 // If a register was extended between the reading and the sealing, the blob would never
 // open.
-func (d *device) proveSealed(g grant, s sealed, payload []byte) error {
+func (d *device) checkSealed(g grant, s format.Sealed, payload []byte) error {
 	_, err := d.unseal(g, s, func(got []byte) ([]byte, error) {
 		if !hmac.Equal(got, payload) {
-			return nil, errResponse
+			return nil, wire.ErrResponse
 		}
 		return nil, nil
 	})

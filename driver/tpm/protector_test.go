@@ -19,7 +19,7 @@ import (
 
 func openFresh(t testing.TB) *tpm.Driver {
 	t.Helper()
-	return openConfig(t, tpm.Config{Device: "unix:" + chip(t).Socket()})
+	return openConfig(t, tpm.Config{Device: "unix:" + newTPM(t).Socket()})
 }
 
 func protector(t testing.TB, d *tpm.Driver, p tpm.Policy) *tpm.Protector {
@@ -133,7 +133,7 @@ func TestPCRPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opens(t, p, root, again, "protected anew")
+	opens(t, p, root, again, "protected again")
 	refuses(t, p, blob, "the old blob")
 }
 

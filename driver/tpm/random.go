@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/wire"
 )
 
 // Random fills p from the TPM's generator, in as many commands as necessary. The
@@ -17,7 +20,7 @@ func (d *Driver) Random(ctx context.Context, p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	return d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) error { return dev.random(p) }})
+	return d.do(ctx, op, queue.Ordinary, func(dev *device) error { return dev.random(p) })
 }
 
 // random requests at most 32 bytes at a time, which every TPM supports, and accepts
@@ -25,19 +28,19 @@ func (d *Driver) Random(ctx context.Context, p []byte) error {
 func (d *device) random(p []byte) error {
 	for len(p) > 0 {
 		ask := min(len(p), 32)
-		rsp, err := d.execute(command{
-			code:    tpm2.TPMCCGetRandom,
-			params:  []byte{0, byte(ask)},
-			session: d.session,
-			out:     true,
+		rsp, err := d.execute(wire.Command{
+			Code:       tpm2.TPMCCGetRandom,
+			Params:     []byte{0, byte(ask)},
+			Session:    d.session,
+			EncryptOut: true,
 		})
 		if err != nil {
 			return err
 		}
-		r := reader{rest: rsp.params}
-		got := r.sized()
-		if r.done() != nil || len(got) == 0 || len(got) > ask {
-			return errResponse
+		r := wire.Reader{Rest: rsp.Params}
+		got := r.Sized()
+		if r.Done() != nil || len(got) == 0 || len(got) > ask {
+			return wire.ErrResponse
 		}
 		p = p[copy(p, got):]
 		clear(got)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/wire"
 )
 
 // A signKey is an open key of usage Sign.
@@ -26,7 +27,7 @@ var _ driver.Signer = (*signKey)(nil)
 // A scheme is a signature scheme of the TPM.
 type scheme struct{ alg, hash tpm2.TPMAlgID }
 
-func (d *Driver) scheme(alg driver.SignAlg) scheme {
+func (d *Driver) schemeFor(alg driver.SignAlg) scheme {
 	switch alg {
 	case driver.RSAPKCS1SHA256:
 		return scheme{tpm2.TPMAlgRSASSA, tpm2.TPMAlgSHA256}
@@ -57,18 +58,18 @@ func (k *signKey) Sign(ctx context.Context, alg driver.SignAlg, digest []byte) (
 		return nil, err
 	}
 	defer k.leave()
-	if !slices.Contains(k.kind.row.Sign, alg) {
+	if !slices.Contains(k.kind.Row.Sign, alg) {
 		return nil, fault(op, driver.Unsupported, errAlg)
 	}
 	if len(digest) != alg.DigestSize() {
 		return nil, fault(op, driver.Invalid, errLength)
 	}
-	s := k.driver.scheme(alg)
+	s := k.driver.schemeFor(alg)
 	var signature []byte
-	err := k.ask(ctx, op, question{s.command(digest), func(params []byte) (err error) {
+	err := k.execute(ctx, op, s.command(digest), func(params []byte) (err error) {
 		signature, err = s.signature(params)
 		return err
-	}})
+	})
 	if err == nil && alg.IsPSS() {
 		err = k.checkSalt(op, alg, digest, signature)
 	}
@@ -97,37 +98,37 @@ func (k *signKey) checkSalt(op string, alg driver.SignAlg, digest, signature []b
 
 // command returns TPM2_Sign without its handle. go-tpm does not marshal the SM2 scheme,
 // so this package marshals all schemes itself.
-func (s scheme) command(digest []byte) command {
-	params := appendSized(make([]byte, 0, 96), digest)
+func (s scheme) command(digest []byte) wire.Command {
+	params := wire.AppendSized(make([]byte, 0, 96), digest)
 	params = binary.BigEndian.AppendUint16(params, uint16(s.alg))
 	params = binary.BigEndian.AppendUint16(params, uint16(s.hash))
 	params = binary.BigEndian.AppendUint16(params, uint16(tpm2.TPMSTHashCheck))
 	params = binary.BigEndian.AppendUint32(params, uint32(tpm2.TPMRHNull))
-	return command{code: tpm2.TPMCCSign, params: appendSized(params, nil), in: true}
+	return wire.Command{Code: tpm2.TPMCCSign, Params: wire.AppendSized(params, nil), EncryptIn: true}
 }
 
 // sign signs with a loaded key.
-func (d *device) sign(e entity, auth, digest []byte, s scheme) ([]byte, error) {
+func (d *device) sign(e wire.Entity, auth, digest []byte, s scheme) ([]byte, error) {
 	c := s.command(digest)
-	c.handles, c.session, c.auth = []entity{e}, d.session, auth
+	c.Handles, c.Session, c.Auth = []wire.Entity{e}, d.session, auth
 	rsp, err := d.execute(c)
 	if err != nil {
 		return nil, err
 	}
-	return s.signature(rsp.params)
+	return s.signature(rsp.Params)
 }
 
 // signature returns the signature in a response: DER for curves, the bytes for RSA.
 func (s scheme) signature(params []byte) ([]byte, error) {
-	r := reader{rest: params}
-	got := scheme{tpm2.TPMAlgID(r.u16()), tpm2.TPMAlgID(r.u16())}
-	first, second := r.sized(), []byte(nil)
+	r := wire.Reader{Rest: params}
+	got := scheme{tpm2.TPMAlgID(r.U16()), tpm2.TPMAlgID(r.U16())}
+	first, second := r.Sized(), []byte(nil)
 	rsa := s.alg == tpm2.TPMAlgRSASSA || s.alg == tpm2.TPMAlgRSAPSS
 	if !rsa {
-		second = r.sized()
+		second = r.Sized()
 	}
-	if r.done() != nil || got != s {
-		return nil, errResponse
+	if r.Done() != nil || got != s {
+		return nil, wire.ErrResponse
 	}
 	if rsa {
 		return slices.Clone(first), nil

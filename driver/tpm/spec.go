@@ -1,16 +1,17 @@
 package tpm
 
 import (
+	"encoding/binary"
+
+	"github.com/emmansun/gmsm/sm2"
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/object"
+	"strongroom.example/driver/tpm/internal/wire"
+	"strongroom.example/internal/suite"
 )
-
-// A kind is a key spec in the TPM's terms.
-type kind struct {
-	row   driver.SpecInfo
-	curve tpm2.TPMECCCurve // 0 if not on a curve
-}
 
 func row(alg driver.KeyAlgorithm, usage driver.Usage) driver.SpecInfo {
 	return driver.SpecInfo{Spec: driver.KeySpec{Algorithm: alg, Usage: usage}, Resident: true, Import: true}
@@ -30,15 +31,20 @@ func decrypter(alg driver.KeyAlgorithm, algs ...driver.EncryptAlg) driver.SpecIn
 
 // kinds lists the specs that this TPM supports. RSA is limited to 2048 bits, the longest
 // that all chips support.
-func (p profile) kinds() []kind {
-	var list []kind
-	if p.algs[tpm2.TPMAlgHMAC] && p.algs[tpm2.TPMAlgKeyedHash] && p.algs[tpm2.TPMAlgSHA256] {
-		prf := row(driver.HMACSHA256, driver.Derive)
-		prf.Slow = true
-		list = append(list, kind{row: prf})
+func (p profile) kinds() []object.Kind {
+	var list []object.Kind
+	for _, k := range []struct {
+		alg  driver.KeyAlgorithm
+		hash tpm2.TPMAlgID
+	}{{driver.HMACSHA256, tpm2.TPMAlgSHA256}, {driver.HMACSHA384, tpm2.TPMAlgSHA384}, {driver.HMACSHA512, tpm2.TPMAlgSHA512}} {
+		if p.algs[tpm2.TPMAlgHMAC] && p.algs[tpm2.TPMAlgKeyedHash] && p.algs[k.hash] {
+			prf := row(k.alg, driver.Derive)
+			prf.Slow = true
+			list = append(list, object.Kind{Row: prf, Hash: k.hash})
+		}
 	}
 	if p.algs[tpm2.TPMAlgRSA] {
-		list = append(list, kind{row: signer(driver.RSA2048, p.rsaSign()...)}, kind{row: decrypter(driver.RSA2048, p.rsaDecrypt()...)})
+		list = append(list, object.Kind{Row: signer(driver.RSA2048, p.rsaSign()...)}, object.Kind{Row: decrypter(driver.RSA2048, p.rsaDecrypt()...)})
 	}
 	for _, k := range []struct {
 		alg   driver.KeyAlgorithm
@@ -51,13 +57,13 @@ func (p profile) kinds() []kind {
 		{driver.ECP521, tpm2.TPMECCNistP521, tpm2.TPMAlgSHA512, driver.ECDSASHA512},
 	} {
 		if p.algs[tpm2.TPMAlgECDSA] && p.algs[k.hash] && p.curves[k.curve] {
-			list = append(list, kind{signer(k.alg, k.sign), k.curve})
+			list = append(list, object.Kind{Row: signer(k.alg, k.sign), Curve: k.curve})
 		}
 	}
 	if p.sm2Hash != 0 {
-		list = append(list, kind{signer(driver.SM2, driver.SM2DSA), tpm2.TPMECCSM2P256})
+		list = append(list, object.Kind{Row: signer(driver.SM2, driver.SM2DSA), Curve: tpm2.TPMECCSM2P256})
 		if p.commands[tpm2.TPMCCECDHZGen] {
-			list = append(list, kind{decrypter(driver.SM2, driver.SM2ASN1), tpm2.TPMECCSM2P256})
+			list = append(list, object.Kind{Row: decrypter(driver.SM2, driver.SM2ASN1), Curve: tpm2.TPMECCSM2P256})
 		}
 	}
 	return list
@@ -93,4 +99,60 @@ func (p profile) rsaDecrypt() []driver.EncryptAlg {
 		algs = append(algs, driver.RSAOAEPSHA256)
 	}
 	return algs
+}
+
+// probeSM2 determines whether the TPM signs with SM2, and under which hash algorithm.
+// Chips that support SM3 require its identifier; others accept an SM3 digest as one of
+// SHA-256. probeSM2 accepts a hash only if the signature verifies.
+func (d *device) probeSM2(p profile) (tpm2.TPMAlgID, error) {
+	if !p.curves[tpm2.TPMECCSM2P256] || !p.algs[tpm2.TPMAlgSM2] || !suite.SM.Usable() {
+		return 0, nil
+	}
+	auth := format.NewAuth()
+	k := object.Kind{Row: signer(driver.SM2, driver.SM2DSA), Curve: tpm2.TPMECCSM2P256}
+	made, err := d.create(k.Area(format.KeyName{}.Binding(auth)), sensitiveInput{auth: auth})
+	if err != nil {
+		return 0, unlessUnsupported(err)
+	}
+	r := &resident{public: made.public, private: made.private}
+	if r.handle, err = d.load(r); err != nil {
+		return 0, unlessUnsupported(err)
+	}
+	defer d.flush(r.handle)
+	area, err := object.ParseArea(made.public)
+	if err != nil {
+		return 0, err
+	}
+	for _, hash := range []tpm2.TPMAlgID{tpm2.TPMAlgSM3256, tpm2.TPMAlgSHA256} {
+		if !p.algs[hash] {
+			continue
+		}
+		digest := suite.SM.Hash(binary.BigEndian.AppendUint16(nil, uint16(hash)))
+		signature, err := d.sign(r.entity(), auth, digest[:], scheme{tpm2.TPMAlgSM2, hash})
+		if err == nil && verifiesSM2(area, digest[:], signature) {
+			return hash, nil
+		}
+		if err := unlessUnsupported(err); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// unlessUnsupported returns nil for the error of a TPM that does not support SM2, and err
+// otherwise. It returns err for a refused authorization too, which is unrelated to SM2.
+func unlessUnsupported(err error) error {
+	if code := wire.CodeOf(err); code != 0 && wire.ActionOf(code) == wire.Report && !wire.AuthRefused(code) {
+		return nil
+	}
+	return err
+}
+
+func verifiesSM2(area *tpm2.TPMTPublic, digest, signature []byte) bool {
+	der, err := object.PointDER(area)
+	if err != nil {
+		return false
+	}
+	key, err := object.ParseSM2Public(der)
+	return err == nil && sm2.VerifyASN1(key, digest, signature)
 }

@@ -7,35 +7,38 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"strongroom.example/driver/tpm/internal/transport"
+	"strongroom.example/driver/tpm/internal/wire"
 )
 
 // A storageKey is the parent of all other keys. Its authorization value is empty: a key
 // is protected by being wrapped under the storage root key of this TPM.
 type storageKey struct {
-	entity
+	wire.Entity
 	public tpm2.TPMTPublic
 	// context is the saved context of a key that is not persistent. Such a key takes one
 	// of the TPM's few object slots while it is loaded.
 	context []byte
 }
 
-// errOwner reports that the storage root key does not exist and only the owner can create
-// it. The message names the attributes, because tpm2_createprimary without them makes a
-// key that can lock the TPM.
-var errOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt' -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx")
+// errNeedsOwner reports that the storage root key does not exist and only the owner can
+// create it. The message names the attributes, because tpm2_createprimary without them
+// makes a key that can lock the TPM.
+var errNeedsOwner = errors.New("the TPM has no storage root key, and its owner set an authorization: set Config.OwnerAuth, or have the owner make the key (tpm2_createprimary -C o -G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt' -c srk.ctx, then tpm2_evictcontrol -C o -c srk.ctx")
 
 // serial returns the key's name in hexadecimal, which identifies the TPM.
-func (k *storageKey) serial() string { return hex.EncodeToString(k.name) }
+func (k *storageKey) serial() string { return hex.EncodeToString(k.Name) }
 
-// guarded returns the error for a storage root key that has an authorization value. If
-// the session is out of step with the TPM, the cause may be that instead, and guarded
-// returns err.
-func (d *device) guarded(err error) error {
+// explainSRKAuth returns the error for a storage root key that has an authorization
+// value. If the session is out of step with the TPM, the cause may be that instead, and
+// explainSRKAuth returns err.
+func (d *device) explainSRKAuth(err error) error {
 	var random [1]byte
-	if !refusal(codeOf(err)) || d.random(random[:]) != nil {
+	if !wire.AuthRefused(wire.CodeOf(err)) || d.random(random[:]) != nil {
 		return err
 	}
-	return fmt.Errorf("the storage root key at 0x%X has an authorization, and this program gives none: have its owner free the place (tpm2_evictcontrol -C o -c 0x%[1]X), then one without is made there (%w)", d.srk.handle, err)
+	return fmt.Errorf("the storage root key at 0x%X has an authorization, and this program gives none: have its owner free the place (tpm2_evictcontrol -C o -c 0x%[1]X), then one without is made there (%w)", d.srk.Handle, err)
 }
 
 // template returns the template of the storage root key of the TCG's provisioning
@@ -53,60 +56,60 @@ func template() tpm2.TPMTPublic {
 func (d *device) createSRK(at tpm2.TPMHandle) (*storageKey, error) {
 	// There is no storage key yet to which a session can be salted. createSRK makes a
 	// temporary one in the null hierarchy, which has no authorization.
-	salt, err := d.primary(tpm2.AuthHandle{Handle: tpm2.TPMRHNull, Auth: tpm2.PasswordAuth(nil)})
+	salt, err := d.createPrimary(tpm2.AuthHandle{Handle: tpm2.TPMRHNull, Auth: tpm2.PasswordAuth(nil)})
 	if err != nil {
 		return nil, err
 	}
-	defer d.flush(salt.handle)
-	s, err := startSession(&d.link, d.arena, sessionKind{tpm2.TPMSEHMAC, salt})
+	defer d.flush(salt.Handle)
+	s, err := wire.StartSession(&d.link, d.arena, wire.SessionKind{Type: tpm2.TPMSEHMAC, SaltKey: salt.Handle, SaltPublic: &salt.public})
 	if err != nil {
 		return nil, err
 	}
-	defer s.drop()
-	defer d.flush(s.handle)
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.with(d.cfg.OwnerAuth)}
-	k, err := d.primary(owner)
-	if refusal(codeOf(err)) {
-		return nil, fmt.Errorf("%w 0x%X) (%w)", errOwner, at, err)
+	defer s.Free()
+	defer d.flush(s.Handle)
+	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: s.Authorized(d.cfg.OwnerAuth)}
+	k, err := d.createPrimary(owner)
+	if wire.AuthRefused(wire.CodeOf(err)) {
+		return nil, fmt.Errorf("%w 0x%X) (%w)", errNeedsOwner, at, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer d.flush(k.handle)
-	if !d.wants(k) {
+	defer d.flush(k.Handle)
+	if !d.acceptsSRK(k) {
 		return nil, errOther
 	}
-	return d.keep(k, owner, at)
+	return d.persist(k, owner, at)
 }
 
-// keep makes a primary key persistent, and accepts that another program has just done so.
-// If the TPM refuses, keep saves the context of the key.
-func (d *device) keep(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (*storageKey, error) {
+// persist makes a primary key persistent, and accepts that another program has just done so.
+// If the TPM refuses, persist saves the context of the key.
+func (d *device) persist(k *storageKey, owner tpm2.AuthHandle, at tpm2.TPMHandle) (*storageKey, error) {
 	_, err := tpm2.EvictControl{
 		Auth:             owner,
-		ObjectHandle:     &tpm2.NamedHandle{Handle: k.handle, Name: tpm2.TPM2BName{Buffer: k.name}},
+		ObjectHandle:     &tpm2.NamedHandle{Handle: k.Handle, Name: tpm2.TPM2BName{Buffer: k.Name}},
 		PersistentHandle: at,
 	}.Execute(&d.link)
 	if err == nil {
-		k.handle = at
+		k.Handle = at
 		return k, nil
 	}
-	if codeOf(err) == 0 {
+	if wire.CodeOf(err) == 0 {
 		return nil, err
 	}
-	if codeOf(err) == tpm2.TPMRCNVDefined {
-		there, err := d.look(at)
-		if err != nil || there.key != nil && bytes.Equal(there.key.name, k.name) {
+	if wire.CodeOf(err) == tpm2.TPMRCNVDefined {
+		there, err := d.readPersistent(at)
+		if err != nil || there.key != nil && bytes.Equal(there.key.Name, k.Name) {
 			return there.key, err
 		}
 	}
-	k.context, err = d.save(k.handle)
-	k.handle = 0
+	k.context, err = d.save(k.Handle)
+	k.Handle = 0
 	return k, err
 }
 
-// primary creates the storage key of a hierarchy.
-func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
+// createPrimary creates the storage key of a hierarchy.
+func (d *device) createPrimary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
 	rsp, err := tpm2.CreatePrimary{PrimaryHandle: hierarchy, InPublic: tpm2.New2B(template())}.Execute(&d.link)
 	if err != nil {
 		return nil, err
@@ -115,23 +118,23 @@ func (d *device) primary(hierarchy tpm2.AuthHandle) (*storageKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storageKey{entity: entity{rsp.ObjectHandle, rsp.Name.Buffer}, public: *public}, nil
+	return &storageKey{Entity: wire.Entity{Handle: rsp.ObjectHandle, Name: rsp.Name.Buffer}, public: *public}, nil
 }
 
 // withSRK calls act while the storage root key has a handle. If its saved context does
 // not load, the TPM was reset or cleared, and withSRK returns a lostError, which makes
 // the driver connect again.
-func (d *device) withSRK(act func(parent entity) error) error {
+func (d *device) withSRK(act func(parent wire.Entity) error) error {
 	if d.srk.context == nil {
-		return act(d.srk.entity)
+		return act(d.srk.Entity)
 	}
 	handle, err := d.restore(d.srk.context)
-	if code := codeOf(err); code != 0 && remedyOf(code) == surface {
-		return &lostError{fmt.Errorf("the saved storage root key does not load: %v", err)}
+	if code := wire.CodeOf(err); code != 0 && wire.ActionOf(code) == wire.Report {
+		return &transport.LostError{Err: fmt.Errorf("the saved storage root key does not load: %v", err)}
 	}
 	if err != nil {
 		return err
 	}
 	defer d.flush(handle)
-	return act(entity{handle, d.srk.name})
+	return act(wire.Entity{Handle: handle, Name: d.srk.Name})
 }

@@ -8,9 +8,15 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/object"
+	"strongroom.example/driver/tpm/internal/queue"
+	"strongroom.example/driver/tpm/internal/wire"
 	"strongroom.example/internal/lockedmem"
 	"strongroom.example/internal/suite"
 )
+
+var errForeign = errors.New("the key file is under another parent than this TPM's storage root key")
 
 var errAuth = errors.New("an authorization has at most 32 bytes and no zero byte: software cuts it there")
 
@@ -27,22 +33,22 @@ func (d *Driver) ExportTSS2(ctx context.Context, k driver.Key, auth []byte) ([]b
 	if err != nil {
 		return nil, fault(op, driver.Invalid, err)
 	}
-	if len(auth) > authLength || bytes.IndexByte(auth, 0) >= 0 {
+	if len(auth) > format.AuthLength || bytes.IndexByte(auth, 0) >= 0 {
 		return nil, fault(op, driver.Invalid, errAuth)
 	}
 	if err := own.enter(ctx, op); err != nil {
 		return nil, err
 	}
 	defer own.leave()
-	f := keyFile{EmptyAuth: len(auth) == 0}
-	err = own.run(ctx, op, func(dev *device, e entity) error {
+	f := format.KeyFile{EmptyAuth: len(auth) == 0}
+	err = own.do(ctx, op, func(dev *device, e wire.Entity) error {
 		private, err := dev.changeAuth(e, reauth{own.res.auth, auth})
 		if err != nil {
 			return err
 		}
-		f.Parent = ownerParent
+		f.Parent = format.OwnerParent
 		if dev.srk.context == nil {
-			f.Parent = int64(dev.srk.handle)
+			f.Parent = int64(dev.srk.Handle)
 		}
 		f.Public, f.Private = own.res.public, private
 		return nil
@@ -50,7 +56,7 @@ func (d *Driver) ExportTSS2(ctx context.Context, k driver.Key, auth []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
-	text, err := f.encode()
+	text, err := f.Encode()
 	if err != nil {
 		return nil, fault(op, driver.Unknown, err)
 	}
@@ -82,33 +88,33 @@ type reauth struct {
 
 // changeAuth returns the private area of a loaded key with another authorization value.
 // The loaded key keeps its own value.
-func (d *device) changeAuth(e entity, r reauth) (private []byte, err error) {
-	err = d.withSRK(func(parent entity) error {
-		rsp, err := d.execute(command{
-			code:    tpm2.TPMCCObjectChangeAuth,
-			handles: []entity{e, parent},
-			params:  sizedAll(r.to),
-			session: d.session,
-			auth:    r.from.Bytes(),
-			in:      true,
+func (d *device) changeAuth(e wire.Entity, r reauth) (private []byte, err error) {
+	err = d.withSRK(func(parent wire.Entity) error {
+		rsp, err := d.execute(wire.Command{
+			Code:      tpm2.TPMCCObjectChangeAuth,
+			Handles:   []wire.Entity{e, parent},
+			Params:    wire.ConcatSized(r.to),
+			Session:   d.session,
+			Auth:      r.from.Bytes(),
+			EncryptIn: true,
 		})
 		if err != nil {
 			return err
 		}
-		area := reader{rest: rsp.params}
-		private = bytes.Clone(area.sized())
-		return area.done()
+		area := wire.Reader{Rest: rsp.Params}
+		private = bytes.Clone(area.Sized())
+		return area.Done()
 	})
 	return private, err
 }
 
-// prove has the TPM check the authorization value of a key from a key file, which binds
-// the key to its id and spec. A wrong value does not count toward a lockout.
-func (d *device) prove(r *resident) error {
+// checkFileAuth has the TPM check the authorization value of a key from a key file, which
+// binds the key to its id and spec. A wrong value does not count toward a lockout.
+func (d *device) checkFileAuth(r *resident) error {
 	_, err := d.changeAuth(r.entity(), reauth{r.auth, r.auth.Bytes()})
-	if refusal(codeOf(err)) {
-		d.link.close() // in case the session is wrong and not the value
-		return fault("TPM2_Load", driver.Authentic, errDamaged)
+	if wire.AuthRefused(wire.CodeOf(err)) {
+		d.link.Close() // in case the session is wrong and not the value
+		return fault("TPM2_Load", driver.Authentic, format.ErrDamaged)
 	}
 	return err
 }
@@ -136,31 +142,31 @@ func (d *Driver) ImportTSS2(ctx context.Context, n KeyID, text, auth []byte) (dr
 		return driver.Created{}, err
 	}
 	defer d.gate.Leave()
-	f, err := parseKeyFile(text)
+	f, err := format.ParseKeyFile(text)
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, err)
 	}
-	area, err := parseArea(f.Public)
+	area, err := object.ParseArea(f.Public)
 	if err == nil {
-		err = k.checkFile(area)
+		err = k.CheckFile(area)
 	}
 	if err != nil {
 		return driver.Created{}, fault(op, driver.Invalid, err)
 	}
-	seed := newAuth()
-	name := keyName{n.ID, n.Spec}
-	value := name.derived(seed)
+	seed := format.NewAuth()
+	name := format.KeyName{ID: n.ID, Spec: n.Spec}
+	value := name.DerivedAuth(seed)
 	defer suite.Wipe(value)
-	made := pair{adopted: true, public: f.Public}
-	err = d.queue.do(op, &job{ctx: ctx, lane: ordinary, cost: op, act: func(dev *device) (err error) {
-		made.parent = dev.srk.name
-		made.private, err = dev.adoptFile(f, auth, value)
+	made := createdObject{fromFile: true, public: f.Public}
+	err = d.do(ctx, op, queue.Ordinary, func(dev *device) (err error) {
+		made.parent = dev.srk.Name
+		made.private, err = dev.rewrapFile(f, auth, value)
 		return err
-	}})
+	})
 	if err != nil {
 		return driver.Created{}, err
 	}
-	return made.created(op, name, seed)
+	return made.result(op, name, seed)
 }
 
 // A KeyID is the id and the spec to which an imported key is bound.
@@ -169,10 +175,10 @@ type KeyID struct {
 	Spec driver.KeySpec
 }
 
-// adoptFile loads the key of a file, and returns its private area with another
+// rewrapFile loads the key of a file, and returns its private area with another
 // authorization value.
-func (d *device) adoptFile(f keyFile, auth, value []byte) ([]byte, error) {
-	if f.Parent != int64(d.srk.handle) && f.Parent != ownerParent {
+func (d *device) rewrapFile(f format.KeyFile, auth, value []byte) ([]byte, error) {
+	if f.Parent != int64(d.srk.Handle) && f.Parent != format.OwnerParent {
 		return nil, fault("TPM2_Load", driver.Authentic, errForeign)
 	}
 	old, err := d.arena.Alloc(max(1, len(auth)))
@@ -181,10 +187,10 @@ func (d *device) adoptFile(f keyFile, auth, value []byte) ([]byte, error) {
 	}
 	defer old.Free()
 	copy(old.Bytes(), auth)
-	d.makeRoom()
+	d.freeSlot()
 	r := &resident{public: f.Public, private: f.Private}
 	if r.handle, err = d.load(r); err != nil {
-		if errors.Is(d.judge(d.srk.name, err), driver.Authentic) {
+		if errors.Is(d.loadError(d.srk.Name, err), driver.Authentic) {
 			return nil, fault("TPM2_Load", driver.Authentic, errForeign)
 		}
 		return nil, err

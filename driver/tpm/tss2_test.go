@@ -14,7 +14,7 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/tpm"
-	"strongroom.example/internal/testtoken"
+	"strongroom.example/internal/testing/testtoken"
 )
 
 // openssl runs openssl with the tpm2 provider on a TPM to which no driver is connected.
@@ -55,7 +55,7 @@ func TestExportTSS2(t *testing.T) {
 	for name, spec := range map[string]driver.KeySpec{"P-256": p256Spec, "RSA": rsaSign} {
 		for _, auth := range []string{"", "phrase"} {
 			t.Run(name+auth, func(t *testing.T) {
-				s, dir := chip(t), t.TempDir()
+				s, dir := newTPM(t), t.TempDir()
 				d := openAt(t, s, "")
 				n := generate(t, d, spec)
 				text, err := d.ExportTSS2(context.Background(), openAs[driver.Signer](t, d, n), []byte(auth))
@@ -149,7 +149,7 @@ func TestImportTSS2(t *testing.T) {
 // power cut after its use counts as an attack, and that the error says so.
 func TestImportTSS2OfOpenSSL(t *testing.T) {
 	needProvider(t)
-	s, file := chip(t), filepath.Join(t.TempDir(), "key.pem")
+	s, file := newTPM(t), filepath.Join(t.TempDir(), "key.pem")
 	openssl(t, s, "genpkey", "-provider", "tpm2", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", file)
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -162,13 +162,13 @@ func TestImportTSS2OfOpenSSL(t *testing.T) {
 	}
 }
 
-// TestWhyNoDA shows the effect of a key file as genpkey makes it, although its
+// TestLockableKeyFile shows the effect of a key file as genpkey makes it, although its
 // authorization is empty and therefore never wrong: a power cut after its use counts as
 // an attack, and a lockout by another program stops it. For this reason the driver
 // rejects such a file.
-func TestWhyNoDA(t *testing.T) {
+func TestLockableKeyFile(t *testing.T) {
 	needProvider(t)
-	s, file := testtoken.NewSWTPM(t), filepath.Join(t.TempDir(), "key.pem") // not chip: here failures do count
+	s, file := testtoken.NewSWTPM(t), filepath.Join(t.TempDir(), "key.pem") // not newTPM: here failures do count
 	openssl(t, s, "genpkey", "-provider", "tpm2", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", file)
 	message := filepath.Join(t.TempDir(), "message")
 	write(t, message, []byte("message"))

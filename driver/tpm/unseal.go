@@ -8,29 +8,31 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"strongroom.example/driver"
+	"strongroom.example/driver/tpm/internal/format"
+	"strongroom.example/driver/tpm/internal/wire"
 	"strongroom.example/internal/suite"
 )
 
-var errState = errors.New("this machine did not start in the state that the root is sealed to: its firmware, its boot loader or their settings changed; open the vault by another protector, and protect the root anew")
+var errState = errors.New("this machine did not start in the state that the root is sealed to: its firmware, its boot loader or their settings changed; open the vault by another protector, and protect the root again")
 
 // unseal has the TPM release a sealed payload, passes it to take, and wipes it.
-func (d *device) unseal(g grant, s sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
+func (d *device) unseal(g grant, s format.Sealed, take func([]byte) ([]byte, error)) ([]byte, error) {
 	const op = "TPM2_Unseal"
-	if !bytes.Equal(s.parent, d.srk.name) {
+	if !bytes.Equal(s.Parent, d.srk.Name) {
 		return nil, fault(op, driver.Denied, errOther)
 	}
-	d.makeRoom()
-	r := &resident{public: s.public, private: s.private}
+	d.freeSlot()
+	r := &resident{public: s.Public, private: s.Private}
 	var err error
 	if r.handle, err = d.load(r); err != nil {
-		return nil, d.denied(d.judge(s.parent, err))
+		return nil, d.denied(d.loadError(s.Parent, err))
 	}
 	defer d.flush(r.handle)
 	const fresh = 3
 	for try := 1; ; try++ {
 		out, err := d.unsealOnce(g, s, opening{r.entity(), take})
 		// A policy session becomes void when any program extends any register.
-		if codeOf(err) != tpm2.TPMRCPCRChanged || try == fresh {
+		if wire.CodeOf(err) != tpm2.TPMRCPCRChanged || try == fresh {
 			return out, d.denied(err)
 		}
 	}
@@ -38,44 +40,44 @@ func (d *device) unseal(g grant, s sealed, take func([]byte) ([]byte, error)) ([
 
 // An opening is a loaded sealed object and the function that receives its content.
 type opening struct {
-	object entity
+	object wire.Entity
 	take   func([]byte) ([]byte, error)
 }
 
-func (d *device) unsealOnce(g grant, s sealed, o opening) ([]byte, error) {
+func (d *device) unsealOnce(g grant, s format.Sealed, o opening) ([]byte, error) {
 	session := d.session
-	if s.mode != modeNone {
+	if s.Mode != format.ModeNone {
 		var err error
 		if session, err = d.policySession(g, s); err != nil {
 			return nil, err
 		}
-		defer session.drop()
-		defer d.flush(session.handle)
+		defer session.Free()
+		defer d.flush(session.Handle)
 	}
-	rsp, err := d.execute(command{code: tpm2.TPMCCUnseal, handles: []entity{o.object}, session: session, out: true})
+	rsp, err := d.execute(wire.Command{Code: tpm2.TPMCCUnseal, Handles: []wire.Entity{o.object}, Session: session, EncryptOut: true})
 	if err != nil {
 		return nil, err
 	}
-	defer suite.Wipe(rsp.params)
-	content := reader{rest: rsp.params}
-	payload := content.sized()
-	if err := content.done(); err != nil {
+	defer suite.Wipe(rsp.Params)
+	content := wire.Reader{Rest: rsp.Params}
+	payload := content.Sized()
+	if err := content.Done(); err != nil {
 		return nil, err
 	}
 	return o.take(payload)
 }
 
 // policySession starts a session and satisfies the policy in it.
-func (d *device) policySession(g grant, s sealed) (*session, error) {
-	pcrs := s.pcrs
+func (d *device) policySession(g grant, s format.Sealed) (*wire.Session, error) {
+	pcrs := s.PCRs
 	var approval Approval
-	byApprover := s.mode == modeApproved || s.mode == modeBound
+	byApprover := s.Mode == format.ModeApproved || s.Mode == format.ModeBound
 	if byApprover {
-		if err := g.names(s.mode); err != nil {
+		if err := g.names(s.Mode); err != nil {
 			return nil, err
 		}
 		var err error
-		if approval, err = d.fitting(g, s.mode); err != nil {
+		if approval, err = d.matchingApproval(g, s.Mode); err != nil {
 			return nil, err
 		}
 		pcrs = approval.PCRs
@@ -84,13 +86,13 @@ func (d *device) policySession(g grant, s sealed) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = tpm2.PolicyPCR{PolicySession: session.handle, Pcrs: selection(pcrs)}.Execute(&d.link)
+	_, err = tpm2.PolicyPCR{PolicySession: session.Handle, Pcrs: selection(pcrs)}.Execute(&d.link)
 	if err == nil && byApprover {
-		err = d.authorize(session, g, approval, g.ref(s.mode))
+		err = d.authorize(session, g, approval, g.ref(s.Mode))
 	}
 	if err != nil {
-		d.flush(session.handle)
-		session.drop()
+		d.flush(session.Handle)
+		session.Free()
 		return nil, err
 	}
 	return session, nil
@@ -102,7 +104,7 @@ func (g grant) names(mode byte) error {
 	if g.Approver == nil {
 		return fault(op, driver.Denied, errors.New("the root is sealed under an approver's key: name it in the policy, and the approvals"))
 	}
-	if mode == modeBound && g.ApprovalNumber == 0 {
+	if mode == format.ModeBound && g.ApprovalNumber == 0 {
 		return fault(op, driver.Denied, errors.New("the root is sealed under an approval number: name it in the policy"))
 	}
 	return nil
@@ -110,13 +112,13 @@ func (g grant) names(mode byte) error {
 
 // authorize replaces the approved policy in a session by the approver's
 // (TPM2_PolicyAuthorize).
-func (d *device) authorize(s *session, g grant, a Approval, ref []byte) error {
+func (d *device) authorize(s *wire.Session, g grant, a Approval, ref []byte) error {
 	name, ticket, err := d.ticket(g.Approver, a, ref)
 	if err != nil {
 		return err
 	}
 	_, err = tpm2.PolicyAuthorize{
-		PolicySession:  s.handle,
+		PolicySession:  s.Handle,
 		ApprovedPolicy: tpm2.TPM2BDigest{Buffer: a.Policy},
 		PolicyRef:      tpm2.TPM2BDigest{Buffer: ref},
 		KeySign:        name,
@@ -129,15 +131,15 @@ func (d *device) authorize(s *session, g grant, a Approval, ref []byte) error {
 // a TPM that is in no state to respond is not.
 func (d *device) denied(err error) error {
 	const op = "TPM2_Unseal"
-	code := codeOf(err)
+	code := wire.CodeOf(err)
 	switch {
 	case errors.Is(err, driver.ErrWrongDevice):
 		return fault(op, driver.Denied, errOther)
 	case errors.Is(err, driver.Authentic):
-		return fault(op, driver.Denied, errDamaged)
-	case code == 0 || remedyOf(code) != surface:
+		return fault(op, driver.Denied, format.ErrDamaged)
+	case code == 0 || wire.ActionOf(code) != wire.Report:
 		return err
-	case base(code) == tpm2.TPMRCPolicyFail, base(code) == tpm2.TPMRCPolicy, code == tpm2.TPMRCPCRChanged:
+	case wire.Base(code) == tpm2.TPMRCPolicyFail, wire.Base(code) == tpm2.TPMRCPolicy, code == tpm2.TPMRCPCRChanged:
 		return &driver.Error{Op: op, Class: driver.Denied, Code: uint64(code), Err: errState}
 	case code&0x80 != 0:
 		return &driver.Error{Op: op, Class: driver.Denied, Code: uint64(code), Err: fmt.Errorf("%w", err)}

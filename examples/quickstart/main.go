@@ -56,18 +56,22 @@ func run(ctx context.Context, work string, files []string) error {
 	}
 	fmt.Println("vault", v.ID(), v.Edition(), "edition, opened by a recovery code")
 	clerk := v.As(vault.DefaultOwner)
-	err = walk(ctx, v, clerk, work, files)
+	err = runSteps(ctx, v, clerk, work, files)
 	if closed := v.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
 		return err
 	}
-	return showDamage(ctx, dir, work, code)
+	if err := showDamage(ctx, dir, work, code); err != nil {
+		return err
+	}
+	fmt.Println("\nread next: docs/guide.md, each use of a vault with an example to copy")
+	return nil
 }
 
-// walk runs the part of the demonstration for which the vault is open.
-func walk(ctx context.Context, v *vault.Vault, clerk vault.Client, work string, files []string) error {
+// runSteps runs the part of the demonstration for which the vault is open.
+func runSteps(ctx context.Context, v *vault.Vault, clerk vault.Client, work string, files []string) error {
 	key, err := clerk.CreateKey(ctx, vault.KeyOptions{Alias: "files", Description: "quickstart"})
 	if err != nil {
 		return err
@@ -87,5 +91,5 @@ func walk(ctx context.Context, v *vault.Vault, clerk vault.Client, work string, 
 			return err
 		}
 	}
-	return tellAudit(ctx, v, clerk, work)
+	return showAudit(ctx, v, clerk, work)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ func makeSamples(work string) ([]string, error) {
 	if _, err := os.Stat("README.md"); err == nil {
 		files = append(files, "README.md")
 	}
+	fmt.Printf("making a sample of %d MiB\n", sampleSize>>20)
 	path := filepath.Join(work, "sample")
 	return append(files, path), writeRandom(path, sampleSize)
 }

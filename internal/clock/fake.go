@@ -24,11 +24,11 @@ func (f *Fake) Now() time.Time {
 	return f.now
 }
 
-// Boot returns the time since boot.
-func (f *Fake) Boot() Boot {
+// Boot returns the id of the boot and the time since then.
+func (f *Fake) Boot() (id [16]byte, since time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.boot
+	return f.boot.ID, f.boot.Since
 }
 
 // Advance moves both times forward by d, which must not be negative.

@@ -26,7 +26,7 @@ func TestBootNeverGoesBack(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for last := time.Duration(0); last < 200*time.Millisecond; {
-				since := c.Boot().Since
+				since := BootOf(c).Since
 				if since < last || since > time.Since(start) {
 					t.Errorf("%v after %v, at %v", since, last, time.Since(start))
 					return
@@ -43,9 +43,9 @@ type unsteady struct{ n int }
 
 func (u *unsteady) Now() time.Time { return time.Unix(0, 0) }
 
-func (u *unsteady) Boot() Boot {
+func (u *unsteady) Boot() (id [16]byte, since time.Duration) {
 	u.n++
-	return Boot{ID: [16]byte{1}, Since: time.Hour + time.Duration(u.n%2)*time.Millisecond}
+	return [16]byte{1}, time.Hour + time.Duration(u.n%2)*time.Millisecond
 }
 
 func TestHighWaterOverAnUnsteadyClock(t *testing.T) {

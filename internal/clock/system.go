@@ -37,16 +37,16 @@ const fresh = 10 * time.Millisecond
 
 func (c *system) Now() time.Time { return time.Now().UTC() }
 
-func (c *system) Boot() Boot {
+func (c *system) Boot() (id [16]byte, since time.Duration) {
 	now := time.Now()
 	r := c.last.Load()
 	if r == nil || now.Sub(r.at) >= fresh {
-		since := c.since()
+		read := c.since()
 		now = time.Now() // read last, so that a pause in between does not advance the result
-		r = &reading{at: now, since: since}
+		r = &reading{at: now, since: read}
 		c.last.Store(r)
 	}
-	return Boot{ID: c.id, Since: c.forward(r.since + now.Sub(r.at))}
+	return c.id, c.forward(r.since + now.Sub(r.at))
 }
 
 // forward returns the larger of since and all results of Boot so far.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"strongroom.example/internal/lockedmem"
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 func TestAllocFree(t *testing.T) {

@@ -85,7 +85,7 @@ func (a *Arena) grow(class int) (s slot, err error) {
 	return slot{pages[:len(pages):len(pages)], c}, nil
 }
 
-// join turns a chunk without buffers into one free slot, whatever it was split into.
+// join makes one free slot of a whole chunk, none of whose buffers is in use.
 func (a *Arena) join(c *chunk) {
 	a.withdraw(c)
 	a.put(slot{c.pages[:len(c.pages):len(c.pages)], c})

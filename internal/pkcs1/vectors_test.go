@@ -35,7 +35,7 @@ func (h *hexBytes) UnmarshalText(text []byte) error {
 // openRSA opens a private key in the software engine.
 func openRSA(t *testing.T, bits int, pkcs8 []byte) driver.Decrypter {
 	t.Helper()
-	d, err := soft.New(soft.Config{})
+	d, err := soft.Open(t.Context(), soft.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,27 +10,20 @@ import (
 	"math/big"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/smx509"
 	"golang.org/x/crypto/cryptobyte"
 	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/keyder"
 	"strongroom.example/internal/suite"
 )
 
 // curveOf returns the named curve of an algorithm, or nil.
 func curveOf(alg driver.KeyAlgorithm) elliptic.Curve {
-	switch alg {
-	case driver.ECP256:
-		return elliptic.P256()
-	case driver.ECP384:
-		return elliptic.P384()
-	case driver.ECP521:
-		return elliptic.P521()
-	case driver.SM2:
+	if alg == driver.SM2 {
 		return sm2.P256()
 	}
-	return nil
+	return alg.Curve()
 }
 
 // curveOID returns the bytes of the identifier of an algorithm's curve, or "".
@@ -178,7 +171,7 @@ func CheckEC(key *ecdsa.PublicKey) error {
 // pointOf returns 4 ‖ x ‖ y, or nil for a key that is not on its curve.
 func pointOf(key *ecdsa.PublicKey) []byte {
 	size := (key.Params().BitSize + 7) / 8
-	der, err := smx509.MarshalPKIXPublicKey(key) // ends with the point, also for SM2
+	der, err := keyder.MarshalPublic(key) // ends with the point, also for SM2
 	if err != nil {
 		return nil
 	}

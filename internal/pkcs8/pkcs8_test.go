@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/oddkeys"
-	"strongroom.example/internal/openssltest"
 	"strongroom.example/internal/pkcs8"
+	"strongroom.example/internal/testing/oddkeys"
+	"strongroom.example/internal/testing/openssltest"
 )
 
 // TestOddKeys runs Parse over the table of unusual keys: each file must be accepted, or
@@ -24,7 +24,7 @@ func TestOddKeys(t *testing.T) {
 		case r.Taken() && err != nil:
 			t.Errorf("Parse(%v, %s): %v, want no error", r.Spec, r.Name, err)
 		case r.Taken():
-			wantRestriction(t, r, k)
+			wantRestriction(t, r, k.PSS)
 			k.Wipe()
 		case err == nil:
 			t.Errorf("Parse(%v, %s) accepted the file, want an error with %q", r.Spec, r.Name, r.Fault)
@@ -35,11 +35,42 @@ func TestOddKeys(t *testing.T) {
 	t.Logf("%d files", len(rows))
 }
 
+// TestPublicRestriction: the public half of a key with the identifier id-RSASSA-PSS has
+// the restriction of the private key, or the same error.
+func TestPublicRestriction(t *testing.T) {
+	restricted := 0
+	for _, r := range oddkeys.Table(t) {
+		if r.Public == nil {
+			continue
+		}
+		p, err := pkcs8.ParsePublic(r.Public)
+		if err != nil {
+			t.Errorf("%s: ParsePublic: %v", r.Name, err)
+			continue
+		}
+		pss, err := p.PSS(r.Spec)
+		switch {
+		case r.Taken() && err == nil && pss != nil:
+			wantRestriction(t, r, pss)
+			restricted++
+		case strings.HasPrefix(r.Name, "RSA-PSS") && (err == nil || !strings.Contains(err.Error(), r.Fault)):
+			t.Errorf("%s: PSS: %v, %v, want an error with %q", r.Name, pss, err, r.Fault)
+		case strings.HasPrefix(r.Name, "RSA-PSS"):
+			restricted++
+		case pss != nil || err != nil:
+			t.Errorf("%s: PSS: %v, %v, want no restriction", r.Name, pss, err)
+		}
+	}
+	if restricted != 9 {
+		t.Errorf("%d public halves are restricted, want 9", restricted)
+	}
+}
+
 // wantRestriction checks the algorithms by which a key may sign.
-func wantRestriction(t *testing.T, r oddkeys.Row, k pkcs8.Key) {
+func wantRestriction(t *testing.T, r oddkeys.Row, pss *pkcs8.PSS) {
 	t.Helper()
 	for _, alg := range []driver.SignAlg{driver.RSAPKCS1SHA256, driver.RSAPKCS1SHA384, driver.RSAPKCS1SHA512, driver.RSAPSSSHA256, driver.RSAPSSSHA384, driver.RSAPSSSHA512} {
-		if got, want := k.PSS.Allows(alg), r.Sign == nil || slices.Contains(r.Sign, alg); got != want {
+		if got, want := pss.Allows(alg), r.Sign == nil || slices.Contains(r.Sign, alg); got != want {
 			t.Errorf("%s: Allows(%s) = %v, want %v", r.Name, alg, got, want)
 		}
 	}

@@ -33,17 +33,17 @@ func (p *PSS) Allows(alg driver.SignAlg) bool {
 	return p.Hash == 0 || p.Hash == alg.Hash() && p.MGFHash == alg.Hash() && p.MinSalt <= alg.DigestSize()
 }
 
-// pss parses the parameters of id-RSASSA-PSS. It rejects a key that could not be used for
-// the spec.
-func (o outer) pss(spec driver.KeySpec) (*PSS, error) {
+// restriction parses the parameters of id-RSASSA-PSS, which are empty if there are none. It
+// rejects a key that could not be used for the spec.
+func restriction(spec driver.KeySpec, parameters cryptobyte.String) (*PSS, error) {
 	if spec.Usage != driver.Sign {
 		return nil, refuse("make a CMK of usage SIGN_VERIFY for it, or bring another key",
 			"the RSA key is restricted to signatures (id-RSASSA-PSS), the CMK decrypts")
 	}
-	if len(o.parameters) == 0 {
+	if len(parameters) == 0 {
 		return &PSS{}, nil
 	}
-	p, ok := parsePSS(o.parameters)
+	p, ok := parsePSS(parameters)
 	if !ok {
 		return nil, malformed("the parameters of id-RSASSA-PSS")
 	}

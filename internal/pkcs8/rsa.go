@@ -18,27 +18,14 @@ const (
 	makeRSA = "make another: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 | openssl pkcs8 -topk8 -nocrypt -outform DER -out key.der"
 )
 
-// rsaBits returns the modulus length of an RSA algorithm, or 0.
-func rsaBits(alg driver.KeyAlgorithm) int {
-	switch alg {
-	case driver.RSA2048:
-		return 2048
-	case driver.RSA3072:
-		return 3072
-	case driver.RSA4096:
-		return 4096
-	}
-	return 0
-}
-
 // rsa parses an RSA key (RFC 8017, A.1.2).
 func (o outer) rsa(spec driver.KeySpec) (k Key, err error) {
-	bits := rsaBits(spec.Algorithm)
+	bits := spec.Algorithm.ModulusBits()
 	if bits == 0 {
 		return k, refuse(otherCMK, "the private key is RSA, the CMK takes %s", spec.Algorithm)
 	}
 	if o.is(oidPSS) {
-		if k.PSS, err = o.pss(spec); err != nil {
+		if k.PSS, err = restriction(spec, o.parameters); err != nil {
 			return k, err
 		}
 	} else if !o.absentOrNull() {
@@ -110,7 +97,7 @@ func parsePKCS1(der cryptobyte.String) (numbers [8]*big.Int, err error) {
 // No more can be checked of a key whose private half is in a device. The error is an
 // *Error.
 func CheckRSA(alg driver.KeyAlgorithm, n, e *big.Int) error {
-	bits := rsaBits(alg)
+	bits := alg.ModulusBits()
 	if n.Sign() <= 0 || n.BitLen() != bits {
 		return refuse("make a CMK of that length, if there is one, or bring another key", "the RSA key has %d bits, the CMK takes %d", n.BitLen(), bits)
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"strongroom.example/internal/redact"
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 type secret = redact.Secret

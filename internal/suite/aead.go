@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/emmansun/gmsm/sm4"
 )
@@ -180,4 +181,14 @@ func (id ID) Open(dst, key, sealed, aad []byte) ([]byte, error) {
 	}
 	defer a.Wipe()
 	return a.Open(dst, sealed, aad)
+}
+
+// Overlap reports whether appending to dst may overwrite src.
+func Overlap(dst, src []byte) bool {
+	room := dst[len(dst):cap(dst)]
+	if len(room) == 0 || len(src) == 0 {
+		return false
+	}
+	to, from := uintptr(unsafe.Pointer(&room[0])), uintptr(unsafe.Pointer(&src[0]))
+	return to < from+uintptr(len(src)) && from < to+uintptr(len(room))
 }

@@ -19,7 +19,7 @@ type expandedSeed struct {
 	public []byte
 }
 
-// expand returns the expanded form of a seed. The caller wipes it.
+// expand returns the expanded form of a seed, without the public key. The caller wipes it.
 func expand(seed []byte) *expandedSeed {
 	x := new(expandedSeed)
 	h := sha512.New()
@@ -29,8 +29,12 @@ func expand(seed []byte) *expandedSeed {
 	if _, err := x.scalar.SetBytesWithClamping(x.digest[:32]); err != nil {
 		panic("suite: a scalar of 32 bytes is refused")
 	}
-	x.public = new(edwards25519.Point).ScalarBaseMult(&x.scalar).Bytes()
 	return x
+}
+
+// point returns the public key.
+func (x *expandedSeed) point() []byte {
+	return new(edwards25519.Point).ScalarBaseMult(&x.scalar).Bytes()
 }
 
 func (x *expandedSeed) wipe() { WipeState(x) }
@@ -46,7 +50,7 @@ func ed25519PublicKey(seed []byte) []byte {
 	growDeepStack(false)
 	x := expand(seed)
 	defer x.wipe()
-	return slices.Clone(x.public)
+	return x.point()
 }
 
 // ed25519Sign signs message (RFC 8032, 5.1.6).
@@ -60,6 +64,22 @@ func ed25519Sign(seed, message []byte) []byte {
 	growDeepStack(false)
 	x := expand(seed)
 	defer x.wipe()
+	x.public = x.point()
+	return x.sign(message)
+}
+
+// SignEd25519 signs as ed25519.Sign does, and like it takes the public half from key
+// without a check. It leaves no copy of the private key behind, except where Go's FIPS
+// module is in use.
+func SignEd25519(key ed25519.PrivateKey, message []byte) []byte {
+	if fips140.Enabled() {
+		return ed25519.Sign(key, message)
+	}
+	defer clearDeepStack()
+	growDeepStack(false)
+	x := expand(key[:ed25519.SeedSize])
+	defer x.wipe()
+	x.public = slices.Clone(key[ed25519.SeedSize:]) // wipe wipes it
 	return x.sign(message)
 }
 
@@ -109,4 +129,12 @@ func growDeepStack(used bool) {
 func clearDeepStack() {
 	var space [deepStack]byte // Go zeroes it
 	runtime.KeepAlive(&space)
+}
+
+// OnClearedStack runs f on a stack that does not move while f uses up to 32 KiB of it, and clears
+// that part afterwards, because a stack that grows leaves a copy behind.
+func OnClearedStack(f func()) {
+	defer clearDeepStack()
+	growDeepStack(false)
+	f()
 }

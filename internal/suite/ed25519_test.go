@@ -24,11 +24,15 @@ func TestEd25519(t *testing.T) {
 		if want := ed25519.Sign(key, message); err != nil || !bytes.Equal(signature, want) {
 			t.Fatalf("Sign of %d bytes: %x, %v, want %x", n, signature, err, want)
 		}
+		if got := SignEd25519(key, message); !bytes.Equal(got, signature) || !bytes.Equal(key, ed25519.NewKeyFromSeed(seed)) {
+			t.Fatalf("SignEd25519 of %d bytes: %x, want %x and the key unchanged", n, got, signature)
+		}
 	}
 }
 
 func TestExpandedSeedIsWiped(t *testing.T) {
 	x := expand(bytes.Repeat([]byte{7}, SeedSize))
+	x.public = x.point()
 	if n := len(plainBytes(x)); n < 64+32+32 {
 		t.Fatalf("stateMemory visits %d bytes of an expanded seed", n)
 	}

@@ -1,8 +1,11 @@
 package suite
 
 import (
+	"crypto"
 	"crypto/fips140"
 	"crypto/hmac"
+	_ "crypto/sha256" // SHA-224
+	_ "crypto/sha512"
 	"hash"
 )
 
@@ -90,3 +93,21 @@ func (id ID) libraryMAC(w *workspace, key []byte, parts [][]byte) {
 // newMAC returns the library's MAC state for a key of one block. The state is on the
 // heap. The first Reset drops its pads without wiping them; see keptPads.
 func (id ID) newMAC(key []byte) hash.Hash { return hmac.New(id.NewHash, key) }
+
+// SHA2MAC writes the HMAC of input to dst, which has the length of the hash: SHA-224, SHA-384 or
+// SHA-512, which no suite has. The key may have any size; the caller wipes it. SHA2MAC computes
+// by the library, whose state is on the heap until it returns.
+func SHA2MAC(hash crypto.Hash, dst, key, input []byte) {
+	_ = dst[hash.Size()-1]
+	growStack(false)
+	sha2MAC(hash, dst, key, input)
+	clearStack()
+}
+
+//go:noinline
+func sha2MAC(hash crypto.Hash, dst, key, input []byte) {
+	h := hmac.New(hash.New, key)
+	defer WipeState(h)
+	h.Write(input)
+	h.Sum(dst[:0])
+}

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"strongroom.example/internal/redact/redacttest"
 	"strongroom.example/internal/suite"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 // both are the suites that this process can use.

@@ -2,7 +2,10 @@ package suite
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/aes"
+	"crypto/hmac"
+	"hash"
 	"reflect"
 	"testing"
 )
@@ -49,15 +52,22 @@ func TestWipeStateOfBlocks(t *testing.T) {
 }
 
 func TestWipeStateOfMAC(t *testing.T) {
+	key := bytes.Repeat([]byte{0xC3}, 32)
+	states := map[string]hash.Hash{}
 	for _, id := range usable() {
-		h := id.newMAC(bytes.Repeat([]byte{0xC3}, 32))
+		states[id.String()] = id.newMAC(key)
+	}
+	for _, h := range []crypto.Hash{crypto.SHA224, crypto.SHA384, crypto.SHA512} {
+		states[h.String()] = hmac.New(h.New, key)
+	}
+	for name, h := range states {
 		pad := bytes.Repeat([]byte{0xC3 ^ 0x36}, 32)
 		if !bytes.Contains(plainBytes(h), pad) {
-			t.Fatalf("%v: stateMemory does not visit the inner pad", id)
+			t.Fatalf("%s: stateMemory does not visit the inner pad", name)
 		}
 		WipeState(h)
 		if len(bytes.Trim(plainBytes(h), "\x00")) != 0 {
-			t.Errorf("%v: the state is not zero after WipeState", id)
+			t.Errorf("%s: the state is not zero after WipeState", name)
 		}
 	}
 }

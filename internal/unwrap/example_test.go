@@ -18,7 +18,7 @@ import (
 // and Unwrap returns the material.
 func Example() {
 	ctx, alg := context.Background(), driver.WrapRSAOAEPSHA256
-	engine, err := soft.New(soft.Config{})
+	engine, err := soft.Open(ctx, soft.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

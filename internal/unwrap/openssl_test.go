@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/openssltest"
+	"strongroom.example/internal/testing/openssltest"
 	"strongroom.example/internal/unwrap"
 )
 

@@ -33,7 +33,7 @@ type wrappingKey struct {
 // newKey generates the wrapping key of an algorithm.
 func newKey(t testing.TB, alg driver.WrapAlg) wrappingKey {
 	t.Helper()
-	d, err := soft.New(soft.Config{})
+	d, err := soft.Open(t.Context(), soft.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

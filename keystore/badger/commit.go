@@ -51,7 +51,7 @@ func (e *engine) Commit(ctx context.Context, b keystore.Batch) error {
 	if e.failed != nil {
 		return e.failed
 	}
-	if err := e.holds(ctx, b.Expect); err != nil {
+	if err := e.checkExpected(ctx, b.Expect); err != nil {
 		return err
 	}
 	if len(b.Put)+len(b.Delete) == 0 {
@@ -97,8 +97,8 @@ func fitsKey(key []byte) error {
 	return nil
 }
 
-// holds checks what the batch relies on.
-func (e *engine) holds(ctx context.Context, expect []keystore.Expectation) error {
+// checkExpected checks what the batch relies on.
+func (e *engine) checkExpected(ctx context.Context, expect []keystore.Expectation) error {
 	for _, x := range expect {
 		value, err := e.get(x.Key)
 		absent := errors.Is(err, keystore.ErrNotFound)
@@ -114,12 +114,12 @@ func (e *engine) holds(ctx context.Context, expect []keystore.Expectation) error
 
 // write makes the batch durable in the redo log and then visible.
 func (e *engine) write(b keystore.Batch) error {
-	if e.turning || !e.log.holds(b) || !e.view.mem.takes(b) {
+	if e.turning || !e.log.hasRoom(b) || !e.view.mem.takes(b) {
 		if err := e.turn(); err != nil {
 			return err
 		}
 	}
-	if err := e.log.append(e.log.encode(b)); err != nil {
+	if err := e.log.append(b); err != nil {
 		return e.logFailed(err)
 	}
 	ts := e.ts.Load() + 1
@@ -161,18 +161,18 @@ func (e *engine) turn() error {
 	}
 	e.turning = false
 	e.log, e.other = next, e.log
-	e.sealMemtable(e.other.newest().encode())
+	e.setMemtableAside(e.other.newest().encode())
 	e.startFlush()
 	return nil
 }
 
-// sealMemtable sets the memtable aside, to become a table, and begins another. The table
+// setMemtableAside sets the memtable aside, to become a table, and begins another. The table
 // tells by at which part of the redo log it stands for.
-func (e *engine) sealMemtable(at []byte) {
+func (e *engine) setMemtableAside(at []byte) {
 	ts := e.ts.Load() + 1
 	e.show(func(v *view) {
 		v.mem.list.Put(y.KeyWithTs([]byte(positionKey), ts), y.ValueStruct{Value: at})
-		v.sealed, v.mem = v.mem, newMemtable()
+		v.full, v.mem = v.mem, newMemtable()
 	})
 	e.ts.Store(ts)
 }

@@ -8,6 +8,7 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T, dir string) keystore.Engine {
 		e, err := Open(dir)
 		if err != nil {

@@ -102,6 +102,7 @@ func snapshot(t *testing.T, dir string) map[string][]byte {
 // A kill at any moment loses no batch: whatever the engine is at, every file is such
 // that the next Open finds all. Also where the directory's name reads as a pattern.
 func TestCopiedWhileOpen(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "v[1]")
 	e := open(t, dir).(*engine)
 	want, turns, epoch := model{}, 0, e.log.head.epoch
@@ -125,6 +126,7 @@ func TestCopiedWhileOpen(t *testing.T) {
 
 // A log that ends within its last record holds all before it.
 func TestTornRedo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	e := open(t, dir).(*engine)
 	want := model{}
@@ -153,6 +155,7 @@ func TestTornRedo(t *testing.T) {
 // While no table can be made, batches are found in either segment; when both are full
 // Commit fails, and it goes on once a table can be made again.
 func TestFailingFlush(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	e := open(t, dir).(*engine)
 	want := model{}
@@ -184,6 +187,7 @@ func TestFailingFlush(t *testing.T) {
 // What the epoch or the tables know and the log lacks is ErrRolledBack, after a kill and
 // after a clean Close: a log that is missing, of another epoch, or that ends too early.
 func TestOtherRedo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x, err := Open(dir)
 	must(t, err)
@@ -244,6 +248,7 @@ func written(t *testing.T, files map[string][]byte) string {
 // A flipped bit in what the log holds is found after a clean Close, wherever it is; after
 // a kill what follows it may be a torn write, which the keystore's tip tells.
 func TestDamagedRedo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x, err := Open(dir)
 	must(t, err)
@@ -269,6 +274,7 @@ func TestDamagedRedo(t *testing.T) {
 
 // The engine's own key is out of reach.
 func TestPositionIsHidden(t *testing.T) {
+	t.Parallel()
 	e := open(t, t.TempDir()).(*engine)
 	must(t, e.Commit(t.Context(), put("k", "v")))
 	for range 2 {
@@ -289,6 +295,7 @@ func TestPositionIsHidden(t *testing.T) {
 // If no segment of the log can be written, nothing is: the batch fails, so does every
 // later one, and reading goes on.
 func TestFailingRedo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x, err := Open(dir)
 	must(t, err)
@@ -312,13 +319,14 @@ func TestFailingRedo(t *testing.T) {
 // A record that could not be written is void once the other segment has begun: the batch
 // failed, and later ones do not.
 func TestRedoGoesOnInTheOtherSegment(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x, err := Open(dir)
 	must(t, err)
 	e := x.(*engine)
 	must(t, e.Commit(t.Context(), put("k", "v")))
-	must(t, e.log.past.close())
-	e.log.past = nil
+	must(t, e.log.uncached.close())
+	e.log.uncached = nil
 	record := bytes.Clone(e.log.encode(put("k", "void"))) // it did reach the disk
 	_, err = e.log.file.WriteAt(record, e.log.end)
 	must(t, err)

@@ -71,6 +71,7 @@ func whole(t *testing.T, dir string, pairs []keystore.Pair) {
 }
 
 func TestFlippedTable(t *testing.T) {
+	t.Parallel()
 	dir, pairs := stored(t)
 	for _, path := range only(t, dir, ".sst") {
 		content, err := os.ReadFile(path)
@@ -101,6 +102,7 @@ func stride(i, size int) int {
 }
 
 func TestFlippedManifest(t *testing.T) {
+	t.Parallel()
 	dir, pairs := stored(t)
 	path := filepath.Join(dir, "MANIFEST")
 	content, err := os.ReadFile(path)
@@ -128,6 +130,7 @@ func TestFlippedManifest(t *testing.T) {
 }
 
 func TestMissingFiles(t *testing.T) {
+	t.Parallel()
 	dir, pairs := stored(t)
 	for _, path := range append(only(t, dir, ".sst"), filepath.Join(dir, "MANIFEST")) {
 		if err := os.Rename(path, path+".away"); err != nil {
@@ -147,6 +150,7 @@ func TestMissingFiles(t *testing.T) {
 // TestDamageUnderAnOpenStore changes and cuts tables while the store is open: reading
 // returns an error or what was written, and the process lives.
 func TestDamageUnderAnOpenStore(t *testing.T) {
+	t.Parallel()
 	dir, pairs := stored(t)
 	for _, path := range only(t, dir, ".sst") {
 		content, err := os.ReadFile(path)
@@ -190,6 +194,7 @@ func overwriteAt(t *testing.T, path string, at int64, b []byte) {
 // TestLeftovers: what a flush or a merge leaves that was cut short is removed, and is no
 // damage.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	dir, pairs := stored(t)
 	table, err := os.ReadFile(only(t, dir, ".sst")[0])
 	must(t, err)

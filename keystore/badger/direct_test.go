@@ -13,6 +13,7 @@ import (
 // Direct writes of any length leave the same bytes as others would, and zeros up to
 // the end of the last block.
 func TestDirectWrites(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")
 	must(t, os.WriteFile(path, bytes.Repeat([]byte{0xff}, 1<<20), 0o600))
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -44,6 +45,7 @@ func TestDirectWrites(t *testing.T) {
 }
 
 func TestBlocksAreAligned(t *testing.T) {
+	t.Parallel()
 	for n := range 100 {
 		b := alignedBlocks(n + 1)
 		if uintptr(unsafe.Pointer(&b[0]))%blockSize != 0 || len(b) != (n+1)*blockSize {
@@ -55,14 +57,15 @@ func TestBlocksAreAligned(t *testing.T) {
 // Where there are no direct writes the log goes through the cache, and one way takes
 // over from the other at any Open.
 func TestRedoThroughTheCache(t *testing.T) {
+	t.Parallel()
 	dir, want := t.TempDir(), model{}
 	for n := range 4 {
 		x, err := Open(dir)
 		must(t, err)
 		e := x.(*engine)
 		if n%2 == 0 {
-			must(t, e.log.past.close())
-			e.log.past = nil
+			must(t, e.log.uncached.close())
+			e.log.uncached = nil
 		}
 		for range 300 {
 			b := change(16 << 10)

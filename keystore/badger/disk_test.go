@@ -10,6 +10,7 @@ import (
 )
 
 func TestInUse(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		t.Skip("the engine takes no lock of its own on", runtime.GOOS)
 	}
@@ -21,6 +22,7 @@ func TestInUse(t *testing.T) {
 }
 
 func TestNotADirectory(t *testing.T) {
+	t.Parallel()
 	file := t.TempDir() + "/file"
 	must(t, os.WriteFile(file, nil, 0o600))
 	if _, err := Open(file); err == nil {

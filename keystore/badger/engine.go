@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 // engine is a keystore.Engine over a redo log, a memtable and Badger's tables.
@@ -19,14 +22,14 @@ type engine struct {
 
 	commit   sync.Mutex // one writer at a time; guards what follows
 	epoch    *epochLog
-	log      *segment   // the segment that is written
-	other    *segment   // the one before it, or the next
-	flushing chan error // ends the flush under way
-	turning  bool       // a turn of the log has begun and must end before the next batch
-	failed   error      // the redo log failed: nothing more is written
+	log      *redoSegment // the segment that is written
+	other    *redoSegment // the one before it, or the next
+	flushing chan error   // ends the flush under way
+	turning  bool         // a turn of the log has begun and must end before the next batch
+	failed   error        // the redo log failed: nothing more is written
 
 	nextID uint64  // of the next table; the flush's
-	made   *sorted // the table of the sealed memtable, until it is listed; the flush's
+	made   *sorted // the table of the full memtable, until it is listed; the flush's
 
 	files   sync.Mutex // held while the list of tables and the view differ
 	doubted bool       // the list of tables may be another one than the view's
@@ -42,7 +45,7 @@ type engine struct {
 // view is what readers look into, from the newest to the oldest.
 type view struct {
 	mem    *memtable // takes the next batches
-	sealed *memtable // is being made a table; nil if none is
+	full   *memtable // is being made a table; nil if none is
 	tables tableSet
 }
 
@@ -64,11 +67,11 @@ func (e *engine) show(change func(*view)) {
 	change(&e.view)
 }
 
-// sealed is the memtable that is to become a table. Only a flush changes it.
-func (e *engine) sealed() *memtable {
+// fullMemtable is the memtable that is to become a table. Only a flush changes it.
+func (e *engine) fullMemtable() *memtable {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return e.view.sealed
+	return e.view.full
 }
 
 // tables are those that readers see. Only a flush changes them.
@@ -115,5 +118,28 @@ func (e *engine) release() error {
 		e.made.close()
 	}
 	e.view = view{}
-	return errors.Join(e.epoch.close(), e.log.close(), e.other.close(), e.lock.Close())
+	return errors.Join(e.epoch.close(), e.log.close(), e.other.close(), osfile.UnlockDirectory(e.lock), e.lock.Close())
+}
+
+// fault says what failed. A disk without space or inodes, or a quota that is used up,
+// is ErrFull.
+func fault(doing string, err error) error {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, full) {
+			return fmt.Errorf("%w: keystore/badger: %s: %w", keystore.ErrFull, doing, err)
+		}
+	}
+	return fmt.Errorf("keystore/badger: %s: %w", doing, err)
+}
+
+// guarded runs f, which reads tables. A panic of Badger's, or a fault in a map, is
+// ErrCorrupt.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("%w: a table of the store cannot be read", keystore.ErrCorrupt)
+		}
+	}()
+	return f()
 }

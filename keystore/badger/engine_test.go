@@ -31,6 +31,7 @@ func put(key, value string) keystore.Batch {
 }
 
 func TestExpectationsAreExact(t *testing.T) {
+	t.Parallel()
 	e := open(t, filepath.Join(t.TempDir(), "new", "store"))
 	if err := e.Commit(t.Context(), put("k", "one")); err != nil {
 		t.Fatal(err)
@@ -52,6 +53,7 @@ func TestExpectationsAreExact(t *testing.T) {
 
 // One of many who expect the same value wins each round.
 func TestExpectationHoldsUntilCommitted(t *testing.T) {
+	t.Parallel()
 	e := open(t, t.TempDir())
 	var won, lost int
 	var mu sync.Mutex
@@ -80,6 +82,7 @@ func TestExpectationHoldsUntilCommitted(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	e := open(t, t.TempDir())
 	marker := bytes.Repeat([]byte("marker"), MaxValue)
 	var many keystore.Batch
@@ -123,6 +126,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
+	t.Parallel()
 	e := open(t, t.TempDir())
 	for range 2 {
 		if err := e.Close(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 const (
@@ -88,7 +89,7 @@ func (e *epochLog) create(dir string, s epochState) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return osfile.SyncPath(dir)
 }
 
 // set writes the next state and returns once it is durable. After an error either this

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"strongroom.example/internal/suite"
 	"strongroom.example/keystore"
 )
 
@@ -25,7 +24,7 @@ func (counting) Extend(from keystore.LogState, leaves [][]byte) (keystore.Extens
 }
 
 func storeConfig(dir string) keystore.Config {
-	return keystore.Config{Dir: dir, Suite: suite.AES, Root: bytes.Repeat([]byte{7}, 32), OpenEngine: Open, Log: counting{}}
+	return keystore.Config{Dir: dir, Suite: keystore.SuiteAES, Root: bytes.Repeat([]byte{7}, 32), OpenEngine: Open, Log: counting{}}
 }
 
 func openStore(cfg keystore.Config) (*keystore.Store, error) {
@@ -76,6 +75,7 @@ func destroy(tx *keystore.Tx) error {
 // that survives is lost, and an older copy of the engine's files, put beside the
 // present root file, is refused and opens nothing.
 func TestEpochChange(t *testing.T) {
+	t.Parallel()
 	const n = 2000
 	cfg := storeConfig(t.TempDir())
 	s := keys(t, cfg, n, 200)

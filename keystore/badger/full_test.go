@@ -11,27 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"strongroom.example/internal/testing/smalldisk"
 	"strongroom.example/keystore"
 )
-
-// smallDisk mounts a file system of its own. It skips the test where that is not
-// permitted, and fails it in CI if root is not enough.
-func smallDisk(t *testing.T, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
-			t.Fatalf("mount: %v, which root in CI must be allowed to", err)
-		}
-		t.Skip("mounting a small file system needs root: ", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	return dir
-}
 
 // fill takes what is left of a disk, in inodes or bytes, and returns what frees it.
 func fill(t *testing.T, disk string, inodes bool) (free func()) {
@@ -58,9 +40,10 @@ func fill(t *testing.T, disk string, inodes bool) (free func()) {
 // and then return ErrFull, reading goes on, Close and Open succeed, and commits resume in
 // the same store when there is room again.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string]string{"bytes": "size=28m", "inodes": "size=200m,nr_inodes=60"} {
 		t.Run(name, func(t *testing.T) {
-			disk := smallDisk(t, options)
+			disk := smalldisk.Tmpfs(t, options)
 			cfg := rollbackConfig(filepath.Join(disk, "v"))
 			cfg.MinFree = 1
 			s, err := keystore.Create(t.Context(), cfg, keystore.Root{}, func(*keystore.Tx) error { return nil })
@@ -147,6 +130,7 @@ func untilFull(t *testing.T, cfg keystore.Config, s *keystore.Store, n *int, com
 // TestTakenNames: files of others under the names of tables to come are left alone, and
 // no table is lost over them.
 func TestTakenNames(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	e := open(t, dir).(*engine)
 	for id := range 12 {

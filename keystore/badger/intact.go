@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 // Intact is ErrReplaced if a file that the store relies on has lost its name. The file
@@ -31,7 +32,7 @@ func (e *engine) Intact() error {
 // logIntact checks the segments of the redo log and the epoch.
 func (e *engine) logIntact() error {
 	var faults []error
-	for _, s := range []*segment{e.log, e.other} {
+	for _, s := range []*redoSegment{e.log, e.other} {
 		if s.file != nil {
 			faults = append(faults, e.fileIntact(s.name, &s.file))
 		}
@@ -153,7 +154,7 @@ func (e *engine) writeAgain(name string, content io.Reader) (*os.File, error) {
 	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
-	return f, syncDir(e.dir)
+	return f, osfile.SyncPath(e.dir)
 }
 
 // setAside renames what stands under a name to a name that is free.

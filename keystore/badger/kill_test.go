@@ -83,6 +83,7 @@ func batches(e keystore.Engine) (uint64, error) {
 // A process that is killed at any moment loses nothing acknowledged, tears no
 // batch, and leaves a store that opens.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var acknowledged uint64
 	for cycle := range 12 {

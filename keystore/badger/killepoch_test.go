@@ -54,6 +54,7 @@ func doomedPath(n uint64) string { return fmt.Sprintf("doomed/%d", n) }
 // A process that is killed while it destroys material leaves a store that opens,
 // with every survivor, and with nothing of what was reported destroyed.
 func TestKilledWhileDestroying(t *testing.T) {
+	t.Parallel()
 	cfg := storeConfig(t.TempDir())
 	s := keys(t, cfg, killSurvivors, 200)
 	must(t, s.Close())

@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 // Earlier versions kept the batches in Badger itself, behind a redo log of format 1:
@@ -48,7 +49,7 @@ func (e *engine) closeBadger(names map[string][]string) (err error) {
 	if err := inspect(e.dir, names); err != nil {
 		return err
 	}
-	if err := unlockDir(e.lock); err != nil {
+	if err := osfile.UnlockDirectory(e.lock); err != nil {
 		return fault("unlock the directory", err)
 	}
 	faults := &faultLog{}
@@ -59,7 +60,7 @@ func (e *engine) closeBadger(names map[string][]string) (err error) {
 	if err := db.Close(); err != nil || faults.tripped.Load() {
 		return fmt.Errorf("%w: badger could not make tables of its logs", keystore.ErrDirectory)
 	}
-	if err := relockDir(e.lock); err != nil {
+	if err := osfile.LockDirectory(e.lock); err != nil {
 		return fmt.Errorf("%w: %s", keystore.ErrInUse, e.dir)
 	}
 	return nil
@@ -89,7 +90,7 @@ func (e *engine) replayV1() error {
 		e.view.tables.close()
 		e.view = view{}
 	}()
-	at, old, err := parsePosition(e.view.tables.get([]byte(positionKey)).Value)
+	at, old, err := parsePosition(e.view.tables.get(newestOf([]byte(positionKey))).Value)
 	if err != nil || !old || !followsV1(at, first, last) {
 		return err
 	}
@@ -107,8 +108,8 @@ func (e *engine) tableOfV1(content []byte, last position) error {
 		e.view.mem.add(ts, b)
 	})
 	e.ts.Store(ts)
-	e.sealMemtable(last.encode()[1:]) // of format 1: the log of format 2 does not exist yet
-	return e.flushSealed()
+	e.setMemtableAside(last.encode()[1:]) // of format 1: the log of format 2 does not exist yet
+	return e.flushMemtable()
 }
 
 // eachV1 calls f for every record of the log's epoch, that of its first record: in

@@ -135,6 +135,9 @@ func wholeEntry(tail []byte) bool {
 	return false
 }
 
+// orphan ends the names of tables that a torn list does not have.
+const orphan = ".orphan"
+
 // setAside renames tables that a torn list does not have, so that Badger does not
 // remove them: after a torn write they are left over, but after damage they may
 // be all that remains for a repair.
@@ -145,7 +148,7 @@ func setAside(dir string, tables []string, listed badger.Manifest) error {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		if err := os.Rename(path, path+".orphan"); err != nil {
+		if err := os.Rename(path, path+orphan); err != nil {
 			return fmt.Errorf("keystore/badger: %w", err)
 		}
 	}

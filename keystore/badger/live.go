@@ -63,10 +63,11 @@ func (l *live) settle() {
 	}
 }
 
-// sameLive reports whether two walks yield the same keys, versions and values.
-func sameLive(a, b *live) bool {
-	a.seek(nil)
-	b.seek(nil)
+// sameLive reports whether two walks yield the same keys, versions and values from a key
+// on.
+func sameLive(a, b *live, from []byte) bool {
+	a.seek(from)
+	b.seek(from)
 	for a.valid() && b.valid() {
 		if !bytes.Equal(a.it.Key(), b.it.Key()) || !bytes.Equal(a.value(), b.value()) {
 			return false

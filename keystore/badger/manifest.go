@@ -1,53 +1,78 @@
 package badger
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 // manifestNew is the list of tables before it takes the place of the one in force.
 const manifestNew = "MANIFEST.new"
 
-// readTables opens the tables that the list has. ErrCorrupt names the list or the
-// table that is damaged or missing.
+// readTables opens the tables that the list has, on all cores, because it reads every
+// byte of them. ErrCorrupt names the list or the table that is damaged or missing.
 func readTables(dir string) (s tableSet, err error) {
 	listed, err := readManifest(dir)
 	if err != nil {
 		return s, err
 	}
+	ids := slices.Sorted(maps.Keys(listed.Tables))
+	tables, faults := make([]*sorted, len(ids)), make([]error, len(ids))
+	var open sync.WaitGroup
+	next := make(chan int)
+	for range min(len(ids), runtime.GOMAXPROCS(0)) {
+		open.Go(func() {
+			for i := range next {
+				tables[i], faults[i] = openListed(dir, ids[i])
+			}
+		})
+	}
+	for i := range ids {
+		next <- i
+	}
+	close(next)
+	open.Wait()
 	var loose, run []*sorted
-	defer func() {
-		if err != nil {
-			tableSet{loose, run}.close()
-		}
-	}()
-	for id, of := range listed.Tables {
-		file := table.NewFilename(id, dir)
-		if _, err := os.Stat(file); err != nil {
-			list := filepath.Join(dir, badger.ManifestFilename)
-			return s, fmt.Errorf("%w: %s lists %s, which is missing", keystore.ErrCorrupt, list, file)
-		}
-		t, err := openTable(dir, id)
-		if err != nil {
-			return s, err
-		}
-		if of.Level == runLevel {
+	for i, t := range tables {
+		switch {
+		case t == nil:
+			err = cmp.Or(err, faults[i])
+		case listed.Tables[ids[i]].Level == runLevel:
 			run = append(run, t)
-		} else {
+		default:
 			loose = append(loose, t)
 		}
 	}
+	if err != nil {
+		tableSet{loose, run}.close()
+		return s, err
+	}
 	return newTableSet(loose, run), nil
+}
+
+// openListed opens a table that the list has.
+func openListed(dir string, id uint64) (*sorted, error) {
+	file := table.NewFilename(id, dir)
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		list := filepath.Join(dir, badger.ManifestFilename)
+		return nil, fmt.Errorf("%w: %s lists %s, which is missing", keystore.ErrCorrupt, list, file)
+	}
+	return openTable(dir, id)
 }
 
 // readManifest reads the list. It is empty in a directory without any file of a store.
@@ -105,7 +130,7 @@ func writeManifest(dir string, s tableSet) (inDoubt bool, err error) {
 	if err := os.Rename(path, filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return true, fault("replace the list of tables", err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := osfile.SyncPath(dir); err != nil {
 		return true, fault("sync the directory", err)
 	}
 	return false, nil

@@ -41,11 +41,11 @@ func (m *memtable) add(ts uint64, b keystore.Batch) {
 	}
 }
 
-// get returns the newest entry under key that is not newer than ts. Its version is 0
-// if there is none. The value is part of the table.
-func (m *memtable) get(key []byte, ts uint64) y.ValueStruct {
+// get returns the newest entry under a key that is not newer than a time, which at has both.
+// Its version is 0 if there is none. The value is part of the table.
+func (m *memtable) get(at []byte) y.ValueStruct {
 	if m == nil {
 		return y.ValueStruct{}
 	}
-	return m.list.Get(y.KeyWithTs(key, ts))
+	return m.list.Get(at)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"strongroom.example/keystore"
+	"strongroom.example/keystore/internal/osfile"
 )
 
 // Open is OpenEngine without a key: the redo log and its epoch are guarded against
@@ -44,7 +45,7 @@ func OpenEngine(cfg keystore.EngineConfig) (keystore.Engine, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fault("make the directory", err)
 	}
-	lock, err := lockDir(cfg.Dir)
+	lock, err := lockDirectory(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (e *engine) start() (err error) {
 		return err
 	}
 	e.ts.Store(e.view.tables.newest() + 1)
-	value := e.view.tables.get([]byte(positionKey)).Value
+	value := e.view.tables.get(newestOf([]byte(positionKey))).Value
 	at, old, err := parsePosition(value)
 	if err != nil {
 		return err
@@ -90,11 +91,11 @@ func (e *engine) start() (err error) {
 	}
 	if old && value != nil {
 		// From now on the tables themselves tell that there must be an epoch.
-		e.sealMemtable(position{e.log.head.epoch, e.log.head.before.seq}.encode())
-		if err := e.flushSealed(); err != nil {
+		e.setMemtableAside(position{e.log.head.epoch, e.log.head.before.seq}.encode())
+		if err := e.flushMemtable(); err != nil {
 			return err
 		}
-	} else if e.view.sealed != nil {
+	} else if e.view.full != nil {
 		e.startFlush()
 	}
 	return nil
@@ -125,4 +126,21 @@ func (e *engine) tidy() error {
 		}
 	}
 	return nil
+}
+
+// lockDirectory opens the directory and takes its lock, the one that Badger takes too.
+// Closing the file releases it. It returns ErrInUse if another engine has the lock.
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("keystore/badger: %w", err)
+	}
+	if err = osfile.LockDirectory(f); err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, osfile.ErrLocked) {
+		return nil, fmt.Errorf("%w: %s", keystore.ErrInUse, dir)
+	}
+	return nil, fmt.Errorf("keystore/badger: lock %s: %w", dir, err)
 }

@@ -30,7 +30,7 @@ func (e *engine) get(key []byte) (value []byte, err error) {
 	err = guarded(func() error {
 		e.mu.RLock()
 		defer e.mu.RUnlock()
-		v := e.view.get(key, e.ts.Load())
+		v := e.view.get(y.KeyWithTs(key, e.ts.Load()))
 		switch {
 		case v.Version == 0 || v.Meta&deleted != 0:
 			return keystore.ErrNotFound
@@ -43,14 +43,14 @@ func (e *engine) get(key []byte) (value []byte, err error) {
 	return value, err
 }
 
-// get returns the newest entry under key that is not newer than ts.
-func (v view) get(key []byte, ts uint64) y.ValueStruct {
-	for _, m := range []*memtable{v.mem, v.sealed} {
-		if found := m.get(key, ts); found.Version > 0 {
+// get returns the newest entry under a key that is not newer than a time, which at has both.
+func (v view) get(at []byte) y.ValueStruct {
+	for _, m := range []*memtable{v.mem, v.full} {
+		if found := m.get(at); found.Version > 0 {
 			return found
 		}
 	}
-	return v.tables.get(key)
+	return v.tables.get(at)
 }
 
 // Scan returns up to limit pairs with prefix, after the key after.
@@ -93,7 +93,7 @@ func (e *engine) Scan(ctx context.Context, prefix, after []byte, limit int) (pai
 // iterators are those of all parts.
 func (v view) iterators() []y.Iterator {
 	its := v.tables.iterators()
-	for _, m := range []*memtable{v.sealed, v.mem} {
+	for _, m := range []*memtable{v.full, v.mem} {
 		if m != nil {
 			its = append(its, m.list.NewUniIterator(false))
 		}

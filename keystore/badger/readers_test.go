@@ -14,6 +14,7 @@ import (
 // A reader never sees an older state than it saw before, and a scan sees whole batches, while each
 // third batch sends the overlay off to Badger.
 func TestReadersNeverGoBack(t *testing.T) {
+	t.Parallel()
 	e := open(t, t.TempDir())
 	const keys = 5
 	var fill [keys]string

@@ -17,16 +17,17 @@ func sample() (position, keystore.Batch) {
 	return position{7, 9}, b
 }
 
-// sealed is a whole record of a log whose last MAC is zero.
-func sealed(at position, b keystore.Batch) []byte {
+// recordWithMAC is a whole record of a log whose last MAC is zero.
+func recordWithMAC(at position, b keystore.Batch) []byte {
 	record := appendRecord(nil, at, b)
 	sum := unkeyed(labelRecord, make([]byte, macSize), record)
 	return append(record, sum[:]...)
 }
 
 func TestRecordRoundTrip(t *testing.T) {
+	t.Parallel()
 	at, b := sample()
-	record := sealed(at, b)
+	record := recordWithMAC(at, b)
 	if got := cutRecord(unkeyed, [macSize]byte{}, append(bytes.Clone(record), "rest"...)); !bytes.Equal(got, record) {
 		t.Fatalf("cutRecord returned %d bytes, want %d", len(got), len(record))
 	}
@@ -38,6 +39,7 @@ func TestRecordRoundTrip(t *testing.T) {
 
 // The bytes are a format: they do not change.
 func TestRecordBytes(t *testing.T) {
+	t.Parallel()
 	b := keystore.Batch{Put: []keystore.Pair{{Key: []byte("k"), Value: []byte("v")}}, Delete: [][]byte{[]byte("d")}}
 	want := "00000047" + "0000000000000001" + "0000000000000002" + "00000001" + "00000001" +
 		"0001" + "00000001" + "6b" + "76" + "0001" + "64"
@@ -58,7 +60,8 @@ func TestRecordBytes(t *testing.T) {
 
 // A record is taken only whole, under its MAC, and behind the record that it follows.
 func TestDamagedRecord(t *testing.T) {
-	record := sealed(position{7, 9}, put("key", "value"))
+	t.Parallel()
+	record := recordWithMAC(position{7, 9}, put("key", "value"))
 	for i := range len(record) * 8 {
 		changed := bytes.Clone(record)
 		changed[i/8] ^= 1 << (i % 8)
@@ -78,11 +81,12 @@ func TestDamagedRecord(t *testing.T) {
 
 // The largest batch has a record, and log and memtable hold it.
 func TestLargestRecord(t *testing.T) {
+	t.Parallel()
 	var b keystore.Batch
 	for i := range MaxEntries {
 		b.Put = append(b.Put, put(fmt.Sprintf("%04d", i), string(make([]byte, maxBatch/MaxEntries-4))).Put...)
 	}
-	record := sealed(position{1, 1}, b)
+	record := recordWithMAC(position{1, 1}, b)
 	if cutRecord(unkeyed, [macSize]byte{}, record) == nil || maxRecord > segmentSize-segmentStart || !newMemtable().takes(b) {
 		t.Errorf("the largest record, of %d bytes, has no place", len(record))
 	}
@@ -90,10 +94,10 @@ func TestLargestRecord(t *testing.T) {
 
 // Whatever parses is a record that is made again, byte for byte, from its parts.
 func FuzzRecord(f *testing.F) {
-	f.Add(sealed(position{7, 9}, put("key", "value")))
+	f.Add(recordWithMAC(position{7, 9}, put("key", "value")))
 	at, b := sample()
-	f.Add(sealed(at, b))
-	f.Add(sealed(position{1, 1}, keystore.Batch{Put: []keystore.Pair{{}}}))
+	f.Add(recordWithMAC(at, b))
+	f.Add(recordWithMAC(position{1, 1}, keystore.Batch{Put: []keystore.Pair{{}}}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, content []byte) {
 		at, b, ok := parseRecord(content)

@@ -32,56 +32,36 @@ func (e *engine) recover(at position) error {
 	return e.markOpen()
 }
 
-// checkOther is ErrRolledBack if the other segment follows the one that the epoch names
-// and holds a batch: no batch goes into a segment before the epoch names it.
-func (e *engine) checkOther() error {
-	if !e.other.valid || e.other.head.before.epoch != e.log.head.epoch {
-		return nil
-	}
-	probe := *e.other
-	return probe.each(math.MaxUint64, func(entry) error { return e.rolledBack("is newer than the rest of the store") })
-}
-
 // openLog opens the files of the log that are there and reads their headers.
 func (e *engine) openLog() (err error) {
-	if e.log, err = openSegment(e.dir, segmentNames[0], e.mac, false); err != nil {
+	if e.log, err = openRedoSegment(e.dir, segmentNames[0], e.mac, false); err != nil {
 		return err
 	}
-	if e.other, err = openSegment(e.dir, segmentNames[1], e.mac, false); err != nil {
+	if e.other, err = openRedoSegment(e.dir, segmentNames[1], e.mac, false); err != nil {
 		return err
 	}
 	return errors.Join(e.log.readHead(), e.other.readHead())
 }
 
-func (e *engine) rolledBack(what string) error {
-	return fmt.Errorf("%w: the redo log in %s %s; put back the newest copy of the whole directory", keystore.ErrRolledBack, e.dir, what)
-}
-
-// replay fills the memtables from the log. What is in the segment before the newest one
-// becomes a table, unless it is one.
+// replay fills the memtables from the log. The batches in the segment before the newest
+// one become a table, unless they are in one.
 func (e *engine) replay(at position) error {
 	e.view.mem = newMemtable()
 	if at.seq < e.log.head.before.seq {
 		if err := e.replayOther(at); err != nil {
 			return err
 		}
-		e.sealMemtable(e.log.head.before.encode())
+		e.setMemtableAside(e.log.head.before.encode())
 	}
-	was := e.epoch.state
-	known := e.log.last == was.seq && e.log.chain == was.chain
+	known := e.endedAt(e.log.last, e.log.chain)
 	err := e.log.each(math.MaxUint64, func(r entry) error {
-		known = known || r.at.seq == was.seq && r.chain == was.chain
+		known = known || e.endedAt(r.at.seq, r.chain)
 		return e.replayRecord(at, r)
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !known || was.closed && e.log.last != was.seq:
-		return e.rolledBack("does not hold what it held when the store was opened or closed last")
-	case at.seq > e.log.last:
-		return e.rolledBack("ends before what the tables hold")
 	}
-	return nil
+	return e.checkNotOlder(at, known)
 }
 
 // replayOther replays the segment before the newest one, up to where that begins.

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,8 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 // parts are the files of a vault's directory that somebody may put back by themselves.
-var parts = []string{"store", "redo", "tip", "root"}
+var parts = []string{"store", "redo", "tip", "journal", "root"}
 
 // partOf is the part that a file belongs to.
 func partOf(name string) string {
@@ -117,6 +118,13 @@ func histories(t *testing.T, size int) (out []history) {
 				}
 			}
 			if end == "killed" {
+				if size > 0 { // the log has turned, and the table is made in the background
+					poll.Until(t, "a table is there", func() bool {
+						tables, err := filepath.Glob(filepath.Join(cfg.Dir, "store", "*.sst"))
+						must(t, err)
+						return len(tables) > 0
+					})
+				}
 				h.newest = tree(t, cfg.Dir)
 			}
 			must(t, s.Close())
@@ -255,8 +263,9 @@ func TestRollbackWithTables(t *testing.T) {
 }
 
 // TestCutLog cuts the redo log after each batch of the last run, with the tip as it is,
-// as it was at that moment, and as it was before it was made durable by then. SECURITY.md
-// has the table that comes out.
+// as it was at that moment, and as it was before it was made durable by then, and with
+// the journal as it is and as it was at that moment. SECURITY.md has the table that comes
+// out.
 func TestCutLog(t *testing.T) {
 	table := map[string]map[string]string{}
 	for _, end := range []string{"closed", "killed"} {
@@ -273,38 +282,61 @@ func TestCutLog(t *testing.T) {
 				end2 := recordsEnd(m["store/redo"])
 				files["store/redo"] = append(slices.Clone(newest["store/redo"][:end2]), make([]byte, segmentSize-end2)...)
 				files["tip"] = content
-				got := outcome(t, files)
-				if was := table[tip][end]; was != "" && was != got {
-					t.Errorf("%s, cut after batch %d, tip %s: %s, and %s after other batches", end, i, tip, got, was)
+				for _, journal := range []map[string][]byte{newest, m} {
+					files["journal"] = journal["journal"]
+					row := tip + ", as it is"
+					if !bytes.Equal(files["journal"], newest["journal"]) {
+						row = tip + ", of that moment"
+					}
+					got := outcome(t, files)
+					if was := table[row][end]; was != "" && was != got {
+						t.Errorf("%s, cut after batch %d, tip and journal %s: %s, and %s after other batches", end, i, row, got, was)
+					}
+					if table[row] == nil {
+						table[row] = map[string]string{}
+					}
+					table[row][end] = got
 				}
-				if table[tip] == nil {
-					table[tip] = map[string]string{}
-				}
-				table[tip][end] = got
 			}
 		}
 	}
-	lines := []string{"| redo log cut after any batch, tip | closed | killed |", "|---|---|---|"}
+	lines := []string{"| redo log cut after any batch, tip | journal | closed | killed |", "|---|---|---|---|"}
 	for _, tip := range []string{"as it is", "of that moment", "from before it was synced last"} {
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s |", tip, table[tip]["closed"], table[tip]["killed"]))
+		for _, journal := range []string{"as it is", "of that moment"} {
+			row := table[tip+", "+journal]
+			lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", tip, journal, row["closed"], row["killed"]))
+		}
 	}
 	documented(t, lines)
 }
 
+// checkpointing is an Appender that makes a checkpoint of one size, with which the store makes
+// the tip durable.
+type checkpointing struct {
+	counting
+	size uint64
+}
+
+func (c checkpointing) Extend(from keystore.LogState, leaves [][]byte) (keystore.Extension, error) {
+	ext, err := c.counting.Extend(from, leaves)
+	if ext.State.Size == c.size {
+		ext.State.Checkpoint = c.size
+	}
+	return ext, err
+}
+
 // moments are all files after each batch of a run, and at its end. The tip is made
-// durable after the third.
+// durable with the third.
 func moments(t *testing.T, closed bool) (at []map[string][]byte, newest map[string][]byte) {
 	cfg := rollbackConfig(t.TempDir())
 	s := keys(t, cfg, 3, 10)
+	cfg.Log = checkpointing{size: s.LogState().Size + 3}
 	must(t, s.Close())
 	s, err := openStore(cfg)
 	must(t, err)
 	for n := 1; n <= lastCount; n++ {
 		count(t, s, n, 0)
 		at = append(at, tree(t, cfg.Dir))
-		if n == 3 {
-			time.Sleep(1200 * time.Millisecond) // the store syncs the tip within a second
-		}
 	}
 	newest = at[len(at)-1]
 	must(t, s.Close())

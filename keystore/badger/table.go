@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
@@ -27,7 +26,10 @@ type sorted struct {
 // openTable maps a table and checks every byte of it. A fault in the map, as in a file
 // that was cut short, is an error.
 func openTable(dir string, id uint64) (t *sorted, err error) {
-	path := table.NewFilename(id, dir)
+	return openTableAt(table.NewFilename(id, dir), id)
+}
+
+func openTableAt(path string, id uint64) (t *sorted, err error) {
 	data, info, err := mapFile(path)
 	if err != nil {
 		return nil, err
@@ -64,29 +66,19 @@ func keepIndex(data []byte) {
 // close releases the map. Nothing may read the table any more.
 func (t *sorted) close() { unmapFile(t.data) }
 
-// guarded runs f, which reads tables. A panic of Badger's, or a fault in a map, is
-// ErrCorrupt.
-func guarded(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if recover() != nil {
-			err = fmt.Errorf("%w: a table of the store cannot be read", keystore.ErrCorrupt)
-		}
-	}()
-	return f()
+// mayHave reports whether the table's range and its Bloom filter have key.
+func (t *sorted) mayHave(key []byte) bool {
+	return bytes.Compare(key, y.ParseKey(t.Smallest())) >= 0 && bytes.Compare(key, y.ParseKey(t.Biggest())) <= 0 &&
+		!t.DoesNotHave(y.Hash(key))
 }
 
-// get returns the newest entry under key. Its version is 0 if there is none. The value
-// is part of the table.
-func (t *sorted) get(key []byte) y.ValueStruct {
-	if bytes.Compare(key, y.ParseKey(t.Smallest())) < 0 || bytes.Compare(key, y.ParseKey(t.Biggest())) > 0 ||
-		t.DoesNotHave(y.Hash(key)) {
-		return y.ValueStruct{}
-	}
+// get returns the newest entry under a key that is not newer than a time, which at has both.
+// Its version is 0 if there is none. The value is part of the table.
+func (t *sorted) get(at []byte) y.ValueStruct {
 	it := t.NewIterator(table.NOCACHE)
 	defer it.Close()
-	it.Seek(newestOf(key))
-	if !it.Valid() || !y.SameKey(newestOf(key), it.Key()) {
+	it.Seek(at)
+	if !it.Valid() || !y.SameKey(at, it.Key()) {
 		return y.ValueStruct{}
 	}
 	v := it.Value()

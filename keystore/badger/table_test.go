@@ -12,8 +12,10 @@ import (
 // TestTables writes several memtables of values of one size. Each table is checked as it
 // is made: where an int has 32 bits those of Badger's own preset came out spoilt.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{10, 300, 3000, 9000, 20000, MaxValue} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
 			dir, want := t.TempDir(), model{}
 			e := open(t, dir).(*engine)
 			perBatch := min(maxBatch/(size+60), 2000)
@@ -45,6 +47,7 @@ func batchFrom(n, many, size int) (b keystore.Batch) {
 // Merges keep what is live, drop what is deleted and leave what is before the first key
 // that changed; a store that was merged reads as before.
 func TestMerge(t *testing.T) {
+	t.Parallel()
 	dir, want := t.TempDir(), model{}
 	e := open(t, dir).(*engine)
 	for round := range 3 * mergeAt {

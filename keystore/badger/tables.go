@@ -26,18 +26,25 @@ func newTableSet(loose, run []*sorted) tableSet {
 
 func (s tableSet) all() []*sorted { return slices.Concat(s.loose, s.run) }
 
-// get returns the newest entry under key. Its version is 0 if there is none.
-func (s tableSet) get(key []byte) (newest y.ValueStruct) {
+// get returns the newest entry under a key that is not newer than a time, which at has both.
+// Its version is 0 if there is none.
+func (s tableSet) get(at []byte) (newest y.ValueStruct) {
+	key := y.ParseKey(at)
 	for _, t := range s.loose {
-		if v := t.get(key); v.Version > newest.Version {
+		if !t.mayHave(key) {
+			continue
+		}
+		if v := t.get(at); v.Version > newest.Version {
 			newest = v
 		}
 	}
+	// The store looks up what it knows to be there, so that one table of the run has the key
+	// and its filter would only cost time.
 	i, _ := slices.BinarySearchFunc(s.run, key, func(t *sorted, key []byte) int {
 		return bytes.Compare(y.ParseKey(t.Biggest()), key)
 	})
 	if i < len(s.run) {
-		if v := s.run[i].get(key); v.Version > newest.Version {
+		if v := s.run[i].get(at); v.Version > newest.Version {
 			newest = v
 		}
 	}

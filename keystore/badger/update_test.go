@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"strongroom.example/internal/testing/failcalls"
 )
 
 const childOpens = "STRONGROOM_OPEN_CHILD" // set in the child: the store that it opens and closes
@@ -56,7 +58,8 @@ func olderStore(t *testing.T, name string) map[string][]byte {
 // TestKilledWhileBroughtUpToDate kills the first Open of an older store at each of its
 // calls: the next Open finds all that the store held.
 func TestKilledWhileBroughtUpToDate(t *testing.T) {
-	needStrace(t)
+	t.Parallel()
+	failcalls.NeedStrace(t)
 	for _, name := range []string{"badger-closed", "badger-killed"} {
 		files := olderStore(t, name)
 		reference := written(t, files)
@@ -76,7 +79,7 @@ func TestKilledWhileBroughtUpToDate(t *testing.T) {
 				cmd.Env = append(os.Environ(), childOpens+"="+dir)
 				if output, err := cmd.CombinedOutput(); err == nil {
 					break // it made fewer calls
-				} else if !killedItself(err) {
+				} else if !failcalls.KilledItself(err) {
 					t.Fatalf("%s, %s %d: %v: %s", name, kind, call, err, output)
 				}
 				kills++

@@ -18,6 +18,7 @@ type broken struct {
 	get    func(v []byte, err error) ([]byte, error)
 	scan   func(pairs []keystore.Pair) []keystore.Pair
 	commit func(ctx context.Context, e keystore.Engine, b keystore.Batch) error
+	trim   func(ctx context.Context, e keystore.Engine, below []byte) error
 	close  func(e keystore.Engine) error
 }
 
@@ -42,6 +43,13 @@ func (b broken) Commit(ctx context.Context, batch keystore.Batch) error {
 		return b.commit(ctx, b.Engine, batch)
 	}
 	return b.Engine.Commit(ctx, batch)
+}
+
+func (b broken) Trim(ctx context.Context, below []byte) error {
+	if b.trim != nil {
+		return b.trim(ctx, b.Engine, below)
+	}
+	return b.Engine.Trim(ctx, below)
 }
 
 func (b broken) Close() error {
@@ -101,6 +109,10 @@ func faults() map[string]broken {
 				return nil, errors.New("absent")
 			}
 			return v, err
+		}},
+		"a trim that keeps all": {trim: func(context.Context, keystore.Engine, []byte) error { return nil }},
+		"a trim of one key more": {trim: func(ctx context.Context, e keystore.Engine, below []byte) error {
+			return e.Trim(ctx, append(slices.Clone(below), 0))
 		}},
 		"order reversed": {scan: func(p []keystore.Pair) []keystore.Pair { slices.Reverse(p); return p }},
 		"one pair less":  {scan: func(p []keystore.Pair) []keystore.Pair { return p[:len(p)-min(1, len(p))] }},

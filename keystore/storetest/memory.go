@@ -150,6 +150,21 @@ func (m *Memory) Commit(ctx context.Context, b keystore.Batch) error {
 	return nil
 }
 
+// Trim implements keystore.Engine.
+func (m *Memory) Trim(ctx context.Context, below []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	for k := range m.pairs {
+		if k < string(below) {
+			m.delete(k)
+		}
+	}
+	return nil
+}
+
 // Apply applies the puts and deletes of b without checking its expectations. A Fault may
 // call it and then return an error.
 func (m *Memory) Apply(b keystore.Batch) {

@@ -25,6 +25,7 @@ func Run(t *testing.T, open Opener) {
 		{"atomicity", atomicity},
 		{"copies", copies},
 		{"largest batch", largestBatch},
+		{"trim", trim},
 		{"durability", durability},
 		{"closed", closed},
 		{"cancelled", cancelled},

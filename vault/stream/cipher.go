@@ -2,9 +2,24 @@ package stream
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
+	"strongroom.example/internal/redact"
 	"strongroom.example/internal/suite"
+)
+
+// Errors of this package. Errors of the underlying reader, writer and data key are returned
+// unchanged.
+var (
+	// ErrStream is the one error for every fault of a stream: it is changed, truncated,
+	// reordered, spliced, extended, or under another key.
+	ErrStream = errors.New("stream: not authentic; it was changed or truncated, or belongs to another key")
+	// ErrClosed is returned by Write and Read after Close.
+	ErrClosed = errors.New("stream: closed")
+	// ErrInvalid is returned for a suite, data key or ciphertext that the format does not
+	// allow, and for a stream of more than 2^32 segments.
+	ErrInvalid = errors.New("stream: invalid argument")
 )
 
 // A DataKey is the interface through which a stream uses a data key. The key is at least as
@@ -36,7 +51,7 @@ type segments struct {
 
 var (
 	errShortKey = fmt.Errorf("%w: the data key is too short", ErrInvalid)
-	errNoKey    = fmt.Errorf("%w: there is no data key", ErrInvalid)
+	errNoKey    = fmt.Errorf("%w: the data key is nil", ErrInvalid)
 )
 
 // newSegments derives the key of the stream with the given encoded header.
@@ -44,13 +59,13 @@ func newSegments(header []byte, key DataKey) (*segments, error) {
 	l := layouts[Suite(header[suiteAt])]
 	id := l.id
 	if !id.Usable() {
-		return nil, fmt.Errorf("%w: this process enforces FIPS 140, which refuses %v", ErrInvalid, id)
+		return nil, fmt.Errorf("%w: this process enforces FIPS 140, which does not allow %v", ErrInvalid, id)
 	}
 	hash := id.Hash(header)
 	s := &segments{aad: append(hash[:], make([]byte, 9)...)}
 	err := key.Use(func(secret []byte) error {
 		if len(secret) < l.keySize {
-			return fmt.Errorf("%w: it has %d bytes, and this suite takes %d; use KeySuite", errShortKey, len(secret), l.keySize)
+			return fmt.Errorf("%w: the data key has %d bytes, this suite needs %d; use KeySuite", errShortKey, len(secret), l.keySize)
 		}
 		derived := suite.NewSecret(l.keySize)
 		defer suite.Wipe(derived)
@@ -78,3 +93,6 @@ func (s *segments) next(final bool) ([]byte, error) {
 	s.index++
 	return s.aad, nil
 }
+
+// redacted makes a struct that embeds it print redacted.
+type redacted = redact.Secret

@@ -7,7 +7,7 @@ import (
 	"io"
 	"testing"
 
-	"strongroom.example/internal/redact/redacttest"
+	"strongroom.example/internal/testing/redacttest"
 )
 
 // TestReadAfterClose: a closed reader never returns io.EOF, because bytes that were not

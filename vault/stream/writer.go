@@ -33,7 +33,7 @@ func newWriter(w io.Writer, s Suite, key DataKey, log2 uint8) (*Writer, error) {
 	if s == KeySuite {
 		suited, ok := key.(SuitedKey)
 		if !ok {
-			return nil, fmt.Errorf("%w: the data key names no suite; give one", ErrInvalid)
+			return nil, fmt.Errorf("%w: the data key has no suite; name one", ErrInvalid)
 		}
 		s = suited.StreamSuite()
 	}

@@ -1,6 +1,0 @@
-package soft
-
-import "strongroom.example/internal/redact"
-
-// redacted makes every type that embeds it print redacted.
-type redacted = redact.Secret

@@ -1,6 +1,0 @@
-package stream
-
-import "strongroom.example/internal/redact"
-
-// redacted makes a struct that embeds it print redacted.
-type redacted = redact.Secret
