@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -72,6 +73,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// listens reports whether a process accepts connections on a Unix socket. The file alone does
+// not show it, because bind makes the file and listen comes after it.
+func listens(socket string) bool {
+	c, err := net.Dial("unix", socket)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 // kms is the command "kms SOCKET ACTION PARAMETERS", which calls a server on a Unix socket,
 // and writes the response, or the code of its error, to the file response. It waits for the
 // server.
@@ -80,7 +91,7 @@ func kms(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: kms SOCKET ACTION PARAMETERS")
 	}
 	socket := ts.MkAbs(args[0])
-	poll.Until(ts, "the server makes its socket", func() bool { _, err := os.Stat(socket); return err == nil })
+	poll.Until(ts, "the server listens", func() bool { return listens(socket) })
 	c := kmsclient.Unix(socket, 1)
 	defer c.HTTP.CloseIdleConnections()
 	var response json.RawMessage

@@ -35,14 +35,13 @@ func TestServeTerminated(t *testing.T) {
 	socket := filepath.Join(dir, "s")
 	cmd, stderr := command(append(flags, "serve", "--listen", "unix:"+socket, "--clients", clientsFile(t, dir))...)
 	start(t, cmd)
-	poll.Until(t, "the server listens", func() bool { _, err := os.Stat(socket); return err == nil })
+	poll.Until(t, "the server listens", func() bool { return listens(socket) })
 	c := kmsclient.Unix(socket, 8)
 	defer c.HTTP.CloseIdleConnections()
 	var keys struct{ Keys []struct{ KeyID string } }
-	// The file is there shortly before the server accepts connections.
-	poll.Until(t, "the server lists the key", func() bool {
-		return c.Call(t.Context(), "ListKeys", struct{}{}, &keys) == nil && len(keys.Keys) == 1
-	})
+	if err := c.Call(t.Context(), "ListKeys", struct{}{}, &keys); err != nil || len(keys.Keys) != 1 {
+		t.Fatalf("ListKeys returns %v, %v", keys, err)
+	}
 	var callers sync.WaitGroup
 	var n atomic.Int64
 	ids := make(chan string, 1<<20)
