@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -97,7 +98,7 @@ func TestDirectEndsWithItsGroup(t *testing.T) {
 		}()
 		select {
 		case <-answered:
-		case <-time.After(2 * time.Second):
+		case <-time.After(poll.Limit):
 			t.Errorf("%s: Commit has not returned: the caller's goroutine serves later groups", name)
 		}
 		close(gate)

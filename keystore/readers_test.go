@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
 	"strongroom.example/keystore/storetest"
 )
@@ -76,7 +77,7 @@ func TestReaderHoldsUpNobody(t *testing.T) {
 		case err := <-others:
 			must(t, err)
 			others <- nil
-		case <-time.After(2 * time.Second):
+		case <-time.After(poll.Limit):
 			t.Errorf("%s: commits and readers wait for a blocked reader", name)
 		}
 		close(e.leave)

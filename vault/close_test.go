@@ -39,7 +39,7 @@ func (c *closingCall) wait(t *testing.T) {
 		if err != nil {
 			t.Errorf("Close: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(poll.Limit):
 		t.Fatal("Close hangs")
 	}
 }
@@ -212,7 +212,7 @@ func TestCloseBesideAHungCall(t *testing.T) {
 		if !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(poll.Limit):
 		t.Error("an operation waits for Close, want ErrClosed at once")
 	}
 	faulty.Clear()

@@ -32,7 +32,7 @@ func goroutines(texts ...string) (n int) {
 // committer then commits all in one group.
 func holdCommitter(t *testing.T, v *Vault, first func(*keystore.Tx)) (released func(n int, then func())) {
 	t.Helper()
-	const limit, queued, taken = 10 * time.Second, "keystore.(*Store).enqueue(", "keystore.(*Store).run("
+	const queued, taken = "keystore.(*Store).enqueue(", "keystore.(*Store).run("
 	hold := func(op func(*keystore.Tx)) (inside chan bool, leave func()) {
 		inside, left := make(chan bool), make(chan bool)
 		var enter, exit sync.Once
@@ -57,14 +57,14 @@ func holdCommitter(t *testing.T, v *Vault, first func(*keystore.Tx)) (released f
 	inside, leave := hold(nil)
 	<-inside
 	second, leaveSecond := hold(first)
-	poll.Within(t, limit, "the committer has taken the second commit", func() bool {
+	poll.Until(t, "the committer has taken the second commit", func() bool {
 		return goroutines(taken, "[sync.Mutex.Lock") == 1 || goroutines(taken, "holdCommitter") == 1 && goroutines(queued) == 2
 	})
 	leave()
 	<-second
 	return func(n int, then func()) {
 		t.Helper()
-		poll.Within(t, limit, "the operations wait for the committer", func() bool {
+		poll.Until(t, "the operations wait for the committer", func() bool {
 			return goroutines(queued)-goroutines(queued, "holdCommitter") == n
 		})
 		if then != nil {

@@ -10,6 +10,7 @@ import (
 	"strongroom.example/driver"
 	"strongroom.example/driver/drivertest"
 	"strongroom.example/internal/testing/fakedriver"
+	"strongroom.example/internal/testing/poll"
 	"strongroom.example/vault/internal/entropy"
 	"strongroom.example/vault/internal/vaultsecrets"
 )
@@ -57,7 +58,7 @@ func TestDevicesReseed(t *testing.T) {
 	for range 3 {
 		select {
 		case <-asked:
-		case <-time.After(10 * time.Second):
+		case <-time.After(poll.Limit):
 			t.Fatal("the device is not asked again")
 		}
 	}

@@ -135,11 +135,15 @@ func TestPowerLoss(t *testing.T) {
 	if now := read(t, d); now < first+counted || now > first+counted+doubtful {
 		t.Errorf("the counter is at %d, after a start at %d, %d acknowledged and %d uncertain increments", now, first, counted, doubtful)
 	}
-	if c.wrong > 0 || c.good == 0 || c.slowest > time.Second+late {
+	if c.wrong > 0 || c.good == 0 || c.slowest > soon+late {
 		t.Errorf("%d calls had a wrong result; the slowest call took %v, and timers on the machine were %v late: %v", c.wrong, c.slowest, late, c.complaints[:min(5, len(c.complaints))])
 	}
 	t.Logf("%d kills: %d calls succeeded, %d had an allowed error, the slowest took %v; %d increments acknowledged, %d uncertain", cycles(t), c.good, c.failed, c.slowest, counted, doubtful)
 }
+
+// soon is the longest time in which a call on an idle machine must fail that cannot reach the
+// TPM. It takes milliseconds; a call that waits for a response instead takes 5 s or more.
+const soon = 4 * time.Second
 
 // timerLag measures, until stop is closed, how late timers fire on this machine, which may
 // be busy.

@@ -83,7 +83,7 @@ func TestThrottledBeforeDeadline(t *testing.T) {
 	defer release()
 	wait := background(8, func() error { return call(context.Background()) })
 	waiting(t, d, 7)
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond) // eight calls take 320 ms
 	defer cancel()
 	if err := call(ctx); !errors.Is(err, driver.Throttled) {
 		t.Errorf("PRF with a deadline before its turn: %v, want Throttled", err)

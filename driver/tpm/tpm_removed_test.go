@@ -13,7 +13,7 @@ import (
 )
 
 // TestVaultWithoutTPM kills a TPM. A caller that uses one of its keys must get an error
-// within a second, and a result as soon as the TPM is back.
+// soon, and a result as soon as the TPM is back.
 func TestVaultWithoutTPM(t *testing.T) {
 	t.Parallel()
 	s := newTPM(t)
@@ -44,7 +44,7 @@ func TestVaultWithoutTPM(t *testing.T) {
 			err := sign()
 			took := time.Since(from)
 			close(stop)
-			if late := <-lag; !errors.Is(err, vault.ErrUnavailable) || took > time.Second+late {
+			if late := <-lag; !errors.Is(err, vault.ErrUnavailable) || took > soon+late {
 				t.Errorf("%v after %v, where the machine was %v late", err, took, late)
 			}
 		}

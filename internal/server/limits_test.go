@@ -97,7 +97,7 @@ func TestBadHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		go io.WriteString(c, text) // fails when the server closes the connection
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		answer, err := io.ReadAll(c)
 		if ne, ok := err.(net.Error); ok && ne.Timeout() {
 			t.Errorf("%s: the server neither responds nor closes the connection", name)
@@ -133,7 +133,7 @@ func TestExpectContinue(t *testing.T) {
 			if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: v\r\n"+header+expect+"\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			c.SetReadDeadline(time.Now().Add(20 * time.Second))
 			response, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
 				t.Errorf("%s, %q: no response: %v", name, expect, err)
@@ -216,7 +216,7 @@ func TestSlowClients(t *testing.T) {
 		}
 		io.WriteString(c, text)
 		began := time.Now()
-		c.SetReadDeadline(began.Add(10 * time.Second))
+		c.SetReadDeadline(began.Add(poll.Limit))
 		answer, err := io.ReadAll(c)
 		if ne, ok := err.(net.Error); ok && ne.Timeout() || time.Since(began) > 5*time.Second {
 			t.Errorf("%s: the connection is open after %v", name, time.Since(began))
@@ -336,10 +336,10 @@ func TestShutdownWithSlowClients(t *testing.T) {
 		io.WriteString(c, text)
 	}
 	poll.Until(t, "the connections are open", func() bool { return f.conns.open() >= 3 })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*poll.Limit)
 	defer cancel()
 	began := time.Now()
-	if err := f.Server.Shutdown(ctx); err != nil || time.Since(began) > 10*time.Second {
+	if err := f.Server.Shutdown(ctx); err != nil || time.Since(began) > 20*time.Second {
 		t.Errorf("Shutdown took %v: %v", time.Since(began), err)
 	}
 }

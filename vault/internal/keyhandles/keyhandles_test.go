@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"strongroom.example/driver"
+	"strongroom.example/internal/testing/poll"
 )
 
 // slowCloseKey is a device key whose Close blocks.
@@ -41,7 +42,7 @@ func TestHandlesDoNotWaitForClose(t *testing.T) {
 		if !ok {
 			t.Error("a key was closed while it was in use")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(poll.Limit):
 		t.Error("an operation waits for the closing of another key")
 	}
 	close(slow.closed)
