@@ -13,7 +13,6 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom.example/driver"
-	"strongroom.example/internal/testing/poll"
 	"strongroom.example/internal/testing/testtoken"
 )
 
@@ -67,7 +66,7 @@ func newConcurrentCalls(t *testing.T, v *testKey) *concurrentCalls {
 func (c *concurrentCalls) recovers(t *testing.T) time.Duration {
 	t.Helper()
 	done := c.done.Load()
-	return poll.Within(t, recovery, "calls succeed over the restored connection", func() bool { return c.done.Load() >= done+32 })
+	return soon(t, "calls succeed over the restored connection", func() bool { return c.done.Load() >= done+32 })
 }
 
 // TestLinkLost interrupts the connection under 16 goroutines and restores it. Every call,
@@ -82,7 +81,7 @@ func TestLinkLost(t *testing.T) {
 				c.recovers(t)
 				before := c.failed.Load()
 				faulty.Cut(code)
-				poll.Within(t, recovery, "a call fails while the connection is interrupted", func() bool { return c.failed.Load() > before })
+				soon(t, "a call fails while the connection is interrupted", func() bool { return c.failed.Load() > before })
 				faulty.Join()
 				slowest = max(slowest, c.recovers(t))
 			}
@@ -111,7 +110,7 @@ func TestFinalizeFailsOnce(t *testing.T) {
 	faulty.Fail(testtoken.CFinalize, p11.CKR_GENERAL_ERROR, 1, false)
 	faulty.Cut(p11.CKR_DEVICE_REMOVED)
 	faulty.Join()
-	recoversWithin(t, v, recovery)
+	recovers(t, v)
 }
 
 // TestServerKilled kills p11-kit's remoting server under 16 goroutines and starts it
@@ -124,7 +123,7 @@ func TestServerKilled(t *testing.T) {
 		c.recovers(t)
 		before := c.failed.Load()
 		server.Kill(t)
-		poll.Within(t, recovery, "a call fails while the server is away", func() bool { return c.failed.Load() > before })
+		soon(t, "a call fails while the server is away", func() bool { return c.failed.Load() > before })
 		server.Start(t)
 		slowest = max(slowest, c.recovers(t))
 	}

@@ -96,7 +96,7 @@ func TestPINChanged(t *testing.T) {
 			t.Errorf("the token got the old PIN %d times, want 1", n)
 		}
 		writePIN(t, token.PINFile, next, 0o600)
-		recoversWithin(t, v, recovery)
+		recovers(t, v)
 		pin = next
 	}
 }

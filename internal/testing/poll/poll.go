@@ -35,3 +35,24 @@ func Within(t Failer, limit time.Duration, what string, done func() bool) time.D
 	}
 	return time.Since(begin)
 }
+
+// Lag begins to measure how late timers fire. stop ends the measurement, and returns the
+// longest delay: about a millisecond on an idle machine, and more on one that is busy. A test of a
+// time adds a multiple of it to its limit.
+func Lag() (stop func() time.Duration) {
+	end, most := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var late time.Duration
+		for {
+			from := time.Now()
+			select {
+			case <-end:
+				most <- late
+				return
+			case <-time.After(time.Millisecond):
+				late = max(late, time.Since(from)-time.Millisecond)
+			}
+		}
+	}()
+	return func() time.Duration { close(end); return <-most }
+}

@@ -54,3 +54,14 @@ func TestUntilFails(t *testing.T) {
 		}
 	})
 }
+
+// TestLag measures in a bubble, where timers are never late.
+func TestLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lag := poll.Lag()
+		time.Sleep(time.Second)
+		if late := lag(); late != 0 {
+			t.Errorf("timers are %v late, want 0", late)
+		}
+	})
+}
