@@ -14,7 +14,7 @@ import (
 type FileFault struct {
 	// File is the file's name in the directory: root, root.copy, root.next or journal.
 	File string
-	// Fault is the fault, one of the constants below.
+	// Fault is one of the constants FaultMissing to FaultAbandoned.
 	Fault string
 }
 

@@ -44,16 +44,17 @@ type Config struct {
 	// Edition is chosen at Create and checked at each Open. The root file holds it under its
 	// MAC, and each protector's blob is bound to it.
 	Edition Edition
-	// Owner is the principal that may do everything while Authorizer is nil. Empty means
-	// DefaultOwner.
+	// Owner is the principal that may do everything while Authorizer is nil and the vault
+	// stores no policies. Empty means DefaultOwner.
 	Owner Principal
-	// Authorizer decides every request. If it is nil, Owner may do everything and all other
-	// principals nothing.
+	// Authorizer decides every request that no stored policies decide; see Policies. If it is
+	// nil, Owner may do everything and all other principals nothing.
 	Authorizer Authorizer
 	// Policies compiles the policies that Client.PutPolicy stores in the vault; they decide
 	// every request. Before the first PutPolicy, Authorizer decides. A vault with policies
 	// needs Policies or an Authorizer to be opened: an Authorizer alone decides in place of the
-	// stored policies, which is the remedy if they keep everybody out.
+	// stored policies, which is the remedy if they deny everything
+	// to every principal.
 	Policies PolicyEngine
 	// Limiter limits the rate of operations, which fail with ErrThrottled above it. nil means
 	// no limit.
@@ -90,7 +91,7 @@ type Config struct {
 	UnlockWork uint64
 	// MinFree is the number of bytes that must remain free on the disk. Below it,
 	// operations that make something (ciphertexts, signatures, keys, data keys, imports)
-	// fail with ErrStorageFull. Open, Close, decryption, verification, reading, DisableKey
+	// fail with ErrStorageFull. Open, Close, decryption, verification, reading, DisableKeys
 	// and deletions work until a quarter of it, at least 4 MiB, is left. Below that every
 	// operation fails with ErrStorageFull, because each commits an audit record; Close
 	// releases the vault, but cannot record that. 0 means 16 MiB.

@@ -337,8 +337,8 @@ func (p RetryPolicy) Do(ctx context.Context, f func(context.Context) error) erro
 }
 
 // Retry calls f again while f fails with an error that may be temporary, by the zero
-// RetryPolicy. The operations of Client already retry calls of a device; those that use a key
-// retry for half a second only if the device is away.
+// RetryPolicy. The operations of Client retry calls of a device themselves. If the device is
+// away, an operation that uses a key retries for half a second.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	return RetryPolicy{}.Do(ctx, f)
 }

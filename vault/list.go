@@ -326,7 +326,7 @@ func (l listing[T]) loadAll(paths []string) (entries []T, errs []error) {
 // vault names, in ascending order. Such material is left when a vault's directory is
 // removed or an old copy of it is put back. On a PKCS #11 token the id is CKA_ID.
 //
-// The vault does not destroy orphans, because it cannot tell whose they are: the list also
+// The vault does not destroy orphans, because it cannot determine which vault made them: the list also
 // has the keys of other vaults that use the same device.
 //
 // Errors:

@@ -26,8 +26,8 @@ type Config struct {
 	Serial, Label string
 	// PIN is the source of the user PIN.
 	PIN PIN
-	// Profile names an entry of the table of profiles, which has the properties of a kind
-	// of token. If it is empty, the token's manufacturer selects the profile.
+	// Profile is the kind of token: generic, softhsm, nss, cloudhsm, luna, nshield, yubihsm
+	// or kmsp11. If it is empty, the token's manufacturer selects it.
 	Profile string
 	// MaxSessions bounds the sessions that are used concurrently; the token may allow
 	// fewer. 0 means the profile's default.

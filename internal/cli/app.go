@@ -75,10 +75,10 @@ func (a *app) root() *cobra.Command {
 		Long: `strongroom creates, uses and looks after a vault of Strongroom. A vault is a directory that
 one process has open at a time: while a program uses it, these commands fail with exit code 5.
 
-The vault, its devices and what opens it stand in a configuration file, or in flags. The file
-is JSON: $STRONGROOM_CONFIG, else ~/.config/strongroom/config.json, else
-/etc/strongroom/config.json; "strongroom init --write-config" writes one. A secret is asked for
-at the terminal, or read from file:PATH, fd:NUMBER or systemd:NAME; it is never an argument.
+A configuration file or flags name the vault, its devices and the protectors that open it. The
+file is JSON: $STRONGROOM_CONFIG, else ~/.config/strongroom/config.json, else
+/etc/strongroom/config.json; "strongroom init --write-config" writes one. The SOURCE of a secret is
+prompt (the default), file:PATH, fd:NUMBER or systemd:NAME; a secret is never an argument.
 
 Exit codes:
 ` + exitCodesText(),

@@ -13,8 +13,8 @@ func (a *app) approveCommand() *cobra.Command {
 	var approval vault.Approval
 	c := &cobra.Command{
 		Use: "approve OPERATION [KEY]", Short: "Approve an operation that another principal is to do", Args: cobra.RangeArgs(1, 2),
-		Long: `approve consents to one operation of another principal, if the policies demand approvals of it (@approvals). The
-principal of this command is "owner" of the configuration file, which must be another than the one that does the operation.`,
+		Long: `approve consents to one operation of another principal, if the policies demand approvals of it (@approvals). "owner"
+of the configuration file is the principal of this command. It must not be the principal that does the operation.`,
 		Example: "  strongroom approve ScheduleKeyDeletion invoices --subject 30 --config second-officer.json",
 		RunE: a.vaultCommand(func(ctx context.Context, s *session.Session, args []string) error {
 			approval.Operation = vault.Operation(args[0])
@@ -60,7 +60,8 @@ func (a *app) approvalsList() *cobra.Command {
 func (a *app) approvalsWithdraw() *cobra.Command {
 	return &cobra.Command{
 		Use: "withdraw ID", Short: "Withdraw an approval", Args: cobra.ExactArgs(1),
-		Long:    "withdraw withdraws an approval that \"approvals list\" shows. That of another principal needs the permission for PutPolicy.",
+		Long: "withdraw withdraws an approval that \"approvals list\" shows. To withdraw an approval of another principal, the\n" +
+			"principal of this command needs the permission for PutPolicy too.",
 		Example: "  strongroom approvals withdraw $(strongroom approvals list -o json | jq -r .id) --config second-officer.json",
 		RunE: a.vaultCommand(func(ctx context.Context, s *session.Session, args []string) error {
 			return s.Client().WithdrawApproval(ctx, args[0])

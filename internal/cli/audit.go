@@ -34,7 +34,7 @@ func (f *filterFlags) add(c *cobra.Command) {
 	s.StringVar(&f.filter.Principal, "principal", "", "only records of this `principal`")
 	s.StringVar(&f.filter.Operation, "operation", "", "only records of this `operation`, such as Decrypt")
 	s.StringVar(&f.filter.Key, "key", "", "only records of this `key`: its id, or its alias")
-	s.StringVar((*string)(&f.filter.Result), "result", "", "only records with this result: OK, REFUSED or FAILED")
+	s.StringVar((*string)(&f.filter.Result), "result", "", "only records with this `result`: OK, REFUSED or FAILED")
 	must(c.RegisterFlagCompletionFunc("result", fixed(string(audit.OK), string(audit.Refused), string(audit.Failed))))
 }
 

@@ -80,8 +80,8 @@ func (a *app) importParameters() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&dir, "out", "", "the new `directory`")
 	f.StringVar((*string)(&r.Algorithm), "algorithm", "", "the wrapping `algorithm`")
-	f.StringVar((*string)(&r.WrappingKeySpec), "wrapping-key", "", "RSA_2048 or SM2")
-	f.StringVar((*string)(&r.Path), "path", "", "where the material is unwrapped: AUTO, DEVICE or HOST")
+	f.StringVar((*string)(&r.WrappingKeySpec), "wrapping-key", "", "the `spec` of the wrapping key: RSA_2048 or SM2")
+	f.StringVar((*string)(&r.Path), "path", "", "the `path` on which the material is unwrapped: AUTO, DEVICE or HOST")
 	f.BoolVar(&r.SingleUse, "single-use", false, "the token is valid for one import")
 	must(c.MarkFlagRequired("out"))
 	must(c.RegisterFlagCompletionFunc("algorithm", fixed(

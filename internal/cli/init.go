@@ -11,7 +11,7 @@ import (
 	"strongroom.example/internal/cli/terminal"
 )
 
-const protectorHelp = "a `protector`: passphrase[:SOURCE], new-recovery-code[:PATH], new-key-file:PATH, key-file:PATH or device:NAME; may be repeated"
+const protectorHelp = "a `protector`: passphrase[:SOURCE], recovery-code[:SOURCE], new-recovery-code[:PATH], new-key-file:PATH, key-file:PATH or device:NAME; may be repeated"
 
 // A created is the JSON form of a new vault.
 type created struct {
@@ -65,7 +65,7 @@ func (a *app) initCommand() *cobra.Command {
 // addVaultFlags adds the flags of commands that make a vault.
 func addVaultFlags(c *cobra.Command, s *session.Settings) {
 	f := c.Flags()
-	f.StringVar(&s.Edition, "edition", "", "STANDARD, FIPS or SM")
+	f.StringVar(&s.Edition, "edition", "", "the `edition`: STANDARD, FIPS or SM")
 	f.StringVar(&s.Driver, "driver", "", "the `device` for new keys")
 	f.StringVar(&s.MinLevel, "min-level", "", "the lowest protection `level` of new keys: SOFTWARE, TPM or HSM")
 	f.BoolVar(&s.AcceptLossWithMachine, "accept-loss-with-machine", false, "permit a vault that is lost with this machine")

@@ -84,7 +84,8 @@ func (a *app) keysMinimumVersion() *cobra.Command {
 func (a *app) keysTrim() *cobra.Command {
 	return a.keyCommand(&cobra.Command{
 		Use: "trim KEY VERSION", Short: "Destroy the material of a version below the minimum", Args: cobra.ExactArgs(2),
-		Long:    "trim destroys the material of a version for ever. What it encrypted cannot be decrypted any more.",
+		Long: "trim destroys the material of a version for ever. The version must be below the minimum version, and must never\n" +
+			"have made a ciphertext or a data key: the vault refuses every other version, with exit code 1.",
 		Example: "  strongroom keys trim invoices 2",
 	}, func(ctx context.Context, c vault.Client, args []string) error {
 		n, err := keyVersion(args[1])

@@ -18,9 +18,9 @@ import (
 func (a *app) policiesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "policies", Short: "Show, replace and explain the policies that decide who may do what",
-		Long: `The commands below policies work on the policies of the vault, in the language Cedar. Before the first "policies put" the
-owner may do everything. Afterwards what no policy permits is denied, also to the owner; "--ignore-policies policies put"
-helps if they keep everybody out.`,
+		Long: `The commands below policies work on the policies of the vault, in the language Cedar. Before the first "policies
+put" the owner may do everything. Afterwards an operation that no policy permits is denied, to the owner too. If the
+policies deny everything to every principal, "--ignore-policies policies put" replaces them.`,
 	}
 	c.AddCommand(a.policiesList(), a.policiesShow(), a.policiesPut(), a.policiesRestore(), a.policiesExplain(), a.policiesCheck(), a.policiesSchema())
 	return c

@@ -47,8 +47,8 @@ func (a *app) protectorsList() *cobra.Command {
 func (a *app) protectorsAdd() *cobra.Command {
 	return &cobra.Command{
 		Use: "add PROTECTOR", Short: "Add a protector", Args: cobra.ExactArgs(1),
-		Long: "add adds a protector: passphrase[:SOURCE], new-recovery-code[:PATH], new-key-file:PATH, key-file:PATH or\n" +
-			"device:NAME[?pcrs=N,…]. What opened the vault proves that you have access.",
+		Long: "add adds a protector: passphrase[:SOURCE], recovery-code[:SOURCE], new-recovery-code[:PATH], new-key-file:PATH,\n" +
+			"key-file:PATH or device:NAME[?pcrs=N,…]. The protector that opened the vault is the proof of access.",
 		Example: "  strongroom protectors add new-recovery-code\n  strongroom protectors add 'device:chip?pcrs=7'",
 		RunE: a.vaultCommand(func(ctx context.Context, s *session.Session, args []string) error {
 			p, err := s.NewProtector(ctx, args[0])

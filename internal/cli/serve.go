@@ -40,13 +40,14 @@ func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the vault to other processes", Args: cobra.NoArgs,
-		Long: `serve opens the vault and serves it through the APIs of Tencent Cloud KMS and AWS KMS, on Unix sockets and on TCP, until
-SIGTERM or Ctrl-C. It then ends the requests in flight, and closes the vault. As long as it runs, no other command opens
-the vault.
+		Long: `serve opens the vault and serves it through the APIs of Tencent Cloud KMS and AWS KMS, on Unix sockets and on TCP,
+until SIGTERM or Ctrl-C. It then ends the requests in flight, and closes the vault. As long as it runs, no other command
+opens the vault.
 
-The file of clients says who may connect. On a Unix socket the kernel names the user of the other process, which "peers"
-map to a principal; such a client needs no secret. Everywhere else, and on TCP always, a request is signed with one of the
-"credentials". A TCP address that is not loopback needs TLS, whose key is a CMK of the vault for SIGN_VERIFY.
+The file of clients maps clients to principals. On a Unix socket the kernel names the user of the other process, which
+"peers" map to a principal; such a client needs no secret. On TCP, and for any other user of a Unix socket, a request is
+signed with one of the "credentials". A TCP address that is not loopback needs TLS, whose key is a CMK of the vault for
+SIGN_VERIFY.
 
   {"peers": [{"uid": 1000, "principal": "shop"}],
    "credentials": [{"id": "AKIDtill", "secret": "file:/etc/strongroom/till.secret", "principal": "till"}]}

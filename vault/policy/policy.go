@@ -2,10 +2,15 @@
 // (https://www.cedarpolicy.com). The policies are stored in the vault, versioned and audited:
 //
 //	v, err := vault.Open(ctx, dir, vault.Config{Policies: policy.Cedar{}}, protector)
-//	_, err = policy.Put(ctx, v.As("operator"), policy.Set{
-//		Cedar:  `@id("app") permit(principal in Group::"apps", action == Action::"Encrypt", resource);`,
+//	_, err = policy.Put(ctx, v.As(vault.DefaultOwner), policy.Set{
+//		Cedar: `@id("operator") permit(principal == Principal::"operator", action, resource);
+//			@id("app") permit(principal in Group::"apps", action == Action::"Encrypt", resource);`,
 //		Groups: map[string][]vault.Principal{"apps": {"billing"}},
 //	})
+//
+// Only the owner can store the first policies. Afterwards the owner has the permissions that
+// the policies give to it, and no others. PutPolicy refuses policies that permit PutPolicy to
+// no principal.
 //
 // A request that no policy permits is denied, and a policy that forbids takes precedence over all that
 // permit. Schema has the entities, actions and attributes. A program that does not import
