@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +14,8 @@ import (
 
 	"strongroom.example/audit"
 	"strongroom.example/driver"
+	"strongroom.example/internal/testing/heavy"
+	"strongroom.example/internal/testing/poll"
 )
 
 // testBackup makes a backup in memory, encrypted to a passphrase of its own.
@@ -105,15 +109,7 @@ func sameKeys(t *testing.T, got, want Client) {
 			t.Fatal(err)
 		}
 		n++
-		other, err := got.DescribeKey(t.Context(), k.ID)
-		other.Uses = nil // ListKeys does not set it
-		if err != nil || string(encode(other)) != string(encode(k)) {
-			t.Errorf("key %s is %s, %v, want %s", k.ID, encode(other), err, encode(k))
-		}
-		versions, err := got.ListKeyVersions(t.Context(), k.ID)
-		if err != nil || len(versions) != int(k.Version) {
-			t.Errorf("key %s has %d versions, %v, want %d", k.ID, len(versions), err, k.Version)
-		}
+		sameKey(t, got, k)
 	}
 	m := 0
 	for _, err := range got.ListKeys(t.Context(), KeyFilter{}) {
@@ -124,6 +120,20 @@ func sameKeys(t *testing.T, got, want Client) {
 	}
 	if m != n {
 		t.Errorf("the restored vault has %d keys, want %d", m, n)
+	}
+}
+
+// sameKey compares a key of a vault with want, and checks its versions.
+func sameKey(t *testing.T, got Client, want Key) {
+	t.Helper()
+	k, err := got.DescribeKey(t.Context(), want.ID)
+	k.Uses = nil // neither ListKeys nor CreateKey sets it
+	if err != nil || string(encode(k)) != string(encode(want)) {
+		t.Errorf("key %s is %s, %v, want %s", want.ID, encode(k), err, encode(want))
+	}
+	versions, err := got.ListKeyVersions(t.Context(), want.ID)
+	if err != nil || len(versions) != int(want.Version) {
+		t.Errorf("key %s has %d versions, %v, want %d", want.ID, len(versions), err, want.Version)
 	}
 }
 
@@ -152,10 +162,15 @@ func sameLog(t *testing.T, got, want Client, size uint64) {
 	}
 }
 
-// TestTornBackup truncates a backup at every byte, and changes bytes of it. Restore either
-// restores it completely, or fails and leaves a directory that a later Restore accepts.
+// tornBackup, if it is "all", makes TestTornBackup try every byte.
+const tornBackup = "STRONGROOM_TORN_BACKUP"
+
+// TestTornBackup truncates a backup at each of the first 600 bytes and at every 211th after
+// them, and changes these bytes. Restore refuses all of that, and leaves a directory in which
+// a later Restore of the whole backup succeeds.
 func TestTornBackup(t *testing.T) {
 	t.Parallel()
+	every := heavy.All(t, tornBackup)
 	v, _ := newTestVault(t, testConfig())
 	mustKey(t, v.As(DefaultOwner), KeyOptions{})
 	saved, _ := testBackup(t, v.As(DefaultOwner), "")
@@ -173,11 +188,11 @@ func TestTornBackup(t *testing.T) {
 	}
 	// After the header the stream's reader treats every truncation in the same way.
 	step := 1
-	if testing.Short() {
+	if testing.Short() && !every {
 		step = 37
 	}
 	for n := 0; n < len(saved); n += step {
-		if n > 600 && n%211 != 0 {
+		if !every && n > 600 && n%211 != 0 {
 			continue
 		}
 		refused("cut at", n, saved[:n])
@@ -270,41 +285,146 @@ func TestBackupHasNoDestroyedMaterial(t *testing.T) {
 	}
 }
 
-// TestBackupUnderLoad backs up a vault that 64 goroutines use, and restores it: every
-// ciphertext whose record is in the backup decrypts, and the logs agree.
-func TestBackupUnderLoad(t *testing.T) {
-	v, _ := newTestVault(t, testConfig())
-	c, ctx := v.As(DefaultOwner), t.Context()
-	key := mustKey(t, c, KeyOptions{Alias: "load"})
-	running, stop := context.WithCancel(ctx)
-	var users sync.WaitGroup
+// A loadState is what the users of a vault under load have received up to a moment.
+type loadState struct {
+	ciphertexts map[string][]byte // by plaintext, each of which is encrypted once
+	keys        map[string]Key    // by id
+	version     uint32            // of the key that is used
+}
+
+// A vaultLoad is 64 goroutines that use a vault, and what they have received.
+type vaultLoad struct {
+	client Client
+	key    string
+	users  sync.WaitGroup
+	mu     sync.Mutex
+	state  loadState
+}
+
+// startLoad lets 64 goroutines encrypt with a key, rotate it and make other keys until ctx
+// ends. An operation that began before that is completed.
+func startLoad(ctx context.Context, t *testing.T, c Client, key Key) *vaultLoad {
+	l := &vaultLoad{client: c, key: key.ID, state: loadState{map[string][]byte{}, map[string]Key{}, key.Version}}
 	for i := range 64 {
-		users.Go(func() {
-			for running.Err() == nil {
-				var err error
-				switch {
-				case i == 0:
-					_, err = c.RotateKey(ctx, key.ID)
-				case i < 4:
-					_, err = c.CreateKey(ctx, KeyOptions{})
-				default:
-					_, err = c.Encrypt(ctx, key.ID, []byte("load"), nil)
-				}
-				if err != nil && !errors.Is(err, ErrThrottled) {
+		l.users.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				if err := l.use(t.Context(), i, n); err != nil && !errors.Is(err, ErrThrottled) {
 					t.Errorf("an operation beside Backup: %v", err)
 					return
 				}
 			}
 		})
 	}
+	return l
+}
+
+// use makes the n-th call of a goroutine, and keeps its result.
+func (l *vaultLoad) use(ctx context.Context, goroutine, n int) error {
+	var keep func(*loadState)
+	var err error
+	switch {
+	case goroutine == 0:
+		var k Key
+		k, err = l.client.RotateKey(ctx, l.key)
+		keep = func(s *loadState) { s.version = k.Version }
+	case goroutine < 4:
+		var k Key
+		k, err = l.client.CreateKey(ctx, KeyOptions{})
+		keep = func(s *loadState) { s.keys[k.ID] = k }
+	default:
+		var ct []byte
+		plain := fmt.Sprintf("load %d.%d", goroutine, n)
+		ct, err = l.client.Encrypt(ctx, l.key, []byte(plain), nil)
+		keep = func(s *loadState) { s.ciphertexts[plain] = ct }
+	}
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		keep(&l.state)
+	}
+	return err
+}
+
+// received returns what the goroutines have received until now.
+func (l *vaultLoad) received() loadState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return loadState{maps.Clone(l.state.ciphertexts), maps.Clone(l.state.keys), l.state.version}
+}
+
+// checkLoad checks the vault c, restored from a backup that began after before was received,
+// and ended before all was. It has every result of before, and each later one either whole or
+// not at all.
+func (l *vaultLoad) checkLoad(t *testing.T, c Client, before, all loadState) {
+	t.Helper()
+	l.checkCiphertexts(t, c, before, all)
+	for id, k := range all.keys {
+		_, acknowledged := before.keys[id]
+		if _, err := c.DescribeKey(t.Context(), id); acknowledged || !errors.Is(err, ErrNotFound) {
+			sameKey(t, c, k)
+		}
+	}
+	for k, err := range c.ListKeys(t.Context(), KeyFilter{}) {
+		if _, made := all.keys[k.ID]; err != nil || !made && k.ID != l.key {
+			t.Errorf("the restored vault has key %q, %v, which was not made", k.ID, err)
+		}
+	}
+	if k, err := c.DescribeKey(t.Context(), l.key); err != nil || k.Version < before.version || k.Version > all.version {
+		t.Errorf("the key that was rotated has version %d, %v, want %d to %d", k.Version, err, before.version, all.version)
+	}
+}
+
+// checkCiphertexts decrypts all ciphertexts. Those from before must decrypt, and those that
+// were received later may.
+func (l *vaultLoad) checkCiphertexts(t *testing.T, c Client, before, all loadState) {
+	t.Helper()
+	var users sync.WaitGroup
+	plaintexts := make(chan string)
+	for range 64 {
+		users.Go(func() {
+			for plain := range plaintexts {
+				_, acknowledged := before.ciphertexts[plain]
+				got, err := c.Decrypt(t.Context(), all.ciphertexts[plain], nil)
+				if err == nil && string(got) != plain || err != nil && acknowledged {
+					t.Errorf("Decrypt of a ciphertext, from before Backup: %v: %q, %v, want %q", acknowledged, got, err, plain)
+				}
+			}
+		})
+	}
+	for plain := range all.ciphertexts {
+		plaintexts <- plain
+	}
+	close(plaintexts)
+	users.Wait()
+}
+
+// TestBackupUnderLoad backs up a vault that 64 goroutines use, and restores it: every
+// ciphertext that was received before Backup began decrypts, every key and every rotation from
+// before is there, and the logs agree.
+func TestBackupUnderLoad(t *testing.T) {
+	v, _ := newTestVault(t, testConfig())
+	c, ctx := v.As(DefaultOwner), t.Context()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	load := startLoad(running, t, c, mustKey(t, c, KeyOptions{Alias: "load"}))
+	poll.Until(t, "every kind of result was received", func() bool {
+		s := load.received()
+		return len(s.ciphertexts) >= 200 && len(s.keys) >= 3 && s.version >= 3
+	})
+	beforeFull := load.received()
 	full, first := testBackup(t, c, "")
+	beforeNext := load.received()
 	next, second := testBackup(t, c, first.ID)
 	stop()
-	users.Wait()
+	load.users.Wait()
+	all := load.received()
+	t.Logf("%d, %d and %d ciphertexts before the first backup, before the second and in all",
+		len(beforeFull.ciphertexts), len(beforeNext.ciphertexts), len(all.ciphertexts))
 	for _, row := range []struct {
 		backups [][]byte
 		size    uint64
-	}{{[][]byte{full}, first.AuditSize}, {[][]byte{full, next}, second.AuditSize}} {
+		before  loadState
+	}{{[][]byte{full}, first.AuditSize, beforeFull}, {[][]byte{full, next}, second.AuditSize, beforeNext}} {
 		r, err := testRestore(t, row.backups...)
 		if err != nil {
 			t.Fatalf("Restore: %v", err)
@@ -314,6 +434,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			t.Errorf("Check after Restore: %v", err)
 		}
 		sameLog(t, rc, c, row.size)
+		load.checkLoad(t, rc, row.before, all)
 		if _, err := rc.Encrypt(ctx, "load", []byte("more"), nil); err != nil {
 			t.Errorf("Encrypt after Restore: %v", err)
 		}
