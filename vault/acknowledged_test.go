@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,6 +155,51 @@ func bulkTags(n int) map[string]string {
 		tags[fmt.Sprint("bulk", i)] = fmt.Sprintf("%0250d", n)
 	}
 	return tags
+}
+
+// nearlyFullLog makes a vault for sessions, whose redo log has room for a few more tags before
+// it turns to its second segment.
+func nearlyFullLog(t *testing.T) (dir string) {
+	t.Helper()
+	for tags, full := 1000, false; ; full = true {
+		dir = filepath.Join(t.TempDir(), "v")
+		v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "correct horse"), passphrase(t, "battery staple"))
+		must(t, err)
+		c := v.As(DefaultOwner)
+		mustKey(t, c, KeyOptions{Alias: "busy"})
+		k := mustKey(t, c, KeyOptions{Alias: "imported", Origin: OriginExternal})
+		mustImport(t, c, "imported", newImportFixture(t, c, k, ownKey(1)).material())
+		n := 1
+		for ; n < tags; n++ {
+			must(t, c.TagKey(t.Context(), "busy", bulkTags(n)))
+			if logTurned(dir) {
+				break
+			}
+		}
+		closeChecked(t, v)
+		if full {
+			return dir
+		}
+		tags = n - 4
+	}
+}
+
+// logTurned reports whether the redo log of the vault in dir has turned to its second segment.
+func logTurned(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "store", "redo.2"))
+	return err == nil
+}
+
+// copyVault copies a closed vault to dir.
+func copyVault(t *testing.T, dir, from string) {
+	t.Helper()
+	must(t, os.CopyFS(dir, os.DirFS(from)))
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o700) // CopyFS gives it 0777 minus the umask
+		}
+		return err
+	}))
 }
 
 // checkAcknowledged checks every result that sessions reported, its audit record, and the

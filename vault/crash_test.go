@@ -25,6 +25,10 @@ const (
 	crashCycles = "STRONGROOM_CRASH_CYCLES"
 )
 
+// turnMode is the mode whose vaults are copies of one with a nearly full redo log. The kills
+// are around the moment at which the log turns to its second segment.
+const turnMode = "turn"
+
 // TestKilled repeatedly kills, at a random time, a process that uses a vault. No
 // acknowledged result is lost, and every Open succeeds.
 func TestKilled(t *testing.T) {
@@ -40,14 +44,24 @@ func TestKilled(t *testing.T) {
 	_, err := c.AddProtector(t.Context(), passphrase(t, "correct horse"), passphrase(t, "battery staple"))
 	must(t, err)
 	closeChecked(t, v)
-	modes := []string{"idle", "encrypt", "create", "rotate", "tag", "protectors", "root", "backup", "disable", "datakeys", "cut", "save", "repair"}
+	modes := []string{"idle", "encrypt", "create", "rotate", "tag", "protectors", "root", "backup", "disable", "datakeys", "cut", "save", "repair", turnMode}
+	nearlyFull, turned := nearlyFullLog(t), 0
 	var acked []string
 	results := map[string]int{}
 	for i := range cycles {
-		fresh := killChild(t, dir, modes[i%len(modes)], i/len(modes)%2 == 1)
-		confirmAfterKill(t, dir, modes[i%len(modes)] == "repair", fresh)
-		acked = append(acked, fresh...)
-		results[modes[i%len(modes)]] += len(fresh)
+		mode, working := modes[i%len(modes)], i/len(modes)%2 == 1
+		var fresh []string
+		if mode == turnMode {
+			var after bool
+			if fresh, after = killAtTurn(t, nearlyFull, working); after {
+				turned++
+			}
+		} else {
+			fresh = killChild(t, dir, mode, working)
+			confirmAfterKill(t, dir, mode == "repair", fresh)
+			acked = append(acked, fresh...)
+		}
+		results[mode] += len(fresh)
 	}
 	confirmAfterKill(t, dir, false, acked)
 	for _, mode := range modes[1:] {
@@ -55,7 +69,23 @@ func TestKilled(t *testing.T) {
 			t.Errorf("mode %s: no result was acknowledged before a kill", mode)
 		}
 	}
-	t.Logf("%d kills, %d results acknowledged, none lost", cycles, len(acked))
+	if turned == 0 && cycles >= 100 {
+		t.Error("the redo log turned to its second segment before no kill")
+	}
+	t.Logf("%d kills, %d of them after the redo log turned, %d results acknowledged, none lost", cycles, turned, len(acked))
+}
+
+// killAtTurn kills a child process that works in a copy of a vault with a nearly full redo
+// log, and checks the copy. turned reports that the log had turned before the kill.
+func killAtTurn(t *testing.T, nearlyFull string, working bool) (acked []string, turned bool) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "v")
+	copyVault(t, dir, nearlyFull)
+	acked = killChild(t, dir, turnMode, working)
+	turned = logTurned(dir)
+	confirmAfterKill(t, dir, false, acked)
+	must(t, os.RemoveAll(dir))
+	return acked, turned
 }
 
 // crashChild uses the vault until it is killed, and prints each result that it received.
@@ -81,6 +111,9 @@ func crashChild(t *testing.T, dir, mode string) {
 	}
 	fmt.Println("ready")
 	s := newSession(t, v, dir, func(line string) { fmt.Println(line) })
+	if mode == turnMode {
+		mode = "tag"
+	}
 	for {
 		if mode == "idle" {
 			select {} // until the process is killed
@@ -96,7 +129,8 @@ func crashChild(t *testing.T, dir, mode string) {
 }
 
 // killChild lets a child process work for a random time, kills it and returns the results
-// that it had received. If working is set the time begins with the first result.
+// that it had received. If working is set the time begins with the first result or, in
+// turnMode, when the redo log turns.
 func killChild(t *testing.T, dir, mode string, working bool) (acked []string) {
 	t.Helper()
 	if mode == "repair" {
@@ -122,6 +156,11 @@ func killChild(t *testing.T, dir, mode string, working bool) (acked []string) {
 		timer.Reset(time.Minute)
 	}
 	defer cmd.Wait()
+	if working && mode == turnMode {
+		poll.Until(t, "the redo log turns", func() bool { return logTurned(dir) })
+		timer.Reset(pause)
+		working = false
+	}
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,33 +61,6 @@ func workUnderFaults(t *testing.T, base string) {
 	fmt.Println("close:", v.Close())
 }
 
-// nearlyFullLog makes a vault for sessionUnderFaults, whose redo log has room for a few more
-// tags.
-func nearlyFullLog(t *testing.T) (dir string) {
-	t.Helper()
-	for tags, full := 1000, false; ; full = true {
-		dir = filepath.Join(t.TempDir(), "v")
-		v, err := Create(t.Context(), dir, testConfig(), passphrase(t, "correct horse"), passphrase(t, "battery staple"))
-		must(t, err)
-		c := v.As(DefaultOwner)
-		mustKey(t, c, KeyOptions{Alias: "busy"})
-		k := mustKey(t, c, KeyOptions{Alias: "imported", Origin: OriginExternal})
-		mustImport(t, c, "imported", newImportFixture(t, c, k, ownKey(1)).material())
-		n := 1
-		for ; n < tags; n++ {
-			must(t, c.TagKey(t.Context(), "busy", bulkTags(n)))
-			if _, err := os.Stat(filepath.Join(dir, "store", "redo.2")); err == nil {
-				break
-			}
-		}
-		closeChecked(t, v)
-		if full {
-			return dir
-		}
-		tags = n - 4
-	}
-}
-
 // underFault runs the child under one fault and checks what it leaves. It reports whether
 // there was such a call.
 func underFault(t *testing.T, template string, f failcalls.Fault) bool {
@@ -96,13 +68,7 @@ func underFault(t *testing.T, template string, f failcalls.Fault) bool {
 	base := t.TempDir()
 	defer os.RemoveAll(base)
 	dir := filepath.Join(base, "v")
-	must(t, os.CopyFS(dir, os.DirFS(template)))
-	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			err = os.Chmod(path, 0o700)
-		}
-		return err
-	}))
+	copyVault(t, dir, template)
 	must(t, os.WriteFile(filepath.Join(base, "lines"), nil, 0o600))
 	args := []string{"-test.run=^TestFailingCalls$", "-test.v=false", "-edition=" + testEdition().String()}
 	output, injected, err := f.Run(failcalls.Paths(dir), args, []string{failingDir + "=" + base})
