@@ -263,7 +263,7 @@ func TestGrantCountSurvivesKill(t *testing.T) {
 		grantCrashChild(t, dir)
 		return
 	}
-	const uses, kills = 120, 6
+	const uses, kills = 3000, 6
 	v, dir := newTestVault(t, testConfig())
 	owner := v.As(DefaultOwner)
 	mustKey(t, owner, KeyOptions{Alias: "k"})
@@ -285,7 +285,7 @@ func TestGrantCountSurvivesKill(t *testing.T) {
 }
 
 // killGrantChild runs the child and returns the number of its results. It kills the child
-// after some of them, or waits until the grant is used up.
+// after some of them, before the grant is used up, or waits until it is.
 func killGrantChild(t *testing.T, dir, id string, kill bool) (results int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestGrantCountSurvivesKill$", "-edition="+testEdition().String())
@@ -310,11 +310,13 @@ func killGrantChild(t *testing.T, dir, id string, kill bool) (results int) {
 	}
 	if err := cmd.Wait(); err != nil && !kill {
 		t.Errorf("the child failed: %v", err)
+	} else if err == nil && kill {
+		t.Errorf("the child ended after %d results, before it was killed", results)
 	}
 	return results
 }
 
-// grantCrashChild uses the grant from 8 goroutines until it is used up, and prints a line for
+// grantCrashChild uses the grant from 64 goroutines until it is used up, and prints a line for
 // each result.
 func grantCrashChild(t *testing.T, dir string) {
 	v, err := Open(context.Background(), dir, testConfig(), passphrase(t, "correct horse"))
@@ -330,7 +332,7 @@ func grantCrashChild(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	for range 8 {
+	for range 64 {
 		all.Go(func() {
 			for {
 				if _, err := c.Encrypt(context.Background(), "k", nil, nil); err != nil {
