@@ -44,8 +44,10 @@ func memoryHarness(only ...driver.KeySpec) vaultsuite.Harness {
 	config := func(d *drivertest.Memory) vault.Config {
 		return vault.Config{Drivers: map[string]driver.Driver{"memory": d}, Driver: "memory"}
 	}
+	fresh := func(*testing.T) vault.Config { return config(drivertest.NewMemory(only...)) }
 	return vaultsuite.Harness{
-		Config: func(*testing.T) vault.Config { return config(drivertest.NewMemory(only...)) },
+		Config: fresh,
+		Other:  fresh,
 		Reopen: func(_ *testing.T, cfg vault.Config) vault.Config {
 			return config(cfg.Drivers["memory"].(*drivertest.Memory).Reopen())
 		},

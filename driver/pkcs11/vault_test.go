@@ -18,10 +18,17 @@ import (
 // TestVault runs the suite of package vaultsuite with a token as the default driver.
 func TestVault(t *testing.T) {
 	tokens(t, func(t *testing.T, token testtoken.PKCS11) {
-		config := func(t *testing.T) vault.Config {
+		config := func(t *testing.T, token testtoken.PKCS11) vault.Config {
 			return vault.Config{Drivers: map[string]driver.Driver{"token": open(t, token)}, Driver: "token"}
 		}
-		vaultsuite.Run(t, vaultsuite.Harness{Config: config, Reopen: func(t *testing.T, _ vault.Config) vault.Config { return config(t) }})
+		h := vaultsuite.Harness{
+			Config: func(t *testing.T) vault.Config { return config(t, token) },
+			Reopen: func(t *testing.T, _ vault.Config) vault.Config { return config(t, token) },
+		}
+		if token.Another != nil {
+			h.Other = func(t *testing.T) vault.Config { return config(t, token.Another(t)) }
+		}
+		vaultsuite.Run(t, h)
 	})
 }
 

@@ -41,8 +41,10 @@ func TestVault(t *testing.T) {
 		chips[eager{d}] = s
 		return vault.Config{Drivers: map[string]driver.Driver{"tpm": eager{d}}, Driver: "tpm", AcceptLossWithMachine: true}
 	}
+	fresh := func(st *testing.T) vault.Config { return config(st, newTPM(t)) }
 	vaultsuite.Run(t, vaultsuite.Harness{
-		Config:    func(st *testing.T) vault.Config { return config(st, newTPM(t)) },
+		Config:    fresh,
+		Other:     fresh,
 		Reopen:    func(st *testing.T, cfg vault.Config) vault.Config { return config(st, chips[cfg.Drivers["tpm"]]) },
 		Protector: func(t *testing.T) driver.Protector { return protector(t, guard, tpm.Policy{}) },
 		LeaveOut:  func(spec vault.KeySpec) bool { return spec == "RSA_3072" || spec == "RSA_4096" },

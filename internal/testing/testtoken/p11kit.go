@@ -63,7 +63,7 @@ func NewP11KitServer(t testing.TB) (PKCS11, *P11KitServer) {
 			server.shared.Kill(t)
 		}
 	})
-	token.Module, token.Whole = client, false
+	token.Module, token.Whole, token.Another = client, false, NewP11Kit
 	return token, &server.shared
 }
 

@@ -25,6 +25,9 @@ type PKCS11 struct {
 	// Whole reports that the token supports every algorithm that the tests use. On other
 	// tokens a test whose algorithm is missing is skipped, on this one never.
 	Whole bool
+	// Another makes another token of the same module. It is nil if a process can have one
+	// only.
+	Another func(testing.TB) PKCS11
 }
 
 // PIN is the user PIN of the disposable tokens, and SOPIN that of their security officer.
@@ -90,7 +93,7 @@ func NewSoftHSM(t testing.TB) PKCS11 {
 	if _, err := exec.LookPath("softhsm2-util"); err != nil {
 		missing(t, "softhsm2-util", "softhsm2")
 	}
-	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t), Whole: true}
+	token := PKCS11{Module: module, Label: freshLabel(), PINFile: writePIN(t), Whole: true, Another: NewSoftHSM}
 	tokenDirectory.Lock()
 	defer tokenDirectory.Unlock()
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", token.Label,

@@ -2,6 +2,7 @@ package testtoken
 
 import (
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -35,7 +36,7 @@ func TestFromEnvironment(t *testing.T) {
 	t.Setenv("STRONGROOM_TEST_PKCS11_MODULE", "/m.so")
 	t.Setenv("STRONGROOM_TEST_PKCS11_TOKEN", "label")
 	t.Setenv("STRONGROOM_TEST_PKCS11_PIN_FILE", "/pin")
-	if token, ok := FromEnvironment(t); !ok || token != (PKCS11{Module: "/m.so", Label: "label", PINFile: "/pin"}) {
+	if token, ok := FromEnvironment(t); !ok || !reflect.DeepEqual(token, PKCS11{Module: "/m.so", Label: "label", PINFile: "/pin"}) {
 		t.Errorf("%+v, %v", token, ok)
 	}
 }
@@ -50,7 +51,7 @@ func TestFromURI(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := PKCS11{Module: "/m.so", Args: "a b", Label: "label", PINFile: "/pin"}
-	if token, ok := FromEnvironment(t); !ok || token != want {
+	if token, ok := FromEnvironment(t); !ok || !reflect.DeepEqual(token, want) {
 		t.Errorf("FromEnvironment returns %+v, %v, want %+v", token, ok, want)
 	}
 	t.Setenv("STRONGROOM_TEST_PKCS11_URI", "pkcs11:token=label?module-path=/m.so&pin-source=env:PIN")

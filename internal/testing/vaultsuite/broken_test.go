@@ -24,6 +24,15 @@ type broken struct {
 	created func(context.Context, *drivertest.Memory, driver.KeySpec, *driver.Created)
 	hoards  bool // Destroy destroys nothing
 	swaps   bool // imports material other than the given one
+	alike   bool // all devices have the same serial number
+}
+
+func (b broken) Info() driver.Info {
+	info := b.Memory.Info()
+	if b.alike {
+		info.Device.Serial = "1"
+	}
+	return info
 }
 
 func (b broken) OpenKey(ctx context.Context, id driver.MaterialID, spec driver.KeySpec, blob driver.Blob) (driver.Key, error) {
@@ -153,7 +162,8 @@ func brokenDrivers() map[string]func(*drivertest.Memory) broken {
 			}}
 		},
 		"DeviceFailsToMakeKeys DestructionFails DestructionDies DestructionWaits": func(m *drivertest.Memory) broken { return broken{Memory: m, hoards: true} },
-		"Moves": func(m *drivertest.Memory) broken { return broken{Memory: m, swaps: true} },
+		"DestructionElsewhere": func(m *drivertest.Memory) broken { return broken{Memory: m, alike: true} },
+		"Moves":                func(m *drivertest.Memory) broken { return broken{Memory: m, swaps: true} },
 	}
 }
 
@@ -165,8 +175,10 @@ func (make brokenMaker) harness() Harness {
 	config := func(b broken) vault.Config {
 		return vault.Config{Drivers: map[string]driver.Driver{"broken": b}, Driver: "broken"}
 	}
+	fresh := func(*testing.T) vault.Config { return config(make(drivertest.NewMemory())) }
 	return Harness{
-		Config: func(*testing.T) vault.Config { return config(make(drivertest.NewMemory())) },
+		Config: fresh,
+		Other:  fresh,
 		Reopen: func(_ *testing.T, cfg vault.Config) vault.Config {
 			return config(make(cfg.Drivers["broken"].(broken).Memory.Reopen()))
 		},

@@ -43,9 +43,9 @@ func (s *subject) timed(t *testing.T) timedHome {
 	return timedHome{newHome(t, h, cfg), clock, s.eachOnDevice(t)[0]}
 }
 
-// doomed makes a key of some versions with a named data key, schedules its destruction, and
+// scheduled makes a key of some versions with a named data key, schedules its destruction, and
 // returns it with the objects that the device had before.
-func (x timedHome) doomed(t *testing.T, versions int) (vault.Key, map[driver.MaterialID]bool) {
+func (x timedHome) scheduled(t *testing.T, versions int) (vault.Key, map[driver.MaterialID]bool) {
 	t.Helper()
 	c, ctx, objects := x.owner(), t.Context(), x.objects(t)
 	k := x.create(t, x.options(x.row))
@@ -90,7 +90,8 @@ func (x timedHome) destroyed(t *testing.T, when string, k vault.Key, before map[
 	return true
 }
 
-// finished checks that a key is Destroyed, with one intent and one outcome on record.
+// finished checks that a key is Destroyed, with one intent and one outcome on record. Records
+// that the destruction waits for another device may precede them.
 func (x timedHome) finished(t *testing.T, when string, k vault.Key, before map[driver.MaterialID]bool) {
 	t.Helper()
 	if !x.destroyed(t, when, k, before) {
@@ -101,11 +102,20 @@ func (x timedHome) finished(t *testing.T, when string, k vault.Key, before map[d
 		if err != nil {
 			t.Fatal(err)
 		}
+		if waitsForDevice(r) {
+			continue
+		}
 		phases[r.Phase]++
 	}
 	if phases[audit.Intent] != 1 || phases[audit.Outcome] != 1 || len(phases) != 2 {
 		t.Errorf("%s: the records of the destruction are %v, want one intent and one outcome", when, phases)
 	}
+}
+
+// waitsForDevice reports whether a record says that a destruction waits because the driver has
+// another device.
+func waitsForDevice(r audit.Record) bool {
+	return r.Result == audit.Failed && r.Error == "WRONG_DEVICE"
 }
 
 // destructionFails: any call of the device fails while a key is destroyed, before or after the
@@ -116,7 +126,7 @@ func destructionFails(t *testing.T, s *subject) {
 	interrupted := 0
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
-			k, before := x.doomed(t, 2)
+			k, before := x.scheduled(t, 2)
 			calls := x.device.Calls("")
 			x.device.Add(drivertest.Fault{Nth: n, Fail: true, After: after, Class: driver.Denied})
 			x.clock.Advance(waiting)
@@ -145,7 +155,7 @@ func destructionFails(t *testing.T, s *subject) {
 func destructionDies(t *testing.T, s *subject) {
 	x := s.timed(t)
 	for n := 1; ; n++ {
-		k, before := x.doomed(t, 1)
+		k, before := x.scheduled(t, 1)
 		left, dir := filepath.Join(t.TempDir(), "left"), x.dir
 		stop := x.device.at(n, func() {
 			if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
@@ -171,7 +181,7 @@ func destructionDies(t *testing.T, s *subject) {
 // is destroyed when the vault is opened with the device.
 func destructionWaits(t *testing.T, s *subject) {
 	x := s.timed(t)
-	k, before := x.doomed(t, 2)
+	k, before := x.scheduled(t, 2)
 	x.close(t)
 	absent := x.cfg
 	absent.Drivers, absent.Driver = nil, ""
@@ -189,4 +199,67 @@ func destructionWaits(t *testing.T, s *subject) {
 	x.open(t)
 	x.clock.Advance(2 * time.Minute)
 	x.finished(t, "with the device again", k, before)
+}
+
+// destructionElsewhere: the date passes while another device, which has no key, is in the place
+// of the key's own. That the other device lacks the key is no proof of its destruction: the key
+// remains PendingDeletion, its device keeps all of it, and the log says why. It is destroyed
+// when the vault is opened with its device again. A key of a driver that lists no objects is a
+// blob in the vault; it ends with the blob, whatever device there is.
+func destructionElsewhere(t *testing.T, s *subject) {
+	if s.Other == nil {
+		t.Skip("the harness cannot give a second device")
+	}
+	x := s.timed(t)
+	k, before := x.scheduled(t, 2)
+	held := x.objectsSince(t, before)
+	x.close(t)
+	own := x.cfg
+	x.cfg = s.Other(t)
+	x.cfg.Clock, x.cfg.Scrub.Every = x.clock, -1
+	x.openAs(t, x.cfg)
+	if x.device.Info().Lister {
+		x.remains(t, k, before, held)
+	} else {
+		x.clock.Advance(waiting)
+		x.finished(t, "with another device, for a key that is a blob", k, before)
+	}
+	x.close(t)
+	x.closeDrivers(t)
+	x.cfg = own
+	x.open(t)
+	x.clock.Advance(2 * time.Minute)
+	x.finished(t, "with its device again", k, before)
+}
+
+// remains checks that a key is not destroyed while the vault has another device than that of
+// the key, which held some objects of it.
+func (x timedHome) remains(t *testing.T, k vault.Key, before map[driver.MaterialID]bool, held int) {
+	t.Helper()
+	if held == 0 {
+		t.Fatal("the device has no object of the key")
+	}
+	for range 3 {
+		x.clock.Advance(waiting)
+		if x.destroyed(t, "with another device", k, before) {
+			t.Error("the key is Destroyed although its device was not there")
+		}
+		if n := x.objectsSince(t, before); n != held {
+			t.Errorf("with another device: the key's own has %d objects of it, want %d", n, held)
+		}
+	}
+	waits := 0
+	for r, err := range x.owner().AuditRecords(t.Context(), audit.Filter{Operation: string(vault.OpDestroyKey), Key: k.ID}) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case waitsForDevice(r):
+			waits++
+		case r.Phase == audit.Outcome:
+			t.Errorf("with another device: the destruction has an outcome on record: %s %s", r.Result, r.Error)
+		}
+	}
+	if waits == 0 {
+		t.Error("with another device: no record says that the destruction waits for its device")
+	}
 }

@@ -20,6 +20,10 @@ type Harness struct {
 	// the one of Config. If Reopen is nil, the drivers stay open while their vault is
 	// closed and opened.
 	Reopen func(t *testing.T, cfg vault.Config) vault.Config
+	// Other returns the Config of a vault with another device as its default driver: of the
+	// same kind as that of Config, under the same name, and without keys. If it is nil, the
+	// suite does not check what the vault does with such a device.
+	Other func(t *testing.T) vault.Config
 	// Protector returns the protector of every vault. A protector from one call must open
 	// a root that one from another call protected. If it is nil, the suite uses a
 	// passphrase with low cost.
@@ -87,6 +91,7 @@ func checks() []namedCheck {
 		{"DestructionFails", destructionFails},
 		{"DestructionDies", destructionDies},
 		{"DestructionWaits", destructionWaits},
+		{"DestructionElsewhere", destructionElsewhere},
 		{"Reopen", reopen},
 		{"Backups", backups},
 		{"Closed", closed},
