@@ -20,7 +20,7 @@ func withMaterial(t *testing.T, cfg keystore.Config, n int) *keystore.Store {
 	t.Helper()
 	s, err := keystore.Create(t.Context(), cfg, keystore.Root{}, func(tx *keystore.Tx) error {
 		tx.Put("meta", []byte("state"))
-		tx.PutMaterial("m/doomed", []byte("to be destroyed"))
+		tx.PutMaterial("m/due", []byte("to be destroyed"))
 		for i := range n {
 			tx.PutMaterial(fmt.Sprintf("m/%03d", i), fmt.Appendf(nil, "material %d", i))
 		}
@@ -31,8 +31,8 @@ func withMaterial(t *testing.T, cfg keystore.Config, n int) *keystore.Store {
 	return s
 }
 
-// doom returns an operation that deletes a record's material and logs it.
-func doom(path string) func(*keystore.Tx) error {
+// deletion returns an operation that deletes a record's material and logs it.
+func deletion(path string) func(*keystore.Tx) error {
 	return func(tx *keystore.Tx) error {
 		tx.Delete(path)
 		tx.Put("meta", []byte("destroyed"))
@@ -41,12 +41,13 @@ func doom(path string) func(*keystore.Tx) error {
 	}
 }
 
-func destroyDoomed(s *keystore.Store) error {
-	return s.ChangeEpoch(context.Background(), doom("m/doomed"))
+// destroyDue destroys the record that withMaterial makes for it.
+func destroyDue(s *keystore.Store) error {
+	return s.ChangeEpoch(context.Background(), deletion("m/due"))
 }
 
-// survived checks that the n remaining records are readable.
-func survived(t *testing.T, s *keystore.Store, n int) {
+// checkRemaining checks that the n remaining records are readable.
+func checkRemaining(t *testing.T, s *keystore.Store, n int) {
 	t.Helper()
 	for i := range n {
 		rec, err := s.Get(t.Context(), fmt.Sprintf("m/%03d", i))
@@ -89,17 +90,17 @@ func (x state) put(t *testing.T, dir string, m *storetest.Memory) {
 }
 
 func TestEpochChange(t *testing.T) {
-	for _, survivors := range []int{0, 1, 40} {
+	for _, remaining := range []int{0, 1, 40} {
 		m := storetest.NewMemory()
 		cfg := config(t, m)
-		s := withMaterial(t, cfg, survivors)
+		s := withMaterial(t, cfg, remaining)
 		before := m.Snapshot()
-		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+		must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 		must(t, s.FinishEpoch(t.Context()))
-		if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
+		if _, err := s.Get(t.Context(), "m/due"); !errors.Is(err, keystore.ErrNotFound) {
 			t.Errorf("Get of the destroyed record: %v, want ErrNotFound", err)
 		}
-		survived(t, s, survivors)
+		checkRemaining(t, s, remaining)
 		for key, value := range m.Snapshot() {
 			if key[0] == 'r' && value[2] == byte(keystore.Material) && bytes.Equal(before[key], value) {
 				t.Errorf("record %x was not re-sealed", key)
@@ -109,7 +110,7 @@ func TestEpochChange(t *testing.T) {
 		must(t, s.Close())
 		s, err := reopen(cfg)
 		must(t, err)
-		survived(t, s, survivors)
+		checkRemaining(t, s, remaining)
 		if s.LogState().Size != 2 {
 			t.Errorf("%d audit records after reopening, want 2", s.LogState().Size)
 		}
@@ -124,7 +125,7 @@ func TestEpochChangeRefused(t *testing.T) {
 	s := withMaterial(t, cfg, 3)
 	before, refused := stateOf(t, cfg.Dir, m), errors.New("refused")
 	err := s.ChangeEpoch(t.Context(), func(tx *keystore.Tx) error {
-		tx.Delete("m/doomed")
+		tx.Delete("m/due")
 		return refused
 	})
 	after := stateOf(t, cfg.Dir, m)
@@ -145,7 +146,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 	before := stateOf(t, cfg.Dir, m)
 	s, err := reopen(cfg)
 	must(t, err)
-	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 	checked(t, s)
 	now := stateOf(t, cfg.Dir, m)
 	roots := []string{"root", "root.copy"}
@@ -168,7 +169,7 @@ func TestOldFilesAfterEpochChange(t *testing.T) {
 	before.put(t, cfg.Dir, m)
 	s, err = reopen(cfg)
 	must(t, err)
-	if rec, err := s.Get(t.Context(), "m/doomed"); err != nil || string(rec.Value) != "to be destroyed" {
+	if rec, err := s.Get(t.Context(), "m/due"); err != nil || string(rec.Value) != "to be destroyed" {
 		t.Errorf("Get from a complete old copy: %v, want the destroyed record", err)
 	}
 	checked(t, s)
@@ -183,12 +184,12 @@ func TestDoubleDestroy(t *testing.T) {
 	cfg := config(t, storetest.NewMemory())
 	s := withMaterial(t, cfg, 5)
 	for range 2 {
-		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+		must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if err := s.ChangeEpoch(t.Context(), doom("m/000")); err != nil {
+			if err := s.ChangeEpoch(t.Context(), deletion("m/000")); err != nil {
 				t.Error(err)
 			}
 		})

@@ -38,7 +38,7 @@ func crashes(t *testing.T, cfg keystore.Config, m *storetest.Memory, change func
 func TestEpochChangeKilledAnywhere(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	steps, states := crashes(t, cfg, m, destroyDoomed)
+	steps, states := crashes(t, cfg, m, destroyDue)
 	first := states[0]
 	for i, x := range states {
 		x.put(t, cfg.Dir, m)
@@ -90,11 +90,11 @@ func TestEpochChangeFailsAnywhere(t *testing.T) {
 		s := withMaterial(t, failing, 5)
 		before := stateOf(t, cfg.Dir, m)
 		armed = true
-		err := destroyDoomed(s)
+		err := destroyDue(s)
 		if err != nil && !errors.Is(err, crash) {
 			t.Fatalf("step %d fails: ChangeEpoch: %v, want nil or the injected error", cut, err)
 		}
-		if applied := s.Version("m/doomed") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
+		if applied := s.Version("m/due") == 0; applied && err != nil && s.Failed() == nil && !errors.Is(err, keystore.ErrUnfinished) {
 			t.Errorf("step %d fails: the operation is durable, but the error is %v", cut, err)
 		}
 		s.Close()
@@ -130,7 +130,7 @@ func TestRekeyKilledAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("killed before %q: Open: %v", steps[i], err)
 		}
-		survived(t, s, 5)
+		checkRemaining(t, s, 5)
 		checked(t, s)
 		if !inForce {
 			continue
@@ -148,8 +148,8 @@ func TestRekeyKilledAnywhere(t *testing.T) {
 // settled checks a store after an interrupted change, and closes it.
 func settled(t *testing.T, s *keystore.Store, cfg keystore.Config, m *storetest.Memory, before state) {
 	t.Helper()
-	survived(t, s, 5)
-	_, err := s.Get(t.Context(), "m/doomed")
+	checkRemaining(t, s, 5)
+	_, err := s.Get(t.Context(), "m/due")
 	destroyed := errors.Is(err, keystore.ErrNotFound)
 	meta, metaErr := s.Get(t.Context(), "meta")
 	must(t, metaErr)
@@ -203,7 +203,7 @@ func mixed(files, others map[string][]byte, names ...string) map[string][]byte {
 func TestEpochChangeWithoutItsFile(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	steps, states := crashes(t, cfg, m, destroyDoomed)
+	steps, states := crashes(t, cfg, m, destroyDue)
 	x := states[slices.Index(steps, "root aside")]
 	delete(x.files, "root.next")
 	x.put(t, cfg.Dir, m)
@@ -220,7 +220,7 @@ func TestEpochChangeWithoutItsFile(t *testing.T) {
 func TestOnlyTheNextRootFileIsLeft(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	steps, states := crashes(t, cfg, m, destroyDoomed)
+	steps, states := crashes(t, cfg, m, destroyDue)
 	x := states[slices.Index(steps, "root aside")]
 	x.files["root"], x.files["root.copy"] = []byte("damaged"), nil
 	x.put(t, cfg.Dir, m)

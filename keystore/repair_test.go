@@ -72,7 +72,7 @@ func lived(t *testing.T) (map[string][]byte, keystore.LogState) {
 	t.Helper()
 	cfg := onDisk(t, t.TempDir())
 	s := withMaterial(t, cfg, 6)
-	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 	must(t, s.Commit(t.Context(), func(tx *keystore.Tx) error { tx.Put("meta", []byte("newest")); return nil }))
 	for range 3 {
 		must(t, s.Commit(t.Context(), logLeaf))
@@ -96,8 +96,8 @@ func isWhole(t *testing.T, cfg keystore.Config) {
 		t.Errorf("Open: %v", err)
 		return
 	}
-	survived(t, s, 5)
-	if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
+	checkRemaining(t, s, 5)
+	if _, err := s.Get(t.Context(), "m/due"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("Get of destroyed material: %v, want ErrNotFound", err)
 	}
 	meta, err := s.Get(t.Context(), "meta")
@@ -289,7 +289,7 @@ func TestRepairCompletesADestruction(t *testing.T) {
 		s, err = reopen(dying)
 		must(t, err)
 		armed = true
-		err = s.ChangeEpoch(t.Context(), doom("m/005"))
+		err = s.ChangeEpoch(t.Context(), deletion("m/005"))
 		armed = false
 		left := filesBelow(t, cfg.Dir)
 		_ = s.Close()
@@ -305,10 +305,10 @@ func TestRepairCompletesADestruction(t *testing.T) {
 			}
 			s, err := reopen(cfg)
 			must(t, err)
-			if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
+			if _, err := s.Get(t.Context(), "m/due"); !errors.Is(err, keystore.ErrNotFound) {
 				t.Errorf("%s lost after a kill before %q: destroyed material is back: %v", name, step, err)
 			}
-			survived(t, s, 5)
+			checkRemaining(t, s, 5)
 			checked(t, s)
 		}
 	}

@@ -35,7 +35,7 @@ var replacements = map[string]replacement{
 // markDone deletes one material record and logs that.
 func markDone(tx *keystore.Tx) error {
 	tx.Put("done", []byte("yes"))
-	return doom("m/doomed")(tx)
+	return deletion("m/due")(tx)
 }
 
 // TestShortageDuringReplacement: a shortage at any step of a replacement of the root file,
@@ -101,11 +101,11 @@ func shortageAt(t *testing.T, r replacement, n int, fault error, lasting bool) b
 		t.Fatalf("%v at %q (step %d): Open returned %v", fault, at, n, openErr)
 	}
 	done := again.Version("done") > 0
-	if err == nil && !done || done != (again.Version("m/doomed") == 0) || done != (again.LogState().Size == 2) {
-		t.Errorf("%v at %q (step %d): the call returned %v; reopened: done %v, doomed record at version %d, %d audit records",
-			fault, at, n, err, done, again.Version("m/doomed"), again.LogState().Size)
+	if err == nil && !done || done != (again.Version("m/due") == 0) || done != (again.LogState().Size == 2) {
+		t.Errorf("%v at %q (step %d): the call returned %v; reopened: done %v, record to destroy at version %d, %d audit records",
+			fault, at, n, err, done, again.Version("m/due"), again.LogState().Size)
 	}
-	survived(t, again, 5)
+	checkRemaining(t, again, 5)
 	checked(t, again)
 	files := slices.Sorted(maps.Keys(stateOf(t, cfg.Dir, m).files))
 	if want := slices.Sorted(maps.Keys(before.files)); !slices.Equal(files, want) {
@@ -162,6 +162,6 @@ func goesOn(t *testing.T, s *keystore.Store, when string, was error) {
 			t.Fatalf("%s: the next Commit returned %v, want nil", when, err)
 		}
 	}
-	survived(t, s, 5)
+	checkRemaining(t, s, 5)
 	checked(t, s)
 }

@@ -45,14 +45,14 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 				}
 				return nil
 			})
-			err := s.ChangeEpoch(t.Context(), doom("m/doomed"))
+			err := s.ChangeEpoch(t.Context(), deletion("m/due"))
 			if !errors.Is(err, keystore.ErrUnfinished) || !errors.Is(err, keystore.ErrFull) || s.Failed() != nil {
 				t.Fatalf("ChangeEpoch on a full disk: %v, Failed: %v, want ErrUnfinished, ErrFull and nil", err, s.Failed())
 			}
 			if err := s.FinishEpoch(t.Context()); !errors.Is(err, keystore.ErrFull) {
 				t.Errorf("FinishEpoch on a full disk: %v, want ErrFull", err)
 			}
-			survived(t, s, 5)
+			checkRemaining(t, s, 5)
 			must(t, s.Check(t.Context()))
 			must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "x"}}, nil))
 			m.Fault(nil)
@@ -68,7 +68,7 @@ func TestEpochChangeOnAFullDisk(t *testing.T) {
 func TestOpenOnAFullDisk(t *testing.T) {
 	m := storetest.NewMemory()
 	cfg := config(t, m)
-	steps, states := crashes(t, cfg, m, destroyDoomed)
+	steps, states := crashes(t, cfg, m, destroyDue)
 	for i, x := range states {
 		x.put(t, cfg.Dir, m)
 		m.Fault(func(keystore.Batch) error { return keystore.ErrFull })
@@ -102,12 +102,12 @@ func TestCloseDuringEpochChange(t *testing.T) {
 			return nil
 		}
 		once.Do(func() { go func() { closed <- s.Close() }() })
-		for !errors.Is(s.Commit(cancelled, doom("m/000")), keystore.ErrClosed) {
+		for !errors.Is(s.Commit(cancelled, deletion("m/000")), keystore.ErrClosed) {
 			runtime.Gosched()
 		}
 		return nil
 	})
-	err := s.ChangeEpoch(t.Context(), doom("m/doomed"))
+	err := s.ChangeEpoch(t.Context(), deletion("m/due"))
 	must(t, <-closed)
 	if !errors.Is(err, keystore.ErrUnfinished) || !errors.Is(err, keystore.ErrClosed) {
 		t.Errorf("ChangeEpoch that Close interrupts: %v, want ErrUnfinished and ErrClosed", err)
@@ -127,13 +127,13 @@ func TestCancelledEpochChange(t *testing.T) {
 	before := stateOf(t, cfg.Dir, m)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.ChangeEpoch(ctx, doom("m/doomed")); !errors.Is(err, context.Canceled) || s.Version("m/doomed") == 0 {
+	if err := s.ChangeEpoch(ctx, deletion("m/due")); !errors.Is(err, context.Canceled) || s.Version("m/due") == 0 {
 		t.Errorf("ChangeEpoch with a cancelled context: %v, want Canceled and no change", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	must(t, s.ChangeEpoch(ctx, func(tx *keystore.Tx) error {
 		cancel()
-		return doom("m/doomed")(tx)
+		return deletion("m/due")(tx)
 	}))
 	settled(t, s, cfg, m, before)
 }
@@ -157,7 +157,7 @@ func TestOldRootFilesAreErased(t *testing.T) {
 	})
 	s := withMaterial(t, cfg, 5)
 	keep("root", "root.copy")
-	must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+	must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 	checked(t, s)
 	if len(kept) != 4 {
 		t.Fatalf("%d files were replaced, want 4", len(kept))
@@ -208,7 +208,7 @@ func TestKeyringStaysSmall(t *testing.T) {
 	s := withMaterial(t, cfg, 1)
 	size := len(read(t, filepath.Join(cfg.Dir, "root")))
 	for range 25 {
-		must(t, s.ChangeEpoch(t.Context(), doom("m/doomed")))
+		must(t, s.ChangeEpoch(t.Context(), deletion("m/due")))
 	}
 	if now := len(read(t, filepath.Join(cfg.Dir, "root"))); now != size {
 		t.Errorf("the root file has %d bytes, want %d as before", now, size)
@@ -220,6 +220,6 @@ func TestKeyringStaysSmall(t *testing.T) {
 	checked(t, s)
 	s, err := reopen(cfg)
 	must(t, err)
-	survived(t, s, 1)
+	checkRemaining(t, s, 1)
 	checked(t, s)
 }

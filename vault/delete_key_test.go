@@ -364,7 +364,7 @@ func TestDeletionKilledAtEachCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := v.As(DefaultOwner)
-	k := mustSchedule(t, c, mustKey(t, c, KeyOptions{Alias: "doomed"}).ID, 7)
+	k := mustSchedule(t, c, mustKey(t, c, KeyOptions{Alias: "scheduled"}).ID, 7)
 	v.tasks.Schedule(deletionPath(k.ID), time.Time{}) // this test runs the task
 	fake.Advance(k.DeletionDate.Sub(fake.Now()))
 	var cuts []faultyEngine
@@ -393,7 +393,7 @@ func TestDeletionKilledAtEachCommit(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 		checkDestroyRecords(t, v.As(DefaultOwner), k.ID)
-		for _, ct := range x.survivors {
+		for _, ct := range x.remaining {
 			if _, err := v.As(DefaultOwner).Decrypt(t.Context(), ct, nil); err != nil {
 				t.Errorf("%s: Decrypt with another key: %v", what, err)
 			}

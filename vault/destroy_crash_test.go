@@ -23,9 +23,9 @@ import (
 // destroyCrashDir is set in the child process of TestDestructionKilled: the vault's directory.
 const destroyCrashDir = "STRONGROOM_DESTROY_CRASH_DIR"
 
-// doomedDataKeys is how many named data keys the destroyed CMK has. They are removed in three
+// dueDataKeys is how many named data keys the destroyed CMK has. They are removed in three
 // commits.
-const doomedDataKeys = 3 * maxKeys
+const dueDataKeys = 3 * maxKeys
 
 // moments are when a process is killed, as seen from a commit.
 var moments = []string{"before", "during", "after"}
@@ -39,7 +39,7 @@ func TestDestructionKilled(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	x := newDoomedVault(t)
+	x := newDueVault(t)
 	for round := range max(1, heavy.Count(t, crashCycles, 100)/100) {
 		for n, ended := 1, false; !ended; n++ {
 			dir := filepath.Join(t.TempDir(), "vault")
@@ -95,22 +95,22 @@ func killSelf() {
 	select {}
 }
 
-// doomedVault is a closed vault with a CMK whose destruction is due.
-type doomedVault struct {
+// dueVault is a closed vault with a CMK whose destruction is due.
+type dueVault struct {
 	dir, key  string
 	dataKeys  []string // their ids
 	ct        []byte   // of one of them
-	survivor  string   // a data key of another CMK
-	surviving []byte
+	kept      string   // a data key of another CMK
+	keptBytes []byte
 }
 
-// doomedClock shows the time at which the destruction is due.
-func doomedClock() *clock.Fake {
+// dueClock shows the time at which the destruction is due.
+func dueClock() *clock.Fake {
 	return clock.NewFake(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Add(MinDeletionDays * day))
 }
 
-// doomedConfig is the configuration of a vault whose process is killed at a commit.
-func doomedConfig(now *clock.Fake, at int64, moment string) Config {
+// killConfig is the configuration of a vault whose process is killed at a commit.
+func killConfig(now *clock.Fake, at int64, moment string) Config {
 	cfg := testConfig()
 	cfg.Clock = now
 	cfg.openEngine = func(dir string) (keystore.Engine, error) {
@@ -121,20 +121,20 @@ func doomedConfig(now *clock.Fake, at int64, moment string) Config {
 	return cfg
 }
 
-func newDoomedVault(t *testing.T) *doomedVault {
+func newDueVault(t *testing.T) *dueVault {
 	t.Helper()
-	now := doomedClock()
+	now := dueClock()
 	now.Set(now.Now().Add(-MinDeletionDays * day))
-	cfg := doomedConfig(now, 0, "")
+	cfg := killConfig(now, 0, "")
 	v, dir := newTestVault(t, cfg)
 	c, ctx := v.As(DefaultOwner), t.Context()
-	x := &doomedVault{dir: dir, key: mustKey(t, c, KeyOptions{Alias: "doomed"}).ID, dataKeys: make([]string, doomedDataKeys)}
-	x.survivor = mustDataKey(t, c, mustKey(t, c, KeyOptions{}).ID, "survivor").ID
-	x.surviving = openedBytes(t, c, x.survivor)
+	x := &dueVault{dir: dir, key: mustKey(t, c, KeyOptions{Alias: "due"}).ID, dataKeys: make([]string, dueDataKeys)}
+	x.kept = mustDataKey(t, c, mustKey(t, c, KeyOptions{}).ID, "kept").ID
+	x.keptBytes = openedBytes(t, c, x.kept)
 	var made sync.WaitGroup
 	for n := range x.dataKeys {
 		made.Go(func() {
-			k, err := c.CreateDataKey(ctx, x.key, 32, DataKeyOptions{Name: fmt.Sprint("doomed", n)})
+			k, err := c.CreateDataKey(ctx, x.key, 32, DataKeyOptions{Name: fmt.Sprint("due", n)})
 			if x.dataKeys[n] = k.ID; err != nil {
 				t.Error(err)
 			}
@@ -161,7 +161,7 @@ func destroyCrashChild(t *testing.T, dir, key string) {
 	if _, err := fmt.Sscan(os.Getenv(destroyCrashDir+"_AT"), &at, &moment); err != nil {
 		t.Fatal(err)
 	}
-	v, err := Open(t.Context(), dir, doomedConfig(doomedClock(), at, moment), passphrase(t, "correct horse"))
+	v, err := Open(t.Context(), dir, killConfig(dueClock(), at, moment), passphrase(t, "correct horse"))
 	must(t, err)
 	runDeletion(t, v.As(DefaultOwner), key, Destroyed)
 	fmt.Println("destroyed")
@@ -170,7 +170,7 @@ func destroyCrashChild(t *testing.T, dir, key string) {
 
 // kill runs a child process that is killed at its n-th commit. It reports whether the process
 // acknowledged the destruction before that.
-func (x *doomedVault) kill(t *testing.T, dir string, n int, moment string) (acknowledged bool) {
+func (x *dueVault) kill(t *testing.T, dir string, n int, moment string) (acknowledged bool) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run=^TestDestructionKilled$", "-test.v=false", "-edition="+testEdition().String())
 	cmd.Env = append(os.Environ(), destroyCrashDir+"="+dir, destroyCrashDir+"_ID="+x.key, destroyCrashDir+"_AT="+fmt.Sprint(n, " ", moment))
@@ -183,9 +183,9 @@ func (x *doomedVault) kill(t *testing.T, dir string, n int, moment string) (ackn
 }
 
 // confirm opens the vault after the kills. Without further kills the destruction is completed.
-func (x *doomedVault) confirm(t *testing.T, dir string, acknowledged bool) {
+func (x *dueVault) confirm(t *testing.T, dir string, acknowledged bool) {
 	t.Helper()
-	v, err := Open(t.Context(), dir, doomedConfig(doomedClock(), 0, ""), passphrase(t, "correct horse"))
+	v, err := Open(t.Context(), dir, killConfig(dueClock(), 0, ""), passphrase(t, "correct horse"))
 	if err != nil {
 		t.Fatalf("open after a kill: %v", err)
 	}
@@ -211,24 +211,24 @@ func (x *doomedVault) confirm(t *testing.T, dir string, acknowledged bool) {
 		}
 	}
 	left := slices.Concat(v.store.Paths("datakey"), v.store.Paths("material/"), v.store.Paths(deletions), v.store.Paths(intents))
-	if len(left) != 5 { // the survivor's record, name, place, number and material
+	if len(left) != 5 { // the other data key's record, name, place, number and material
 		t.Errorf("the records %q are left", left)
 	}
-	if got := openedBytes(t, c, x.survivor); !slices.Equal(got, x.surviving) {
+	if got := openedBytes(t, c, x.kept); !slices.Equal(got, x.keptBytes) {
 		t.Error("the data key of another CMK has changed")
 	}
-	mustDataKey(t, c, describeOne(t, c, x.survivor).Key, "doomed0") // the name is free
+	mustDataKey(t, c, describeOne(t, c, x.kept).Key, "due0") // the name is free
 }
 
 // checkNoneReleased checks that no data key of the CMK is released; gone means that all are
 // removed.
-func (x *doomedVault) checkNoneReleased(t *testing.T, c Client, gone bool) {
+func (x *dueVault) checkNoneReleased(t *testing.T, c Client, gone bool) {
 	t.Helper()
 	for _, id := range x.dataKeys {
 		k, err := c.OpenNamedDataKey(t.Context(), id)
 		k.Destroy()
 		if !errors.Is(err, ErrNotFound) && (gone || !errors.Is(err, ErrKeyState)) {
-			t.Fatalf("OpenNamedDataKey of a doomed data key, removed %v: %v", gone, err)
+			t.Fatalf("OpenNamedDataKey of a data key of the CMK, removed %v: %v", gone, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"strongroom.example/keystore/storetest"
 )
 
-// crashFixture is a vault with an engine in memory, several CMKs that survive, and one whose
+// crashFixture is a vault with an engine in memory, several CMKs that remain, and one whose
 // material is destroyed.
 type crashFixture struct {
 	engine    *storetest.Memory
@@ -20,7 +20,7 @@ type crashFixture struct {
 	dir       string
 	destroyed Key
 	ct        []byte
-	survivors [][]byte
+	remaining [][]byte
 	material  *importFixture
 }
 
@@ -41,11 +41,11 @@ func newCrashFixture(t *testing.T, n int) (*crashFixture, *Vault) {
 		return ct
 	}
 	for range n {
-		x.survivors = append(x.survivors, encrypt(mustKey(t, c, KeyOptions{})))
+		x.remaining = append(x.remaining, encrypt(mustKey(t, c, KeyOptions{})))
 	}
 	kept := newExternal(t, c)
 	mustImport(t, c, kept.ID, newImportFixture(t, c, kept, ownKey(2)).material())
-	x.survivors = append(x.survivors, encrypt(kept))
+	x.remaining = append(x.remaining, encrypt(kept))
 	x.destroyed = newExternal(t, c)
 	x.material = newImportFixture(t, c, x.destroyed, ownKey(1))
 	mustImport(t, c, x.destroyed.ID, x.material.material())
@@ -75,7 +75,7 @@ func (x *crashFixture) restore(t *testing.T, d faultyEngine) {
 	x.engine.Restore(d.pairs)
 }
 
-// open opens the vault and checks that every survivor is there. It reports whether the
+// open opens the vault and checks that every remaining CMK is there. It reports whether the
 // material that was to be destroyed is still there.
 func (x *crashFixture) open(t *testing.T, what string) (there bool) {
 	t.Helper()
@@ -85,9 +85,9 @@ func (x *crashFixture) open(t *testing.T, what string) (there bool) {
 	}
 	defer closeChecked(t, v)
 	c := v.As(DefaultOwner)
-	for i, ct := range x.survivors {
+	for i, ct := range x.remaining {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
-			t.Errorf("%s: Decrypt with survivor %d: %q, error %v", what, i, got, err)
+			t.Errorf("%s: Decrypt with remaining CMK %d: %q, error %v", what, i, got, err)
 		}
 	}
 	if left := v.store.Paths(intents); len(left) != 0 {
@@ -113,7 +113,7 @@ func (x *crashFixture) open(t *testing.T, what string) (there bool) {
 // again after an import of the same material.
 func (x *crashFixture) buried(t *testing.T, v *Vault, what string) {
 	t.Helper()
-	if n, want := len(v.store.Paths("material/")), len(x.survivors)+1; n != want { // and one wrapping key
+	if n, want := len(v.store.Paths("material/")), len(x.remaining)+1; n != want { // and one wrapping key
 		t.Errorf("%s: the store has %d materials, want %d", what, n, want)
 	}
 	c := v.As(DefaultOwner)
@@ -372,7 +372,7 @@ func (x *crashFixture) reimport(t *testing.T, what string) bool {
 		t.Fatalf("%s: %v", what, err)
 	}
 	mustImport(t, c, k.ID, newImportFixture(t, c, k, x.material.plain).material())
-	for _, ct := range append(x.survivors, x.ct) {
+	for _, ct := range append(x.remaining, x.ct) {
 		if got, err := c.Decrypt(t.Context(), ct, nil); err != nil || string(got) != "x" {
 			t.Errorf("%s: Decrypt: %q, error %v", what, got, err)
 		}

@@ -16,7 +16,7 @@ import (
 const importCrashDir = "STRONGROOM_IMPORT_CRASH_DIR"
 
 // TestImportKilled repeatedly kills, at a random time, a process that deletes and imports
-// material. Each Open succeeds, unfinished operations are completed, no survivor is lost,
+// material. Each Open succeeds, unfinished operations are completed, no other material is lost,
 // and the CMK has its material completely or not at all.
 func TestImportKilled(t *testing.T) {
 	if dir := os.Getenv(importCrashDir); dir != "" {
@@ -25,11 +25,11 @@ func TestImportKilled(t *testing.T) {
 	}
 	v, dir := newTestVault(t, testConfig())
 	c, ctx := v.As(DefaultOwner), t.Context()
-	survivor := mustKey(t, c, KeyOptions{Alias: "survivor"})
-	doomed := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "doomed"})
-	mustImport(t, c, doomed.ID, newImportFixture(t, c, doomed, ownKey(1)).material())
+	kept := mustKey(t, c, KeyOptions{Alias: "kept"})
+	imported := mustKey(t, c, KeyOptions{Origin: OriginExternal, Alias: "imported"})
+	mustImport(t, c, imported.ID, newImportFixture(t, c, imported, ownKey(1)).material())
 	var cts [2][]byte
-	for i, k := range []Key{survivor, doomed} {
+	for i, k := range []Key{kept, imported} {
 		ct, err := c.Encrypt(ctx, k.ID, []byte("x"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -56,13 +56,13 @@ func importCrashChild(t *testing.T, dir string) {
 	c := v.As(DefaultOwner)
 	fmt.Println("ready")
 	for {
-		k, err := c.DescribeKey(t.Context(), "doomed")
+		k, err := c.DescribeKey(t.Context(), "imported")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if k.State == Enabled {
 			for range rand.N(30) { // to make a kill at this point likely
-				if k, err := c.DescribeKey(t.Context(), "doomed"); err != nil || k.State != Enabled {
+				if k, err := c.DescribeKey(t.Context(), "imported"); err != nil || k.State != Enabled {
 					t.Fatalf("the CMK with material: %s, %v", k.State, err)
 				}
 			}
@@ -122,9 +122,9 @@ func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyS
 		t.Errorf("intents remain: %q", left)
 	}
 	if got, err := c.Decrypt(ctx, cts[0], nil); err != nil || string(got) != "x" {
-		t.Errorf("Decrypt with the survivor: %q, error %v", got, err)
+		t.Errorf("Decrypt with the other CMK: %q, error %v", got, err)
 	}
-	k, err := c.DescribeKey(ctx, "doomed")
+	k, err := c.DescribeKey(ctx, "imported")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func confirmImport(t *testing.T, dir string, cts [2][]byte, acked KeyState) KeyS
 	if !whole && !gone {
 		t.Errorf("state %s although %q was acknowledged; Decrypt: %q, error %v", k.State, acked, got, err)
 	}
-	// At most the material of the survivor and of the CMK, and one wrapping key.
+	// At most the material of both CMKs, and one wrapping key.
 	if n := len(v.store.Paths("material/")); n > 3 || gone && n > 2 {
 		t.Errorf("state %s with %d materials", k.State, n)
 	}

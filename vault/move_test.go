@@ -291,9 +291,9 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 	t.Parallel()
 	x := newMoveFixture(t)
 	var cuts []faultyEngine
-	var doomed []bool
+	var destroying []bool
 	x.engine.Fault(func(keystore.Batch) error {
-		cuts, doomed = append(cuts, x.disk(t)), append(doomed, x.destroying(t))
+		cuts, destroying = append(cuts, x.disk(t)), append(destroying, x.destroying(t))
 		return nil
 	})
 	if _, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm"); err != nil {
@@ -306,9 +306,9 @@ func TestMoveOfVersionsKilledAtEachCommit(t *testing.T) {
 	ended := 0
 	for i, cut := range slices.Backward(cuts) { // see TestMoveKilledAtEachCommit
 		x.restore(t, cut)
-		if changed := x.reopen(t, fmt.Sprintf("cut %d", i)); doomed[i] && !changed {
+		if changed := x.reopen(t, fmt.Sprintf("cut %d", i)); destroying[i] && !changed {
 			t.Errorf("state %d: old material was removed without a change of epoch", i)
-		} else if doomed[i] {
+		} else if destroying[i] {
 			ended++
 		}
 	}
@@ -331,9 +331,9 @@ func TestMoveFailsAtEachCommit(t *testing.T) {
 		})
 		_, err := x.v.As(DefaultOwner).MoveKey(t.Context(), x.key, "hsm")
 		x.engine.Fault(nil)
-		doomed := x.destroying(t)
+		destroying := x.destroying(t)
 		x.v.Close()
-		if changed := x.reopen(t, fmt.Sprintf("batch %d failed", n)); doomed && !changed {
+		if changed := x.reopen(t, fmt.Sprintf("batch %d failed", n)); destroying && !changed {
 			t.Errorf("batch %d failed: old material was removed without a change of epoch", n)
 		}
 		if err == nil {

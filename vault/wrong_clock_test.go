@@ -152,7 +152,7 @@ func TestClockTable(t *testing.T) {
 			cfg.Clock = fake
 			v, dir := newTestVault(t, cfg)
 			c := v.As(DefaultOwner)
-			doomed := mustSchedule(t, c, mustKey(t, c, KeyOptions{}).ID, 7)
+			deleted := mustSchedule(t, c, mustKey(t, c, KeyOptions{}).ID, 7)
 			valid, _ := importUntil(t, c, start.Add(30*day))
 			for i, s := range steps {
 				if s.set != 0 {
@@ -163,7 +163,7 @@ func TestClockTable(t *testing.T) {
 				}
 				fake.Advance(s.advance)
 				(*fake.notify)()
-				if got := fate(t, v, doomed.ID, valid.ID); got != s.want {
+				if got := fate(t, v, deleted.ID, valid.ID); got != s.want {
 					t.Errorf("step %d: %+v: %s", i, s, got)
 				}
 			}
@@ -184,10 +184,10 @@ func (c vaulttestClock) Notify(f func()) func() {
 }
 
 // fate describes a CMK that is to be destroyed and one whose material expires.
-func fate(t *testing.T, v *Vault, doomed, valid string) string {
+func fate(t *testing.T, v *Vault, deleted, valid string) string {
 	t.Helper()
 	c := v.As(DefaultOwner)
-	d, err := c.DescribeKey(t.Context(), doomed)
+	d, err := c.DescribeKey(t.Context(), deleted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestSetTimeBack(t *testing.T) {
 	cfg.Clock, cfg.Scrub.Every = fake, time.Hour
 	v, dir := newTestVault(t, cfg)
 	c, ctx := v.As(DefaultOwner), t.Context()
-	doomed := mustSchedule(t, c, mustKey(t, c, KeyOptions{}).ID, 7)
+	deleted := mustSchedule(t, c, mustKey(t, c, KeyOptions{}).ID, 7)
 	expired, _ := importUntil(t, c, year2099.Add(time.Hour))
 	device.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Fail: true, Class: driver.Unavailable})
 	external := newExternal(t, c)
@@ -272,10 +272,10 @@ func TestSetTimeBack(t *testing.T) {
 		v.tasks.RunAll(ctx, append(v.store.Paths(intents), importPathOf(valid.ID), importPathOf(expired.ID)))
 		return len(v.store.Paths(intents)) == 0 && materialsOf(t, v, Key{ID: expired.ID, Version: 1})+materialsOf(t, v, Key{ID: valid.ID, Version: 1}) == 0
 	})
-	if got := runDeletion(t, c, doomed.ID, PendingDeletion); !got.DeletionDate.Equal(doomed.DeletionDate) {
+	if got := runDeletion(t, c, deleted.ID, PendingDeletion); !got.DeletionDate.Equal(deleted.DeletionDate) {
 		t.Errorf("8 days later: %+v", got)
 	}
-	if err := c.CancelKeyDeletion(ctx, doomed.ID); err != nil {
+	if err := c.CancelKeyDeletion(ctx, deleted.ID); err != nil {
 		t.Errorf("CancelKeyDeletion: %v", err)
 	}
 	closeChecked(t, v)

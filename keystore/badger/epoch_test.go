@@ -46,7 +46,7 @@ func must(t testing.TB, err error) {
 func keys(t testing.TB, cfg keystore.Config, n, size int) *keystore.Store {
 	t.Helper()
 	s, err := keystore.Create(context.Background(), cfg, keystore.Root{}, func(tx *keystore.Tx) error {
-		tx.PutMaterial("m/doomed", []byte("to be destroyed"))
+		tx.PutMaterial("m/due", []byte("to be destroyed"))
 		tx.Log(func(uint64) []byte { return []byte("made") })
 		return nil
 	})
@@ -66,13 +66,13 @@ func keys(t testing.TB, cfg keystore.Config, n, size int) *keystore.Store {
 }
 
 func destroy(tx *keystore.Tx) error {
-	tx.Delete("m/doomed")
+	tx.Delete("m/due")
 	tx.Log(func(uint64) []byte { return []byte("destroyed") })
 	return nil
 }
 
 // On the real engine: readers and writers go on while the epoch changes, nothing
-// that survives is lost, and an older copy of the engine's files, put beside the
+// that remains is lost, and an older copy of the engine's files, put beside the
 // present root file, is refused and opens nothing.
 func TestEpochChange(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,7 @@ func TestEpochChange(t *testing.T) {
 	s, err = openStore(cfg)
 	must(t, err)
 	readOnce(t, s, n)
-	if _, err := s.Get(t.Context(), "m/doomed"); !errors.Is(err, keystore.ErrNotFound) {
+	if _, err := s.Get(t.Context(), "m/due"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("the destroyed record: %v", err)
 	}
 	must(t, s.Check(t.Context()))

@@ -14,7 +14,7 @@ import (
 
 const (
 	childStore    = "STRONGROOM_STORE_CHILD"
-	killSurvivors = 400
+	killRemaining = 400
 )
 
 // destroyUntilKilled is the child: it makes a material, destroys it, and prints its
@@ -28,7 +28,7 @@ func destroyUntilKilled(dir string) int {
 	n := s.LogState().Size
 	fmt.Println(n - 1) // so many audit records were there
 	for ; err == nil; n++ {
-		path := doomedPath(n)
+		path := duePath(n)
 		err = s.Commit(context.Background(), func(tx *keystore.Tx) error {
 			tx.PutMaterial(path, []byte("to be destroyed"))
 			return nil
@@ -49,14 +49,14 @@ func destroyUntilKilled(dir string) int {
 	return 1
 }
 
-func doomedPath(n uint64) string { return fmt.Sprintf("doomed/%d", n) }
+func duePath(n uint64) string { return fmt.Sprintf("due/%d", n) }
 
 // A process that is killed while it destroys material leaves a store that opens,
-// with every survivor, and with nothing of what was reported destroyed.
+// with every remaining record, and with nothing of what was reported destroyed.
 func TestKilledWhileDestroying(t *testing.T) {
 	t.Parallel()
 	cfg := storeConfig(t.TempDir())
-	s := keys(t, cfg, killSurvivors, 200)
+	s := keys(t, cfg, killRemaining, 200)
 	must(t, s.Close())
 	var destroyed uint64
 	for cycle := 0; cycle < 8 || destroyed < 3; cycle++ {
@@ -66,9 +66,9 @@ func TestKilledWhileDestroying(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cycle %d: %v", cycle, err)
 		}
-		readOnce(t, s, killSurvivors)
+		readOnce(t, s, killRemaining)
 		for n := range destroyed {
-			if _, err := s.Get(t.Context(), doomedPath(n)); !errors.Is(err, keystore.ErrNotFound) {
+			if _, err := s.Get(t.Context(), duePath(n)); !errors.Is(err, keystore.ErrNotFound) {
 				t.Errorf("cycle %d: material %d was reported destroyed: %v", cycle, n, err)
 			}
 		}
