@@ -10,9 +10,9 @@ import (
 // All methods are safe for concurrent use. Sessions, pools, queues and caches of handles
 // are internal to the driver.
 type Driver interface {
-	// Info describes the device and what it can do, as confirmed by the self-test that
-	// ran when the driver was opened. It does no I/O, and always returns the same value.
-	// The caller must not modify the result.
+	// Info describes the device and its abilities, as confirmed by the self-test that ran when
+	// the driver was opened. It does no I/O, and always returns the same value. The caller must
+	// not modify the result.
 	Info() Info
 
 	// GenerateKey generates material inside the device. It is repeatable (see the package
@@ -41,9 +41,9 @@ type Driver interface {
 
 // A Key is opened material. Its methods are safe for concurrent use.
 type Key interface {
-	// Close waits for running calls on the key and releases what the driver holds for it.
-	// It does not destroy the material. Later calls fail with Unavailable. Closing twice
-	// is not an error.
+	// Close waits for running calls on the key and releases the resources that the driver holds
+	// for it. It does not destroy the material. Later calls fail with Unavailable. Closing
+	// twice is not an error.
 	Close() error
 }
 

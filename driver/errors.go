@@ -11,8 +11,8 @@ import (
 // the root needs another protector.
 var ErrWrongDevice = errors.New("it belongs to another device, or to this one before it was cleared")
 
-// A Class says what kind of failure an error is, and thereby whether a retry can succeed.
-// It is itself a target for errors.Is: errors.Is(err, driver.Throttled).
+// A Class is the kind of a failure. It determines whether a retry can succeed. It is itself
+// a target for errors.Is: errors.Is(err, driver.Throttled).
 type Class uint8
 
 // The classes. If the device may have acted, the class is Unknown, unless the call is

@@ -18,7 +18,7 @@ type Info struct {
 	Lister, Random, Counter bool
 }
 
-// A ProtectionLevel classifies what an attacker must break to obtain a key.
+// A ProtectionLevel names the protection that an attacker must break to obtain a key.
 type ProtectionLevel string
 
 // The protection levels.

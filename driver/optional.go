@@ -71,9 +71,9 @@ type Counter interface {
 
 // A Discarder is a Protector whose device keeps a key for each blob that Protect returned.
 type Discarder interface {
-	// Discard destroys the key of a blob that is stored nowhere, as after a failed commit.
-	// It is repeatable. A blob whose key serves other blobs too, and what is no blob of the
-	// protector, is Invalid.
+	// Discard destroys the key of a blob that is stored nowhere, as after a failed commit. It
+	// is repeatable. A blob whose key serves other blobs too is Invalid, and so are bytes that
+	// are no blob of the protector.
 	Discard(ctx context.Context, b Binding, blob Blob) error
 }
 

@@ -16,7 +16,7 @@ import (
 // root file, every record against the census, every leaf of the log with the tree
 // recomputed from them, and the journal with the records. A journal that is damaged while
 // all else is whole is written again; the error says so. No commit runs during the check. Errors:
-//   - ErrCorrupt: a stored byte is not what was written.
+//   - ErrCorrupt: a stored byte is not the one that was written.
 //   - ErrReplaced: the directory or a file in it is not the one that the store has open.
 //   - ErrClosed, ErrUnavailable: the store is closed, or failed closed.
 func (s *Store) Check(ctx context.Context) error {
@@ -76,7 +76,7 @@ func (s *Store) checkFiles(ctx context.Context) error {
 	return nil
 }
 
-// Scrub verifies what Check verifies while the store is in use: the files, every record
+// Scrub does the verification of Check while the store is in use: the files, every record
 // against the census, the log with its tree, and the journal. It calls pace with the number
 // of bytes that it has read, and stops with pace's error. Only the looks at the files and at
 // the end of the journal, which are short, hold up commits. A journal that is damaged while

@@ -34,9 +34,9 @@ type Engine interface {
 	Trim(ctx context.Context, below []byte) error
 	// MaxBatch returns the largest size of a batch, in bytes as Batch.Size counts them.
 	MaxBatch() int
-	// Close releases the store. Every later call returns ErrClosed. Close returns ErrFull
-	// if it has no disk space for what it must write: all committed data is then safe,
-	// the store is not released, and Close may be called again.
+	// Close releases the store. Every later call returns ErrClosed. Close returns ErrFull if it
+	// has no disk space for its last writes: all committed data is then safe, the store is not
+	// released, and Close may be called again.
 	Close() error
 }
 

@@ -7,7 +7,7 @@ import (
 
 // The sentinel errors of the package, for errors.Is.
 var (
-	// ErrNoStore: the directory holds no complete store. The text names what is missing.
+	// ErrNoStore: the directory holds no complete store. The text names the missing part.
 	ErrNoStore = fault.ErrNoStore
 	// ErrExists: Create found a store, or part of one.
 	ErrExists = fault.ErrExists

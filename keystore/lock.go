@@ -27,8 +27,8 @@ type DirLock struct {
 // directory is accessed. Errors:
 //   - ErrInUse: this or another process has it.
 //   - ErrNoStore: there is no directory. Lock does not make one.
-//   - ErrDirectory: the directory belongs to another user, others may write to it, or
-//     the system does not allow what is needed. The text names the remedy.
+//   - ErrDirectory: the directory belongs to another user, others may write to it, or the
+//     system does not allow a call that is needed. The text names the remedy.
 func Lock(dir string) (*DirLock, error) {
 	d, err := directory.Open(dir)
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 //   - ErrUnlock: no given root authenticates a root file.
 //   - ErrRolledBack: the store is older than its tip, or the root file that the head
 //     names is missing, or a newer one is there.
-//   - ErrCorrupt: a stored byte is not what was written.
+//   - ErrCorrupt: a stored byte is not the one that was written.
 //   - ErrFull: the disk has no space for the repairs.
 //
 // The text of ErrCorrupt and ErrRolledBack names Repair if Repair can rebuild the store.

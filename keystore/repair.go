@@ -16,7 +16,7 @@ import (
 	"strongroom.example/keystore/internal/tip"
 )
 
-// A RepairReport describes what Repair did.
+// A RepairReport describes the result of a Repair.
 type RepairReport struct {
 	// Rebuilt is false if the engine was whole, and then it was not changed.
 	Rebuilt bool
@@ -57,7 +57,7 @@ const repairedDir = "store.repaired"
 // complete and was read back, nothing else in the directory changes; after that a crash
 // leaves a directory that the next Open completes. The generation rises by 2^32, so that
 // older copies are recognised. Errors:
-//   - ErrCorrupt, ErrRolledBack: what is left does not suffice; the text says why.
+//   - ErrCorrupt, ErrRolledBack: the remaining files do not suffice; the text says why.
 //   - Those of Open.
 func Repair(ctx context.Context, cfg Config, root *Root, record func(*Tx, RepairReport)) (*Store, RepairReport, error) {
 	s, err := openStore(ctx, cfg, root)

@@ -23,10 +23,10 @@ type Approval struct {
 	Operation Operation `json:"operation"`
 	// Key is the CMK, by id or alias; empty for an operation on the whole vault.
 	Key string `json:"key,omitempty"`
-	// Subject is what the operation is about beside the CMK. Without it the approval does not
-	// count for an operation that has a subject, unless Decision.AnySubject is set. The error of
-	// an operation that lacks approvals has its subject. It is, in words with a space between
-	// them:
+	// Subject is the object of the operation beside the CMK. Without it the approval does not
+	// count for an operation that has a subject, unless Decision.AnySubject is set. The error
+	// of an operation that lacks approvals has its subject. It is, in words with a space
+	// between them:
 	//
 	//   - RemoveProtector: the id of the protector; PutPolicy: the digest of the document (see
 	//     PolicyDigest); WithdrawApproval: the id of the approval
@@ -125,11 +125,12 @@ func (v *Vault) PolicyDigest(document []byte) string {
 }
 
 // Approve stores the principal's approval of one operation. The operation uses it up, and it
-// ends after Decision.Within, or seven days. A second approval by the same principal replaces
-// the first. WithdrawApproval withdraws it. Approving is an operation of its own, and the
-// Authorizer sees in Request.Approves what is approved. Errors: ErrInvalid for an operation that
-// no principal does, and for a subject of more than 512 bytes; ErrNotFound; ErrTooLarge for more
-// than 128 approvals by the principal or 1024 in the vault; ErrDenied.
+// ends after Decision.Within, or seven days. A second approval by the same principal
+// replaces the first. WithdrawApproval withdraws it. Approving is an operation of its own,
+// and the Authorizer sees the approved operation in Request.Approves. Errors: ErrInvalid for
+// an operation that no principal does, and for a subject of more than 512 bytes;
+// ErrNotFound; ErrTooLarge for more than 128 approvals by the principal or 1024 in the
+// vault; ErrDenied.
 func (c Client) Approve(ctx context.Context, a Approval) error {
 	q := request{op: OpApprove, onVault: true, key: a.Key, approves: a.Operation, subject: a.Subject}
 	if !a.Operation.grantable() && a.Operation != OpRestoreVault || a.Operation == OpApprove || len(a.Subject) > maxSubject {

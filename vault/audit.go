@@ -75,12 +75,12 @@ func (c Client) LastAuditRecords(ctx context.Context, n int) ([]audit.Record, er
 
 // ExportAudit writes the log as JSON lines, including the record of this export: the whole
 // log, or after CutAudit the records that are kept, or those behind the last that was lost
-// before a Repair; ExportAuditBefore exports the earlier ones. audit.VerifyExport, or any program that
-// implements RFC 6962 and signed notes, verifies the export offline with LogKey; after
-// CutAudit, audit.VerifyExportFrom with AuditCut, and after a loss with
-// RepairReport.Checkpoint. After an error, discard what was written.
-// Errors: ErrClosed if the vault was closed during the export, ErrAuditCut if the records
-// were removed during it; ErrUnavailable around an error of w.
+// before a Repair; ExportAuditBefore exports the earlier ones. audit.VerifyExport, or any
+// program that implements RFC 6962 and signed notes, verifies the export offline with
+// LogKey; after CutAudit, audit.VerifyExportFrom with AuditCut, and after a loss with
+// RepairReport.Checkpoint. After an error, discard the output. Errors: ErrClosed if the
+// vault was closed during the export, ErrAuditCut if the records were removed during it;
+// ErrUnavailable around an error of w.
 func (c Client) ExportAudit(ctx context.Context, w io.Writer) error {
 	_, err := useVault(ctx, c, request{op: OpExportAudit}, func(context.Context, *decision) (struct{}, error) {
 		if w == nil {
@@ -147,8 +147,8 @@ func (v *Vault) checkpoints(ctx context.Context, from uint64, end keystore.LogSt
 }
 
 // Check verifies all stored data: every record, the record count and digest, and the whole
-// log against its tree, head, tip and root file. ErrCorrupt or ErrRolledBack names what is
-// wrong.
+// log against its tree, head, tip and root file. ErrCorrupt or ErrRolledBack names the
+// fault.
 func (c Client) Check(ctx context.Context) error {
 	_, err := useVault(ctx, c, request{op: OpCheck}, func(ctx context.Context, _ *decision) (struct{}, error) {
 		return struct{}{}, errors.Join(c.vault.store.Check(ctx), c.vault.checkCut(ctx))
@@ -209,13 +209,13 @@ type CutRequest struct {
 	// Before is the Seq of the first record that stays.
 	Before uint64
 	// Export receives an export of the records, which CutAudit writes before it removes
-	// anything. That needs the permission for OpExportAudit too, and is recorded. If Export
-	// has a method Sync() error, as a file does, CutAudit calls it.
+	// anything. The export needs the permission for OpExportAudit too, and is recorded. If
+	// Export has a method Sync() error, as a file does, CutAudit calls it.
 	Export io.Writer
-	// Exported is what audit.VerifyExport or audit.VerifyExportFrom reported for an export
-	// that the caller has stored. It must end with record Before-1, and begin with the first
-	// record of the log or an earlier one. CutAudit compares its size and root with the log;
-	// its digest goes into the cut.
+	// Exported is the Report of audit.VerifyExport or audit.VerifyExportFrom for an export that
+	// the caller has stored. It must end with record Before-1, and begin with the first record
+	// of the log or an earlier one. CutAudit compares its size and root with the log; its
+	// digest goes into the cut.
 	Exported *audit.Report
 }
 
@@ -233,8 +233,8 @@ type CutRequest struct {
 // Errors:
 //
 //   - ErrInvalid: both or neither of Export and Exported are set, there is no record to
-//     remove, q.Before is beyond the end of the log, or Exported does not fit. The text
-//     says what does not. Nothing was removed.
+//     remove, q.Before is beyond the end of the log, or Exported does not fit the log. The
+//     text names the mismatch. Nothing was removed.
 //   - ErrUnavailable around an error of q.Export. Nothing was removed.
 //   - ErrAuditLost: q.Before is within a range of records that were lost before a Repair,
 //     or, with Export, behind one that has records before it. Cut the log before the range

@@ -15,10 +15,10 @@ import (
 	"strongroom.example/vault/internal/inputtext"
 )
 
-// A Principal is the name of a user or service. The program authenticates its principals
-// and decides what the names mean; the vault decides what a principal may do, and records
-// it. A Principal has 1 to 256 bytes of UTF-8. The names "(vault)", "(many)" and
-// "(unnamed)" are reserved for the vault.
+// A Principal is the name of a user or service. The program authenticates its principals and
+// gives their names a meaning; the vault decides each operation of a principal, and records
+// it. A Principal has 1 to 256 bytes of UTF-8. The names "(vault)", "(many)" and "(unnamed)"
+// are reserved for the vault.
 type Principal string
 
 // maxPrincipal is the maximum length in bytes, because each audit record holds the name.
@@ -57,8 +57,9 @@ type Request struct {
 	// Key is the CMK's id. It is empty for operations on the whole vault.
 	Key string
 	// Alias, OtherAliases and Tags are those of the CMK; a rule about an alias is about all of
-	// them (see Aliases). For a CMK that does not exist, Key or Alias is what the caller gave and
-	// the other is empty. A denied caller gets the same error as for an existing CMK.
+	// them (see Aliases). For a CMK that does not exist, Key or Alias is the name that the
+	// caller gave and the other is empty. A denied caller gets the same error as for an
+	// existing CMK.
 	Alias        string
 	OtherAliases []string
 	Tags         map[string]string
@@ -71,7 +72,7 @@ type Request struct {
 	Context EncryptionContext
 	// DataKey and DataKeyName are the id and the name of the named data key that the operation
 	// is on; Key is then its CMK, and Context the context that is stored with it. For one that
-	// does not exist, DataKey or DataKeyName is what the caller gave and Key is empty.
+	// does not exist, DataKey or DataKeyName is the name that the caller gave and Key is empty.
 	DataKey     string
 	DataKeyName string
 	// Resource is the name of the resource that BindResource or UnbindResource is for.
@@ -117,7 +118,7 @@ type Decision struct {
 	Allow bool
 	// Rule names the rule that decided, for the audit log. It is cut to 128 bytes.
 	Rule string
-	// Approvals is how many other principals must have approved the operation with
+	// Approvals is the number of other principals that must have approved the operation with
 	// Client.Approve, within the time Within before it. 0 means none; Within is at most seven
 	// days, and 0 means an hour. The operation fails with ErrApproval until then, and uses the
 	// approvals up. An operation that the vault repeats uses them up once.
@@ -345,10 +346,10 @@ type Limiter interface {
 	Limit(r Request) time.Duration
 }
 
-// A LimitForecaster is a Limiter that can say what it would do. DryRun and DryRunFor ask it.
+// A LimitForecaster is a Limiter that can forecast its results, for DryRun and DryRunFor.
 type LimitForecaster interface {
 	Limiter
-	// Forecast returns what Limit would return, and counts nothing.
+	// Forecast returns the result that Limit would return, and counts nothing.
 	Forecast(r Request) time.Duration
 }
 

@@ -68,9 +68,9 @@ const backups = "backup/"
 // only a device has.
 //
 // The audit record of the operation is durable before anything is written to w. After an
-// error, discard what was written. A backup can still decrypt the ciphertexts of material
-// that is later destroyed in the vault: destroy the backup, or its protectors, together
-// with the material.
+// error, discard the output. A backup can still decrypt the ciphertexts of material that is
+// later destroyed in the vault: destroy the backup, or its protectors, together with the
+// material.
 //
 // Errors:
 //
@@ -234,7 +234,7 @@ type BackupSchedule struct {
 	Every time.Duration
 	// Keep is the number of the newest backups that are kept. 0 means 7.
 	Keep int
-	// KeepFor is how long a backup is kept at least, whatever Keep is.
+	// KeepFor is the least time for which a backup is kept, regardless of Keep.
 	KeepFor time.Duration
 	// Protectors can each restore the backups, as those of Client.Backup. They are used for
 	// as long as the vault is open.

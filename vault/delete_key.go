@@ -41,7 +41,7 @@ type deletion struct {
 // ScheduleKeyDeletion schedules the destruction of a CMK after MinDeletionDays to
 // MaxDeletionDays days, and returns the CMK with its DeletionDate. The CMK must be Disabled
 // or PendingImport. It is PendingDeletion from then on and cannot be used, and
-// CancelKeyDeletion ends that until the DeletionDate.
+// CancelKeyDeletion cancels the deletion until the DeletionDate.
 //
 // After that date the vault itself destroys the material of every version, in the device
 // and in the store, in the way of DeleteImportedKeyMaterial. It continues in the

@@ -160,11 +160,12 @@ type ReEncrypted struct {
 	// Unchanged: the ciphertext is of the primary version and context already. It was not
 	// decrypted, and so not verified.
 	Unchanged bool
-	// Err is why the item was not re-encrypted; Ciphertext is then the one that was given.
+	// Err is the error of an item that was not re-encrypted; Ciphertext is then the one that
+	// was given.
 	Err error
 }
 
-// ReEncryptProgress is how far ReEncryptAll has come.
+// ReEncryptProgress is the progress of a ReEncryptAll.
 type ReEncryptProgress struct {
 	// Done is the number of items that the sink has accepted, those before a resumption
 	// included. Unchanged and Failed count those of this call.
@@ -177,7 +178,7 @@ type ReEncryptProgress struct {
 
 // ReEncryptOptions are the options of ReEncryptAll. The zero value is valid.
 type ReEncryptOptions struct {
-	// Callers is how many items are re-encrypted at a time, up to 64. 0 means 8.
+	// Callers is the number of items that are re-encrypted at a time, up to 64. 0 means 8.
 	Callers int
 	// Resume is the Resume of a ReEncryptProgress for the same principal, CMK and source. The
 	// source yields the same items again, and those that were done are skipped. Empty means

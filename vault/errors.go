@@ -92,9 +92,9 @@ var (
 	// ErrNotExportable: the material lives in a device and never leaves it.
 	ErrNotExportable = fault.ErrNotExportable
 	// ErrImport: the vault rejects the import token or the imported material. The text says
-	// which; for a private key that unwrapped correctly it says what is wrong with it.
-	// Nothing was changed, except that failed attempts are counted. ErrImportToken and
-	// ErrOtherMaterial match ErrImport.
+	// which; for a private key that unwrapped correctly it names the fault of the key. Nothing
+	// was changed, except that failed attempts are counted. ErrImportToken and ErrOtherMaterial
+	// match ErrImport.
 	ErrImport = fault.ErrImport
 	// ErrImportToken: the import token expired, was replaced by a newer one, has no attempts
 	// left, belongs to another CMK, or is not of this vault. Call ParametersForImport again.
@@ -312,8 +312,8 @@ type RetryPolicy struct {
 	Budget *RetryBudget
 }
 
-// A RetryBudget limits how many further attempts calls make together, so that retries do not
-// multiply the load on a device that is busy. It is safe for concurrent use.
+// A RetryBudget limits the number of further attempts that calls make together, so that
+// retries do not multiply the load on a device that is busy. It is safe for concurrent use.
 type RetryBudget struct{ budget *retry.Budget }
 
 // NewRetryBudget returns a budget of further attempts: burst at the beginning, and ratio more

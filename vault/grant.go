@@ -20,7 +20,7 @@ import (
 	"strongroom.example/vault/internal/record"
 )
 
-// A Grant limits what a Client may do; see Client.Narrow. A zero field limits nothing.
+// A Grant limits the operations of a Client; see Client.Narrow. A zero field limits nothing.
 type Grant struct {
 	// Keys are the CMKs, by id or alias; the vault stores their ids. Operations on the whole
 	// vault are not allowed if it is set.
@@ -29,14 +29,14 @@ type Grant struct {
 	Operations []Operation `json:"operations,omitempty"`
 	// Context are pairs that the encryption context must contain.
 	Context EncryptionContext `json:"context,omitempty"`
-	// Uses is how many operations may succeed.
+	// Uses is the number of operations that may succeed.
 	Uses uint64 `json:"uses,omitempty"`
 	// Until is the time at which the grant ends.
 	Until time.Time `json:"until,omitzero"`
 
 	// ID, Parent, Principal, Created and Used are set by the vault. Parent is the grant of the
-	// Client that was narrowed, and Principal its principal. Used is how many operations
-	// succeeded; it is counted only if Uses is set.
+	// Client that was narrowed, and Principal its principal. Used is the number of operations
+	// that succeeded; it is counted only if Uses is set.
 	ID        string    `json:"id"`
 	Parent    string    `json:"parent,omitempty"`
 	Principal Principal `json:"principal"`
@@ -56,9 +56,9 @@ const (
 func grantPath(id string) string     { return grants + id }
 func grantUsesPath(id string) string { return grantUses + id }
 
-// Narrow stores a grant and returns a client that acts for the same principal within it. What
-// the client does must be allowed by the grant, by every grant that c itself has, and by the
-// Authorizer at the time of the operation. A narrowed client can be narrowed further. It ends
+// Narrow stores a grant and returns a client that acts for the same principal within it. The
+// grant, every grant that c itself has, and the Authorizer at the time of the operation must
+// allow each operation of the client. A narrowed client can be narrowed further. It ends
 // when its grant or one of the grants above is revoked, used up or past its time.
 //
 // A use is counted in the commit of its audit record: no more operations than Uses ever

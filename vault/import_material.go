@@ -62,9 +62,9 @@ const maxPublicKey = 1024
 // as a failed attempt: the token becomes invalid after five.
 //
 // On PathHost, material that unwraps correctly from RSA_AES_KEY_WRAP but is not a key that
-// the CMK accepts is reported with an error that says what is wrong and which command
-// converts it. That does not count as a failed attempt, because AES-KWP authenticates the
-// material.
+// the CMK accepts is reported with an error that names the fault and the command that
+// converts the key. Such an error does not count as a failed attempt, because AES-KWP
+// authenticates the material.
 //
 // On PathDevice the host sees only the public half of a private key. A key that is rejected
 // because of it, or that does not compute correctly, is destroyed in the device and counts

@@ -78,7 +78,7 @@ func (r ImportRequest) wrapping() wrapping.Request {
 	return wrapping.Request{Algorithm: string(r.Algorithm), Key: string(r.WrappingKeySpec), Path: string(r.Path)}
 }
 
-// ImportParameters are what the owner of material needs to wrap and send it.
+// ImportParameters are the data with which the owner of material wraps and sends it.
 type ImportParameters struct {
 	// Token is passed to ImportKeyMaterial with the material. It is not secret. It is bound
 	// to the CMK, the algorithm and the public key. It is valid for any number of imports

@@ -362,8 +362,8 @@ type KeyUses struct {
 	// Zero means never.
 	LastProtected time.Time `json:"lastProtected,omitzero"`
 	LastProcessed time.Time `json:"lastProcessed,omitzero"`
-	// Incomplete reports that the numbers may be too low. That is so for versions that were
-	// made by a release of this package that did not count, and for those that were made
+	// Incomplete reports that the numbers may be too low. It is true for versions that
+	// were made by a release of this package that did not count, and for those that were made
 	// before a Repair or a Restore.
 	Incomplete bool `json:"incomplete,omitempty"`
 }

@@ -126,7 +126,7 @@ func specsOf(usage KeyUsage) (specs []KeySpec) {
 	return specs
 }
 
-// DriverCapabilities describes what one of a vault's drivers can do.
+// DriverCapabilities describes the abilities of one of a vault's drivers.
 type DriverCapabilities struct {
 	// Name is the driver's name in KeyOptions.Driver and Key.Driver: "soft", or its name in
 	// Config.Drivers.

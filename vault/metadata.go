@@ -153,10 +153,10 @@ func (c Client) MoveAlias(ctx context.Context, alias, key string) error {
 	})
 }
 
-// DeleteAlias removes the alias that key is, or the only alias of the CMK that key is the id of;
-// the CMK remains. A CMK that is PendingDeletion can lose its aliases too, so that another CMK
-// can have them before the DeletionDate. Errors: ErrNotFound if the CMK has no alias; ErrInvalid
-// for the id of a CMK that has several.
+// DeleteAlias removes an alias of a CMK, which remains. key is the alias, or the id of a CMK
+// that has only one. A CMK that is PendingDeletion can lose its aliases too, so that another
+// CMK can have them before the DeletionDate. Errors: ErrNotFound if the CMK has no alias;
+// ErrInvalid for the id of a CMK that has several.
 func (c Client) DeleteAlias(ctx context.Context, key string) error {
 	q := request{op: OpDeleteAlias, key: key}
 	return c.changeKey(ctx, q, func(tx *keystore.Tx, k *Key) (map[string]string, error) {

@@ -160,11 +160,12 @@ func (c Client) SetDataKeyDescription(ctx context.Context, dataKey, description 
 }
 
 // ScheduleDataKeyDeletion schedules the removal of a named data key after MinDeletionDays to
-// MaxDeletionDays days, and returns it with its DeletionDate. The data key must be Disabled. It
-// is PendingDeletion from then on, and CancelDataKeyDeletion ends that until the DeletionDate.
-// After that date the vault itself removes it, with the operation DestroyDataKey on record, and
-// its name is free. Data that was encrypted under it cannot be decrypted any more, unless a copy
-// of its ciphertext is left: with a caller of DataKeyCiphertext, or in an older backup.
+// MaxDeletionDays days, and returns it with its DeletionDate. The data key must be Disabled.
+// It is PendingDeletion from then on, and CancelDataKeyDeletion cancels the deletion until
+// the DeletionDate. After that date the vault itself removes it, with the operation
+// DestroyDataKey on record, and its name is free. Data that was encrypted under it cannot be
+// decrypted any more, unless a copy of its ciphertext is left: with a caller of
+// DataKeyCiphertext, or in an older backup.
 //
 // Errors: ErrInvalid for another number of days; those of SetDataKeyName.
 func (c Client) ScheduleDataKeyDeletion(ctx context.Context, dataKey string, days int) (NamedDataKey, error) {

@@ -146,8 +146,9 @@ func (v *Vault) makeStore(ctx context.Context, dir string, protectors []driver.P
 // be used: it belongs to another user, others may write to it, or it is on a file system
 // that is read-only or has no locks. The text names the path and the remedy.
 //
-// Calls that no protector could open are counted in the file "refused", and the next
-// successful Open records their number and times. The file is not authenticated.
+// Calls of Open in which no protector opened the vault are counted in the file "refused",
+// and the next successful Open records their number and times. The file is not
+// authenticated.
 //
 // Errors:
 //

@@ -10,8 +10,8 @@ import (
 type Operation string
 
 // The operations. OpDecrypt and OpOpenDataKey are the same permission under two names,
-// because a ciphertext does not say what it holds: either operation opens the ciphertexts
-// made for the other.
+// because the ciphertext of a data key looks like any other: either operation opens the
+// ciphertexts made for the other.
 const (
 	OpCreateVault                     Operation = "CreateVault"
 	OpOpenVault                       Operation = "OpenVault"

@@ -29,8 +29,8 @@ import (
 //
 // The generation of the restored vault is higher than that of the original, so that a copy
 // of one directory is never accepted as a later state of the other. Keys that live in a
-// device can be used if cfg has that device. Grants are those of the backup: one that was
-// revoked since, or used since, is to be revoked again.
+// device can be used if cfg has that device. Grants are those of the backup: revoke again a
+// grant that was revoked or used since.
 //
 // A caller with the backups and a protector of theirs may restore; the Authorizer is not asked
 // for a permission. But if its decision on RestoreVault demands approvals, the restored vault
@@ -186,7 +186,7 @@ func backupError(err error) error {
 	return err
 }
 
-// A RepairReport describes what Repair did.
+// A RepairReport describes the result of a Repair.
 type RepairReport struct {
 	// Rebuilt is false if the engine was whole, and then it was not changed.
 	Rebuilt bool
@@ -208,13 +208,13 @@ type RepairReport struct {
 	SetAside string
 }
 
-// Repair makes a damaged vault whole. It opens the vault with the first of the protectors
-// that fits, checks it as Check does, and, if that shows damage, rebuilds the store from
-// the journal and from the files of the engine that are intact. Every change of keys,
-// aliases, imports and protectors that was acknowledged is in the result. Material that
-// was destroyed stays destroyed, and destructions that were interrupted are completed.
-// Audit records that cannot be read are lost; the record RepairVault and the report name
-// them. The vault is closed afterwards.
+// Repair repairs a damaged vault. It opens the vault with the first of the protectors that
+// fits, checks it as Check does, and, if that shows damage, rebuilds the store from the
+// journal and from the files of the engine that are intact. Every change of keys, aliases,
+// imports and protectors that was acknowledged is in the result. Material that was destroyed
+// stays destroyed, and destructions that were interrupted are completed. Audit records that
+// cannot be read are lost; the record RepairVault and the report name them. The vault is
+// closed afterwards.
 //
 // Repair changes nothing in a vault that is whole. It renames the damaged engine directory
 // and does not remove it. If Repair is killed, Open or Repair finishes its work. The store
@@ -222,7 +222,7 @@ type RepairReport struct {
 //
 // Errors: those of Open, and
 //
-//   - ErrCorrupt, ErrRolledBack: what is left does not suffice; the text says why. Use
+//   - ErrCorrupt, ErrRolledBack: the remaining files do not suffice; the text says why. Use
 //     Restore with a backup. The vault is as it was.
 func Repair(ctx context.Context, dir string, cfg Config, protectors ...driver.Protector) (RepairReport, error) {
 	if ctx == nil {

@@ -110,8 +110,8 @@ func (v *Vault) setPrimary(tx *keystore.Tx, ver storedVersion) (Key, error) {
 }
 
 // SetRotation sets when the vault rotates a CMK by itself, and returns the CMK. The zero
-// Rotation ends that. The days count from the last rotation, or from the creation of the
-// CMK; if they have passed, the vault rotates at once. Setting the same Rotation again
+// Rotation ends these rotations. The days count from the last rotation, or from the creation of
+// the CMK; if they have passed, the vault rotates at once. Setting the same Rotation again
 // therefore postpones nothing.
 //
 // The vault rotates while it is open and the CMK is Enabled, and records that as a RotateKey

@@ -19,7 +19,7 @@ import (
 	"strongroom.example/vault/internal/publickey"
 )
 
-// A MessageType says what the message argument of Sign and Verify is. Both calls must use
+// A MessageType is the kind of the message argument of Sign and Verify. Both calls must use
 // the same.
 type MessageType string
 

@@ -56,13 +56,13 @@ const (
 )
 
 // SetTimeBack sets the vault's time back to the time of day, after the vault was created or
-// used for more than a day with a clock that was ahead, or that time was confirmed. now is
-// the time as the caller knows it. The time of day must agree with it to the hour, so that a
-// program cannot pass on a clock that is wrong.
+// used for more than a day with a clock that was ahead, or after that time was confirmed.
+// now is the time as the caller knows it. The time of day must agree with it to the hour, so
+// that a program cannot pass on a clock that is wrong.
 //
-// Later events do not happen earlier by that: ValidTo, DeletionDate and other dates stay, and
-// so become later for the vault. Earlier events are not undone: material that had expired
-// does not become valid again, even if it could not be destroyed yet, and its
+// SetTimeBack makes no later event happen earlier: ValidTo, DeletionDate and other dates
+// stay, and so become later for the vault. It undoes no earlier event: material that had
+// expired does not become valid again, even if it could not be destroyed yet, and its
 // ValidTo is the new time. Grants that had ended are removed, and those that end within a
 // minute, and so are all approvals, because their time would begin again. All import tokens
 // become invalid.
