@@ -30,7 +30,7 @@ func TestSDK(t *testing.T) {
 			}{
 				{"keys", (*session).keys}, {"aliases", (*session).aliases}, {"lifecycle", (*session).lifecycle},
 				{"rotation", (*session).rotation}, {"symmetric", (*session).symmetric}, {"asymmetric", (*session).asymmetric}, {"pairs", (*session).pairs},
-				{"signatures", (*session).signatures}, {"macs", (*session).macs}, {"import", (*session).imported},
+				{"signatures", (*session).signatures}, {"macs", (*session).macs}, {"last usage", (*session).lastUsage}, {"import", (*session).imported},
 				{"refused", (*session).refusedOperations}, {"dry runs", (*session).dryRuns},
 			} {
 				t.Run(part.name, func(t *testing.T) {
@@ -320,6 +320,21 @@ func (s *session) dryRuns() {
 	refused[*types.InvalidKeyUsageException](s, s.Sign, &kms.SignInput{KeyId: id, Message: []byte("m"), SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256, DryRun: aws.Bool(true)})
 }
 
+func (s *session) lastUsage() {
+	id := s.create(&kms.CreateKeyInput{KeySpec: types.KeySpecHmac256, KeyUsage: types.KeyUsageTypeGenerateVerifyMac})
+	if got := must(s, s.GetKeyLastUsage, &kms.GetKeyLastUsageInput{KeyId: id}); got.KeyLastUsage == nil || got.KeyLastUsage.Timestamp != nil ||
+		*got.KeyId != *id || got.KeyCreationDate == nil || !got.TrackingStartDate.Equal(*got.KeyCreationDate) {
+		s.t.Errorf("GetKeyLastUsage of a new key: %+v", got)
+	}
+	s.clock.Advance(time.Second)
+	must(s, s.GenerateMac, &kms.GenerateMacInput{KeyId: id, Message: []byte("m"), MacAlgorithm: types.MacAlgorithmSpecHmacSha256})
+	got := must(s, s.GetKeyLastUsage, &kms.GetKeyLastUsageInput{KeyId: id}).KeyLastUsage
+	if got.Operation != types.KeyLastUsageTrackingOperationGenerateMac || got.Timestamp == nil || s.clock.Now().Sub(*got.Timestamp).Abs() > time.Millisecond {
+		s.t.Errorf("GetKeyLastUsage after GenerateMac: %+v", got)
+	}
+	refused[*types.NotFoundException](s, s.GetKeyLastUsage, &kms.GetKeyLastUsageInput{KeyId: aws.String("alias/absent")})
+}
+
 // refusedOperations calls what the handler refuses.
 func (s *session) refusedOperations() {
 	id, text := s.create(&kms.CreateKeyInput{}), aws.String("t")
@@ -337,7 +352,6 @@ func (s *session) refusedOperations() {
 	refused[refusal](s, s.DeriveSharedSecret, &kms.DeriveSharedSecretInput{KeyId: id, KeyAgreementAlgorithm: types.KeyAgreementAlgorithmSpecEcdh, PublicKey: []byte("k")})
 	refused[refusal](s, s.Encapsulate, &kms.EncapsulateInput{KeyId: id, EncapsulationAlgorithm: "ML_KEM"})
 	refused[refusal](s, s.Decapsulate, &kms.DecapsulateInput{KeyId: id, EncapsulationAlgorithm: "ML_KEM", SharedSecretCiphertextBlob: []byte("c")})
-	refused[refusal](s, s.GetKeyLastUsage, &kms.GetKeyLastUsageInput{KeyId: id})
 	refused[*types.NotFoundException](s, s.GetKeyPolicy, &kms.GetKeyPolicyInput{KeyId: id})
 	refused[refusal](s, s.PutKeyPolicy, &kms.PutKeyPolicyInput{KeyId: id, Policy: text})
 	refused[refusal](s, s.ReplicateKey, &kms.ReplicateKeyInput{KeyId: id, ReplicaRegion: text})
