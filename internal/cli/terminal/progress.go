@@ -18,7 +18,8 @@ type Progress struct {
 	out         io.Writer // nil: nothing is shown
 	label       string
 	total, done int64
-	begun, last time.Time
+	begun, last time.Time // of the first Add, and of the last drawing
+	drawn       bool
 	now         func() time.Time
 	width       func() int
 }
@@ -39,7 +40,6 @@ func NewProgress(f io.Writer, label string, total int64) *Progress {
 			return w
 		}
 	}
-	p.begun = p.now()
 	return p
 }
 
@@ -48,10 +48,14 @@ func (p *Progress) Add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done += int64(n)
-	if p.out == nil || p.now().Sub(p.last) < barEvery {
+	now := p.now()
+	if p.begun.IsZero() { // not before, because a passphrase may have been asked for since
+		p.begun, p.last = now, now
+	}
+	if p.out == nil || now.Sub(p.last) < barEvery {
 		return
 	}
-	p.last = p.now()
+	p.last, p.drawn = now, true
 	fmt.Fprintf(p.out, "\r%s\x1b[K", p.line(p.last.Sub(p.begun)))
 }
 
@@ -59,10 +63,14 @@ func (p *Progress) Add(n int) {
 func (p *Progress) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.out != nil && !p.last.IsZero() {
+	if p.drawn {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }
+
+// margin is how many columns the bar leaves free: the terminal shows ^C there without a new
+// line, which End would not reach.
+const margin = 3
 
 // line returns the bar for the width of the terminal.
 func (p *Progress) line(elapsed time.Duration) string {
@@ -73,7 +81,7 @@ func (p *Progress) line(elapsed time.Duration) string {
 	part := min(float64(p.done)/float64(p.total), 1)
 	left := time.Duration(float64(p.total-min(p.done, p.total)) / max(rate, 1) * float64(time.Second))
 	text := fmt.Sprintf(" %3.0f%%  %s of %s  %s/s  %s left", part*100, Bytes(p.done), Bytes(p.total), Bytes(int64(rate)), left.Round(time.Second))
-	space := p.width() - len(p.label) - len(text) - 5
+	space := p.width() - margin - len(p.label) - len(text) - len("  [") - len("]")
 	if space < 5 {
 		return cut(p.label+text, p.width())
 	}
@@ -81,8 +89,8 @@ func (p *Progress) line(elapsed time.Duration) string {
 	return fmt.Sprintf("%s  [%s%s]%s", p.label, strings.Repeat("#", full), strings.Repeat("-", space-full), text)
 }
 
-// cut returns what fits into a line of the given width.
-func cut(line string, width int) string { return line[:min(len(line), max(width-1, 0))] }
+// cut returns what fits into a line of the given width, without the margin.
+func cut(line string, width int) string { return line[:min(len(line), max(width-margin, 0))] }
 
 // Bytes returns a number of bytes in the largest decimal unit that makes it at least 1.
 func Bytes(n int64) string {

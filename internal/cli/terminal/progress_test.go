@@ -10,9 +10,14 @@ import (
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
 	width, now := 80, time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	p := &Progress{out: &out, label: "file", total: 10_000_000, now: func() time.Time { return now }, width: func() int { return width }, begun: now}
+	p := &Progress{out: &out, label: "file", total: 10_000_000, now: func() time.Time { return now }, width: func() int { return width }}
+	now = now.Add(time.Minute) // while a passphrase is typed
+	p.Add(1_000_000)
+	if out.Len() > 0 {
+		t.Errorf("drawn before there is a rate: %q", out.String())
+	}
 	now = now.Add(time.Second)
-	p.Add(5_000_000)
+	p.Add(4_000_000)
 	line := out.String()
 	if !strings.Contains(line, "50%  5.0 MB of 10.0 MB  5.0 MB/s  1s left") || !strings.Contains(line, "[####") || len(line) > 80+len("\r\x1b[K") {
 		t.Errorf("half way: %q", line)
@@ -22,8 +27,8 @@ func TestProgress(t *testing.T) {
 		t.Error("the bar is drawn more often than it should be")
 	}
 	for width = range 100 {
-		if n := len(p.line(time.Second)); n > max(width-1, 0) {
-			t.Errorf("a line of %d bytes on a terminal of %d columns", n, width)
+		if n := len(p.line(time.Second)); n > max(width-len("^C")-1, 0) {
+			t.Errorf("a line of %d bytes on a terminal of %d columns has no room for ^C", n, width)
 		}
 	}
 	p.total = 0
