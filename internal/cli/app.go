@@ -58,6 +58,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
+	a.addCompletion(root)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.began {
 		err = &usageError{err}
