@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"strongroom.example/internal/pkcs11uri"
+	"strongroom.example/internal/testing/heavy"
 	"strongroom.example/internal/testing/testtoken"
 )
 
@@ -29,7 +31,27 @@ func (f Fence) runs() bool {
 			return false
 		}
 	}
-	return f.Language == "sh"
+	return f.Language == "sh" && (f.client() == "" || os.Getenv("STRONGROOM_CLIENTS") == "all" && installed(f.client()))
+}
+
+func installed(command string) bool {
+	_, err := exec.LookPath(command)
+	return err == nil
+}
+
+// missing logs which fences are not run because the machine lacks their client. With CI=true it
+// fails the test instead.
+func missing(t *testing.T, d Document) {
+	for _, f := range d.Fences {
+		if f.client() == "" || !heavy.All(t, "STRONGROOM_CLIENTS") || installed(f.client()) {
+			continue
+		}
+		report := t.Logf
+		if os.Getenv("CI") == "true" {
+			report = t.Errorf
+		}
+		report("%s:%d: not run, because %s is not in the path", f.File, f.Line, f.client())
+	}
 }
 
 // TestCommands runs the commands of each document in a directory of its own, one after the
@@ -39,7 +61,8 @@ func (f Fence) runs() bool {
 // section the function "section" of setup.sh with the section's name. After the last one it
 // runs the function "finish". In the environment are $REPOSITORY, $FENCES with the fences
 // of other languages as LANGUAGE-NUMBER, and, where the document needs them, the URIs of an
-// emulated TPM in $TPM and of a token of SoftHSM in $TOKEN.
+// emulated TPM in $TPM and of a token of SoftHSM in $TOKEN. Each port of 127.0.0.1 is replaced by
+// a free one.
 func TestCommands(t *testing.T) {
 	for _, d := range documents(t) {
 		if !slices.ContainsFunc(d.Fences, Fence.runs) {
@@ -47,6 +70,7 @@ func TestCommands(t *testing.T) {
 		}
 		t.Run(strings.ReplaceAll(d.File, "/", "-"), func(t *testing.T) {
 			t.Parallel()
+			missing(t, d)
 			dir := t.TempDir()
 			script := scriptOf(d, dir)
 			files := setup(t, d)
@@ -54,7 +78,7 @@ func TestCommands(t *testing.T) {
 			write(t, filepath.Join(dir, ".fences"), others(d))
 			env := append(environment(t, dir), devices(t, script+string(files["setup.sh"]))...)
 			prelude := "set -euo pipefail\nsection() { :; }\nfinish() { :; }\n" + string(files["setup.sh"]) + "\n"
-			shell(t, dir, env, prelude+script+"finish\n", files["tty"])
+			shell(t, dir, env, withFreePorts(t, prelude+script+"finish\n"), files["tty"])
 		})
 	}
 }
@@ -78,7 +102,7 @@ func scriptOf(d Document, home string) string {
 
 var (
 	// systemPath matches the beginning of a path outside of the reader's own directory.
-	systemPath = regexp.MustCompile(`(^|[\s:='"])/(media|mnt|root|run|srv|etc|var/lib|var/backups|usr/local)\b`)
+	systemPath = regexp.MustCompile(`(^|[\s:='"])/(media|mnt|root|run|srv|tmp|etc|var/lib|var/backups|usr/local)\b`)
 	machineTPM = regexp.MustCompile(`=tpm:([\s"'])`)
 )
 
@@ -87,6 +111,25 @@ var (
 func emulated(text, home string) string {
 	text = systemPath.ReplaceAllString(text, "${1}"+home+"/$2")
 	return machineTPM.ReplaceAllString(text, "=$$TPM$1")
+}
+
+var localAddress = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+
+// withFreePorts returns a script with a free port in the place of each that it names, because
+// documents are tested at the same time.
+func withFreePorts(t *testing.T, script string) string {
+	free := make(map[string]string)
+	return localAddress.ReplaceAllStringFunc(script, func(address string) string {
+		if free[address] == "" {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			free[address] = l.Addr().String()
+		}
+		return free[address]
+	})
 }
 
 // others returns the fences of other languages than sh as files.

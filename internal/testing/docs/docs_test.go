@@ -80,7 +80,7 @@ func setup(t *testing.T, d Document) map[string][]byte {
 // marks are the marks of each language. Blocks of a language that is not named here are
 // neither commands nor snippets.
 var marks = map[string]string{
-	"sh": "hardware elsewhere long drill", "go": "module=", "json": "", "text": "", "cedar": "", "ini": "", "yaml": "",
+	"sh": "hardware elsewhere long drill client=", "go": "module=", "json": "", "text": "", "cedar": "", "ini": "", "yaml": "",
 }
 
 // command matches a line that a reader would type.

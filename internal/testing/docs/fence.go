@@ -4,8 +4,9 @@
 //
 //	```sh               run by the test
 //	```sh hardware      needs a device that no emulator stands in for
-//	```sh elsewhere     needs another machine, or a service that is not part of this project
+//	```sh elsewhere     needs another machine, or a service or package registry outside of this project
 //	```sh long          takes longer than a test may; its syntax is checked
+//	```sh client=NAME   run with STRONGROOM_CLIENTS=all, where the command NAME of another project is
 //	```sh drill NAME    run by the session drill_NAME.txtar of cmd/strongroom
 //	```go               compiled and vetted
 //	```go module=DIR    compiled with the requirements of the nested module DIR
@@ -33,6 +34,16 @@ type Fence struct {
 
 // Marked reports whether the fence has a mark.
 func (f Fence) Marked(mark string) bool { return slices.Contains(f.Marks, mark) }
+
+// client returns the command of another project that the fence needs, or nothing.
+func (f Fence) client() string {
+	for _, mark := range f.Marks {
+		if name, ok := strings.CutPrefix(mark, "client="); ok {
+			return name
+		}
+	}
+	return ""
+}
 
 // A Document is a Markdown file: its fences, and the lines outside them that are indented
 // like code.
