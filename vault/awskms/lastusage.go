@@ -21,10 +21,11 @@ var usageOperations = map[vault.KeyUsage][2]string{
 	vault.GenerateVerifyMac: {"GenerateMac", "VerifyMac"},
 }
 
-// lastUsage returns the last use of a CMK.
+// lastUsage returns the last use of a CMK. Of two at the same time it is the one that processes,
+// because what it processes was made before.
 func lastUsage(usage vault.KeyUsage, uses vault.KeyUses) keyLastUsage {
 	op, at := usageOperations[usage][0], uses.LastProtected
-	if uses.LastProcessed.After(at) {
+	if !uses.LastProcessed.Before(at) {
 		op, at = usageOperations[usage][1], uses.LastProcessed
 	}
 	if at.IsZero() {

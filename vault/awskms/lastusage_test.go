@@ -65,6 +65,11 @@ func TestLastUsage(t *testing.T) {
 	mac := c.create(params{"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"})
 	tag := used(mac, "GenerateMac", "GenerateMac", params{"Message": message, "MacAlgorithm": "HMAC_SHA_256"})["Mac"]
 	used(mac, "VerifyMac", "VerifyMac", params{"Message": message, "Mac": tag, "MacAlgorithm": "HMAC_SHA_256"})
+	c.must("GenerateMac", params{"KeyId": mac, "Message": message, "MacAlgorithm": "HMAC_SHA_256"})
+	c.must("VerifyMac", params{"KeyId": mac, "Message": message, "Mac": tag, "MacAlgorithm": "HMAC_SHA_256"})
+	if got := c.lastUsage(mac)["Operation"]; got != "VerifyMac" {
+		t.Errorf("after GenerateMac and VerifyMac at the same time: %v", got)
+	}
 	sm2 := c.create(params{"KeySpec": "SM2", "KeyUsage": "ENCRYPT_DECRYPT"})
 	blob = used(sm2, "Encrypt", "Encrypt", params{"Plaintext": message, "EncryptionAlgorithm": "SM2PKE"})["CiphertextBlob"]
 	used(sm2, "Decrypt", "Decrypt", params{"CiphertextBlob": blob, "EncryptionAlgorithm": "SM2PKE"})

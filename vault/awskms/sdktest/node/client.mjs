@@ -56,6 +56,9 @@ await refused('KMSInvalidSignatureException', 'Verify', { KeyId: ec, Message: by
 const hmac = (await call('CreateKey', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' })).KeyMetadata.KeyId
 const { Mac } = await call('GenerateMac', { KeyId: hmac, Message, MacAlgorithm: 'HMAC_SHA_256' })
 assert.equal((await call('VerifyMac', { KeyId: hmac, Message, Mac, MacAlgorithm: 'HMAC_SHA_256' })).MacValid, true)
+const used = await call('GetKeyLastUsage', { KeyId: hmac })
+assert.equal(used.KeyLastUsage.Operation, 'VerifyMac')
+assert.ok(used.KeyLastUsage.Timestamp instanceof Date && used.TrackingStartDate.getTime() === used.KeyCreationDate.getTime())
 
 await call('EnableKeyRotation', { KeyId, RotationPeriodInDays: 90 })
 const rotation = await call('GetKeyRotationStatus', { KeyId })
