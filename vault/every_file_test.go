@@ -128,7 +128,7 @@ func (x usedVault) damages() (all []damage) {
 // directory, alone and in pairs: Open or Check returns a named error, or the vault is whole.
 func TestEveryFile(t *testing.T) {
 	t.Parallel()
-	flips, pairs := heavy.Count(t, damageTrials, 100), 60
+	flips, pairs := heavy.Count(t, damageTrials, 50), 30
 	if os.Getenv(damageTrials) != "" {
 		pairs = 1 << 30
 	}

@@ -112,7 +112,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	template := t.TempDir()
 	s := keys(t, rollbackConfig(template), 3, 10)
 	must(t, s.Close())
-	failcalls.Each(t, 1, func(t *testing.T, f failcalls.Fault) bool { return underFault(t, template, f) })
+	failcalls.Each(t, 2, func(t *testing.T, f failcalls.Fault) bool { return underFault(t, template, f) })
 }
 
 // underFault runs the child under one fault and checks what it leaves. It reports whether
