@@ -182,7 +182,7 @@ func TestHangingDeviceDelaysOnlyItself(t *testing.T) {
 // TestHangingTaskIsAbandoned: a call that hangs is abandoned and repeated later.
 func TestHangingTaskIsAbandoned(t *testing.T) {
 	t.Parallel()
-	v, faulty, fake, _ := newHangingVault(t, time.Second)
+	v, faulty, fake, _ := newHangingVault(t, 5*time.Second)
 	stuck := newExpiringKeys(t, v, "hsm", fake.Now().Add(time.Hour), 2)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
 	fake.Advance(time.Hour)

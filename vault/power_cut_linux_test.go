@@ -64,7 +64,7 @@ func TestPowerCut(t *testing.T) {
 	results := 0
 	for n := range cuts {
 		next := results + 1 + rand.N(100)
-		poll.Until(t, "the process reports more results", func() bool { return len(linesOf(t, log)) >= next })
+		poll.Within(t, 10*poll.Limit, "the process reports more results", func() bool { return len(linesOf(t, log)) >= next })
 		must(t, cmd.Process.Signal(syscall.SIGSTOP))
 		awaitStopped(t, cmd.Process.Pid)
 		lines := linesOf(t, log)

@@ -104,9 +104,14 @@ func TestFaultyDelayAndBlock(t *testing.T) {
 	if err := <-done; err != nil || f.Waiting() != 0 {
 		t.Errorf("PRF after the block ended: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	if _, err := k.PRF(ctx, nil, nil); err != context.DeadlineExceeded {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, err := k.PRF(ctx, nil, nil)
+		done <- err
+	}()
+	poll.Until(t, "PRF is delayed", func() bool { return f.Waiting() == 1 })
+	cancel()
+	if err := <-done; err != context.Canceled {
 		t.Errorf("PRF with a delay longer than its context: %v", err)
 	}
 	from := time.Now()

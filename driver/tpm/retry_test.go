@@ -268,7 +268,7 @@ func TestUnfinishedFlush(t *testing.T) {
 // end the retries: with them the call takes 150 ms.
 func TestSelfTestEnds(t *testing.T) {
 	w := testtoken.NewWire(newTPM(t).Dial)
-	d := openWithin(t, w, tpm.TestLimits{Greeting: time.Second, Patience: 50 * time.Millisecond, SelfTest: 100 * time.Millisecond})
+	d := openWithin(t, w, tpm.TestLimits{Greeting: time.Minute, Patience: 50 * time.Millisecond, SelfTest: 100 * time.Millisecond})
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
 	w.Answer(hmacCommand, 0, slices.Repeat([]uint32{0x90A}, 1000)...) // enough for minutes
 	from := time.Now()

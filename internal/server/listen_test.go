@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -276,7 +277,7 @@ func TestNotify(t *testing.T) {
 	if err := Notify("READY=1"); err != nil {
 		t.Errorf("without a service manager: %v", err)
 	}
-	for _, name := range []string{filepath.Join(t.TempDir(), "n"), "@strongroom-test-" + filepath.Base(t.TempDir()) + t.Name()} {
+	for _, name := range []string{filepath.Join(t.TempDir(), "n"), fmt.Sprint("@strongroom-test-", os.Getpid())} {
 		address := name
 		if name[0] == '@' {
 			address = "\x00" + name[1:]

@@ -82,7 +82,7 @@ func (s *P11KitServer) Start(t testing.TB) {
 	t.Helper()
 	softHSM := find(t, "libsofthsm2.so", "softhsm2", "softhsm")
 	os.Remove(s.socket) // a killed server leaves its socket
-	s.command = exec.Command("p11-kit", "server", "--foreground", "--timeout", "120", "--provider", softHSM, "--name", s.socket, "pkcs11:")
+	s.command = exec.Command("p11-kit", "server", "--foreground", "--timeout", "3600", "--provider", softHSM, "--name", s.socket, "pkcs11:")
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"strongroom.example/internal/testing/poll"
 )
 
 // A SWTPM is a software TPM 2.0 in a process of its own. It listens on unix sockets that
@@ -166,7 +168,7 @@ func (s *SWTPM) run(sockets []*os.File) error {
 // measure extends PCRs 0 to 7 in the SHA-256 bank (TPM2_PCR_Extend), as firmware does at
 // each start.
 func measure(socket string) error {
-	conn, err := net.DialTimeout("unix", socket, time.Second)
+	conn, err := net.DialTimeout("unix", socket, poll.Limit)
 	if err != nil {
 		return err
 	}
@@ -233,12 +235,12 @@ func (s *SWTPM) Reset() error { return s.control(0, 0, 0, 2, 0, 0, 0, 0) }
 
 // control sends one of swtpm's control commands, and returns an error unless it succeeds.
 func (s *SWTPM) control(command ...byte) error {
-	c, err := net.DialTimeout("unix", s.Socket()+".ctrl", time.Second)
+	c, err := net.DialTimeout("unix", s.Socket()+".ctrl", poll.Limit)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(poll.Limit))
 	if _, err := c.Write(command); err != nil {
 		return err
 	}
