@@ -275,7 +275,7 @@ run_disks() {
 	step "damaged, full and lost disks, without the race detector"
 	go test -count=1 -timeout 30m -run "$disks" "${disk_folders[@]/#/./}"
 	step "the sessions of the command line, and the commands of the documents"
-	go test -count=1 -run "$sessions" ./cmd/strongroom ./internal/testing/docs
+	go test -count=1 -timeout 30m -run "$sessions" ./cmd/strongroom ./internal/testing/docs
 }
 
 run_measured() {

@@ -59,10 +59,10 @@ func missing(t *testing.T, d Document) {
 //
 // Before the commands it runs the document's setup.sh, and before the first command of a
 // section the function "section" of setup.sh with the section's name. After the last one it
-// runs the function "finish". In the environment are $REPOSITORY, $FENCES with the fences
-// of other languages as LANGUAGE-NUMBER, and, where the document needs them, the URIs of an
-// emulated TPM in $TPM and of a token of SoftHSM in $TOKEN. Each port of 127.0.0.1 is replaced by
-// a free one.
+// runs the function "finish". The function "served" runs a server until it listens. In the
+// environment are $REPOSITORY, $FENCES with the fences of other languages as LANGUAGE-NUMBER,
+// and, where the document needs them, the URIs of an emulated TPM in $TPM and of a token of
+// SoftHSM in $TOKEN. Each port of 127.0.0.1 is replaced by a free one.
 func TestCommands(t *testing.T) {
 	for _, d := range documents(t) {
 		if !slices.ContainsFunc(d.Fences, Fence.runs) {
@@ -77,11 +77,26 @@ func TestCommands(t *testing.T) {
 			write(t, dir, files)
 			write(t, filepath.Join(dir, ".fences"), others(d))
 			env := append(environment(t, dir), devices(t, script+string(files["setup.sh"]))...)
-			prelude := "set -euo pipefail\nsection() { :; }\nfinish() { :; }\n" + string(files["setup.sh"]) + "\n"
-			shell(t, dir, env, withFreePorts(t, prelude+script+"finish\n"), files["tty"])
+			all := withFreePorts(t, prelude+string(files["setup.sh"])+"\n"+script+"finish\n")
+			shell(t, dir, env, all, files["tty"])
 		})
 	}
 }
+
+// prelude begins each script. A server listens for the status page last, so that its socket is there
+// when the server serves. Another document may use the port at the same time.
+const prelude = `set -euo pipefail
+section() { :; }
+finish() { :; }
+served() {
+	rm -f ready
+	exec strongroom "${@/0.0.0.0:8443/0.0.0.0:0}" --status unix:ready &
+	local server=$!
+	while [ ! -S ready ] && kill -0 $server 2> /dev/null; do sleep 0.1; done
+	kill $server || true
+	wait $server
+}
+`
 
 // scriptOf returns the commands of a document that are run.
 func scriptOf(d Document, home string) string {
@@ -187,10 +202,12 @@ func devices(t *testing.T, script string) (env []string) {
 // shell runs a script of bash with a terminal of its own, on which somebody types.
 func shell(t *testing.T, dir string, env []string, script string, typed []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	mine, theirs := terminal(t)
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
+	// A server that the script started has the output too, and Wait would wait for it.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir, cmd.Env = dir, env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
 	cmd.ExtraFiles = []*os.File{theirs}
