@@ -171,7 +171,7 @@ func operationsOf(ctx context.Context, c vault.Client, k vault.Key) ([]operation
 	return nil, usage("%s has the usage %s, which is not measured", k.ID, k.Usage)
 }
 
-// measure repeats a call for one turn.
+// measure repeats a call for one turn. Each caller makes at least one call.
 func (b bencher) measure(ctx context.Context, call func(context.Context) error) (measurement, error) {
 	times := make([][]time.Duration, b.callers)
 	errs := make([]error, b.callers)
@@ -179,7 +179,7 @@ func (b bencher) measure(ctx context.Context, call func(context.Context) error) 
 	var callers sync.WaitGroup
 	for i := range b.callers {
 		callers.Go(func() {
-			for time.Since(begun) < b.turn && errs[i] == nil {
+			for again := true; again; again = time.Since(begun) < b.turn && errs[i] == nil {
 				start := time.Now()
 				errs[i] = call(ctx)
 				times[i] = append(times[i], time.Since(start))
