@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"strongroom.example/internal/testing/failcalls"
 	"strongroom.example/keystore/storetest"
@@ -19,7 +20,7 @@ const closeChild = "STRONGROOM_CLOSE_CHILD"
 // Create, Close nor Open, and the tip names the head.
 func TestShortageAtClose(t *testing.T) {
 	if dir := os.Getenv(closeChild); dir != "" {
-		closeUnderShortage(t, dir)
+		synctest.Test(t, func(t *testing.T) { closeUnderShortage(t, dir) })
 		return
 	}
 	failcalls.NeedStrace(t)
@@ -40,7 +41,7 @@ func TestShortageAtClose(t *testing.T) {
 }
 
 // closeUnderShortage is the child. Its calls are on one thread, because the fault counts
-// those of each thread.
+// those of each thread. Its time stands still, so that no timer syncs the tip before Close.
 func closeUnderShortage(t *testing.T, dir string) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"strongroom.example/internal/testing/poll"
 	"strongroom.example/keystore"
@@ -91,50 +92,56 @@ func count(t *testing.T, s *keystore.Store, n, size int) {
 
 const lastCount = 12
 
-// histories are the columns of the table in SECURITY.md.
+// histories are the columns of the table in SECURITY.md. Their time stands still while the store
+// works, so that a slow disk adds no sync of the tip, which is due a second after a write.
 func histories(t *testing.T, size int) (out []history) {
 	for _, end := range []string{"closed", "killed"} {
 		for _, root := range []string{"", ", root replaced since"} {
-			cfg := rollbackConfig(t.TempDir())
-			s := keys(t, cfg, 3, 10)
-			count(t, s, 1, size)
-			must(t, s.Close())
 			h := history{name: end + root}
-			if end == "closed" {
-				h.earlier = tree(t, cfg.Dir)
-			}
-			s, err := openStore(cfg)
-			must(t, err)
-			for n := 2; n <= lastCount; n++ {
-				count(t, s, n, size)
-				for range min(size, 15) { // so many that the log turns
-					count(t, s, n, size)
-				}
-				if n == 6 && end == "killed" {
-					h.earlier = tree(t, cfg.Dir)
-				}
-				if n == 8 && root != "" {
-					must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "p"}}, nil))
-				}
-			}
-			if end == "killed" {
-				if size > 0 { // the log has turned, and the table is made in the background
-					poll.Until(t, "a table is there", func() bool {
-						tables, err := filepath.Glob(filepath.Join(cfg.Dir, "store", "*.sst"))
-						must(t, err)
-						return len(tables) > 0
-					})
-				}
-				h.newest = tree(t, cfg.Dir)
-			}
-			must(t, s.Close())
-			if end == "closed" {
-				h.newest = tree(t, cfg.Dir)
-			}
+			synctest.Test(t, func(t *testing.T) { h.run(t, size, end == "closed", root != "") })
 			out = append(out, h)
 		}
 	}
 	return out
+}
+
+// run makes the history's two moments, after a clean Close or of a store that is killed.
+func (h *history) run(t *testing.T, size int, closed, replaced bool) {
+	cfg := rollbackConfig(t.TempDir())
+	s := keys(t, cfg, 3, 10)
+	count(t, s, 1, size)
+	must(t, s.Close())
+	if closed {
+		h.earlier = tree(t, cfg.Dir)
+	}
+	s, err := openStore(cfg)
+	must(t, err)
+	for n := 2; n <= lastCount; n++ {
+		count(t, s, n, size)
+		for range min(size, 15) { // so many that the log turns
+			count(t, s, n, size)
+		}
+		if n == 6 && !closed {
+			h.earlier = tree(t, cfg.Dir)
+		}
+		if n == 8 && replaced {
+			must(t, s.ReplaceProtectors(t.Context(), []keystore.Protector{{ID: "p"}}, nil))
+		}
+	}
+	if !closed {
+		if size > 0 { // the log has turned, and the table is made in the background
+			poll.Until(t, "a table is there", func() bool {
+				tables, err := filepath.Glob(filepath.Join(cfg.Dir, "store", "*.sst"))
+				must(t, err)
+				return len(tables) > 0
+			})
+		}
+		h.newest = tree(t, cfg.Dir)
+	}
+	must(t, s.Close())
+	if closed {
+		h.newest = tree(t, cfg.Dir)
+	}
 }
 
 // outcome opens the store and says what came of it.
@@ -326,8 +333,13 @@ func (c checkpointing) Extend(from keystore.LogState, leaves [][]byte) (keystore
 }
 
 // moments are all files after each batch of a run, and at its end. The tip is made
-// durable with the third.
+// durable with the third, and by no timer.
 func moments(t *testing.T, closed bool) (at []map[string][]byte, newest map[string][]byte) {
+	synctest.Test(t, func(t *testing.T) { at, newest = cutRun(t, closed) })
+	return at, newest
+}
+
+func cutRun(t *testing.T, closed bool) (at []map[string][]byte, newest map[string][]byte) {
 	cfg := rollbackConfig(t.TempDir())
 	s := keys(t, cfg, 3, 10)
 	cfg.Log = checkpointing{size: s.LogState().Size + 3}
