@@ -106,13 +106,16 @@ func (c *connections) remove(k *connection) {
 	delete(c.all, k.Conn)
 }
 
-// arrived notes that a connection's request is there, and will be processed.
-func (c *connections) arrived(conn net.Conn) {
+// arrived notes that a connection's request is there, and will be processed. It reports false if
+// the connection was closed before: the request could have no response.
+func (c *connections) arrived(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.all[conn]; k != nil {
+	k := c.all[conn]
+	if k != nil {
 		k.leave()
 	}
+	return k != nil
 }
 
 // closeWaiting closes the connections whose request is not there.
@@ -140,17 +143,17 @@ func (c *connections) closed() int64 {
 // connKey is the key of the net.Conn in the context of a request.
 type connKey struct{}
 
-// body returns the body of a request, which notes its end.
+// body returns the body of a request, which notes its end. It has no end if the connection was
+// closed.
 func (c *connections) body(r *http.Request) io.ReadCloser {
 	conn, ok := r.Context().Value(connKey{}).(net.Conn)
 	if !ok {
 		return r.Body
 	}
-	if r.Body == http.NoBody {
-		c.arrived(conn)
+	if r.Body == http.NoBody && c.arrived(conn) {
 		return r.Body
 	}
-	return &notingBody{r.Body, func() { c.arrived(conn) }}
+	return &notingBody{r.Body, func() bool { return c.arrived(conn) }}
 }
 
 // withConn returns a context that holds conn.
@@ -158,17 +161,18 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// A notingBody calls ended at the end of the body, or at an error.
+// A notingBody calls ended at the end of the body, or at an error. If ended returns false, the
+// body is not whole.
 type notingBody struct {
 	io.ReadCloser
-	ended func()
+	ended func() bool
 }
 
 // Read implements io.Reader.
 func (b *notingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.ended()
+	if err != nil && !b.ended() {
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }

@@ -401,6 +401,30 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestRequestOfClosedConnection closes connections for the limit when their requests were read,
+// and not yet noted. These have no end, so that no operation is done that has no response.
+func TestRequestOfClosedConnection(t *testing.T) {
+	for name, content := range map[string]io.ReadCloser{"a body": io.NopCloser(strings.NewReader("{}")), "no body": http.NoBody} {
+		for _, evicted := range []bool{false, true} {
+			c := newConnections(1)
+			near, far := net.Pipe()
+			defer near.Close()
+			c.state(far, http.StateNew)
+			if evicted {
+				c.closeWaiting()
+			}
+			r, err := http.NewRequestWithContext(withConn(t.Context(), far), "POST", "http://vault", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Body = content
+			if _, err := io.ReadAll(c.body(r)); (err != nil) != evicted {
+				t.Errorf("%s of a connection that was closed (%v): %v", name, evicted, err)
+			}
+		}
+	}
+}
+
 // A counted is a connection that counts what is written.
 type counted struct {
 	net.Conn
