@@ -62,7 +62,7 @@ func freshID() (id driver.MaterialID) {
 }
 
 // deadline is the limit for every call in the fault tests.
-const deadline = 5 * time.Second
+const deadline = poll.Limit
 
 // use makes one call. It fails the test for a wrong result or a hang.
 func (v *testKey) use(t *testing.T) error {

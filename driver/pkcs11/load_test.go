@@ -3,6 +3,7 @@
 package pkcs11_test
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"testing"
@@ -10,7 +11,6 @@ import (
 
 	"strongroom.example/driver"
 	"strongroom.example/internal/testing/heavy"
-	"strongroom.example/internal/testing/poll"
 	"strongroom.example/internal/testing/testtoken"
 )
 
@@ -86,30 +86,30 @@ func recoversSoon(t *testing.T, v *testKey) {
 	soon(t, "a call succeeds again", func() bool { return v.use(t) == nil })
 }
 
-// TestWaitingEndsWithContext: a slow call holds the only session. The next caller gives
+// TestWaitingEndsWithContext: a call that hangs holds the only session. The next caller gives
 // up when its context ends, and does not call the token.
 func TestWaitingEndsWithContext(t *testing.T) {
 	faulty := testtoken.NewFaulty(t, testtoken.NewSoftHSM(t))
 	c := basicConfig(faulty.PKCS11)
 	c.MaxSessions = 1
 	v := newTestKey(t, openedWith(t, c))
-	faulty.Slow(300 * time.Millisecond)
-	defer faulty.Slow(0)
 	signed := faulty.Calls(testtoken.CSign)
-	var slow sync.WaitGroup
-	slow.Go(func() { v.mustWork(t, "slowly") })
-	poll.Until(t, "the slow call is in the token", func() bool { return faulty.Calls(testtoken.CSign) > signed })
+	faulty.Hang(testtoken.CSign)
+	defer faulty.Release()
+	var holder sync.WaitGroup
+	holder.Go(func() {
+		if out, err := v.key.PRF(context.Background(), nil, []byte("input")); err != nil || !bytes.Equal(out, v.want) {
+			t.Errorf("the call that hung returns %x, %v", out, err)
+		}
+	})
+	faulty.AwaitHang(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	lag, start := poll.Lag(), time.Now()
 	if _, err := v.key.PRF(ctx, nil, []byte("input")); err != context.DeadlineExceeded {
 		t.Errorf("PRF while the only session is in use: %v, want DeadlineExceeded", err)
 	}
-	took := time.Since(start)
-	if late := lag(); took > 200*time.Millisecond+10*late {
-		t.Errorf("PRF gave up after %v, where timers are %v late, want its deadline", took, late)
-	}
-	slow.Wait()
+	faulty.Release()
+	holder.Wait()
 	if n := faulty.Calls(testtoken.CSign) - signed; n != 1 {
 		t.Errorf("C_Sign was called %d times, want 1", n)
 	}

@@ -14,12 +14,13 @@ import (
 )
 
 // soon waits until a condition holds, which must take two seconds at most, and longer only on a
-// machine that is busy. It returns the time that it took.
+// machine that is busy. The driver may let up to one of the two pass before it tries a token again.
+// soon returns the time that it took.
 func soon(t *testing.T, what string, done func() bool) time.Duration {
 	t.Helper()
 	lag := poll.Lag()
 	took := poll.Within(t, poll.Limit, what, done)
-	if late := lag(); took > 2*time.Second+10*late {
+	if late := lag(); took > 2*time.Second+20*late {
 		t.Errorf("%s after %v, where timers are %v late, want 2 s", what, took, late)
 	}
 	return took
