@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"strongroom.example/driver"
 	"strongroom.example/driver/tpm/internal/object"
@@ -24,6 +25,7 @@ type Driver struct {
 	device *device
 	turn   chan *inflight // gives the TPM to serve, with the command that was already sent, if any
 	ended  chan struct{}
+	quick  time.Duration // see const quick
 }
 
 var (
@@ -65,6 +67,7 @@ func open(ctx context.Context, cfg Config, within transport.Limits) (*Driver, er
 		device: dev,
 		turn:   make(chan *inflight, 1),
 		ended:  make(chan struct{}),
+		quick:  quick,
 	}
 	d.queue = queue.New(cfg.queueLimit(), queue.Server[work]{Run: d.runJob, HandOver: d.handOver})
 	d.describe(cfg)

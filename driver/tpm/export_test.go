@@ -49,6 +49,9 @@ func Auth(id driver.MaterialID, spec driver.KeySpec, b driver.Blob) []byte {
 // Waiting returns the number of calls in the queue.
 func (d *Driver) Waiting() int { return d.queue.Waiting() }
 
+// SetQuick sets the longest expected time of a command in a pipeline. No call may run.
+func (d *Driver) SetQuick(limit time.Duration) { d.quick = limit }
+
 // AgeSession makes the session old enough to be renewed.
 func (d *Driver) AgeSession() {
 	d.do(context.Background(), "test", queue.Urgent, func(dev *device) error {

@@ -77,12 +77,12 @@ func (d *Driver) pipeline(now *inflight) {
 func (d *Driver) startsPipeline(j *job) bool {
 	dev := d.device
 	dev.link.Context = j.Ctx
-	return pipelinable(j) && d.queue.Waiting() > 0 && dev.ready() == nil && dev.ensureSecond() && j.Key.Loaded()
+	return d.pipelinable(j) && d.queue.Waiting() > 0 && dev.ready() == nil && dev.ensureSecond() && j.Key.Loaded()
 }
 
 // pipelinable reports whether a job can be part of a pipeline.
-func pipelinable(j *job) bool {
-	return j.Work.act == nil && j.Key.Loaded() && j.Expected() > 0 && j.Expected() < quick
+func (d *Driver) pipelinable(j *job) bool {
+	return j.Work.act == nil && j.Key.Loaded() && j.Expected() > 0 && j.Expected() < d.quick
 }
 
 // prepareNext prepares the next job in a session that no command uses. It returns nil if
@@ -90,7 +90,7 @@ func pipelinable(j *job) bool {
 func (d *Driver) prepareNext(s *wire.Session) *inflight {
 	dev := d.device
 	for dev.second != nil && !stale(dev.session) && !stale(dev.second) {
-		j := d.queue.TakeIf(pipelinable)
+		j := d.queue.TakeIf(d.pipelinable)
 		if j == nil {
 			return nil
 		}

@@ -20,6 +20,7 @@ type stream struct {
 
 func newStream(t *testing.T, d *tpm.Driver) *stream {
 	t.Helper()
+	d.SetQuick(time.Hour) // a command takes longer than usual on a busy machine
 	s := new(stream)
 	for range 2 {
 		k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
@@ -65,7 +66,7 @@ func TestPipeline(t *testing.T) {
 	if n := w.Count() - before; n > 8*50+2 {
 		t.Errorf("%d concurrent calls sent %d commands", 8*50, n)
 	}
-	for range 20 { // on a busy machine the calls are at times too slow for a pipeline
+	for range 20 { // a pipeline needs calls that wait at the same time
 		if loadedHandles(t, d) == 4 {
 			return
 		}
@@ -107,10 +108,12 @@ func TestPipelineForgedResponse(t *testing.T) {
 	d := openConfig(t, f.config(newTPM(t)))
 	s := newStream(t, d)
 	for at := 14; at < 40; at += 5 {
-		time.AfterFunc(time.Millisecond, func() { f.corrupt(hmacCommand, flipAt(at)) })
+		set := make(chan struct{})
+		time.AfterFunc(time.Millisecond, func() { f.corrupt(hmacCommand, flipAt(at)); close(set) })
 		if failed := s.run(t, 50, driver.Unknown); failed > 1 {
 			t.Errorf("%d calls failed after one response was changed, want at most 1", failed)
 		}
+		<-set // it may have been late
 		f.corrupt(0, nil)
 	}
 }
@@ -120,12 +123,21 @@ func TestPipelineYieldsToUrgent(t *testing.T) {
 	d, w, _ := openWired(t)
 	s := newStream(t, d)
 	w.Record(true)
-	wait := background(1, func() error { s.run(t, 200, nil); return nil })
-	waiting(t, d, 4)
-	if _, err := d.Health(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(wait()...); err != nil {
+	release := w.Hold(hmacCommand)
+	defer release()
+	held := occupied(t, w, func() error {
+		_, err := s.keys[0].PRF(context.Background(), nil, []byte("question"))
+		return err
+	})
+	stream := background(1, func() error { s.run(t, 200, nil); return nil })
+	waiting(t, d, 8)
+	health := background(1, func() error {
+		_, err := d.Health(context.Background())
+		return err
+	})
+	waiting(t, d, 9)
+	release()
+	if err := errors.Join(append(append(held(), stream()...), health()...)...); err != nil {
 		t.Fatal(err)
 	}
 	log := w.Log()

@@ -186,7 +186,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestTPMOff turns the TPM off. All waiting calls must fail within a second.
+// TestTPMOff turns the TPM off. All waiting calls must fail in time.
 func TestTPMOff(t *testing.T) {
 	d, _, s := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))
