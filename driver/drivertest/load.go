@@ -59,7 +59,7 @@ const (
 	// as hung. Some chips take a minute to generate an RSA key.
 	closeLimit = 2 * time.Minute
 	// closeGrace is how long the check may take to see that a call has returned.
-	closeGrace = time.Second
+	closeGrace = 5 * time.Second
 	// closePause separates calls, so that fast calls do not starve Close.
 	closePause = 200 * time.Microsecond
 )

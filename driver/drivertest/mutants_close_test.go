@@ -81,7 +81,7 @@ func (k slowPRF) linger(met bool) {
 	}
 	select {
 	case <-k.closing:
-		time.Sleep(closeGrace + closeGrace/2)
+		time.Sleep(3 * closeGrace)
 	case <-time.After(while):
 	}
 }
