@@ -77,7 +77,7 @@ func setServerAddress(dir string) {
 }
 
 // Start starts the server and returns when it accepts connections. The server ends by
-// itself when it has had no connection for a while.
+// itself when it has had no connection for an hour.
 func (s *P11KitServer) Start(t testing.TB) {
 	t.Helper()
 	softHSM := find(t, "libsofthsm2.so", "softhsm2", "softhsm")
