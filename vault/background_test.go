@@ -73,7 +73,7 @@ func TestExpiriesShareEpochs(t *testing.T) {
 	t.Parallel()
 	const n = 300
 	v, c, fake, _ := newClockVault(t)
-	kept := mustKey(t, c, KeyOptions{})
+	survivor := mustKey(t, c, KeyOptions{})
 	keys := newExpiringKeys(t, v, softDriver, fake.Now().Add(time.Hour), n)
 	generation := v.store.Root().Generation
 	fake.Advance(time.Hour)
@@ -87,7 +87,7 @@ func TestExpiriesShareEpochs(t *testing.T) {
 	if changes > 12 {
 		t.Errorf("%d changes of epoch for %d expiries", changes, n)
 	}
-	if _, err := c.Encrypt(t.Context(), kept.ID, nil, nil); err != nil {
+	if _, err := c.Encrypt(t.Context(), survivor.ID, nil, nil); err != nil {
 		t.Errorf("Encrypt with the key that does not expire: %v", err)
 	}
 	outcomesNameIntents(t, c)
@@ -182,7 +182,7 @@ func TestHangingDeviceDelaysOnlyItself(t *testing.T) {
 // TestHangingTaskIsAbandoned: a call that hangs is abandoned and repeated later.
 func TestHangingTaskIsAbandoned(t *testing.T) {
 	t.Parallel()
-	v, faulty, fake, _ := newHangingVault(t, 5*time.Second)
+	v, faulty, fake, _ := newHangingVault(t, 5*time.Second) // the task reaches the device within it
 	stuck := newExpiringKeys(t, v, "hsm", fake.Now().Add(time.Hour), 2)
 	faulty.Add(drivertest.Fault{Method: drivertest.MethodDestroyKey, Block: make(chan struct{})})
 	fake.Advance(time.Hour)

@@ -114,9 +114,10 @@ type Config struct {
 	// the time in suspend as well.
 	Clock Clock
 
-	taskTimeout time.Duration // see tasks.DefaultTimeout
-	reseedEvery time.Duration // see const reseedEvery
-	openEngine  func(dir string) (keystore.Engine, error)
+	taskTimeout  time.Duration // see tasks.DefaultTimeout
+	reseedEvery  time.Duration // see const reseedEvery
+	reseedWithin time.Duration // see const reseedWithin
+	openEngine   func(dir string) (keystore.Engine, error)
 }
 
 // A Clock is the source of a vault's times; see Config.Clock. It must be safe for concurrent
@@ -184,6 +185,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.reseedEvery == 0 {
 		c.reseedEvery = reseedEvery
+	}
+	if c.reseedWithin == 0 {
+		c.reseedWithin = reseedWithin
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System()

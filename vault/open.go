@@ -385,7 +385,7 @@ func (v *Vault) start(ctx context.Context) (err error) {
 	go v.runBackground(working)
 	select {
 	case <-asked:
-	case <-time.After(reseedWithin):
+	case <-time.After(v.cfg.reseedWithin):
 	case <-ctx.Done():
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"strongroom.example/internal/testing/heavy"
 	"strongroom.example/internal/testing/poll"
@@ -64,7 +65,7 @@ func TestPowerCut(t *testing.T) {
 	results := 0
 	for n := range cuts {
 		next := results + 1 + rand.N(100)
-		poll.Within(t, 10*poll.Limit, "the process reports more results", func() bool { return len(linesOf(t, log)) >= next })
+		poll.Within(t, 10*time.Minute, "the process reports more results", func() bool { return len(linesOf(t, log)) >= next })
 		must(t, cmd.Process.Signal(syscall.SIGSTOP))
 		awaitStopped(t, cmd.Process.Pid)
 		lines := linesOf(t, log)
