@@ -209,6 +209,9 @@ token_folders=(driver/{pkcs11,tpm,soft,drivertest} internal/{pkcs1,suite,keywrap
 measured='^(TestNoAllocationPerCall|TestFailedCallsDoNotGrow|TestNothingLeftInCHeap|TestPaddingTiming|TestTimeTells.*)$'
 measured_folders=(internal/pkcs1 driver/pkcs11 vault)
 
+# The search for keys in memory, which the step measured runs for each edition.
+memory_search='^TestMemory$'
+
 # The tests that run over each token run over SoftHSM under the race detector. The other tokens
 # differ in the module, of which the race detector sees nothing.
 other_tokens='^Test(Vault(Model|ImportLength|RefusesReplacedKey|Orphans|MovesIn)?|Attacks|Probe|ConcurrentWriters'
@@ -281,6 +284,8 @@ run_disks() {
 run_measured() {
 	step "memory, allocations and times"
 	go test -count=1 -p 1 -timeout 30m -run "$measured|^TestMemory" "${measured_folders[@]/#/./}"
+	go test -count=1 -run "$memory_search" ./vault -edition SM
+	go test -count=1 -run "$memory_search" -exec 'env GODEBUG=fips140=only' ./vault
 }
 
 # A vault over a token makes a wrapping key for each vector, and so it runs a sample of the files that
@@ -303,12 +308,12 @@ run_modules() {
 # TestSuite has a part for each edition: that of FIPS runs in the step fips, the others in sm.
 run_sm() {
 	step "the vault's tests in the SM edition"
-	in_memory go test -count=1 -timeout 30m -skip "$disks|$vectors|^TestSuite\$/^memory\$" ./vault -edition SM
+	in_memory go test -count=1 -timeout 30m -skip "$disks|$vectors|$memory_search|^TestSuite\$/^memory\$" ./vault -edition SM
 }
 
 run_fips() {
 	step "the FIPS edition's tests, in processes that enforce FIPS 140"
-	in_memory go test -count=1 -timeout 30m -skip "$disks" -exec 'env GODEBUG=fips140=only' \
+	in_memory go test -count=1 -timeout 30m -skip "$disks|$memory_search" -exec 'env GODEBUG=fips140=only' \
 		./audit ./keystore ./keystore/internal/... ./internal/suite ./internal/ciphertext ./internal/keywrap ./vault ./vault/stream
 }
 
