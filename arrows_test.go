@@ -137,7 +137,7 @@ var arrows = map[string][]string{
 	"internal/testing/decisions":   {"audit"},
 	"internal/testing/ranktest":    {},
 	"internal/testing/redacttest":  {},
-	"internal/testing/testtoken":   {"internal/pkcs11uri"},
+	"internal/testing/testtoken":   {"internal/pkcs11uri", "internal/testing/poll"},
 	"internal/testing/smalldisk":   {},
 	"internal/testing/tlstest":     {},
 	"internal/testing/vaultmodel":  {"public", "pgregory.net/rapid/..."},

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"strongroom.example/internal/testing/failcalls"
 	"strongroom.example/keystore/storetest"
@@ -20,7 +19,7 @@ const closeChild = "STRONGROOM_CLOSE_CHILD"
 // Create, Close nor Open, and the tip names the head.
 func TestShortageAtClose(t *testing.T) {
 	if dir := os.Getenv(closeChild); dir != "" {
-		synctest.Test(t, func(t *testing.T) { closeUnderShortage(t, dir) })
+		inBubble(t, func(t *testing.T) { closeUnderShortage(t, dir) })
 		return
 	}
 	failcalls.NeedStrace(t)
