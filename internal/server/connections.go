@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -143,17 +144,21 @@ func (c *connections) closed() int64 {
 // connKey is the key of the net.Conn in the context of a request.
 type connKey struct{}
 
-// body returns the body of a request, which notes its end. It has no end if the connection was
-// closed.
-func (c *connections) body(r *http.Request) io.ReadCloser {
+// errClosed is the error of a body whose connection was closed before its end was read. It is no
+// end of a file, because a reader takes that for the end of a body whose length is not declared.
+var errClosed = errors.New("the connection was closed before the end of the request")
+
+// body returns the body of a request, which notes its end, and fails with errClosed if the
+// connection was closed. open reports false for a request without a body whose connection was.
+func (c *connections) body(r *http.Request) (body io.ReadCloser, open bool) {
 	conn, ok := r.Context().Value(connKey{}).(net.Conn)
 	if !ok {
-		return r.Body
+		return r.Body, true
 	}
-	if r.Body == http.NoBody && c.arrived(conn) {
-		return r.Body
+	if r.Body == http.NoBody {
+		return r.Body, c.arrived(conn)
 	}
-	return &notingBody{r.Body, func() bool { return c.arrived(conn) }}
+	return &notingBody{r.Body, func() bool { return c.arrived(conn) }}, true
 }
 
 // withConn returns a context that holds conn.
@@ -172,7 +177,7 @@ type notingBody struct {
 func (b *notingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !b.ended() {
-		err = io.ErrUnexpectedEOF
+		return 0, errClosed // without the bytes, which could be all that the reader waits for
 	}
 	return n, err
 }

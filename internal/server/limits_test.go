@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"strongroom.example/audit"
@@ -404,7 +405,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 // TestRequestOfClosedConnection closes connections for the limit when their requests were read,
 // and not yet noted. These have no end, so that no operation is done that has no response.
 func TestRequestOfClosedConnection(t *testing.T) {
-	for name, content := range map[string]io.ReadCloser{"a body": io.NopCloser(strings.NewReader("{}")), "no body": http.NoBody} {
+	for name, x := range map[string]struct {
+		body   func() io.Reader
+		length int64
+	}{
+		"a body whose end is known with its last bytes": {func() io.Reader { return iotest.DataErrReader(strings.NewReader("{}")) }, 2},
+		"a chunked body": {func() io.Reader { return strings.NewReader("{}") }, -1},
+		"no body":        {nil, 0},
+	} {
 		for _, evicted := range []bool{false, true} {
 			c := newConnections(1)
 			near, far := net.Pipe()
@@ -417,9 +425,18 @@ func TestRequestOfClosedConnection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Body = content
-			if _, err := io.ReadAll(c.body(r)); (err != nil) != evicted {
-				t.Errorf("%s of a connection that was closed (%v): %v", name, evicted, err)
+			r.Body = http.NoBody
+			if x.body != nil {
+				r.Body = io.NopCloser(x.body())
+			}
+			body, open := c.body(r)
+			if x.length >= 0 { // as the handlers read a body
+				_, err = io.ReadFull(body, make([]byte, x.length))
+			} else {
+				_, err = io.ReadAll(body)
+			}
+			if done := open && err == nil; done == evicted {
+				t.Errorf("%s of a connection that was closed (%v): processed %v, %v", name, evicted, done, err)
 			}
 		}
 	}

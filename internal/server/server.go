@@ -197,7 +197,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	// A copy has the other body, because net/http looks at that of r to see whether the client
 	// still waits to send it.
 	noted := r.WithContext(r.Context())
-	noted.Body = s.conns.body(r)
+	body, open := s.conns.body(r)
+	if !open {
+		return // the response could not be sent
+	}
+	noted.Body = body
 	if r.Header.Get("X-Amz-Target") != "" {
 		s.aws.ServeHTTP(w, noted)
 		return
