@@ -19,6 +19,7 @@ type Progress struct {
 	label       string
 	total, done int64
 	begun, last time.Time // of the first Add, and of the last drawing
+	first       int64     // the bytes of the first Add, whose time is not known
 	drawn       bool
 	now         func() time.Time
 	width       func() int
@@ -50,7 +51,7 @@ func (p *Progress) Add(n int) {
 	p.done += int64(n)
 	now := p.now()
 	if p.begun.IsZero() { // not before, because a passphrase may have been asked for since
-		p.begun, p.last = now, now
+		p.begun, p.last, p.first = now, now, int64(n)
 	}
 	if p.out == nil || now.Sub(p.last) < barEvery {
 		return
@@ -74,7 +75,7 @@ const margin = 3
 
 // line returns the bar for the width of the terminal.
 func (p *Progress) line(elapsed time.Duration) string {
-	rate := float64(p.done) / max(elapsed.Seconds(), 0.001)
+	rate := float64(p.done-p.first) / max(elapsed.Seconds(), 0.001)
 	if p.total <= 0 {
 		return cut(fmt.Sprintf("%s  %s  %s/s", p.label, Bytes(p.done), Bytes(int64(rate))), p.width())
 	}

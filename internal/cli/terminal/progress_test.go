@@ -19,7 +19,7 @@ func TestProgress(t *testing.T) {
 	now = now.Add(time.Second)
 	p.Add(4_000_000)
 	line := out.String()
-	if !strings.Contains(line, "50%  5.0 MB of 10.0 MB  5.0 MB/s  1s left") || !strings.Contains(line, "[####") || len(line) > 80+len("\r\x1b[K") {
+	if !strings.Contains(line, "50%  5.0 MB of 10.0 MB  4.0 MB/s  1s left") || !strings.Contains(line, "[####") || len(line) > 80+len("\r\x1b[K") {
 		t.Errorf("half way: %q", line)
 	}
 	p.Add(1)
@@ -33,7 +33,7 @@ func TestProgress(t *testing.T) {
 	}
 	p.total = 0
 	width = 80
-	if line := p.line(time.Second); line != "file  5.0 MB  5.0 MB/s" {
+	if line := p.line(time.Second); line != "file  5.0 MB  4.0 MB/s" {
 		t.Errorf("without a total: %q", line)
 	}
 	p.End()
