@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -284,12 +285,12 @@ func TestGrantCountSurvivesKill(t *testing.T) {
 	}
 }
 
-// killGrantChild runs the child and returns the number of its results. It kills the child
-// after some of them, before the grant is used up, or waits until it is.
+// killGrantChild runs the child and returns the number of its results. The child kills itself
+// after some of them, before the grant is used up, or ends when it is.
 func killGrantChild(t *testing.T, dir, id string, kill bool) (results int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestGrantCountSurvivesKill$", "-edition="+testEdition().String())
-	cmd.Env = append(os.Environ(), grantCrashDir+"="+dir, grantCrashDir+"_ID="+id)
+	cmd.Env = append(os.Environ(), grantCrashDir+"="+dir, grantCrashDir+"_ID="+id, grantCrashDir+"_KILL="+strconv.FormatBool(kill))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -302,11 +303,7 @@ func killGrantChild(t *testing.T, dir, id string, kill bool) (results int) {
 		if lines.Text() != "used" {
 			continue
 		}
-		if results++; kill && results == 8 {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Error(err)
-			}
-		}
+		results++
 	}
 	if err := cmd.Wait(); err != nil && !kill {
 		t.Errorf("the child failed: %v", err)
@@ -316,8 +313,8 @@ func killGrantChild(t *testing.T, dir, id string, kill bool) (results int) {
 	return results
 }
 
-// grantCrashChild uses the grant from 64 goroutines until it is used up, and prints a line for
-// each result.
+// grantCrashChild uses the grant from 64 goroutines until it is used up or the process is to be
+// killed, and prints a line for each result.
 func grantCrashChild(t *testing.T, dir string) {
 	v, err := Open(context.Background(), dir, testConfig(), passphrase(t, "correct horse"))
 	if err != nil {
@@ -331,7 +328,12 @@ func grantCrashChild(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var all sync.WaitGroup
+	var used atomic.Int32
 	for range 64 {
 		all.Go(func() {
 			for {
@@ -342,6 +344,9 @@ func grantCrashChild(t *testing.T, dir string) {
 					return
 				}
 				fmt.Println("used")
+				if used.Add(1) == 8 && os.Getenv(grantCrashDir+"_KILL") == "true" {
+					_ = self.Kill()
+				}
 			}
 		})
 	}
