@@ -47,7 +47,7 @@ func Lag() (stop func() time.Duration) {
 			from := time.Now()
 			select {
 			case <-end:
-				most <- late
+				most <- max(late, time.Since(from)-time.Millisecond)
 				return
 			case <-time.After(time.Millisecond):
 				late = max(late, time.Since(from)-time.Millisecond)
