@@ -297,6 +297,7 @@ run_tokens() {
 	local run="$vectors|$computing"
 	[ "${STRONGROOM_CONFORMANCE-}" != all ] || run+="|^TestConformance"
 	in_memory go test -count=1 -timeout 30m -run "$run" -skip "$other_tokens" "${token_folders[@]/#/./}"
+	in_memory env STRONGROOM_WYCHEPROOF=all go test -count=1 -timeout 30m -run '^TestWycheproof$' ./vault
 }
 
 run_modules() {
