@@ -53,8 +53,7 @@ type Config struct {
 	// Policies compiles the policies that Client.PutPolicy stores in the vault; they decide
 	// every request. Before the first PutPolicy, Authorizer decides. A vault with policies
 	// needs Policies or an Authorizer to be opened: an Authorizer alone decides in place of the
-	// stored policies, which is the remedy if they deny everything
-	// to every principal.
+	// stored policies, which is the remedy if they deny everything to every principal.
 	Policies PolicyEngine
 	// Limiter limits the rate of operations, which fail with ErrThrottled above it. nil means
 	// no limit.

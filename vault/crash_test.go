@@ -70,7 +70,7 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	if turned == 0 && cycles >= 100 {
-		t.Error("the redo log turned to its second segment before no kill")
+		t.Error("no kill came after the redo log had turned to its second segment")
 	}
 	t.Logf("%d kills, %d of them after the redo log turned, %d results acknowledged, none lost", cycles, turned, len(acked))
 }

@@ -23,7 +23,7 @@ import (
 // destroyCrashDir is set in the child process of TestDestructionKilled: the vault's directory.
 const destroyCrashDir = "STRONGROOM_DESTROY_CRASH_DIR"
 
-// dueDataKeys is how many named data keys the destroyed CMK has. They are removed in three
+// dueDataKeys is the number of named data keys of the destroyed CMK. They are removed in three
 // commits.
 const dueDataKeys = 3 * maxKeys
 

@@ -326,8 +326,8 @@ func (l listing[T]) loadAll(paths []string) (entries []T, errs []error) {
 // vault names, in ascending order. Such material is left when a vault's directory is
 // removed or an old copy of it is put back. On a PKCS #11 token the id is CKA_ID.
 //
-// The vault does not destroy orphans, because it cannot determine which vault made them: the list also
-// has the keys of other vaults that use the same device.
+// The vault does not destroy orphans, because it cannot determine which vault made them:
+// the list also has the keys of other vaults that use the same device.
 //
 // Errors:
 //   - ErrInvalid: Config.Drivers has no driver of that name.

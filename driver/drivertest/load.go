@@ -58,7 +58,8 @@ const (
 	// closeLimit is how long Close may wait for running calls before the check treats it
 	// as hung. Some chips take a minute to generate an RSA key.
 	closeLimit = 2 * time.Minute
-	// closeGrace is how long the check may take to see that a call has returned.
+	// closeGrace is how long the check may take, on a busy machine, to see that a call has
+	// returned. A Close that returns up to this long before a call is not found.
 	closeGrace = 5 * time.Second
 	// closePause separates calls, so that fast calls do not starve Close.
 	closePause = 200 * time.Microsecond

@@ -186,7 +186,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestTPMOff turns the TPM off. All waiting calls must fail in time.
+// TestTPMOff turns the TPM off. All waiting calls must fail within the limit.
 func TestTPMOff(t *testing.T) {
 	d, _, s := openWired(t)
 	k := openAs[driver.PRF](t, d, generate(t, d, hmacSpec))

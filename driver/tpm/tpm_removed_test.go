@@ -14,7 +14,7 @@ import (
 )
 
 // TestVaultWithoutTPM kills a TPM. A caller that uses one of its keys must get an error
-// within a second, and a result as soon as the TPM is back.
+// within the limit, and a result as soon as the TPM is back.
 func TestVaultWithoutTPM(t *testing.T) {
 	t.Parallel()
 	s := newTPM(t)

@@ -76,7 +76,7 @@ var operations = []Operation{
 	{Name: "GenerateDataKeyWithoutPlaintext", serve: served(generateDataKeyWithoutPlaintext)},
 	{Name: "GenerateMac", serve: served(generateMac), Note: "needs the permission DescribeKey"},
 	{Name: "GenerateRandom", serve: served(generateRandom), Note: plain},
-	{Name: "GetKeyLastUsage", serve: served(getKeyLastUsage), Note: "without CloudTrailEventId and KmsRequestId, and with SYMMETRIC_DEFAULT without Operation, which the audit log has; without TrackingStartDate for a key of before a repair or a restore"},
+	{Name: "GetKeyLastUsage", serve: served(getKeyLastUsage), Note: "without CloudTrailEventId and KmsRequestId, and with SYMMETRIC_DEFAULT without Operation, which the audit log has; without TrackingStartDate for a key of before a repair, a restore or the counting of uses"},
 	{Name: "GetKeyPolicy", Refusal: notFound, Note: policies},
 	{Name: "GetKeyRotationStatus", serve: served(getKeyRotationStatus)},
 	{Name: "GetParametersForImport", serve: served(getParametersForImport), Note: "WrappingKeySpec is RSA_2048 or SM2"},

@@ -8,7 +8,7 @@
 //		Groups: map[string][]vault.Principal{"apps": {"billing"}},
 //	})
 //
-// Only the owner can store the first policies. Afterwards the owner has the permissions that
+// Without Config.Authorizer, only the owner can store the first policies. Afterwards the owner has the permissions that
 // the policies give to it, and no others. PutPolicy refuses policies that permit PutPolicy to
 // no principal.
 //
