@@ -123,7 +123,8 @@ var arrows = map[string][]string{
 	"internal/usecount":        {},
 	"internal/unwrap":          {"driver", "internal/keywrap", "internal/pkcs1", "internal/suite"},
 
-	"internal/testing/clients":     {},
+	"internal/testing/clients":     {"internal/testing/doctable"},
+	"internal/testing/doctable":    {},
 	"internal/testing/auditor":     {"golang.org/x/mod/..."},
 	"internal/testing/docs":        {},
 	"internal/testing/fakedriver":  {"driver"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"strongroom.example/internal/testing/doctable"
 	"strongroom.example/vault/awskms"
 )
 
@@ -106,24 +107,5 @@ func TestDocumentation(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", op.Name, served, op.Note)
 	}
-	text, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- operations -->\n", "<!-- end of operations -->\n"
-	before, rest, ok := strings.Cut(string(text), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s lacks the marks around the table", docs)
-	}
-	want := before + begin + table.String() + end + after
-	if want == string(text) {
-		return
-	}
-	if !*update {
-		t.Fatalf("the table in %s is old; run go test ./vault/awskms -run Documentation -update", docs)
-	}
-	if err := os.WriteFile(docs, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	doctable.Compare(t, docs, "<!-- operations -->\n", "<!-- end of operations -->\n", *update, func(string) string { return table.String() })
 }

@@ -2,10 +2,11 @@ package clients
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"strongroom.example/internal/testing/doctable"
 )
 
 // None is the result of an operation that was not called.
@@ -33,26 +34,7 @@ type Table struct {
 // the operations. If Update is set, it writes the column instead.
 func (tb Table) Compare(t *testing.T, column int, result func(op string) string) {
 	t.Helper()
-	text, err := os.ReadFile(tb.File)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	table, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s lacks the marks around the table", tb.File)
-	}
-	want := tb.with(table, column, result)
-	if want == table {
-		return
-	}
-	if !tb.Update {
-		t.Errorf("the table of clients in %s is old; run the tests with -update. It should be:\n%s", tb.File, want)
-		return
-	}
-	if err := os.WriteFile(tb.File, []byte(before+begin+want+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	doctable.Compare(t, tb.File, begin, end, tb.Update, func(table string) string { return tb.with(table, column, result) })
 }
 
 // with returns a table in which one column is replaced.

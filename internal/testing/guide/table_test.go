@@ -5,10 +5,10 @@ package guide
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
+	"strongroom.example/internal/testing/doctable"
 	"strongroom.example/vault"
 )
 
@@ -65,22 +65,6 @@ const maxDataKey = 1024
 func compare(t *testing.T, name, table string) {
 	t.Helper()
 	t.Log("\n" + table)
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
 	begin, end := "<!-- "+name+": written by go test ./internal/testing/guide -update -->\n", "<!-- end of "+name+" -->\n"
-	before, rest, found := strings.Cut(string(text), begin)
-	got, after, ended := strings.Cut(rest, end)
-	switch {
-	case !found || !ended:
-		t.Fatalf("%s has no place for the table between\n%s%s", document, begin, end)
-	case got == table:
-	case !*update:
-		t.Errorf("%s has the table\n%swant, as the flows had it,\n%s", document, got, table)
-	default:
-		if err := os.WriteFile(document, []byte(before+begin+table+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	doctable.Compare(t, document, begin, end, *update, func(string) string { return table })
 }
